@@ -1,0 +1,117 @@
+"""A decision, what became of it, and every reason for which one is refused."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from approvals.people import Person
+from approvals.request import Binding
+from approvals.values import Moment, Value
+
+Transport = Literal["slack", "rest", "dashboard", "cli", "sidecar", "policy"]
+
+
+class Decision(Value):
+    """One person's answer to one card. `id` is the intake's key: the workflow counts each id once."""
+
+    id: str
+    binding: Binding
+    person: Person
+    approved: bool
+    reason: str = Field(default="", max_length=3000)
+    through: Transport
+    at: Moment
+    correlation_id: str = ""
+
+
+class SignedDecision(Value):
+    """The payload of the `approval_decision` event: the decision with an HMAC-SHA256 (hex) by the key that `key_id` names."""
+
+    decision: Decision
+    key_id: str
+    mac: str
+
+
+class Reason(StrEnum):
+    """Why something was allowed or refused. `approvals.sentences` has one sentence for each."""
+
+    ALLOWED = "allowed"
+    UNSIGNED = "unsigned"
+    BAD_SIGNATURE = "bad_signature"
+    MALFORMED = "malformed"
+    WRONG_INSTANCE = "wrong_instance"
+    REUSED_ID = "reused_id"
+    CHANGED_REQUEST = "changed_request"
+    OLD_CARD = "old_card"
+    REROUTED_CARD = "rerouted_card"
+    FORGED_CARD = "forged_card"
+    DUPLICATE = "duplicate"
+    ALREADY_DECIDED = "already_decided"
+    ALREADY_COUNTED = "already_counted"
+    REQUEST_OVER = "request_over"
+    TOO_LATE = "too_late"
+    OWN_REQUEST = "own_request"
+    NOT_AN_APPROVER = "not_an_approver"
+    NO_APPROVERS = "no_approvers"
+    UNKNOWN_PERSON = "unknown_person"
+    UNKNOWN_GROUP = "unknown_group"
+    UNKNOWN_REQUESTER = "unknown_requester"
+    OTHER_TEAM = "other_team"
+    BOT = "bot"
+    GUEST = "guest"
+    DEACTIVATED = "deactivated"
+    STRANGER = "stranger"
+    INVITED = "invited"
+    LOOKUP_FAILED = "lookup_failed"
+    REASON_MISSING = "reason_missing"
+    NOT_PERMITTED = "not_permitted"
+
+
+class Verdict(Value):
+    """Whether something may be done, why, and by which rule. `rule` names the policy rule or the check that decided."""
+
+    allowed: bool
+    reason: Reason
+    rule: str = ""
+
+
+class Judgement(Value):
+    """What the judge_decision activity found: everything about a decision that depends on a key, a clock or Slack.
+
+    `emails` are all addresses known of the person (lower case), `matched` the principal or delegation that makes the
+    person an approver, `evidence` what was looked up and when, for the audit.
+    """
+
+    verdict: Verdict
+    decision: Decision | None = None
+    emails: tuple[str, ...] = ()
+    matched: str = ""
+    name: str = ""
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class Approval(Value):
+    """An accepted decision, as it counts in a request's state."""
+
+    decision_id: str
+    person: Person
+    name: str = ""
+    emails: tuple[str, ...] = ()
+    stage: int
+    approved: bool
+    reason: str = ""
+    at: Moment
+    through: Transport
+
+
+class Outcome(Value):
+    """A request's end. `reason` is the person's own words, or `approval_timeout`, or a Reason's value."""
+
+    approved: bool
+    reason: str = ""
+    rule: str
+    policy_version: str
+    digest: str
+    by: tuple[Approval, ...] = ()
+    at: Moment

@@ -1,0 +1,97 @@
+"""What is to be approved, and the route that was chosen for it."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import Field
+
+from approvals.people import Principal
+from approvals.values import Moment, Value
+
+
+class ApprovalRequest(Value):
+    """What somebody wants to be approved. `requester` is an e-mail or a Slack user id; `callback` an https URL of another system."""
+
+    kind: str = "order"
+    subject: str = Field(
+        min_length=1, max_length=100, description="the order's id, or whatever the other system calls it"
+    )
+    amount: Decimal = Field(ge=0)
+    currency: str = Field(pattern="^[A-Z]{3}$")
+    description: str = Field(default="", max_length=3000)
+    requester: str = Field(min_length=1, max_length=254)
+    details: dict[str, str] = Field(default_factory=dict)
+    callback: str | None = None
+
+
+class Escalation(Value):
+    """After this time without a decision, these people may decide as well."""
+
+    after: timedelta
+    to: tuple[Principal, ...]
+
+
+class Stage(Value):
+    """One step of a route: who may decide, how many must say yes, and its times counted from the moment it is asked."""
+
+    approvers: tuple[Principal, ...]
+    needed: int = Field(default=1, ge=1)
+    within: timedelta
+    remind: tuple[timedelta, ...] = ()
+    escalate: Escalation | None = None
+
+
+class Delegation(Value):
+    """`delegate` may decide in the place of `approver` between the two moments (UTC)."""
+
+    approver: str
+    delegate: str
+    since: Moment
+    until: Moment
+
+
+class Route(Value):
+    """The rule resolved for one request; it is kept with the request, so a later edit of the policy does not touch it."""
+
+    rule: str
+    why: str = Field(description="one sentence: why this rule applies")
+    policy_version: str = Field(description="SHA-256 of the policy file's canonical content, 12 hex digits")
+    automatic: bool = False
+    stages: tuple[Stage, ...] = ()
+    channel: str = ""
+    risk: Literal["normal", "high"] = "normal"
+    same_person_may_repeat: bool = Field(default=False, description="one person may count in more than one stage")
+    delegations: tuple[Delegation, ...] = ()
+
+
+class CardRef(Value):
+    """Where a card stands in Slack: the channel id and the message's ts."""
+
+    channel: str
+    ts: str
+
+
+class Binding(Value):
+    """What a decision is bound to: exactly the card that was shown. Travels in the button's value and comes back signed by Slack."""
+
+    instance_id: str
+    run: Moment = Field(description="when this run of the instance asked first: an id can be used again after its end")
+    stage: int = Field(ge=0)
+    round: int = Field(default=0, ge=0, description="rises when an escalation changes who may decide")
+    digest: str = Field(
+        description="SHA-256 hex of the request's semantic fields and its route's rule and policy version"
+    )
+    nonce: str = Field(
+        description="derived from all of the above, 32 hex digits: a retried activity posts the same card"
+    )
+
+
+def semantic_fields(request: ApprovalRequest, route: Route, instance_id: str) -> dict[str, Any]:
+    """Return what a digest covers: a change in any of these makes it another request."""
+    return {
+        "instance_id": instance_id,
+        "request": request.model_dump(mode="json"),
+        "rule": route.rule,
+        "policy_version": route.policy_version,
+    }

@@ -1,0 +1,21 @@
+"""The base of every value, and the few forms that several values share. No rules here."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+class Value(BaseModel):
+    """A frozen value. Unknown fields are refused, so a misspelt one is never silently dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return the moment in UTC. A naive one is taken as UTC, the way Dapr's workflow clock gives it (DAPR.md)."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+"""An aware datetime in UTC."""
