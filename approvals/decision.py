@@ -26,7 +26,10 @@ class Decision(Value):
 
 
 class SignedDecision(Value):
-    """The payload of the `approval_decision` event: the decision with an HMAC-SHA256 (hex) by the key that `key_id` names."""
+    """The payload of the `approval_decision` event.
+
+    The decision with an HMAC-SHA256 (hex) by the key that `key_id` names.
+    """
 
     decision: Decision
     key_id: str
@@ -66,6 +69,7 @@ class Reason(StrEnum):
     LOOKUP_FAILED = "lookup_failed"
     REASON_MISSING = "reason_missing"
     NOT_PERMITTED = "not_permitted"
+    NOT_IN_THIS_STATUS = "not_in_this_status"
 
 
 class Verdict(Value):
@@ -80,13 +84,15 @@ class Judgement(Value):
     """What the judge_decision activity found: everything about a decision that depends on a key, a clock or Slack.
 
     `emails` are all addresses known of the person (lower case), `matched` the principal or delegation that makes the
-    person an approver, `evidence` what was looked up and when, for the audit.
+    person an approver, `acting_for` who somebody is (user id, e-mails) in whose place the person decides by delegation,
+    `evidence` what was looked up and when, for the audit.
     """
 
     verdict: Verdict
     decision: Decision | None = None
     emails: tuple[str, ...] = ()
     matched: str = ""
+    acting_for: tuple[str, ...] = ()
     name: str = ""
     evidence: dict[str, Any] = Field(default_factory=dict)
 
@@ -98,6 +104,7 @@ class Approval(Value):
     person: Person
     name: str = ""
     emails: tuple[str, ...] = ()
+    acting_for: tuple[str, ...] = ()
     stage: int
     approved: bool
     reason: str = ""

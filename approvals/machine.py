@@ -1,116 +1,227 @@
 """The approval state machine: `step(state, event) -> (state, effects)`. No I/O, no clock: time comes in with events.
 
-The order of effects is law 2: first what is decided and recorded, then what anybody is told.
+The order of effects is law 2: all that is recorded comes before anything that anybody is told.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
-
-from approvals.decision import Approval, Decision, Judgement, Outcome, Reason, Verdict
+from approvals.checks import approval_of, refusal_of
+from approvals.decision import Decision, Judgement, Outcome, Reason, Verdict
+from approvals.digest import digest_of
 from approvals.people import Person
-from approvals.request import ApprovalRequest, Binding, CardRef, Route
-from approvals.values import Moment, Value
+from approvals.request import ApprovalRequest, Route
+from approvals.state import (
+    Announce,
+    Answer,
+    Ask,
+    CardPosted,
+    DecisionJudged,
+    Effect,
+    Event,
+    Record,
+    Remind,
+    Started,
+    State,
+    TimeReached,
+    approvers_now,
+    approvers_of,
+    binding_of,
+    current_stage,
+    deadline_of,
+    is_escalated,
+)
+from approvals.values import Moment
 
-# ---- state ------------------------------------------------------------------------------------------------------------
+__all__ = [
+    "APPROVAL_TIMEOUT",
+    "Announce",
+    "Answer",
+    "Ask",
+    "CardPosted",
+    "DecisionJudged",
+    "Effect",
+    "Event",
+    "Record",
+    "Remind",
+    "Started",
+    "State",
+    "TimeReached",
+    "approvers_now",
+    "approvers_of",
+    "binding_of",
+    "current_stage",
+    "deadline_of",
+    "is_escalated",
+    "next_due",
+    "start",
+    "step",
+]
+
+APPROVAL_TIMEOUT = "approval_timeout"
+UNTRUSTED = frozenset({Reason.UNSIGNED, Reason.BAD_SIGNATURE, Reason.MALFORMED})
+"""With these, not even the decision's id is what it says: it must not take the id away from the true one."""
+
+Step = tuple[State, tuple[Effect, ...]]
 
 
-class State(Value):
-    """Where a request stands. `phase` new → waiting → over; `cards` one for each stage asked so far."""
-
-    instance_id: str
-    request: ApprovalRequest
-    route: Route
-    requester: Person | None = Field(
-        default=None, description="the requester as Slack knows them, if they could be found"
+def start(  # noqa: PLR0913  # the state's own fields: one more value between them would only be named twice
+    instance_id: str,
+    request: ApprovalRequest,
+    route: Route,
+    run: Moment,
+    *,
+    requester: Person | None = None,
+    requester_emails: tuple[str, ...] = (),
+) -> State:
+    """Return the state before anything has happened. `run` is the workflow's clock at its first turn."""
+    return State(
+        instance_id=instance_id,
+        request=request,
+        route=route,
+        run=run,
+        requester=requester,
+        requester_emails=requester_emails,
     )
-    requester_emails: tuple[str, ...] = ()
-    run: Moment
-    phase: Literal["new", "waiting", "over"] = "new"
-    stage: int = 0
-    round: int = 0
-    asked_at: Moment | None = Field(default=None, description="when the current stage was asked")
-    reminded: int = Field(default=0, description="reminders of the current stage that are sent")
-    approvals: tuple[Approval, ...] = ()
-    seen: tuple[str, ...] = Field(default=(), description="ids of all decisions the workflow has answered for")
-    cards: tuple[CardRef, ...] = ()
-    outcome: Outcome | None = None
 
 
-# ---- events -----------------------------------------------------------------------------------------------------------
+def next_due(state: State) -> Moment | None:
+    """Return when something happens by itself: the earliest of reminder, escalation and deadline. None when over."""
+    if state.phase != "waiting" or state.asked_at is None:
+        return None
+    stage = current_stage(state)
+    waits = [stage.within, *sorted(stage.remind)[state.reminded :]]
+    if stage.escalate is not None and not is_escalated(state):
+        waits.append(stage.escalate.after)
+    return state.asked_at + min(waits)
 
 
-class Started(Value):
-    """The request's route is known; asking may begin."""
-
-    at: Moment
-
-
-class CardPosted(Value):
-    """The current stage's card stands in Slack."""
-
-    card: CardRef
-
-
-class DecisionJudged(Value):
-    """An `approval_decision` event came in and judge_decision has looked at it."""
-
-    judgement: Judgement
-    at: Moment
+def step(state: State, event: Event) -> Step:
+    """Return the next state and what should happen, in order. The same input always gives the same answer."""
+    match event:
+        case Started():
+            return _started(state, event.at)
+        case CardPosted():
+            return _card_posted(state, event)
+        case TimeReached():
+            return _time_reached(state, event.at)
+        case DecisionJudged():
+            return _judged(state, event.judgement, event.at)
 
 
-class TimeReached(Value):
-    """The workflow's timer fired: something of `next_due` is due at `at`."""
-
-    at: Moment
-
-
-Event = Started | CardPosted | DecisionJudged | TimeReached
-
-# ---- effects ----------------------------------------------------------------------------------------------------------
-
-
-class Record(Value):
-    """Write the read model and one audit entry, in one transaction. `decision` and `verdict` where a decision is answered."""
-
-    type: Literal["record"] = "record"
-    action: Literal[
-        "asked", "reminded", "escalated", "accepted", "refused", "advanced", "approved", "rejected", "timed_out"
-    ]
-    decision: Decision | None = None
-    verdict: Verdict | None = None
-    judgement: Judgement | None = None
+def _started(state: State, at: Moment) -> Step:
+    if state.phase != "new":
+        return state, ()
+    if state.route.automatic:
+        over = _over(state, approved=True, reason="", at=at)
+        return over, (Record(action="approved"), Announce(what="approved"))
+    if not state.route.stages or not all(stage.approvers for stage in state.route.stages):
+        # Law 6: nobody to ask is never a yes.
+        nobody = Verdict(allowed=False, reason=Reason.NO_APPROVERS, rule=state.route.rule)
+        over = _over(state, approved=False, reason=Reason.NO_APPROVERS.value, at=at)
+        return over, (Record(action="rejected", verdict=nobody), Announce(what="rejected"))
+    asked = state.model_copy(update={"phase": "waiting", "asked_at": at})
+    return asked, (Record(action="asked"), _ask(asked))
 
 
-class Ask(Value):
-    """Post the current stage's card (activity request_approval)."""
-
-    type: Literal["ask"] = "ask"
-    binding: Binding
-    deadline: Moment
+def _ask(state: State) -> Ask:
+    return Ask(binding=binding_of(state), deadline=deadline_of(state))
 
 
-class Remind(Value):
-    """Remind the approvers of the current stage in the card's thread. `number` counts from 1."""
-
-    type: Literal["remind"] = "remind"
-    number: int
-    deadline: Moment
-
-
-class Announce(Value):
-    """Rewrite the card(s), reply in the thread, tell the requester. `what` says which of the messages it is."""
-
-    type: Literal["announce"] = "announce"
-    what: Literal["counted", "advanced", "escalated", "approved", "rejected", "timed_out"]
+def _card_posted(state: State, event: CardPosted) -> Step:
+    if state.asked_at is None or event.card in state.cards:
+        return state, ()
+    # A card of this stage that was posted again takes the place of the one before.
+    posted = state.model_copy(update={"cards": (*state.cards[: state.stage], event.card)})
+    if state.outcome is None:
+        return posted, ()
+    return posted, (Announce(what=_ending(state.outcome)),)
 
 
-class Answer(Value):
-    """Tell the person who decided, privately, what became of it."""
-
-    type: Literal["answer"] = "answer"
-    decision: Decision
-    verdict: Verdict
+def _ending(outcome: Outcome) -> Literal["approved", "rejected", "timed_out"]:
+    if outcome.approved:
+        return "approved"
+    return "timed_out" if outcome.reason == APPROVAL_TIMEOUT else "rejected"
 
 
-Effect = Record | Ask | Remind | Announce | Answer
+def _time_reached(state: State, at: Moment) -> Step:
+    if state.phase != "waiting" or state.asked_at is None:
+        return state, ()
+    if at >= deadline_of(state):
+        over = _over(state, approved=False, reason=APPROVAL_TIMEOUT, at=at)
+        return over, (Record(action="timed_out"), Announce(what="timed_out"))
+    stage = current_stage(state)
+    changes: dict[str, Any] = {}
+    records: list[Effect] = []
+    tellings: list[Effect] = []
+    if stage.escalate is not None and not is_escalated(state) and at >= state.asked_at + stage.escalate.after:
+        changes["round"] = state.round + 1
+        records.append(Record(action="escalated"))
+        tellings.append(Announce(what="escalated"))
+    # Several that were missed in an outage become one reminder.
+    due = sum(at >= state.asked_at + wait for wait in stage.remind)
+    if due > state.reminded:
+        changes["reminded"] = due
+        records.append(Record(action="reminded"))
+        tellings.append(Remind(number=due, deadline=deadline_of(state)))
+    return state.model_copy(update=changes), (*records, *tellings)
+
+
+def _judged(state: State, judgement: Judgement, at: Moment) -> Step:
+    decision, verdict = judgement.decision, judgement.verdict
+    if decision is None:
+        unreadable = verdict if not verdict.allowed else Verdict(allowed=False, reason=Reason.MALFORMED)
+        return state, (Record(action="refused", verdict=unreadable, judgement=judgement),)
+    if verdict.reason in UNTRUSTED:
+        return state, _refusal(decision, judgement, verdict)
+    if decision.id in state.seen:
+        # Before everything else: what was answered once is answered the same, whatever the second look would find.
+        return state, (Answer(decision=decision, verdict=state.verdicts[state.seen.index(decision.id)]),)
+    refused = refusal_of(state, judgement, decision, at)
+    answered = verdict if refused is None else refused
+    seen = state.model_copy(update={"seen": (*state.seen, decision.id), "verdicts": (*state.verdicts, answered)})
+    if refused is not None:
+        return seen, _refusal(decision, judgement, refused)
+    return _accepted(seen, judgement, decision, at)
+
+
+def _refusal(decision: Decision, judgement: Judgement, verdict: Verdict) -> tuple[Effect, ...]:
+    return (
+        Record(action="refused", decision=decision, verdict=verdict, judgement=judgement),
+        Answer(decision=decision, verdict=verdict),
+    )
+
+
+def _accepted(state: State, judgement: Judgement, decision: Decision, at: Moment) -> Step:
+    answer = Answer(decision=decision, verdict=judgement.verdict)
+    accepted = Record(action="accepted", decision=decision, verdict=judgement.verdict, judgement=judgement)
+    approval = approval_of(judgement, decision, stage=state.stage, at=at)
+    state = state.model_copy(update={"approvals": (*state.approvals, approval)})
+    if not decision.approved:
+        over = _over(state, approved=False, reason=decision.reason.strip(), at=at)
+        return over, (accepted, Record(action="rejected", decision=decision), Announce(what="rejected"), answer)
+    if _yeses(state) < current_stage(state).needed:
+        return state, (accepted, Announce(what="counted"), answer)
+    if state.stage + 1 == len(state.route.stages):
+        over = _over(state, approved=True, reason=decision.reason.strip(), at=at)
+        return over, (accepted, Record(action="approved", decision=decision), Announce(what="approved"), answer)
+    following = {"stage": state.stage + 1, "round": 0, "reminded": 0, "asked_at": at}
+    state = state.model_copy(update=following)
+    records = (accepted, Record(action="advanced", decision=decision), Record(action="asked"))
+    return state, (*records, Announce(what="advanced"), _ask(state), answer)
+
+
+def _yeses(state: State) -> int:
+    return sum(approval.stage == state.stage and approval.approved for approval in state.approvals)
+
+
+def _over(state: State, *, approved: bool, reason: str, at: Moment) -> State:
+    outcome = Outcome(
+        approved=approved,
+        reason=reason,
+        rule=state.route.rule,
+        policy_version=state.route.policy_version,
+        digest=digest_of(state.request, state.route, state.instance_id),
+        by=state.approvals,
+        at=at,
+    )
+    return state.model_copy(update={"phase": "over", "outcome": outcome})

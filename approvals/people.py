@@ -8,7 +8,10 @@ from approvals.values import Value
 
 
 class Person(Value):
-    """Who somebody is: the team (T…) or enterprise (E…) id with the user id (U… or W…). Names and e-mails are no identity."""
+    """Who somebody is: the team (T…) or enterprise (E…) id with the user id (U… or W…).
+
+    Names and e-mails are no identity.
+    """
 
     team: str
     user: str

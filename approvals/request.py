@@ -9,15 +9,22 @@ from pydantic import Field
 from approvals.people import Principal
 from approvals.values import Moment, Value
 
+MAX_AMOUNT = Decimal(10) ** 15
+"""No request is for more than this, in any currency."""
+
 
 class ApprovalRequest(Value):
-    """What somebody wants to be approved. `requester` is an e-mail or a Slack user id; `callback` an https URL of another system."""
+    """What somebody wants to be approved.
+
+    `requester` is an e-mail or a Slack user id; `callback` an https URL of another system. `amount` is bounded, so
+    that no number can be so long that writing it down is the harm.
+    """
 
     kind: str = "order"
     subject: str = Field(
         min_length=1, max_length=100, description="the order's id, or whatever the other system calls it"
     )
-    amount: Decimal = Field(ge=0)
+    amount: Decimal = Field(ge=0, le=MAX_AMOUNT, decimal_places=4)
     currency: str = Field(pattern="^[A-Z]{3}$")
     description: str = Field(default="", max_length=3000)
     requester: str = Field(min_length=1, max_length=254)
@@ -52,7 +59,7 @@ class Delegation(Value):
 
 
 class Route(Value):
-    """The rule resolved for one request; it is kept with the request, so a later edit of the policy does not touch it."""
+    """The rule resolved for one request, and kept with it: a later edit of the policy does not touch it."""
 
     rule: str
     why: str = Field(description="one sentence: why this rule applies")
@@ -73,7 +80,10 @@ class CardRef(Value):
 
 
 class Binding(Value):
-    """What a decision is bound to: exactly the card that was shown. Travels in the button's value and comes back signed by Slack."""
+    """What a decision is bound to: exactly the card that was shown.
+
+    It travels in the button's value and comes back signed by Slack.
+    """
 
     instance_id: str
     run: Moment = Field(description="when this run of the instance asked first: an id can be used again after its end")
@@ -88,10 +98,13 @@ class Binding(Value):
 
 
 def semantic_fields(request: ApprovalRequest, route: Route, instance_id: str) -> dict[str, Any]:
-    """Return what a digest covers: a change in any of these makes it another request."""
+    """Return what a digest covers: a change in any of these makes it another request.
+
+    The amount stays a Decimal, so that 2400 and 2400.00 are the same request.
+    """
     return {
         "instance_id": instance_id,
-        "request": request.model_dump(mode="json"),
+        "request": request.model_dump(),
         "rule": route.rule,
         "policy_version": route.policy_version,
     }

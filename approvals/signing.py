@@ -1,0 +1,116 @@
+"""Keys and what they sign. A key never shows: not in a repr, not in an error. No I/O: the text comes in."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from approvals.decision import Decision, SignedDecision
+from approvals.digest import canonical_json
+
+SHORTEST_SECRET = 32
+ONLY_KEY_ID = "k1"
+KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+ADVICE = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+
+class Purpose(StrEnum):
+    """What a sub-key is for. What is made for one purpose is worth nothing for another."""
+
+    DECISION = "decision"
+    API_KEY = "api-key"
+    SESSION = "session"
+    CSRF = "csrf"
+    DRY_RUN = "dry-run"
+    CURSOR = "cursor"
+
+
+class SecretKeyError(ValueError):
+    """COUNTERSIGN_SECRET_KEY can't be used. The sentence never shows a part of it."""
+
+
+class KeyRing:
+    """Several secrets by id, one of them current: it signs, all of them verify, so keys can be rotated."""
+
+    __slots__ = ("_secrets", "current")
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        """Take the secrets in order; the first is current. Raises SecretKeyError for a weak or missing one."""
+        if not secrets:
+            raise SecretKeyError(f"COUNTERSIGN_SECRET_KEY is empty: nothing could be signed. {ADVICE}")
+        for number, (key_id, secret) in enumerate(secrets.items(), start=1):
+            _refuse_unusable(number, key_id, secret)
+        self._secrets = {key_id: secret.encode() for key_id, secret in secrets.items()}
+        self.current = next(iter(secrets))
+
+    def __repr__(self) -> str:
+        return f"KeyRing(current={self.current!r}, keys={len(self._secrets)})"
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all keys, the current one first."""
+        return tuple(self._secrets)
+
+    def subkey(self, purpose: Purpose, key_id: str | None = None) -> bytes:
+        """Return 32 bytes for one purpose, derived by HMAC-SHA256. Raises KeyError for an unknown key id."""
+        secret = self._secrets[self.current if key_id is None else key_id]
+        return hmac.digest(secret, f"countersign/v1/{purpose}".encode(), "sha256")
+
+    def mac(self, purpose: Purpose, data: bytes, key_id: str | None = None) -> str:
+        """Return the HMAC-SHA256 (hex) of the data. Raises KeyError for an unknown key id."""
+        return hmac.new(self.subkey(purpose, key_id), data, hashlib.sha256).hexdigest()
+
+    def matches(self, purpose: Purpose, data: bytes, key_id: str, mac: str) -> bool:
+        """Return whether the mac is the key's, in constant time. An unknown key id costs the same and is False."""
+        known = key_id in self._secrets
+        expected = self.mac(purpose, data, key_id if known else None)
+        # Bytes, because compare_digest raises for text that isn't ASCII.
+        same = hmac.compare_digest(expected.encode(), mac.encode(errors="backslashreplace"))
+        return known and same
+
+    def sign(self, decision: Decision) -> SignedDecision:
+        """Return the decision with the current key's HMAC."""
+        mac = self.mac(Purpose.DECISION, canonical_json(decision))
+        return SignedDecision(decision=decision, key_id=self.current, mac=mac)
+
+    def verify(self, signed: SignedDecision) -> bool:
+        """Return whether one of the keys signed exactly this decision."""
+        return self.matches(Purpose.DECISION, canonical_json(signed.decision), signed.key_id, signed.mac)
+
+
+def _refuse_unusable(number: int, key_id: str, secret: str) -> None:
+    # By number, because a plain secret with a colon in it looks like an id.
+    if not KEY_ID.fullmatch(key_id):
+        raise SecretKeyError(
+            f"The id of key {number} in COUNTERSIGN_SECRET_KEY is not usable: "
+            "give 1 to 32 letters, digits, '_', '.' or '-' before the colon."
+        )
+    if len(secret) < SHORTEST_SECRET:
+        raise SecretKeyError(
+            f"The secret of key {number} in COUNTERSIGN_SECRET_KEY has {len(secret)} characters; "
+            f"at least {SHORTEST_SECRET} are needed. {ADVICE}"
+        )
+
+
+def parse_key_ring(text: str) -> KeyRing:
+    """Return the keys of COUNTERSIGN_SECRET_KEY: `id:secret,id2:secret2` (the first is current) or one plain secret.
+
+    Raises SecretKeyError, which never shows a part of the text.
+    """
+    text = text.strip()
+    if not text:
+        return KeyRing({})
+    if ":" not in text:
+        return KeyRing({ONLY_KEY_ID: text})
+    secrets: dict[str, str] = {}
+    for part in text.split(","):
+        key_id, colon, secret = part.strip().partition(":")
+        if not colon:
+            raise SecretKeyError(
+                "A part of COUNTERSIGN_SECRET_KEY has no id: write every key as id:secret, with commas between them."
+            )
+        if key_id in secrets:
+            raise SecretKeyError("COUNTERSIGN_SECRET_KEY names one key id twice: give each key its own.")
+        secrets[key_id] = secret.strip()
+    return KeyRing(secrets)

@@ -1,0 +1,153 @@
+"""The machine's values: a request's state and what follows from it alone, the events, the effects."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from approvals.decision import Approval, Decision, Judgement, Outcome, Verdict
+from approvals.digest import bind, digest_of
+from approvals.people import Person, Principal
+from approvals.request import ApprovalRequest, Binding, CardRef, Route, Stage
+from approvals.values import Moment, Value
+
+# ---- state
+
+
+class State(Value):
+    """Where a request stands. `phase` new → waiting → over; `cards` one for each stage asked so far."""
+
+    instance_id: str
+    request: ApprovalRequest
+    route: Route
+    requester: Person | None = Field(
+        default=None, description="the requester as Slack knows them, if they could be found"
+    )
+    requester_emails: tuple[str, ...] = ()
+    run: Moment
+    phase: Literal["new", "waiting", "over"] = "new"
+    stage: int = 0
+    round: int = 0
+    asked_at: Moment | None = Field(default=None, description="when the current stage was asked")
+    reminded: int = Field(default=0, description="reminders of the current stage that are sent")
+    approvals: tuple[Approval, ...] = ()
+    seen: tuple[str, ...] = Field(default=(), description="ids of all decisions the workflow has answered for")
+    verdicts: tuple[Verdict, ...] = Field(default=(), description="what was answered, in the order of `seen`")
+    cards: tuple[CardRef, ...] = ()
+    outcome: Outcome | None = None
+
+
+def current_stage(state: State) -> Stage:
+    """Return the stage that is asked now, or was asked last."""
+    return state.route.stages[state.stage]
+
+
+def deadline_of(state: State) -> Moment:
+    """Return when the current stage ends without an answer. Raises ValueError before it was asked."""
+    if state.asked_at is None:
+        raise ValueError("nothing was asked yet, so there is no deadline")
+    return state.asked_at + current_stage(state).within
+
+
+def is_escalated(state: State) -> bool:
+    """Return whether the current stage's escalation has happened."""
+    return state.round > 0
+
+
+def approvers_now(state: State) -> tuple[Principal, ...]:
+    """Return who may decide now: the stage's approvers, and after an escalation also those it names."""
+    return approvers_of(current_stage(state), state.round)
+
+
+def approvers_of(stage: Stage, round_: int) -> tuple[Principal, ...]:
+    """Return who may decide in this round of the stage."""
+    if round_ == 0 or stage.escalate is None:
+        return stage.approvers
+    return (*stage.approvers, *stage.escalate.to)
+
+
+def binding_of(state: State) -> Binding:
+    """Return what the current card is bound to. The same state always gives the same binding."""
+    digest = digest_of(state.request, state.route, state.instance_id)
+    return bind(state.instance_id, state.run, state.stage, state.round, digest)
+
+
+# ---- events
+
+
+class Started(Value):
+    """The request's route is known; asking may begin."""
+
+    at: Moment
+
+
+class CardPosted(Value):
+    """The current stage's card stands in Slack."""
+
+    card: CardRef
+
+
+class DecisionJudged(Value):
+    """An `approval_decision` event came in and judge_decision has looked at it."""
+
+    judgement: Judgement
+    at: Moment
+
+
+class TimeReached(Value):
+    """The workflow's timer fired: something of `next_due` is due at `at`."""
+
+    at: Moment
+
+
+Event = Started | CardPosted | DecisionJudged | TimeReached
+
+# ---- effects
+
+
+class Record(Value):
+    """Write the read model and one audit entry, in one transaction.
+
+    `decision` and `verdict` are there where a decision is answered.
+    """
+
+    type: Literal["record"] = "record"
+    action: Literal[
+        "asked", "reminded", "escalated", "accepted", "refused", "advanced", "approved", "rejected", "timed_out"
+    ]
+    decision: Decision | None = None
+    verdict: Verdict | None = None
+    judgement: Judgement | None = None
+
+
+class Ask(Value):
+    """Post the current stage's card (activity request_approval)."""
+
+    type: Literal["ask"] = "ask"
+    binding: Binding
+    deadline: Moment
+
+
+class Remind(Value):
+    """Remind the approvers of the current stage in the card's thread. `number` counts from 1."""
+
+    type: Literal["remind"] = "remind"
+    number: int
+    deadline: Moment
+
+
+class Announce(Value):
+    """Rewrite the card(s), reply in the thread, tell the requester. `what` says which of the messages it is."""
+
+    type: Literal["announce"] = "announce"
+    what: Literal["counted", "advanced", "escalated", "approved", "rejected", "timed_out"]
+
+
+class Answer(Value):
+    """Tell the person who decided, privately, what became of it."""
+
+    type: Literal["answer"] = "answer"
+    decision: Decision
+    verdict: Verdict
+
+
+Effect = Record | Ask | Remind | Announce | Answer
