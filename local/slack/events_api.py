@@ -1,0 +1,71 @@
+"""The Events API: which events the app subscribed to, and Slack's three retries."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from local.slack import payloads
+from local.slack.call_log import Delivery
+from local.slack.seed import Channel
+from local.slack.transport import TIMED_OUT, Envelope
+from local.slack.values import Json, Message
+from local.slack.world import World
+
+RETRY_DELAYS = (0.0, 60.0, 300.0)
+
+
+class EventsApi:
+    """Sends events the manifest subscribes to."""
+
+    def __init__(
+        self, world: World, deliver: Callable[[Envelope], Awaitable[Delivery]], delays: tuple[float, ...]
+    ) -> None:
+        self._world = world
+        self._deliver = deliver
+        self._delays = delays
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def send(self, event: Json, subscription: str | None = None) -> Delivery | None:
+        """Send an event and give the first delivery's answer; retries go on behind. None when nobody subscribed."""
+        if (subscription or event["type"]) not in self._world.manifest.bot_events:
+            return None
+        payload = payloads.event_callback(self._world, event, self._world.next_id("Ev"))
+        first = await self._deliver(Envelope("events_api", payload, self._world.manifest.events_url))
+        if first.error and first.headers.get("x-slack-no-retry") != "1":
+            self._keep(asyncio.create_task(self._retry(payload, first)))
+        return first
+
+    def send_behind(self, event: Json, subscription: str) -> None:
+        """Send an event without waiting for it."""
+
+        async def send() -> None:
+            await self.send(event, subscription)
+
+        self._keep(asyncio.create_task(send()))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _retry(self, payload: Json, last: Delivery) -> None:
+        for number, delay in enumerate(self._delays, start=1):
+            await asyncio.sleep(delay)
+            reason = "http_timeout" if last.error == TIMED_OUT else "http_error" if last.status else "connection_failed"
+            envelope = Envelope("events_api", payload, self._world.manifest.events_url, number, reason)
+            last = await self._deliver(envelope)
+            if not last.error or last.headers.get("x-slack-no-retry") == "1":
+                return
+
+    def stop(self) -> None:
+        """Give up what is still to be retried."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def on_message(self, message: Message, channel: Channel) -> None:
+        """Tell the app of a message it subscribed to; ephemeral ones are nobody's business."""
+        if message.only_for:
+            return
+        body = message.wire() | {"channel": channel.id, "event_ts": message.ts}
+        kind = "im" if channel.is_im else "group" if channel.is_private else "channel"
+        self.send_behind(body | {"channel_type": kind}, f"message.{kind}s".replace("ims", "im"))
+        if self._world.bot_user_id in message.pings and not message.bot_id and not channel.is_im:
+            self.send_behind(body | {"type": "app_mention"}, "app_mention")

@@ -1,0 +1,135 @@
+"""Socket Mode, the workspace's side: tickets, connections, envelopes and their acknowledgements."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from local.slack.call_log import Delivery
+from local.slack.faults import Faults
+from local.slack.transport import FAILED, TIMED_OUT, Envelope
+from local.slack.values import Json
+from local.slack.world import World
+
+
+class SocketMode:
+    """All Socket Mode connections of the app."""
+
+    def __init__(self, world: World, faults: Faults, timeout: float, drop: Callable[[Any], None]) -> None:
+        self._world = world
+        self._faults = faults
+        self._timeout = timeout
+        self._drop = drop
+        self._tickets: set[str] = set()
+        self._connections: list[WebSocket] = []
+        self._waiting: dict[str, asyncio.Future[Json]] = {}
+        self._turn = itertools.count()
+
+    @property
+    def connected(self) -> int:
+        """Count the connections that are open now."""
+        return len(self._connections)
+
+    def new_ticket(self) -> str:
+        """Make a ticket that is good for one connection."""
+        ticket = secrets.token_urlsafe(16)
+        self._tickets.add(ticket)
+        return ticket
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Hold one connection until it ends."""
+        ticket = socket.query_params.get("ticket", "")
+        if ticket not in self._tickets:
+            await socket.close(1008)
+            return
+        self._tickets.discard(ticket)
+        await socket.accept()
+        self._connections.append(socket)
+        try:
+            await socket.send_text(json.dumps(self._hello()))
+            self._world.announce("socket", connected=self.connected)
+            while True:
+                self._take(await socket.receive_text())
+        except (WebSocketDisconnect, RuntimeError):
+            # Starlette raises RuntimeError when the peer vanished between two frames.
+            pass
+        finally:
+            self._connections.remove(socket)
+            self._world.announce("socket", connected=self.connected)
+
+    def _hello(self) -> Json:
+        return {
+            "type": "hello",
+            "num_connections": self.connected,
+            "debug_info": {"host": "local", "build_number": 1, "approximate_connection_time": 3600},
+            "connection_info": {"app_id": self._world.app_id},
+        }
+
+    def _take(self, text: str) -> None:
+        with contextlib.suppress(ValueError):
+            answer = json.loads(text)
+            waiting = self._waiting.pop(answer.get("envelope_id", ""), None) if isinstance(answer, dict) else None
+            if waiting and not waiting.done():
+                waiting.set_result(answer)
+
+    async def deliver(self, envelope: Envelope) -> Delivery:
+        """Send an envelope over one connection and wait for its acknowledgement."""
+        started = time.perf_counter()
+        if not self._connections:
+            return self._answer(envelope, None, "no Socket Mode connection is open", started, FAILED)
+        socket = self._connections[next(self._turn) % len(self._connections)]
+        envelope_id = secrets.token_hex(8)
+        waiting = self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
+        try:
+            await self._send(socket, envelope, envelope_id)
+            answer = await asyncio.wait_for(waiting, self._timeout)
+        except TimeoutError:
+            return self._answer(envelope, None, "", started, TIMED_OUT)
+        except (WebSocketDisconnect, RuntimeError) as error:
+            return self._answer(envelope, None, type(error).__name__, started, FAILED)
+        finally:
+            self._waiting.pop(envelope_id, None)
+        body = answer.get("payload")
+        text = body if isinstance(body, str) else json.dumps(body) if body else ""
+        return self._answer(envelope, 200, text, started, None)
+
+    async def _send(self, socket: WebSocket, envelope: Envelope, envelope_id: str) -> None:
+        frame: Json = {
+            "envelope_id": envelope_id,
+            "type": envelope.kind,
+            "payload": envelope.payload,
+            "accepts_response_payload": envelope.kind != "events_api",
+        }
+        if envelope.kind == "events_api":
+            frame |= {"retry_attempt": envelope.retry, "retry_reason": envelope.retry_reason or ""}
+        text = json.dumps(frame)
+        fault = self._faults.strike(envelope.kind, socket=True)
+        await socket.send_text(text)
+        if fault and fault.kind == "duplicate":
+            await socket.send_text(text)
+        elif fault:
+            self._drop(socket.scope)
+
+    @staticmethod
+    def _answer(envelope: Envelope, status: int | None, body: str, started: float, error: str | None) -> Delivery:
+        elapsed = time.perf_counter() - started
+        return Delivery(envelope.kind, envelope.payload, status, body, elapsed, error, envelope.retry, "socket")
+
+    async def disconnect(self, reason: str = "refresh_requested") -> None:
+        """Tell the app to reconnect: warning, refresh_requested or link_disabled. Only a warning keeps the socket open."""
+        frame = json.dumps({"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}})
+        for socket in tuple(self._connections):
+            await socket.send_text(frame)
+            if reason != "warning" and socket.application_state is WebSocketState.CONNECTED:
+                await socket.close(1000)
+
+    def drop(self) -> None:
+        """Cut every connection without a word."""
+        for socket in tuple(self._connections):
+            self._drop(socket.scope)

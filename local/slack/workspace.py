@@ -1,0 +1,90 @@
+"""One running workspace: its world, its log, its faults and its ways to the app, wired together. No HTTP routes."""
+
+from collections.abc import Callable
+from typing import Any
+
+from local.slack.call_log import ApiCall, Delivery
+from local.slack.events_api import RETRY_DELAYS, EventsApi
+from local.slack.faults import Faults
+from local.slack.http_delivery import HttpDelivery
+from local.slack.manifest import AppManifest
+from local.slack.rate_limits import RateLimits
+from local.slack.seed import Seed, Value
+from local.slack.sign_in import SignIn
+from local.slack.socket_mode import SocketMode
+from local.slack.transport import Envelope
+from local.slack.values import Json
+from local.slack.world import World
+
+# Well-known on purpose: they open nothing but a workspace on this machine.
+LOCAL_BOT_TOKEN = "xoxb-local-workspace"  # noqa: S105 # see above
+LOCAL_APP_TOKEN = "xapp-local-workspace"  # noqa: S105 # see above
+LOCAL_SIGNING_SECRET = "local-signing-secret"  # noqa: S105 # see above
+LOCAL_CLIENT_ID = "local-client-id"
+LOCAL_CLIENT_SECRET = "local-client-secret"  # noqa: S105 # see above
+
+
+class Settings(Value):
+    """How strict the workspace is and which secrets it shares with the app. Times in seconds."""
+
+    bot_token: str = LOCAL_BOT_TOKEN
+    app_token: str = LOCAL_APP_TOKEN
+    signing_secret: str = LOCAL_SIGNING_SECRET
+    client_id: str = LOCAL_CLIENT_ID
+    client_secret: str = LOCAL_CLIENT_SECRET
+    app_scopes: tuple[str, ...] = ("connections:write",)
+    rate_limits: bool = False
+    deliver_timeout: float = 3.0
+    event_retry_delays: tuple[float, ...] = RETRY_DELAYS
+
+
+class Workspace:
+    """Everything but the HTTP routes."""
+
+    def __init__(self, seed: Seed, manifest: AppManifest, settings: Settings, drop: Callable[[Any], None]) -> None:
+        self.settings = settings
+        self.world = World(seed, manifest)
+        self.faults = Faults()
+        self.limits = RateLimits() if settings.rate_limits else None
+        self.calls: list[ApiCall] = []
+        self.deliveries: list[Delivery] = []
+        self.base_url = ""
+        self.drop = drop
+        self.http = HttpDelivery(settings.signing_secret, settings.deliver_timeout)
+        self.socket = SocketMode(self.world, self.faults, settings.deliver_timeout, drop)
+        self.sign_in = SignIn(self.world, settings.client_id, settings.client_secret)
+        self.events = EventsApi(self.world, self.deliver, settings.event_retry_delays)
+        self.world.listen(self._on_change)
+
+    def absolute(self, path: str) -> str:
+        """Give the whole address of a path."""
+        return f"{self.base_url}/{path}"
+
+    def socket_url(self) -> str:
+        """Make the address of one Socket Mode connection."""
+        return f"{self.base_url.replace('http', 'ws', 1)}/link?ticket={self.socket.new_ticket()}"
+
+    async def deliver(self, envelope: Envelope) -> Delivery:
+        """Send something to the app, over Socket Mode when it is connected and no address was given."""
+        over_socket = self.http.deliver_to is None and (self.socket.connected or not envelope.url)
+        delivery = await (self.socket if over_socket else self.http).deliver(envelope)
+        self.deliveries.append(delivery)
+        self.world.announce("delivery", kind=delivery.kind, error=delivery.error)
+        return delivery
+
+    def log_call(self, call: ApiCall) -> None:
+        """Keep one Web API call."""
+        self.calls.append(call)
+        self.world.announce("call", method=call.method, status=call.status)
+
+    def _on_change(self, kind: str, detail: Json) -> None:
+        if kind != "message" or detail["only_for"] or not self.world.manifest.bot_events:
+            return
+        message = self.world.messages.get(detail["channel"], {}).get(detail["ts"])
+        if message and not message.edits:
+            self.events.on_message(message, self.world.channels[message.channel])
+
+    async def close(self) -> None:
+        """Stop what runs behind."""
+        self.events.stop()
+        await self.http.close()
