@@ -1,0 +1,152 @@
+"""The card: what it says in each state, and that nothing typed gets out of its place."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from approvals.request import Binding
+from cards import request_card
+from cards.binding import UnreadableCardError, binding_value, parse_binding
+from cards.examples import BINDING, CARDS, WAITING
+from cards.request_card import CardView
+from tests.cards import limits, nasty
+
+TOKEN = re.compile(r"<[^<>]*>")
+OURS = re.compile(r"<(@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+|!date\^-?\d+\^\{date_long_pretty\} at \{time\}\|[-:\w ]+)>")
+
+
+def buttons(payload: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    blocks = [block for block in payload["blocks"] if block["type"] == "actions"]
+    return {element["action_id"]: element for block in blocks for element in block["elements"]}
+
+
+def shown(payload: dict[str, Any]) -> str:
+    return json.dumps(payload["blocks"], ensure_ascii=False)
+
+
+def marked(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [text for item in node for text in marked(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["text"]] if node.get("type") == "mrkdwn" else []
+    return own + [text for value in node.values() for text in marked(value)]
+
+
+@nasty.some
+@given(nasty.cards)
+def test_any_card_is_within_slacks_limits(view: CardView) -> None:
+    limits.check_message(request_card.build(view).payload())
+
+
+@nasty.some
+@given(nasty.cards)
+def test_the_only_tokens_in_a_card_are_our_own_mentions_and_dates(view: CardView) -> None:
+    for text in marked(list(request_card.build(view).blocks)):
+        assert all(OURS.fullmatch(token) for token in TOKEN.findall(text)), text
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_only_a_waiting_card_has_buttons(name: str) -> None:
+    expected = {"approval_approve", "approval_reject", "approval_details"} if name in {"waiting", "counted"} else set()
+    assert set(buttons(request_card.build(CARDS[name]).payload())) == expected
+
+
+SENTENCES = {
+    "waiting": "may approve or reject it until 2026-01-08 14:00 UTC",
+    "counted": "may approve or reject it until",
+    "advanced": "now waits for the next stage",
+    "escalated": "use the newer card",
+    "approved": "Approved.",
+    "approved_by_rule": "nobody has to be asked",
+    "rejected": "Manager rejected it. Reason: Too expensive this quarter",
+    "rejected_by_rule": "not by a person. Nobody is in the groups",
+    "timed_out": "This is not a no",
+    "terminated": "An operator stopped this request",
+    "vanished": "The workflow behind this request no longer exists",
+}
+
+
+@pytest.mark.parametrize(("name", "sentence"), SENTENCES.items())
+def test_the_fallback_is_a_sentence_that_says_where_the_request_stands(name: str, sentence: str) -> None:
+    text = request_card.build(CARDS[name]).text
+    assert sentence in text
+    assert text.startswith("Requester asks for $2,400.00 (order 42)")
+
+
+def test_every_face_of_a_card_has_an_example_and_a_title_of_its_own() -> None:
+    titles = {view.standing: request_card.build(view).blocks[0]["text"]["text"] for view in CARDS.values()}
+    assert len(set(titles.values())) == len(titles) == 8
+
+
+def test_a_waiting_card_says_who_what_how_much_why_and_until_when() -> None:
+    text = shown(request_card.build(WAITING).payload())
+    for part in (
+        "<@U0REQUESTER>", "order 42", "$2,400.00", "a manager must approve", "<!subteam^S0MANAGERS>",
+        "vp@example.com", "<!date^1767880800^{date_long_pretty} at {time}|2026-01-08 14:00 UTC>", "standing desks",
+        "order-42-workflow", "rule manager", "Stage 1 of 2, 0 of 2 approvals",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_approve_is_confirmed_with_amount_and_requester() -> None:
+    approve = buttons(request_card.build(WAITING).payload())["approval_approve"]
+    assert approve["style"] == "primary"
+    assert approve["confirm"]["title"]["text"] == "Approve $2,400.00?"
+    assert approve["confirm"]["text"]["text"].startswith("$2,400.00 for order 42, asked for by Requester.")
+
+
+def test_a_counted_approval_is_named_and_the_stage_still_open() -> None:
+    text = shown(request_card.build(CARDS["counted"]).payload())
+    assert "Stage 1 of 2, 1 of 2 approvals" in text
+    assert '"user_id": "U0MANAGER"' in text
+
+
+def test_a_rejection_shows_the_persons_own_words_as_a_quotation() -> None:
+    quotes = [
+        element
+        for block in request_card.build(CARDS["rejected"]).blocks
+        for element in block.get("elements", ())
+        if element.get("type") == "rich_text_quote"
+    ]
+    assert quotes[-1]["elements"][0]["text"] == "Too expensive this quarter"
+
+
+def test_a_requester_without_a_slack_user_is_shown_as_typed_and_mentions_nobody() -> None:
+    view = WAITING.model_copy(update={"requester_user": None, "requester_name": "<!channel> *boss*"})
+    field = request_card.build(view).blocks[1]["fields"][1]
+    assert field == {"type": "plain_text", "text": "Asked by\n<!channel> *boss*", "emoji": False}
+
+
+def test_a_card_can_be_found_again_by_its_metadata() -> None:
+    assert request_card.build(WAITING).metadata == {
+        "event_type": "countersign_request",
+        "event_payload": {"instance_id": "order-42-workflow", "stage": 0, "round": 0, "nonce": "e" * 32},
+    }
+
+
+@nasty.some
+@given(nasty.bindings)
+def test_a_binding_comes_back_from_a_button_as_it_went_in(binding: Binding) -> None:
+    assert parse_binding(binding_value(binding)) == binding
+
+
+@pytest.mark.parametrize("name", ["approval_approve", "approval_reject", "approval_details"])
+def test_each_button_carries_the_binding_and_an_accessible_label(name: str) -> None:
+    button = buttons(request_card.build(WAITING).payload())[name]
+    assert parse_binding(button["value"]) == BINDING
+    assert "order 42" in button["accessibility_label"]
+
+
+@pytest.mark.parametrize("value", [None, "", "x", "{}", "[]", "null", '{"instance_id": 1}', "9" * 5000, "{" * 1500])
+def test_a_value_that_is_none_of_ours_is_refused_with_what_to_do_next(value: str | None) -> None:
+    with pytest.raises(UnreadableCardError, match=r"Nothing was decided\. Ask for the request's status"):
+        parse_binding(value)
+
+
+def test_a_binding_that_would_not_fit_a_button_is_an_error_and_not_a_broken_card() -> None:
+    with pytest.raises(ValueError, match="of 2000 characters"):
+        binding_value(BINDING.model_copy(update={"instance_id": "x" * 2000}))
