@@ -1,0 +1,197 @@
+"""Hands turns and activities to the connected workers, and again when a worker drops. Runs on the event loop alone.
+
+It remembers only what is ready or in flight; everything else stays in the database.
+"""
+
+import asyncio
+import itertools
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from local.sidecar.engine import Activity
+from local.sidecar.store import Instance, Reader
+from local.sidecar.turn import Turn, open_turn
+from local.sidecar.wire import ENDED, pb
+
+MOST_TURNS = 128  # in flight at one worker: bounds the histories held in memory
+
+Clock = Callable[[], int]
+
+
+@dataclass(eq=False, slots=True)
+class Worker:
+    """One stream of work items."""
+
+    outbox: "asyncio.Queue[pb.WorkItem | None]" = field(default_factory=asyncio.Queue)
+    turns: set[int] = field(default_factory=set)
+    activities: set[Activity] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A turn that a worker has."""
+
+    instance: Instance
+    turn: Turn
+    last: int  # the last inbox row that the turn contains
+    worker: Worker
+    token: str
+    committing: bool = False
+
+
+class Dispatcher:
+    """At most one turn of an instance is out at any time; an activity is out with at most one worker."""
+
+    def __init__(self, reader: Reader, now: Clock) -> None:
+        self._reader = reader
+        self._now = now
+        self._workers: list[Worker] = []
+        self._ready: dict[int, None] = {}
+        self._again: set[int] = set()
+        self._busy: dict[int, InFlight] = {}
+        self._activities: deque[Activity] = deque()
+        self._running: dict[Activity, Worker] = {}
+        self._epoch = uuid.uuid4().hex[:8]
+        self._tokens = itertools.count(1)
+        self.connected = asyncio.Event()
+
+    def join(self) -> Worker:
+        """A worker has connected."""
+        worker = Worker()
+        self._workers.append(worker)
+        self.connected.set()
+        self.pump()
+        return worker
+
+    def leave(self, worker: Worker) -> None:
+        """A worker is gone: what it had in hand is handed out again."""
+        self._workers.remove(worker)
+        if not self._workers:
+            self.connected.clear()
+        for key in worker.turns:
+            flight = self._busy[key]
+            if not flight.committing:
+                del self._busy[key]
+                self._ready[key] = None
+        for activity in worker.activities:
+            del self._running[activity]
+            self._activities.append(activity)
+        self.pump()
+
+    def dismiss(self) -> None:
+        """Ends every stream, for a shutdown."""
+        for worker in self._workers:
+            worker.outbox.put_nowait(None)
+
+    def ready(self, keys: Iterable[int]) -> None:
+        """These instances have events."""
+        for key in keys:
+            if key in self._busy:
+                self._again.add(key)
+            else:
+                self._ready[key] = None
+
+    def run(self, activities: Iterable[Activity]) -> None:
+        """These activities are to be run."""
+        self._activities.extend(activities)
+
+    def forget(self, keys: Iterable[int]) -> None:
+        """These instances were purged."""
+        for key in keys:
+            self._ready.pop(key, None)
+            self._again.discard(key)
+            flight = self._busy.pop(key, None)
+            if flight is not None:
+                flight.worker.turns.discard(key)
+
+    def pump(self) -> None:
+        """Hands out what is ready, as far as workers have room."""
+        while self._activities and self._workers:
+            self._send_activity(self._activities.popleft())
+        while self._ready and (worker := self._freest()) is not None:
+            key = next(iter(self._ready))
+            del self._ready[key]
+            self._send_turn(key, worker)
+
+    def _freest(self) -> Worker | None:
+        worker = min(self._workers, key=lambda one: len(one.turns), default=None)
+        return worker if worker is not None and len(worker.turns) < MOST_TURNS else None
+
+    def _send_activity(self, activity: Activity) -> None:
+        event = self._reader.activity(*activity)
+        instance = self._reader.get(activity[0])
+        if event is None or instance is None or activity in self._running:
+            return
+        worker = min(self._workers, key=lambda one: len(one.activities))
+        worker.activities.add(activity)
+        self._running[activity] = worker
+        task = event.taskScheduled
+        request = pb.ActivityRequest(
+            name=task.name,
+            version=task.version if task.HasField("version") else None,
+            input=task.input if task.HasField("input") else None,
+            workflowInstance=pb.WorkflowInstance(instanceId=instance.id),
+            taskId=event.eventId,
+            taskExecutionId=task.taskExecutionId,
+        )
+        token = ":".join(map(str, activity))
+        worker.outbox.put_nowait(pb.WorkItem(activityRequest=request, completionToken=token))
+
+    def _send_turn(self, key: int, worker: Worker) -> None:
+        instance = self._reader.get(key)
+        if instance is None or instance.status in ENDED:
+            return
+        inbox, last = self._reader.inbox(key)
+        turn = open_turn(instance.id, self._reader.history(key), inbox, self._now()) if inbox else None
+        if turn is not None:
+            self._hand_out(InFlight(instance, turn, last, worker, ""))
+
+    def _hand_out(self, flight: InFlight) -> None:
+        flight.token = f"{self._epoch}.{next(self._tokens)}"
+        flight.committing = False
+        self._busy[flight.instance.key] = flight
+        flight.worker.turns.add(flight.instance.key)
+        turn = flight.turn
+        request = pb.WorkflowRequest(instanceId=turn.instance_id, pastEvents=turn.past, newEvents=turn.new)
+        flight.worker.outbox.put_nowait(pb.WorkItem(workflowRequest=request, completionToken=flight.token))
+
+    def claim(self, key: int, token: str) -> InFlight | None:
+        """The turn that an answer belongs to; None for an answer that comes late or twice."""
+        flight = self._busy.get(key)
+        if flight is None or flight.committing or (token and token != flight.token):
+            return None
+        flight.committing = True
+        return flight
+
+    def go_on(self, flight: InFlight, turn: Turn) -> None:
+        """Hands out the next generation of a workflow that continued as new, to the same worker if it is still there."""
+        flight.turn = turn
+        if flight.worker in self._workers:
+            self._hand_out(flight)
+        else:
+            self.release(flight, again=True)
+
+    def release(self, flight: InFlight, *, again: bool = False) -> None:
+        """A turn is over; what came in meanwhile makes the next."""
+        key = flight.instance.key
+        flight.worker.turns.discard(key)
+        if self._busy.get(key) is flight:
+            del self._busy[key]
+            if again or key in self._again:
+                self._ready[key] = None
+        self._again.discard(key)
+        self.pump()
+
+    def ended(self, activity: Activity) -> None:
+        """An activity's result is stored."""
+        worker = self._running.pop(activity, None)
+        if worker is not None:
+            worker.activities.discard(activity)
+
+    def retry(self, activity: Activity) -> None:
+        """An activity's result could not be stored: it is run again."""
+        self.ended(activity)
+        self._activities.append(activity)
+        self.pump()

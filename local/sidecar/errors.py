@@ -1,0 +1,150 @@
+"""What the sidecar refuses, with the codes and texts of the real runtime (DAPR.md, "Semantics"). Values only."""
+
+import grpc
+
+
+class SidecarError(Exception):
+    """The sidecar can't start or go on; its text names the file or address and says what to do."""
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of the program
+    """A call that is answered with a gRPC status instead of a result."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+    def within(self, context: str) -> "Refused":
+        """The same refusal as the runtime words it when a call wraps an actor's error."""
+        return Refused(self.code, f"{context}: {self.text}")
+
+
+class UnusableReply(Exception):  # noqa: N818 - as above
+    """A worker's answer to a turn that can't be applied; the turn is handed out again."""
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - as above
+    """The database took nothing of the call: the disk is full, or the file can't be read or written."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+_RPC_CODES = {
+    grpc.StatusCode.ALREADY_EXISTS: "AlreadyExists",
+    grpc.StatusCode.FAILED_PRECONDITION: "FailedPrecondition",
+    grpc.StatusCode.UNKNOWN: "Unknown",
+}
+
+CREATE = "failed to create workflow instance"
+TERMINATE = "failed to submit termination request"
+PURGE = "failed to purge workflow state"
+
+_RFC_1123 = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    "and must start and end with an alphanumeric character"
+)
+
+
+def from_actor(code: grpc.StatusCode, text: str) -> Refused:
+    """A refusal that reaches the caller as a nested gRPC error, the way the runtime's router passes it on."""
+    return Refused(code, f"rpc error: code = {_RPC_CODES[code]} desc = {text}")
+
+
+def no_such_instance() -> Refused:
+    """The instance isn't known."""
+    return Refused(grpc.StatusCode.UNKNOWN, "no such instance exists")
+
+
+def stalled() -> Refused:
+    """The instance waits for a worker that can go on with it."""
+    return Refused(grpc.StatusCode.UNKNOWN, "workflow is stalled")
+
+
+def not_completed() -> Refused:
+    """Only what has ended can be purged without force."""
+    return Refused(grpc.StatusCode.UNKNOWN, "orchestration has not yet completed")
+
+
+def already_active(instance_id: str) -> Refused:
+    """An instance of that id has not ended yet."""
+    text = f"an active workflow with ID '{instance_id}' already exists"
+    return from_actor(grpc.StatusCode.ALREADY_EXISTS, text).within(CREATE)
+
+
+def children_active(instance_id: str, child_id: str) -> Refused:
+    """An id is free again only when every descendant of its last run has ended."""
+    text = f"cannot recreate workflow with ID '{instance_id}': child workflow '{child_id}': {not_completed().text}"
+    return from_actor(grpc.StatusCode.ALREADY_EXISTS, text).within(CREATE)
+
+
+def invalid_id(instance_id: str) -> Refused:
+    """The id can't be part of the runtime's job names."""
+    return from_actor(grpc.StatusCode.UNKNOWN, f'job name is invalid "{instance_id}": {_RFC_1123}').within(CREATE)
+
+
+def no_worker(app_id: str, instance_id: str) -> Refused:
+    """No worker is connected, so the runtime knows no actor of that type."""
+    actor = f"dapr.internal.default.{app_id}.workflow||{instance_id}"
+    return from_actor(grpc.StatusCode.FAILED_PRECONDITION, f"did not find address for actor '{actor}'")
+
+
+def history_not_found(instance_id: str) -> Refused:
+    """No history of that id."""
+    return Refused(grpc.StatusCode.NOT_FOUND, f"workflow instance '{instance_id}' not found")
+
+
+def rerun_unknown(instance_id: str) -> Refused:
+    """Nothing to rerun."""
+    return Refused(grpc.StatusCode.NOT_FOUND, f"workflow instance does not exist with ID '{instance_id}'")
+
+
+def rerun_same_id() -> Refused:
+    """A rerun needs an id of its own."""
+    text = "rerun workflow instance ID must be different from the original instance ID"
+    return Refused(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+
+def rerun_active(instance_id: str) -> Refused:
+    """Only what has ended can be rerun."""
+    return Refused(grpc.StatusCode.INVALID_ARGUMENT, f"'{instance_id}' is not in a terminal state")
+
+
+def rerun_child(instance_id: str) -> Refused:
+    """A child is rerun through its parent."""
+    return Refused(grpc.StatusCode.INVALID_ARGUMENT, f"'{instance_id}': cannot rerun from child-workflows")
+
+
+def already_created(instance_id: str) -> Refused:
+    """A rerun's id is taken."""
+    return Refused(grpc.StatusCode.ALREADY_EXISTS, f"workflow '{instance_id}' has already been created")
+
+
+def rerun_no_event(event_id: int) -> Refused:
+    """No event of that id."""
+    return Refused(grpc.StatusCode.NOT_FOUND, f"does not have history event with ID '{event_id}'")
+
+
+def rerun_wrong_event(kind: str, event_id: int) -> Refused:
+    """Only scheduled tasks, timers and children can be rerun."""
+    name = f"*protos.HistoryEvent_{kind[:1].upper()}{kind[1:]}"
+    text = f"target event '{name}' with ID '{event_id}' is not an event that can be rerun"
+    return Refused(grpc.StatusCode.NOT_FOUND, text)
+
+
+def rerun_bad_request(what: str, kind: str, event_id: int) -> Refused:
+    """The request asks for a change that this kind of event has no place for."""
+    return Refused(grpc.StatusCode.INVALID_ARGUMENT, f"cannot {what} {kind} event '{event_id}'")
+
+
+def stopping() -> Refused:
+    """The sidecar is on its way out; the call may be tried again."""
+    return Refused(grpc.StatusCode.UNAVAILABLE, "the sidecar is stopping: try again when it is back")
+
+
+def unauthenticated(text: str) -> Refused:
+    """The caller has not shown DAPR_API_TOKEN."""
+    return Refused(grpc.StatusCode.UNAUTHENTICATED, text)

@@ -1,0 +1,171 @@
+"""Starting and stopping a sidecar: in this process as a context manager, or as a program of its own."""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from local.sidecar import schema
+from local.sidecar.errors import SidecarError
+from local.sidecar.runtime import Runtime
+from local.sidecar.service import Service
+from local.sidecar.wire import MAX_MESSAGE, stubs
+
+APP_ID = "countersign"
+GRACE = 1.0  # seconds that calls in flight get at a stop
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", -1),
+    # the SDK pings every 30 s on an idle connection, which gRPC would punish by default
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # a worker whose machine is gone is noticed after half a minute
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
+
+
+def check_exposure(host: str, token: str) -> None:
+    """Refuses to listen beyond this machine without a token: whoever reaches the port can raise any event."""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local and not token:
+        raise SidecarError(f"Listening on {host} needs DAPR_API_TOKEN: set it, or listen on 127.0.0.1.")
+
+
+async def serve(  # noqa: PLR0913 - the parts of one server
+    database: Path, host: str, port: int, app_id: str, token: str, ready: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Serves until `stop` is set; calls `ready` with the address once calls are answered. Raises SidecarError."""
+    check_exposure(host, token)
+    descriptor = schema.lock(database)
+    try:
+        schema.prepare(database)
+        runtime = Runtime(database, app_id)
+        server = grpc.aio.server(options=_OPTIONS)
+        stubs.add_TaskHubSidecarServiceServicer_to_server(Service(runtime, token), server)
+        try:
+            bound = _bind(server, host, port)
+            await server.start()
+            runtime.resume()
+            ready(f"{host}:{bound}")
+            await stop.wait()
+        finally:
+            runtime.stop()
+            await server.stop(GRACE)
+            await asyncio.to_thread(runtime.close)
+    finally:
+        os.close(descriptor)
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
+    try:
+        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    except RuntimeError as error:
+        raise SidecarError(f"Can't listen on {host}:{port}: it is taken or not ours. Name another port.") from error
+
+
+def run(
+    database: Path, port: int = 50001, host: str = "127.0.0.1", *, app_id: str = APP_ID, token: str | None = None
+) -> int:
+    """Serves until SIGTERM or SIGINT; prints the address when ready. Returns the exit status: 0, or 1 with a sentence.
+
+    Without `token` DAPR_API_TOKEN of the environment guards the port, if set.
+    """
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        secret = os.environ.get("DAPR_API_TOKEN", "") if token is None else token
+        await serve(database, host, port, app_id, secret, _announce, stop)
+
+    def _announce(address: str) -> None:
+        print(f"Workflow sidecar ready on {address}, state in {database}", flush=True)  # noqa: T201 - its one line
+
+    try:
+        asyncio.run(main())
+    except SidecarError as error:
+        print(error, flush=True)  # noqa: T201 - the sentence the user needs
+        return 1
+    return 0
+
+
+class Sidecar:
+    """A sidecar in a thread of this process: `with Sidecar(path, port=0) as sidecar: sidecar.address`."""
+
+    def __init__(
+        self,
+        database: Path,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        app_id: str = APP_ID,
+        token: str | None = None,
+    ) -> None:
+        self._database = database
+        self._where = (host, port)
+        self._app_id = app_id
+        self._token = os.environ.get("DAPR_API_TOKEN", "") if token is None else token
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+        self.address = ""
+
+    def start(self) -> Self:
+        """Returns once calls are answered; `address` is HOST:PORT. Raises SidecarError."""
+        self._started.clear()
+        self._thread = threading.Thread(target=self._main, name="sidecar", daemon=True)
+        self._thread.start()
+        self._started.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+        return self
+
+    def stop(self) -> None:
+        """Ends within about a second; what was accepted is on disk."""
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread is not None:
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - a thread's last resort: start() raises it
+            self._failure = error
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        host, port = self._where
+        await serve(self._database, host, port, self._app_id, self._token, self._announce, self._stop)
+
+    def _announce(self, address: str) -> None:
+        self.address = address
+        self._started.set()

@@ -1,0 +1,228 @@
+"""The gRPC face: TaskHubSidecarService as the SDK's worker and clients call it. Translates, decides nothing."""
+
+import functools
+import hmac
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from local.sidecar import errors, events
+from local.sidecar.errors import Refused, StoreUnavailable, UnusableReply
+from local.sidecar.runtime import Runtime, has_started
+from local.sidecar.turn import fold
+from local.sidecar.wire import ENDED, RUNNING, SUSPENDED, StringValue, Timestamp, pb, stubs
+
+TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the header's name
+PAGE = 1000  # ids in a page when the caller names no size
+NEVER = Timestamp(seconds=-62_135_596_800)  # year 1: what the runtime says of an instance that has not started
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_log = logging.getLogger(__name__)
+
+
+def _answers(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Checks the token, and turns what went wrong into a gRPC status; the server stays up whatever a call does."""
+
+    @functools.wraps(method)
+    async def call(self: "Service", request: Any, context: Context) -> Any:
+        try:
+            self.check_token(context)
+            return await method(self, request, context)
+        except (Refused, StoreUnavailable) as refusal:
+            await context.abort(refusal.code, refusal.text)
+        except (grpc.aio.AbortError, grpc.RpcError):
+            raise
+        except Exception:
+            reference = uuid.uuid4().hex[:8]
+            _log.exception("%s failed (reference %s)", method.__name__, reference)
+            text = f"the sidecar made a mistake in this call; its log has the cause under reference {reference}"
+            await context.abort(grpc.StatusCode.INTERNAL, text)
+
+    return call
+
+
+class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # generated without types
+    """One method a call; names are the protocol's."""
+
+    def __init__(self, runtime: Runtime, token: str) -> None:
+        self._runtime = runtime
+        self._token = token.encode()
+
+    def check_token(self, context: Context) -> None:
+        """Refuses a caller without DAPR_API_TOKEN, if there is one."""
+        if not self._token:
+            return
+        given = dict(context.invocation_metadata() or ()).get(TOKEN_HEADER)
+        if given is None:
+            raise errors.unauthenticated("missing api token in request metadata")
+        if not hmac.compare_digest(given.encode() if isinstance(given, str) else given, self._token):
+            raise errors.unauthenticated("authentication error: api token mismatch")
+
+    @_answers
+    async def Hello(self, request: Empty, context: Context) -> Empty:  # noqa: ARG002, D102, N802
+        return Empty()
+
+    @_answers
+    async def StartInstance(self, request: pb.CreateInstanceRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        await self._runtime.await_worker()
+        instance_id = await self._runtime.change(lambda engine: engine.start(request))
+        if not request.HasField("scheduledStartTimestamp"):
+            await self._runtime.wait_for(instance_id, has_started)
+        return pb.CreateInstanceResponse(instanceId=instance_id)
+
+    @_answers
+    async def GetInstance(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        return self._state(request)
+
+    @_answers
+    async def WaitForInstanceStart(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        await self._runtime.need_worker(request.instanceId)
+        await self._runtime.wait_for(request.instanceId, has_started)
+        return self._state(request)
+
+    @_answers
+    async def WaitForInstanceCompletion(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        await self._runtime.need_worker(request.instanceId)
+        await self._runtime.wait_for(request.instanceId, ENDED.__contains__)
+        return self._state(request)
+
+    @_answers
+    async def RaiseEvent(self, request: pb.RaiseEventRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        event = events.raised(self._runtime.now(), request)
+        await self._deliver(request.instanceId, event)
+        return pb.RaiseEventResponse()
+
+    @_answers
+    async def TerminateInstance(self, request: pb.TerminateRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        output = request.output if request.HasField("output") else None
+        event = events.terminated(self._runtime.now(), output, recurse=request.recursive)
+        try:
+            await self._deliver(request.instanceId, event)
+        except Refused as refusal:
+            raise refusal.within(errors.TERMINATE) from None
+        await self._runtime.wait_for(request.instanceId, ENDED.__contains__)
+        return pb.TerminateResponse()
+
+    @_answers
+    async def SuspendInstance(self, request: pb.SuspendRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        await self._deliver(request.instanceId, events.suspended(self._runtime.now(), request.reason))
+        await self._runtime.wait_for(request.instanceId, (ENDED | {SUSPENDED}).__contains__)
+        return pb.SuspendResponse()
+
+    @_answers
+    async def ResumeInstance(self, request: pb.ResumeRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        await self._deliver(request.instanceId, events.resumed(self._runtime.now(), request.reason))
+        await self._runtime.wait_for(request.instanceId, (ENDED | {RUNNING}).__contains__)
+        return pb.ResumeResponse()
+
+    async def _deliver(self, instance_id: str, event: pb.HistoryEvent) -> None:
+        await self._runtime.need_worker(instance_id)
+        await self._runtime.change(lambda engine: engine.deliver(instance_id, event))
+
+    @_answers
+    async def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        if request.HasField("purgeInstanceFilter"):
+            raise Refused(grpc.StatusCode.UNKNOWN, "multi-instance purge is not implemented")
+        if not request.force:
+            await self._runtime.need_worker(request.instanceId)
+        count = await self._runtime.change(
+            lambda engine: engine.purge(request.instanceId, recursive=request.recursive, force=request.force)
+        )
+        return pb.PurgeInstancesResponse(deletedInstanceCount=count)
+
+    @_answers
+    async def RerunWorkflowFromEvent(self, request: pb.RerunWorkflowFromEventRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        await self._runtime.need_worker(request.sourceInstanceID)
+        new_id = await self._runtime.change(lambda engine: engine.rerun(request))
+        return pb.RerunWorkflowFromEventResponse(newInstanceID=new_id)
+
+    @_answers
+    async def ListInstanceIDs(self, request: pb.ListInstanceIDsRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        token = request.continuationToken or "0"
+        if not token.isdigit():
+            raise Refused(
+                grpc.StatusCode.INVALID_ARGUMENT, f"continuation token '{token}' is not one of this sidecar's"
+            )
+        size = request.pageSize or PAGE
+        rows = self._runtime.reader.page(int(token), size + 1)
+        more = str(rows[size - 1][0]) if len(rows) > size else None
+        return pb.ListInstanceIDsResponse(instanceIds=[name for _, name in rows[:size]], continuationToken=more)
+
+    @_answers
+    async def GetInstanceHistory(self, request: pb.GetInstanceHistoryRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        row = self._runtime.reader.find(request.instanceId)
+        if row is None:
+            raise errors.history_not_found(request.instanceId)
+        return pb.GetInstanceHistoryResponse(events=self._runtime.reader.history(row.key))
+
+    @_answers
+    async def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Context) -> None:  # noqa: ARG002, D102, N802
+        worker = self._runtime.join()
+        try:
+            while (item := await worker.outbox.get()) is not None:
+                await context.write(item)
+        finally:
+            self._runtime.leave(worker)
+
+    @_answers
+    async def CompleteActivityTask(self, request: pb.ActivityResponse, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        try:
+            await self._runtime.complete_activity(request)
+        except StoreUnavailable as error:
+            raise _retryable(error) from error
+        return pb.CompleteTaskResponse()
+
+    @_answers
+    async def CompleteWorkflowTask(self, request: pb.WorkflowResponse, context: Context) -> Any:  # noqa: ARG002, D102, N802
+        try:
+            await self._runtime.complete_turn(request)
+        except UnusableReply as error:
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"instance '{request.instanceId}': {error}") from error
+        except StoreUnavailable as error:
+            raise _retryable(error) from error
+        return pb.CompleteTaskResponse()
+
+    CompleteOrchestratorTask = CompleteWorkflowTask  # its older name, the one the SDK calls
+
+    def _state(self, request: pb.GetInstanceRequest) -> pb.GetInstanceResponse:
+        row = self._runtime.reader.find(request.instanceId)
+        if row is None:
+            return pb.GetInstanceResponse(exists=False)
+        seen = fold(self._runtime.reader.history(row.key))
+        started = seen.start.executionStarted if seen.start else None
+        state = pb.WorkflowState(
+            instanceId=row.id,
+            name=started.name if started else "",
+            workflowStatus=seen.status,  # type: ignore[arg-type]  # enums are ints on the wire
+            createdTimestamp=seen.start.timestamp if seen.start else NEVER,
+            lastUpdatedTimestamp=seen.last if seen.start else NEVER,
+            startedAt=seen.first,
+        )
+        if request.getInputsAndOutputs:
+            _add_payloads(state, started, seen.end, row.custom_status)
+        return pb.GetInstanceResponse(exists=True, workflowState=state)
+
+
+def _add_payloads(
+    state: pb.WorkflowState,
+    start: pb.ExecutionStartedEvent | None,
+    end: pb.HistoryEvent | None,
+    custom_status: str | None,
+) -> None:
+    if start is not None and start.HasField("input"):
+        state.input.CopyFrom(start.input)
+    if custom_status is not None:
+        state.customStatus.CopyFrom(StringValue(value=custom_status))
+    if end is not None and end.executionCompleted.HasField("result"):
+        state.output.CopyFrom(end.executionCompleted.result)
+    if end is not None and end.executionCompleted.HasField("failureDetails"):
+        state.failureDetails.CopyFrom(end.executionCompleted.failureDetails)
+
+
+def _retryable(error: StoreUnavailable) -> Refused:
+    """The SDK's worker takes RESOURCE_EXHAUSTED for an oversized result and fails the workflow: it must not see it."""
+    return Refused(grpc.StatusCode.UNAVAILABLE, error.text)

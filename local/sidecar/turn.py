@@ -1,0 +1,355 @@
+"""One turn of a workflow: history + new events + the worker's actions -> what is to be stored and done.
+
+Pure: no database, no gRPC, no clock but the moment passed in. The rules are those of the runtime's engine as
+wire.jsonl shows them; event ids, order and routers must come out the same.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from local.sidecar import events
+from local.sidecar.errors import UnusableReply
+from local.sidecar.wire import (
+    CONTINUED,
+    ENDED,
+    PENDING,
+    RUNNING,
+    STALLED,
+    SUSPENDED,
+    TERMINATED,
+    StringValue,
+    Timestamp,
+    pb,
+)
+
+
+@dataclass(slots=True)
+class Fold:
+    """What a history says about its instance."""
+
+    start: pb.HistoryEvent | None = None
+    end: pb.HistoryEvent | None = None
+    first: Timestamp | None = None
+    last: Timestamp | None = None
+    suspended: bool = False
+    stalled: bool = False
+
+    def add(self, event: pb.HistoryEvent) -> None:
+        """Takes the next event into account."""
+        kind = event.WhichOneof("eventType")
+        if kind == "executionStarted":
+            self.start = event
+        elif kind == "executionCompleted":
+            self.end = event
+        elif kind == "executionSuspended":
+            self.suspended = True
+        elif kind == "executionResumed":
+            self.suspended = False
+        self.stalled = kind == "executionStalled"
+        self.first = self.first or event.timestamp
+        self.last = event.timestamp
+
+    @property
+    def status(self) -> int:
+        """The instance's status as the SDK reads it."""
+        if self.start is None:
+            return STALLED if self.stalled else PENDING
+        if self.end is not None:
+            return int(self.end.executionCompleted.workflowStatus)
+        if self.stalled:
+            return STALLED
+        return SUSPENDED if self.suspended else RUNNING
+
+
+def fold(history: Iterable[pb.HistoryEvent]) -> Fold:
+    """Reads a history from its beginning."""
+    seen = Fold()
+    for event in history:
+        seen.add(event)
+    return seen
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a worker is given: the committed history and the events it has not seen."""
+
+    instance_id: str
+    past: Sequence[pb.HistoryEvent]
+    new: Sequence[pb.HistoryEvent]
+    continued: bool = False  # the stored history belongs to an earlier generation and is wiped at the commit
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a turn leaves behind; all of it is committed together or not at all."""
+
+    status: int
+    custom_status: str | None
+    history: Sequence[pb.HistoryEvent]  # to be appended
+    continued: bool = False
+    stalled: bool = False  # nothing was consumed: the new events stay in the inbox
+    execution_id: str = ""
+    activities: Sequence[pb.HistoryEvent] = ()
+    timers: Sequence[pb.HistoryEvent] = ()
+    cancelled: Sequence[int] = ()
+    children: Sequence[pb.HistoryEvent] = ()
+    report: pb.HistoryEvent | None = None  # to the parent
+    parent: pb.ParentInstanceInfo | None = None
+    terminate: Sequence[str] = ()  # children to be terminated
+    terminate_output: StringValue | None = None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An outcome while its actions are read."""
+
+    turn: Turn
+    now: int
+    app_id: str
+    start: pb.ExecutionStartedEvent
+    history: list[pb.HistoryEvent]
+    taken: set[int]
+    ended: bool = False
+    activities: list[pb.HistoryEvent] = field(default_factory=list)
+    timers: list[pb.HistoryEvent] = field(default_factory=list)
+    children: list[pb.HistoryEvent] = field(default_factory=list)
+    report: pb.HistoryEvent | None = None
+
+
+_RESOLVES = {
+    "taskCompleted": ("task", "taskScheduledId"),
+    "taskFailed": ("task", "taskScheduledId"),
+    "timerFired": ("timer", "timerId"),
+    "childWorkflowInstanceCompleted": ("child", "taskScheduledId"),
+    "childWorkflowInstanceFailed": ("child", "taskScheduledId"),
+}
+_SCHEDULES = {"taskScheduled": "task", "timerCreated": "timer", "childWorkflowInstanceCreated": "child"}
+
+
+def _resolution(event: pb.HistoryEvent) -> tuple[str, int] | None:
+    kind = event.WhichOneof("eventType") or ""
+    if kind not in _RESOLVES:
+        return None
+    family, correlator = _RESOLVES[kind]
+    return family, getattr(getattr(event, kind), correlator)
+
+
+def open_turn(instance_id: str, past: Sequence[pb.HistoryEvent], inbox: Sequence[pb.HistoryEvent], now: int) -> Turn:
+    """The next turn of an instance; what resolves a task, timer or child a second time is left out."""
+    settled = {found for event in past if (found := _resolution(event))}
+    started = any(event.HasField("executionStarted") for event in past)
+    new = [events.turn_started(now)]
+    for event in inbox:
+        found = _resolution(event)
+        if (found and found in settled) or (started and event.HasField("executionStarted")):
+            continue
+        if found:
+            settled.add(found)
+        started = started or event.HasField("executionStarted")
+        new.append(event)
+    return Turn(instance_id, past, new)
+
+
+def close_turn(turn: Turn, response: pb.WorkflowResponse, now: int, app_id: str) -> Outcome | Turn:
+    """Applies a worker's answer. A turn in return is the next generation, to be handed out at once.
+
+    Raises UnusableReply for an action that is unknown or repeats one that is committed already.
+    """
+    start = _start(turn)
+    _stamp_version(turn, response)
+    order = next((e.executionTerminated for e in turn.new if e.HasField("executionTerminated")), None)
+    draft = _Draft(turn, now, app_id, start, list(turn.new), _action_ids(turn.past))
+    for action in response.actions:
+        action.router.sourceAppID = app_id
+        if _continues(action) and not draft.ended:
+            if order is None:
+                return _next_generation(draft, action)
+            continue  # a terminate in the same turn must not be lost to continue-as-new
+        _apply(draft, action)
+    if order is not None and not draft.ended:
+        draft = replace(draft, history=list(turn.new), activities=[], timers=[], children=[])
+        _complete(draft, _forced_end(order, app_id))
+    return _outcome(draft, response, order)
+
+
+def _start(turn: Turn) -> pb.ExecutionStartedEvent:
+    for event in (*turn.past, *turn.new):
+        if event.HasField("executionStarted"):
+            return event.executionStarted
+    raise UnusableReply(f"instance '{turn.instance_id}' has not been started")
+
+
+def _stamp_version(turn: Turn, response: pb.WorkflowResponse) -> None:
+    if not response.HasField("version"):
+        return
+    known = [p for e in turn.past if e.HasField("workflowStarted") for p in e.workflowStarted.version.patches]
+    version = pb.WorkflowVersion(patches=[p for p in response.version.patches if p not in known])
+    if response.version.HasField("name"):
+        version.name = response.version.name
+    if version.patches or version.HasField("name"):
+        turn.new[0].workflowStarted.version.CopyFrom(version)
+
+
+def _action_ids(past: Iterable[pb.HistoryEvent]) -> set[int]:
+    return {event.eventId for event in past if event.WhichOneof("eventType") in _SCHEDULES}
+
+
+def _continues(action: pb.WorkflowAction) -> bool:
+    return action.HasField("completeWorkflow") and action.completeWorkflow.workflowStatus == CONTINUED
+
+
+def _next_generation(draft: _Draft, action: pb.WorkflowAction) -> Turn:
+    opening = events.turn_started(draft.now)
+    opening.router.CopyFrom(action.router)
+    start = events.continued(draft.now + 1, draft.start, action, draft.turn.instance_id)
+    return Turn(draft.turn.instance_id, (), [opening, start, *action.completeWorkflow.carryoverEvents], continued=True)
+
+
+def _forced_end(order: pb.ExecutionTerminatedEvent, app_id: str) -> pb.WorkflowAction:
+    done = pb.CompleteWorkflowAction(
+        workflowStatus=pb.ORCHESTRATION_STATUS_TERMINATED, result=order.input if order.HasField("input") else None
+    )
+    return pb.WorkflowAction(id=-1, completeWorkflow=done, router=pb.TaskRouter(sourceAppID=app_id))
+
+
+def _apply(draft: _Draft, action: pb.WorkflowAction) -> None:
+    kind = action.WhichOneof("workflowActionType")
+    apply = _ACTIONS.get(kind or "")
+    if apply is None:
+        raise UnusableReply(f"this sidecar doesn't know the action '{kind}' (id {action.id})")
+    if kind != "completeWorkflow":
+        if action.id in draft.taken:
+            raise UnusableReply(f"the answer repeats action {action.id}, which is committed already")
+        draft.taken.add(action.id)
+    apply(draft, action)
+
+
+def _scheduled(draft: _Draft, action: pb.WorkflowAction) -> pb.HistoryEvent:
+    event = pb.HistoryEvent(eventId=action.id, timestamp=events.moment(draft.now), router=action.router)
+    draft.history.append(event)
+    return event
+
+
+def _schedule_task(draft: _Draft, action: pb.WorkflowAction) -> None:
+    task, event = action.scheduleTask, _scheduled(draft, action)
+    event.taskScheduled.name = task.name
+    event.taskScheduled.taskExecutionId = task.taskExecutionId
+    _copy(task, event.taskScheduled, "version", "input")
+    draft.activities.append(event)
+
+
+def _create_timer(draft: _Draft, action: pb.WorkflowAction) -> None:
+    timer, event = action.createTimer, _scheduled(draft, action)
+    event.timerCreated.fireAt.CopyFrom(timer.fireAt)
+    if timer.HasField("name"):
+        event.timerCreated.name = timer.name
+    origin = timer.WhichOneof("origin")
+    if origin:
+        getattr(event.timerCreated, origin).CopyFrom(getattr(timer, origin))
+    draft.timers.append(event)
+
+
+def _create_child(draft: _Draft, action: pb.WorkflowAction) -> None:
+    child = action.createChildWorkflow
+    child.instanceId = child.instanceId or f"{draft.turn.instance_id}:{action.id:04x}"
+    event = _scheduled(draft, action)
+    event.childWorkflowInstanceCreated.instanceId = child.instanceId
+    event.childWorkflowInstanceCreated.name = child.name
+    _copy(child, event.childWorkflowInstanceCreated, "version", "input")
+    draft.children.append(events.child_started(draft.now, action, draft.start, draft.turn.instance_id))
+
+
+def _complete(draft: _Draft, action: pb.WorkflowAction) -> None:
+    if draft.ended:
+        return  # the first completion of a turn wins
+    draft.ended = True
+    done, event = action.completeWorkflow, _scheduled(draft, action)
+    event.executionCompleted.workflowStatus = done.workflowStatus
+    _copy(done, event.executionCompleted, "result", "failureDetails")
+    if draft.start.HasField("parentInstance"):
+        draft.report = events.child_ended(draft.now, draft.start, action)
+
+
+def _copy(source: pb.WorkflowAction | object, target: object, *names: str) -> None:
+    for name in names:
+        if source.HasField(name):  # type: ignore[attr-defined, union-attr]  # any protobuf message
+            getattr(target, name).CopyFrom(getattr(source, name))
+
+
+_ACTIONS = {
+    "scheduleTask": _schedule_task,
+    "createTimer": _create_timer,
+    "createChildWorkflow": _create_child,
+    "completeWorkflow": _complete,
+}
+
+
+def _outcome(draft: _Draft, response: pb.WorkflowResponse, order: pb.ExecutionTerminatedEvent | None) -> Outcome:
+    turn = draft.turn
+    whole = fold((*turn.past, *draft.history))
+    ended = whole.status in ENDED
+    recurse = order is not None and order.recurse and ended
+    return Outcome(
+        status=whole.status,
+        custom_status=response.customStatus.value if response.HasField("customStatus") else None,
+        history=_without_orphans(turn.past, draft.history),
+        continued=turn.continued,
+        execution_id=draft.start.workflowInstance.executionId.value,
+        activities=draft.activities,
+        timers=() if ended else draft.timers,
+        cancelled=() if ended else cancelled_timers(turn.past, draft.history),
+        children=draft.children,
+        report=draft.report,
+        parent=draft.start.parentInstance if draft.report else None,
+        terminate=_children((*turn.past, *draft.history)) if recurse else (),
+        terminate_output=order.input if order is not None and order.HasField("input") else None,
+    )
+
+
+def _children(history: Iterable[pb.HistoryEvent]) -> Sequence[str]:
+    made = (e.childWorkflowInstanceCreated for e in history if e.HasField("childWorkflowInstanceCreated"))
+    return tuple(dict.fromkeys(child.instanceId for child in made))
+
+
+def _without_orphans(past: Sequence[pb.HistoryEvent], new: Sequence[pb.HistoryEvent]) -> Sequence[pb.HistoryEvent]:
+    """Drops results of tasks and children that this history never scheduled (an earlier generation's)."""
+    made = {
+        (_SCHEDULES[kind], event.eventId)
+        for event in (*past, *new)
+        if (kind := event.WhichOneof("eventType")) in _SCHEDULES
+    }
+    return [e for e in new if (found := _resolution(e)) is None or found[0] == "timer" or found in made]
+
+
+def cancelled_timers(past: Sequence[pb.HistoryEvent], new: Sequence[pb.HistoryEvent]) -> Sequence[int]:
+    """The timers of waits that this turn's events have answered: each event takes the oldest open wait of its name."""
+    if not any(event.HasField("eventRaised") for event in new):
+        return ()
+    waits: dict[str, list[int]] = {}
+    for event in past:
+        _pair(waits, event)
+    return tuple(timer for event in new if (timer := _pair(waits, event)) is not None)
+
+
+def _pair(waits: dict[str, list[int]], event: pb.HistoryEvent) -> int | None:
+    kind = event.WhichOneof("eventType")
+    if kind == "timerCreated" and event.timerCreated.HasField("externalEvent"):
+        waits.setdefault(event.timerCreated.externalEvent.name.upper(), []).append(event.eventId)
+    elif kind == "timerFired":
+        for open_waits in waits.values():
+            if event.timerFired.timerId in open_waits:
+                open_waits.remove(event.timerFired.timerId)
+    elif kind == "eventRaised":
+        open_waits = waits.get(event.eventRaised.name.upper(), [])
+        return open_waits.pop(0) if open_waits else None
+    return None
+
+
+def descendants(history: Iterable[pb.HistoryEvent]) -> Sequence[str]:
+    """The ids of the children that a history created, each once, in order."""
+    return _children(history)
+
+
+def is_terminated(status: int) -> bool:
+    """Whether an instance was ended by order."""
+    return status == TERMINATED
