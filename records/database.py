@@ -1,0 +1,178 @@
+"""The way to the database: one transaction to write, a pool to read. Knows connections and errors, no tables.
+
+Writers are serialised in both databases: in this process by a fair lock, across processes by SQLite's write lock or a
+PostgreSQL advisory lock. So the audit chain has one end, and a lease or an "insert when absent" needs no further care.
+Writers that queue behind one another share a commit: each has its savepoint, all wait for the same fsync.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from records import addresses, failures, schema, sqlite_driver
+from records.errors import DatabaseUnavailableError, RecordsError
+from records.writing import Begin, Writer
+
+WRITE_LOCK = 0x636F756E  # "coun": the advisory lock that whoever writes holds, for the length of one transaction
+BUSY_MS = 5_000
+READERS = 4
+
+
+class Database:
+    """An open database. Use `Database.open(url)`, then `migrate()` once, then `write()` and `read()`."""
+
+    def __init__(self, url: URL, writing: AsyncEngine, reading: AsyncEngine, begin: Begin) -> None:
+        self.where = addresses.shown(url)
+        self.dialect = url.get_backend_name()
+        self._engines = (writing, reading)
+        self._reading = reading
+        self._writer = Writer(writing, begin)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        busy_ms: int = BUSY_MS,
+        readers: int = READERS,
+        pragmas: tuple[str, ...] = (),
+    ) -> Self:
+        """Prepare a database by URL; nothing is connected yet. `busy_ms`: how long to wait for another process's write.
+
+        Raises DatabaseUnusableError for a URL that cannot be used. `pragmas` are further statements for SQLite.
+        """
+        parsed = addresses.parse(url)
+        if parsed.get_backend_name() == "sqlite":
+            make: Callable[..., AsyncEngine] = partial(_sqlite_engine, parsed, busy_ms, pragmas)
+            return cls(parsed, make(writes=True, size=1), make(writes=False, size=readers), _begin_sqlite)
+        make = partial(_postgres_engine, parsed, busy_ms)
+        return cls(parsed, make(size=1), make(size=readers), _begin_postgres)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Give the connection of one write transaction; it is committed (fsync included) when the block has been left.
+
+        An exception in the block undoes what the block did and nothing else. Keep it short and await only the
+        database in it: everybody who writes waits. Raises DatabaseUnavailableError, DatabaseUnusableError.
+        """
+        with self._explained():
+            async with self._writer.transaction() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection that sees one committed state and cannot write. Raises like `write`."""
+        with self._explained():
+            async with self._reading.connect() as connection:
+                if self.dialect == "sqlite":
+                    await connection.exec_driver_sql("BEGIN")
+                else:
+                    await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                yield connection
+
+    def _explained(self) -> failures.Explained:
+        return failures.Explained(self.where)
+
+    async def migrate(self) -> str:
+        """Bring the schema to what this program knows and return its revision. Safe with several processes at once.
+
+        Raises DatabaseUnusableError for a foreign, damaged or newer database, which is left as it is.
+        """
+        async with self.write() as connection:
+            return await connection.run_sync(schema.upgrade, self.where)
+
+    async def revision(self) -> str | None:
+        """Return the schema's revision, None before the first `migrate`."""
+        async with self.read() as connection:
+            return await connection.run_sync(schema.current, self.where)
+
+    async def ping(self) -> None:
+        """Return when the database answers and has our schema. Raises like `read`."""
+        async with self.read() as connection:
+            await connection.execute(sa.text("SELECT 1 FROM instances LIMIT 1"))
+
+    async def writable(self) -> None:
+        """Return when a write transaction can be had. Raises DatabaseUnavailableError, DatabaseUnusableError."""
+        async with self.write() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+
+    async def check(self) -> tuple[str, ...]:
+        """Return what SQLite's integrity check complains of; PostgreSQL checks by itself. Slow on large files."""
+        if self.dialect != "sqlite":
+            return ()
+        async with self.read() as connection:
+            rows = (await connection.exec_driver_sql("PRAGMA integrity_check(20)")).scalars().all()
+        return tuple(str(row) for row in rows if row != "ok")
+
+    async def close(self) -> None:
+        """Let go of all connections; a commit under way is waited for."""
+        await self._writer.close()
+        for engine in self._engines:
+            await engine.dispose()
+
+
+async def _begin_sqlite(connection: AsyncConnection) -> None:
+    raw = await connection.get_raw_connection()
+    await raw.driver_connection.begin_immediate()  # type: ignore[union-attr] # sqlite_driver.Connection
+
+
+async def _begin_postgres(connection: AsyncConnection) -> None:
+    await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITE_LOCK})
+
+
+def _sqlite_engine(url: URL, busy_ms: int, pragmas: tuple[str, ...], *, writes: bool, size: int) -> AsyncEngine:
+    path = str(url.database)
+    extra = pragmas if writes else (*pragmas, "PRAGMA query_only=ON")
+
+    async def connect(*_: Any, **__: Any) -> sqlite_driver.Connection:
+        _make_private(path)
+        return await sqlite_driver.connect(path, at_once=writes, busy_ms=busy_ms, extra=extra)
+
+    return create_async_engine(
+        url,
+        connect_args={"async_creator_fn": connect},
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=busy_ms / 1000,
+        hide_parameters=True,
+    )
+
+
+def _make_private(path: str) -> None:
+    """Create a missing file so that only its owner can read it: it holds who approved what."""
+    if not Path(path).parent.is_dir():
+        raise DatabaseUnavailableError(
+            f"The database {path} cannot be opened: its folder does not exist. Create the folder, or name another file."
+        )
+    if not Path(path).exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _postgres_engine(url: URL, busy_ms: int, *, size: int) -> AsyncEngine:
+    settings = {
+        "application_name": "countersign",
+        "lock_timeout": str(busy_ms),
+        # A process that was stopped in the middle of a transaction must not keep the write lock for ever.
+        "idle_in_transaction_session_timeout": "30000",
+    }
+    return create_async_engine(
+        url,
+        connect_args={"server_settings": settings, "timeout": 5, "command_timeout": 30},
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=busy_ms / 1000,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+
+
+__all__ = ["Database", "DatabaseUnavailableError", "RecordsError"]

@@ -1,0 +1,17 @@
+"""What can be wrong with a database, in sentences for people. Never a URL's password, never a statement's values."""
+
+
+class RecordsError(Exception):
+    """Something about the database that a person has to know. The message is a whole sentence."""
+
+
+class DatabaseUnavailableError(RecordsError):
+    """The database can't be used now (locked, full, gone). Nothing was written; trying again is right."""
+
+
+class DatabaseUnusableError(RecordsError):
+    """The database is corrupt, foreign or of a newer program. Trying again does not help; nothing was changed."""
+
+
+class BadCursorError(RecordsError):
+    """A page's cursor is not one that this program gave out for this sort order."""

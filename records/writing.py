@@ -1,0 +1,161 @@
+"""Write transactions in turn, several in one commit. Knows nothing of what is written.
+
+The first writer of a group begins the transaction. Whoever leaves its block while others wait leaves the transaction
+open for the next one; the last, or the one that fills the group, commits for all. A writer that fails is rolled back
+to its savepoint. Nobody is told of success before the commit that holds its work has returned.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+Begin = Callable[[AsyncConnection], Awaitable[None]]
+GROUP = 32
+T = TypeVar("T")
+
+
+class Group:
+    """Writers that share a commit. `done` is resolved by the commit, or fails with its error."""
+
+    def __init__(self) -> None:
+        self.members = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # a member may have given up
+
+
+class Writer:
+    """One connection, one lock, first come first served. For one event loop."""
+
+    def __init__(self, engine: AsyncEngine, begin: Begin) -> None:
+        self._engine = engine
+        self._begin = begin
+        self._lock = asyncio.Lock()
+        self._waiting = 0
+        self._connection: AsyncConnection | None = None
+        self._group: Group | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Give the connection for one writer's work; return after its commit."""
+        connection, group = await self._enter()
+        try:
+            savepoint = await connection.begin_nested() if group.members else None
+            yield connection
+            if savepoint is not None:
+                await savepoint.commit()
+        except BaseException:
+            await self._own(self._undo(connection, group))
+            raise
+        group.members += 1
+        if self._waiting and group.members < GROUP:
+            self._lock.release()
+        else:
+            self._start(self._commit(connection, group))
+        await asyncio.shield(group.done)
+
+    async def _enter(self) -> tuple[AsyncConnection, Group]:
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            # The one before may have left its transaction open for us.
+            self._waiting -= 1
+            self._start(self._sweep())
+            raise
+        self._waiting -= 1
+        if self._connection is not None and self._group is not None:
+            return self._connection, self._group
+        return await self._own(self._open())
+
+    async def _open(self) -> tuple[AsyncConnection, Group]:
+        """Begin a transaction. On failure nobody holds the lock."""
+        try:
+            connection = self._connection or await self._engine.connect()
+            self._connection = connection
+            await self._begin(connection)
+        except BaseException:
+            await self._discard()
+            self._lock.release()
+            raise
+        self._group = Group()
+        return connection, self._group
+
+    async def _undo(self, connection: AsyncConnection, group: Group) -> None:
+        """Undo one writer's work; what others did in the same group is committed."""
+        if not group.members:
+            await self._abandon(connection)
+            return
+        nested = connection.get_nested_transaction()
+        try:
+            if nested is not None:
+                await nested.rollback()
+        except SQLAlchemyError as error:
+            group.done.set_exception(error)
+            await self._abandon(connection)
+            return
+        if self._waiting:
+            self._lock.release()
+        else:
+            await self._commit(connection, group)
+
+    async def _abandon(self, connection: AsyncConnection) -> None:
+        """Roll the whole transaction back and let the next one in."""
+        self._group = None
+        try:
+            await connection.rollback()
+        except (SQLAlchemyError, OSError):
+            await self._discard()
+        finally:
+            self._lock.release()
+
+    async def _commit(self, connection: AsyncConnection, group: Group) -> None:
+        """Commit for the whole group, tell its members, let the next one in."""
+        try:
+            await connection.commit()
+        except Exception as error:  # noqa: BLE001 whatever it is, every member has to hear it
+            group.done.set_exception(error)
+            await self._abandon(connection)
+        else:
+            self._group = None
+            group.done.set_result(None)
+            self._lock.release()
+
+    async def _sweep(self) -> None:
+        """Commit a group that was left open for a writer that has given up."""
+        await self._lock.acquire()
+        if self._group is None or self._connection is None:
+            self._lock.release()
+        else:
+            await self._commit(self._connection, self._group)
+
+    async def _discard(self) -> None:
+        """Close a connection that is not to be trusted any more."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError, OSError):
+                await connection.invalidate()
+            with suppress(SQLAlchemyError, OSError):
+                await connection.close()
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run in a task of its own, so that a caller that is cancelled cannot leave the lock behind."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to its end even when the caller is cancelled meanwhile."""
+        return await asyncio.shield(self._start(work))
+
+    async def close(self) -> None:
+        """Wait for what is under way, then let the connection go."""
+        async with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
