@@ -1,0 +1,146 @@
+"""The audit chain as text: how an entry is spelled and hashed, and whether a file of entries is whole. No database.
+
+An entry's line is canonical JSON (sorted keys, no spaces, ASCII) of its fields with `prev`, the hash of the entry
+before, and at the very end its own `hash`: SHA-256 of the line without that last field. The first entry's `prev` is
+GENESIS.
+"""
+
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from approvals.values import Moment, Value
+from records.columns import canonical
+
+GENESIS = "0" * 64
+TAIL = len(',"hash":""}') + 64
+FIELDS = frozenset(
+    {
+        "seq", "at", "actor", "action", "instance_id", "request_digest", "through", "verdict", "reason",
+        "policy_version", "correlation_id", "data", "prev",
+    }
+)  # fmt: skip
+
+
+class Checkpoint(Value):
+    """What stood at the end of the chain at a moment, signed (Ed25519, hex) by the key that `key_id` names."""
+
+    seq: int
+    hash: str
+    at: Moment
+    key_id: str
+    signature: str = ""
+
+
+class Verification(Value):
+    """What a check found. `first_bad` is the seq of the first entry that is wrong or missing, `problem` a sentence."""
+
+    ok: bool
+    entries: int
+    seq: int
+    hash: str
+    first_bad: int | None = None
+    problem: str = ""
+    checkpoints: int = 0
+
+
+def line(body: dict[str, Any]) -> tuple[str, str]:
+    """Return an entry's line and its hash."""
+    text = canonical(body)
+    digest = sha256(text.encode("ascii")).hexdigest()
+    return f'{text[:-1]},"hash":"{digest}"}}', digest
+
+
+class Verifier:
+    """Takes line after line and remembers the first thing that is wrong. `after` lets a chain begin later than at 1."""
+
+    def __init__(self, checkpoints: Iterable[Checkpoint] = (), after: Checkpoint | None = None) -> None:
+        self.signed: dict[int, list[Checkpoint]] = {}
+        for checkpoint in checkpoints:
+            self.signed.setdefault(checkpoint.seq, []).append(checkpoint)
+        self.seq = after.seq if after else 0
+        self.hash = after.hash if after else GENESIS
+        self.entries = 0
+        self.agreed = 0
+        self.bad: tuple[int, str] | None = None
+
+    def feed(self, text: str) -> bool:
+        """Check one line. False from the first bad one on."""
+        if self.bad is None:
+            self.bad = self._wrong(text)
+        return self.bad is None
+
+    def _wrong(self, text: str) -> tuple[int, str] | None:
+        expected = self.seq + 1
+        body = text[:-TAIL] + "}"
+        digest = sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+        entry = _parsed(body)
+        if entry is None or text[-TAIL:-67] != ',"hash":' or entry.keys() != FIELDS or canonical(entry) != body:
+            return expected, f"Entry {expected} is not an entry in canonical form: it was changed or damaged."
+        if entry["seq"] != expected:
+            return expected, f"Entry {expected} is missing: entry {entry['seq']} stands in its place."
+        if text[-67:] != f'"{digest}"}}':
+            return expected, f"Entry {expected} was changed: its hash does not fit its content."
+        if entry["prev"] != self.hash:
+            return self._unlinked(expected)
+        self.seq, self.hash, self.entries = expected, digest, self.entries + 1
+        return self._unsigned(expected) if expected in self.signed else None
+
+    def _unlinked(self, expected: int) -> tuple[int, str]:
+        if self.entries == 0:
+            return (
+                expected,
+                f"Entry {expected} does not follow what came before it: the chain's beginning was replaced.",
+            )
+        # The entry is whole in itself, so the one before is not the one that it was written after.
+        return self.seq, f"Entry {self.seq} was replaced: entry {expected} was written after another one."
+
+    def _unsigned(self, seq: int) -> tuple[int, str] | None:
+        if any(checkpoint.hash != self.hash for checkpoint in self.signed[seq]):
+            return seq, (
+                f"Entry {seq} is not the one that was signed in a checkpoint: the chain was rewritten at or before it"
+                f"{f', after entry {self.agreed}, which still fits' if self.agreed else ''}."
+            )
+        self.agreed = seq
+        return None
+
+    def finish(self) -> Verification:
+        """Return the result; entries that a checkpoint promises and that never came are missing."""
+        last = max(self.signed, default=0)
+        if self.bad is None and last > self.seq:
+            missing = self.seq + 1
+            self.bad = (
+                missing,
+                f"Entry {missing} is missing: the chain was cut; entry {last} was signed.",
+            )
+        confirmed = sum(seq <= self.agreed for seq in self.signed)
+        first_bad, problem = self.bad or (None, "")
+        return Verification(
+            ok=self.bad is None,
+            entries=self.entries,
+            seq=self.seq,
+            hash=self.hash,
+            first_bad=first_bad,
+            problem=problem,
+            checkpoints=confirmed,
+        )
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def verify(
+    lines: Iterable[str], checkpoints: Iterable[Checkpoint] = (), after: Checkpoint | None = None
+) -> Verification:
+    """Check an exported chain line by line, in constant memory. Checkpoints' signatures are their reader's to check."""
+    verifier = Verifier(checkpoints, after)
+    for text in lines:
+        if not verifier.feed(text.rstrip("\r\n")):
+            break
+    return verifier.finish()
