@@ -1,0 +1,206 @@
+"""The read model: one row for every workflow instance that is known, started by us or found in the engine.
+
+A projection (law 1): it follows what the workflow decided and decides nothing. Lists: `listing`; figures: `statistics`.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from approvals.decision import Outcome
+from approvals.request import ApprovalRequest, Binding, CardRef, Route
+from approvals.values import Moment, Value
+from records import search
+from records.columns import Json
+from records.sql import insert_or_ignore, one
+from records.tables import instance_words, instances, waiting
+
+EngineStatus = Literal["PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED"]
+Phase = Literal["starting", "waiting", "approved", "rejected", "timed_out", "terminated", "purged", "failed", "unknown"]
+TERMINAL: frozenset[EngineStatus] = frozenset({"COMPLETED", "FAILED", "TERMINATED"})
+
+
+class Known(Value):
+    """What is known of an instance when its row begins. One found in the engine has little more than id and name."""
+
+    instance_id: str
+    name: str
+    kind: str = ""
+    subject: str = ""
+    engine_status: EngineStatus = "PENDING"
+    custom_status: str = ""
+    phase: Phase = "starting"
+    amount: Decimal | None = None
+    currency: str | None = None
+    description: str = ""
+    requester: str = ""
+    requester_person: str | None = None
+    rule: str | None = None
+    policy_version: str | None = None
+    route: Route | None = None
+    request: ApprovalRequest | None = None
+    content_digest: str | None = None
+    digest: str | None = None
+    run: Moment | None = None
+    stage: int = 0
+    round: int = 0
+    binding: Binding | None = None
+    waiting_on: tuple[str, ...] = ()
+    asked_at: Moment | None = None
+    deadline: Moment | None = None
+    cards: tuple[CardRef, ...] = ()
+    outcome: Outcome | None = None
+    input: str | None = None
+    output: str | None = None
+    correlation_id: str = ""
+    decided_at: Moment | None = None
+    finished_at: Moment | None = None
+
+
+class Instance(Known):
+    """An instance's row. `updated_at` is its last progress, `finished_at` when its engine status became final."""
+
+    created_at: Moment
+    updated_at: Moment
+
+
+class Changes(Value):
+    """What changed; only fields that are set are written. See `project` for what follows by itself."""
+
+    engine_status: EngineStatus | None = None
+    custom_status: str | None = None
+    phase: Phase | None = None
+    requester_person: str | None = None
+    rule: str | None = None
+    policy_version: str | None = None
+    route: Route | None = None
+    digest: str | None = None
+    run: Moment | None = None
+    stage: int | None = None
+    round: int | None = None
+    binding: Binding | None = None
+    waiting_on: tuple[str, ...] | None = None
+    asked_at: Moment | None = None
+    deadline: Moment | None = None
+    cards: tuple[CardRef, ...] | None = None
+    outcome: Outcome | None = None
+    input: str | None = None
+    output: str | None = None
+    decided_at: Moment | None = None
+
+
+def _columns(value: Value, names: Collection[str]) -> dict[str, Any]:
+    """Return a value's fields as columns: JSON columns in JSON's types, an amount as text."""
+    plain = value.model_dump(include=set(names))
+    json = value.model_dump(mode="json", include={name for name in names if isinstance(instances.c[name].type, Json)})
+    amount = {"amount": str(plain["amount"])} if plain.get("amount") is not None else {}
+    return plain | json | amount
+
+
+async def begin(
+    connection: AsyncConnection, known: Known, now: datetime, *, created_at: datetime | None = None
+) -> tuple[Instance, bool]:
+    """Write an instance's first row. Returns the row that stands and whether it is new.
+
+    The caller compares `content_digest` of a row that was there: the same is a repeated start, another is a conflict.
+    """
+    finished = now if known.engine_status in TERMINAL and known.finished_at is None else known.finished_at
+    row = Instance(**dict(known) | {"finished_at": finished}, created_at=created_at or now, updated_at=now)
+    if await insert_or_ignore(connection, instances, _columns(row, Instance.model_fields)):
+        await search.index(connection, row.instance_id, (row.subject, row.requester, row.description))
+        await _wait_on(connection, row.instance_id, row.created_at, row.waiting_on)
+        return row, True
+    first = await get(connection, known.instance_id)
+    if first is None:
+        raise LookupError(known.instance_id)
+    return first, False
+
+
+async def begin_again(connection: AsyncConnection, known: Known, now: datetime) -> Instance:
+    """Replace a row: the id runs again, asked for explicitly. The audit keeps what was before."""
+    for table in (instance_words, waiting, instances):
+        await connection.execute(sa.delete(table).where(table.c.instance_id == known.instance_id))
+    row, _ = await begin(connection, known, now)
+    return row
+
+
+async def get(connection: AsyncConnection, instance_id: str) -> Instance | None:
+    """Return one row by the instance's id."""
+    return await one(connection, sa.select(instances).where(instances.c.instance_id == instance_id), Instance)
+
+
+async def find(connection: AsyncConnection, reference: str) -> Instance | None:
+    """Return one row by instance id, or the newest one by its subject, such as an order's id."""
+    exact = await get(connection, reference)
+    if exact is not None:
+        return exact
+    newest = sa.select(instances).where(instances.c.subject == reference).order_by(instances.c.created_at.desc())
+    return await one(connection, newest.limit(1), Instance)
+
+
+async def project(  # noqa: PLR0913 two of them are conditions
+    connection: AsyncConnection,
+    instance_id: str,
+    changes: Changes,
+    now: datetime,
+    *,
+    while_in: Collection[Phase] | None = None,
+    progress: bool = True,
+) -> bool:
+    """Write what changed. False when there is no such row, or it is not in one of the phases of `while_in`.
+
+    A phase other than waiting ends the waiting; a final engine status sets `finished_at`, another one clears it.
+    Without `progress` (a reconciliation that only looked) `updated_at` stays.
+    """
+    values = _columns(changes, changes.model_fields_set)
+    if changes.phase not in (None, "waiting", "starting"):
+        values.setdefault("waiting_on", [])
+    if changes.engine_status is not None:
+        ended = sa.func.coalesce(instances.c.finished_at, sa.bindparam("ended", now, instances.c.finished_at.type))
+        values["finished_at"] = ended if changes.engine_status in TERMINAL else None
+    if progress:
+        values["updated_at"] = now
+    if not values:
+        return await get(connection, instance_id) is not None
+    allowed = [] if while_in is None else [instances.c.phase.in_(while_in)]
+    update = sa.update(instances).where(instances.c.instance_id == instance_id, *allowed).values(values)
+    created = await connection.scalar(update.returning(instances.c.created_at))
+    if created is None:
+        return False
+    if "waiting_on" in values:
+        await _wait_on(connection, instance_id, created, values["waiting_on"])
+    return True
+
+
+async def _wait_on(
+    connection: AsyncConnection, instance_id: str, created_at: datetime, principals: Collection[str]
+) -> None:
+    await connection.execute(sa.delete(waiting).where(waiting.c.instance_id == instance_id))
+    if principals:
+        row = {"created_at": created_at, "instance_id": instance_id}
+        await connection.execute(sa.insert(waiting), [row | {"principal": principal} for principal in set(principals)])
+
+
+FORGOTTEN: dict[str, Any] = {
+    "phase": "purged",
+    "description": "",
+    "request": None,
+    "input": None,
+    "output": None,
+    "waiting_on": [],
+    "custom_status": "",
+}
+
+
+async def forget(connection: AsyncConnection, instance_id: str, now: datetime) -> bool:
+    """Forget what a purged instance was about. Its id, its end and its audit stay (law 8). False for an unknown one."""
+    await connection.execute(sa.delete(waiting).where(waiting.c.instance_id == instance_id))
+    await search.drop(connection, instance_id)
+    ended = sa.func.coalesce(instances.c.finished_at, sa.bindparam("ended", now, instances.c.finished_at.type))
+    update = sa.update(instances).where(instances.c.instance_id == instance_id)
+    done = await connection.execute(update.values(FORGOTTEN | {"finished_at": ended, "updated_at": now}))
+    return bool(done.rowcount)

@@ -1,0 +1,159 @@
+"""Decisions on their way to the workflow (law 3): committed here before anybody is told "got it", kept until answered.
+
+Knows nothing of what a decision says: the payload is the signed event as it will be raised.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from approvals.values import Moment, Value
+from records.sql import insert_or_ignore, one, rows
+from records.tables import intake
+
+State = Literal["pending", "raised", "answered"]
+
+
+class Submission(Value):
+    """A decision to take in. `id` is the decision's id; `reply` is what answering the person needs."""
+
+    id: str
+    instance_id: str
+    payload: dict[str, Any]
+    person: str
+    through: str
+    reply: dict[str, Any] | None = None
+
+
+class Row(Submission):
+    """A decision in the intake. `verdict` is the workflow's answer, `told_at` when the person heard of it."""
+
+    state: State
+    verdict: dict[str, Any] | None = None
+    attempts: int = 0
+    next_attempt_at: Moment | None = None
+    created_at: Moment
+    answered_at: Moment | None = None
+    told_at: Moment | None = None
+
+
+async def submit(
+    connection: AsyncConnection, submission: Submission, now: datetime, *, lease: timedelta = timedelta(0)
+) -> tuple[Row, bool]:
+    """Take a decision in. Returns its row and whether it is new: the same id again gives the first row and False.
+
+    With a `lease` the caller says that it delivers the decision itself at once, so `due` gives it to nobody before.
+    """
+    row = Row(
+        **submission.model_dump(),
+        state="pending",
+        attempts=1 if lease else 0,
+        next_attempt_at=now + lease,
+        created_at=now,
+    )
+    if await insert_or_ignore(connection, intake, row.model_dump()):
+        return row, True
+    first = await get(connection, submission.id)
+    if first is None:
+        raise LookupError(submission.id)
+    return first, False
+
+
+async def get(connection: AsyncConnection, decision_id: str) -> Row | None:
+    """Return one decision by its id."""
+    return await one(connection, sa.select(intake).where(intake.c.id == decision_id), Row)
+
+
+async def due(connection: AsyncConnection, now: datetime, limit: int, lease: timedelta) -> tuple[Row, ...]:
+    """Claim decisions that wait for delivery: for the length of `lease` no other process gets them.
+
+    A raised one that was not answered comes again when its time has come: a raise may be lost (DAPR.md, placement).
+    """
+    found = await rows(
+        connection,
+        sa.select(intake)
+        .where(intake.c.answered_at.is_(None), intake.c.next_attempt_at <= now)
+        .order_by(intake.c.next_attempt_at, intake.c.id)
+        .limit(limit),
+        Row,
+    )
+    if found:
+        await connection.execute(
+            sa.update(intake)
+            .where(intake.c.id.in_([row.id for row in found]))
+            .values(next_attempt_at=now + lease, attempts=intake.c.attempts + 1)
+        )
+    claimed = {"next_attempt_at": now + lease}
+    return tuple(row.model_copy(update=claimed | {"attempts": row.attempts + 1}) for row in found)
+
+
+async def raised(connection: AsyncConnection, decision_id: str, again_at: datetime) -> None:
+    """Note that the event was raised. Without an answer it is due again at `again_at`."""
+    await connection.execute(
+        sa.update(intake)
+        .where(intake.c.id == decision_id, intake.c.answered_at.is_(None))
+        .values(state="raised", next_attempt_at=again_at)
+    )
+
+
+async def retry_at(connection: AsyncConnection, decision_id: str, moment: datetime) -> None:
+    """Note that raising failed and when to try again."""
+    await connection.execute(
+        sa.update(intake)
+        .where(intake.c.id == decision_id, intake.c.answered_at.is_(None))
+        .values(next_attempt_at=moment)
+    )
+
+
+async def answer(
+    connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], now: datetime, *, told: bool = False
+) -> bool:
+    """Keep the workflow's verdict, once: False when the decision is unknown or was answered before (the first stands).
+
+    `told` says that the person needs no further message.
+    """
+    done = await connection.execute(
+        sa.update(intake)
+        .where(intake.c.id == decision_id, intake.c.answered_at.is_(None))
+        .values(state="answered", verdict=verdict, answered_at=now, next_attempt_at=None, told_at=now if told else None)
+    )
+    return bool(done.rowcount)
+
+
+async def told(connection: AsyncConnection, decision_id: str, now: datetime) -> None:
+    """Note that the person was told what became of the decision."""
+    await connection.execute(
+        sa.update(intake).where(intake.c.id == decision_id, intake.c.told_at.is_(None)).values(told_at=now)
+    )
+
+
+async def untold(connection: AsyncConnection, limit: int) -> tuple[Row, ...]:
+    """Return answered decisions whose people have not been told, oldest answer first."""
+    wanted = sa.select(intake).where(intake.c.told_at.is_(None), intake.c.answered_at.is_not(None))
+    return await rows(connection, wanted.order_by(intake.c.answered_at, intake.c.id).limit(limit), Row)
+
+
+async def oldest_undelivered(connection: AsyncConnection, now: datetime) -> timedelta | None:
+    """Return the age of the oldest unanswered decision, None when there is none."""
+    oldest = await connection.scalar(sa.select(sa.func.min(intake.c.created_at)).where(intake.c.answered_at.is_(None)))
+    return None if oldest is None else now - oldest
+
+
+async def undelivered(connection: AsyncConnection, at_most: int = 10_000) -> int:
+    """Count unanswered decisions, up to a bound."""
+    few = sa.select(intake.c.id).where(intake.c.answered_at.is_(None)).limit(at_most).subquery()
+    return int(await connection.scalar(sa.select(sa.func.count()).select_from(few)) or 0)
+
+
+async def pending_for(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[Row, ...]:
+    """Return an instance's unanswered decisions, oldest first."""
+    wanted = sa.select(intake).where(intake.c.instance_id == instance_id, intake.c.answered_at.is_(None))
+    return await rows(connection, wanted.order_by(intake.c.created_at, intake.c.id).limit(limit), Row)
+
+
+async def of_instance(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[Row, ...]:
+    """Return an instance's decisions, newest first."""
+    wanted = sa.select(intake).where(intake.c.instance_id == instance_id)
+    return await rows(connection, wanted.order_by(intake.c.created_at.desc(), intake.c.id).limit(limit), Row)
