@@ -1,0 +1,177 @@
+"""API keys: 256 random bits, shown once, stored as a keyed hash. Says whose key it is, never what they may do."""
+
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from approvals.values import Moment, Value
+from records.sql import one, rows
+from records.tables import keys
+
+FRESH = timedelta(seconds=60)
+TOKEN_PARTS = 3
+ID_BYTES = 6
+NOBODY = "0" * 64
+
+
+class ApiKey(Value):
+    """A key without its secret. `person` is an e-mail, `last_used_at` right to a minute."""
+
+    id: str
+    name: str
+    person: str
+    roles: tuple[str, ...]
+    created_at: Moment
+    created_by: str
+    expires_at: Moment | None = None
+    revoked_at: Moment | None = None
+    last_used_at: Moment | None = None
+
+
+class KeyReason(StrEnum):
+    """Why a token is taken or not. For the audit; outside every failure looks the same."""
+
+    GOOD = "good"
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    WRONG_SECRET = "wrong_secret"  # noqa: S105 a reason's name
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class Authentication(Value):
+    """What a token proved. `key` is set only when it is good; `stale` asks for `used` to be called."""
+
+    reason: KeyReason
+    key: ApiKey | None = None
+    key_id: str = ""
+    stale: bool = False
+
+
+class _Stored(ApiKey):
+    mac: str
+
+
+def _mac(token: str, secret: bytes) -> str:
+    return hmac.new(secret, b"countersign api key\n" + token.encode(), sha256).hexdigest()
+
+
+async def create(  # noqa: PLR0913 a key's properties
+    connection: AsyncConnection,
+    secret: bytes,
+    now: datetime,
+    *,
+    name: str,
+    person: str,
+    roles: tuple[str, ...],
+    created_by: str,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """Make a key. Returns it with its token, which can't be had again. `secret` is the HMAC key (32 bytes or more)."""
+    key = ApiKey(
+        id=secrets.token_hex(ID_BYTES),
+        name=name,
+        person=person.strip().lower(),
+        roles=roles,
+        created_at=now,
+        created_by=created_by,
+        expires_at=expires_at,
+    )
+    token = f"cs_{key.id}_{secrets.token_urlsafe(32)}"
+    await connection.execute(sa.insert(keys), key.model_dump() | {"mac": _mac(token, secret)})
+    return key, token
+
+
+async def authenticate(
+    connection: AsyncConnection, token: str, secrets_: Sequence[bytes], now: datetime
+) -> Authentication:
+    """Say whose token it is. `secrets_`: the HMAC key of today first, then those that it replaced.
+
+    Compares in constant time; an unknown id costs the same comparisons as a known one.
+    """
+    parts = token.split("_", 2)
+    if len(parts) != TOKEN_PARTS or parts[0] != "cs" or not token.isascii():
+        return Authentication(reason=KeyReason.MALFORMED)
+    stored = await one(connection, sa.select(keys).where(keys.c.id == parts[1]), _Stored)
+    expected = stored.mac if stored else NOBODY
+    matches = [hmac.compare_digest(_mac(token, secret), expected) for secret in secrets_]
+    if stored is None:
+        return Authentication(reason=KeyReason.UNKNOWN)
+    if not any(matches):
+        return Authentication(reason=KeyReason.WRONG_SECRET, key_id=stored.id)
+    return _judged(stored, now)
+
+
+def _judged(stored: _Stored, now: datetime) -> Authentication:
+    if stored.revoked_at is not None:
+        return Authentication(reason=KeyReason.REVOKED, key_id=stored.id)
+    if stored.expires_at is not None and stored.expires_at <= now:
+        return Authentication(reason=KeyReason.EXPIRED, key_id=stored.id)
+    key = ApiKey(**stored.model_dump(exclude={"mac"}))
+    stale = key.last_used_at is None or now - key.last_used_at >= FRESH
+    return Authentication(reason=KeyReason.GOOD, key=key, key_id=key.id, stale=stale)
+
+
+async def used(connection: AsyncConnection, key_id: str, now: datetime) -> None:
+    """Note the last use; call it when an authentication is `stale`, so that not every request writes."""
+    await connection.execute(sa.update(keys).where(keys.c.id == key_id).values(last_used_at=now))
+
+
+async def revoke(connection: AsyncConnection, key_id: str, now: datetime) -> bool:
+    """Revoke a key at once. False when there is no such key or it was revoked before."""
+    done = await connection.execute(
+        sa.update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return bool(done.rowcount)
+
+
+async def get(connection: AsyncConnection, key_id: str) -> ApiKey | None:
+    """Return one key by its id."""
+    return await one(connection, sa.select(*_PUBLIC).where(keys.c.id == key_id), ApiKey)
+
+
+async def page(connection: AsyncConnection, *, after: str = "", limit: int = 100) -> tuple[ApiKey, ...]:
+    """Return keys by id; `after` is the id of the last one seen."""
+    return await rows(connection, sa.select(*_PUBLIC).where(keys.c.id > after).order_by(keys.c.id).limit(limit), ApiKey)
+
+
+_PUBLIC = tuple(column for column in keys.c if column.name != "mac")
+
+
+class Throttle:
+    """Slows guessing down: after `allowed` failures a source waits, twice as long with each further one.
+
+    In memory and per process, on purpose: 256 random bits are out of reach of guessing anyway, so this spares the
+    database and the log, and a restart or a second process may forgive. The number of sources kept is bounded.
+    """
+
+    def __init__(
+        self, *, allowed: int = 5, first_s: float = 1.0, longest_s: float = 300.0, sources: int = 10_000
+    ) -> None:
+        self._allowed, self._first_s, self._longest_s, self._sources = allowed, first_s, longest_s, sources
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wait_s(self, source: str, now_s: float) -> float:
+        """Return for how many seconds a source is still refused (0: not at all). `now_s` is a monotonic clock's."""
+        count, until = self._failures.get(source, (0, 0.0))
+        return max(0.0, until - now_s) if count > self._allowed else 0.0
+
+    def failed(self, source: str, now_s: float) -> None:
+        """Count a failure. One that comes long after the last counts as the first."""
+        count, until = self._failures.pop(source, (0, 0.0))
+        count = 1 if until and now_s - until > self._longest_s else count + 1
+        pause = min(self._longest_s, self._first_s * 2.0 ** min(count - self._allowed - 1, 32))
+        self._failures[source] = (count, now_s + (pause if count > self._allowed else 0.0))
+        if len(self._failures) > self._sources:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, source: str) -> None:
+        """Forget a source's failures."""
+        self._failures.pop(source, None)

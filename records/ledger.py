@@ -1,0 +1,52 @@
+"""The built-in effect of an approved order: one row in a ledger, however often the activity runs."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from approvals.values import Moment, Value
+from records.sql import insert_or_ignore, one, rows
+from records.tables import order_ledger
+
+
+class LedgerRow(Value):
+    """An order that was processed. `idempotency_key` names the one time it may be."""
+
+    idempotency_key: str
+    order_id: str
+    amount: Decimal
+    currency: str
+    instance_id: str
+    digest: str
+    at: Moment
+
+
+async def process(connection: AsyncConnection, row: LedgerRow) -> tuple[LedgerRow, bool]:
+    """Write the order down once. Returns the row that stands and whether it is new."""
+    if await insert_or_ignore(connection, order_ledger, row.model_dump() | {"amount": str(row.amount)}):
+        return row, True
+    first = await get(connection, row.idempotency_key)
+    if first is None:
+        raise LookupError(row.idempotency_key)
+    return first, False
+
+
+async def get(connection: AsyncConnection, idempotency_key: str) -> LedgerRow | None:
+    """Return one row by its key."""
+    return await one(
+        connection, sa.select(order_ledger).where(order_ledger.c.idempotency_key == idempotency_key), LedgerRow
+    )
+
+
+async def of_order(connection: AsyncConnection, order_id: str, limit: int = 100) -> tuple[LedgerRow, ...]:
+    """Return what was processed for one order, oldest first."""
+    wanted = sa.select(order_ledger).where(order_ledger.c.order_id == order_id)
+    return await rows(connection, wanted.order_by(order_ledger.c.at).limit(limit), LedgerRow)
+
+
+async def since(connection: AsyncConnection, moment: datetime, limit: int = 100) -> tuple[LedgerRow, ...]:
+    """Return what was processed since a moment, oldest first."""
+    wanted = sa.select(order_ledger).where(order_ledger.c.at >= moment)
+    return await rows(connection, wanted.order_by(order_ledger.c.at).limit(limit), LedgerRow)
