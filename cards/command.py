@@ -1,0 +1,169 @@
+"""What /approval answers: help, status, lists, history, statistics, diagnosis. Builds messages for the asker alone."""
+
+import difflib
+from dataclasses import dataclass
+
+from cards import parts
+from cards.details_modal import history_blocks
+from cards.lines import SENTENCES, in_words, line
+from cards.moments import in_utc, span
+from cards.paging import PAGE_SIZE, Page, page_buttons
+from cards.surface import Block, Message
+from cards.values import Diagnosis, HistoryLine, InstanceLine, Statistics
+
+COMMAND = "/approval"
+_LONGEST_TABLE = 10
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of the command. `operator` verbs need the operator role in policy.yml."""
+
+    name: str
+    usage: str
+    meaning: str
+    operator: bool = False
+
+
+VERBS = (
+    Verb("help", "help", "this list"),
+    Verb("status", "status ID", "where a request stands, and whom it waits for"),
+    Verb("list", "list [waiting|running|finished|mine]", "requests, newest first"),
+    Verb("history", "history ID", "everything that happened to a request"),
+    Verb("why", "why ID", "why a request does not go on, and what to do"),
+    Verb("stats", "stats", "how many wait, how long decisions take, how they end"),
+    Verb("pause", "pause ID reason", "hold a workflow; answers are kept", operator=True),
+    Verb("resume", "resume ID", "let a paused workflow go on", operator=True),
+    Verb("terminate", "terminate ID reason | --stuck [--older-than 2h]", "stop a workflow for good", operator=True),
+    Verb("purge", "purge ID | --older-than 30d", "forget a finished workflow; the audit stays", operator=True),
+)
+
+
+def help_text() -> Message:
+    """Return the list of verbs. ID is an instance id or an order id."""
+    blocks = [parts.header("What /approval can do"), *(_verb(verb) for verb in VERBS)]
+    blocks.append(parts.sentence("ID is an order's id (42) or an instance id (order-42-workflow)."))
+    names = ", ".join(verb.name for verb in VERBS)
+    return Message(text=f"{COMMAND} knows these verbs: {names}.", blocks=tuple(blocks))
+
+
+def _verb(verb: Verb) -> Block:
+    operators = " (operators; asks to confirm)" if verb.operator else ""
+    return parts.rich(parts.words(f"{COMMAND} {verb.usage}", code=True), parts.words(f"  {verb.meaning}{operators}"))
+
+
+def nearest(name: str) -> str | None:
+    """Return the verb that was most likely meant, or None."""
+    found = difflib.get_close_matches(name.lower()[:40], [verb.name for verb in VERBS], n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown_verb(name: str) -> Message:
+    """Return what to say to a verb that does not exist: the nearest one, and where the list is."""
+    near = nearest(name)
+    guess = f" Did you mean {COMMAND} {near}?" if near else ""
+    return _sentence(f"There is no {COMMAND} {parts.typed(name, 60)}, so nothing was done.{guess} See {COMMAND} help.")
+
+
+def usage(name: str, problem: str) -> Message:
+    """Return what to say where a verb's arguments are missing or wrong."""
+    known = next((verb.usage for verb in VERBS if verb.name == name), "help")
+    return _sentence(f"{problem} Nothing was done. Type: {COMMAND} {known}")
+
+
+def unknown_instance(identifier: str) -> Message:
+    """Return what to say where no workflow has this id."""
+    return _sentence(
+        f"No workflow is known as {parts.typed(identifier, 100)}: it was never started here, or it was purged. "
+        f"{COMMAND} list shows those there are."
+    )
+
+
+def status(one: InstanceLine) -> Message:
+    """Return one instance: status with a plain sentence, stage, whom it waits for, deadline, link."""
+    blocks = [line(one), parts.sentence(SENTENCES[one.status])]
+    if one.custom_status.strip():
+        blocks.append(parts.sentence(f"It says of itself: {parts.typed(one.custom_status, 500)}"))
+    return Message(text=parts.fallback(in_words(one)), blocks=tuple(blocks))
+
+
+def listing(
+    title: str, lines: tuple[InstanceLine, ...], previous: Page | None = None, following: Page | None = None
+) -> Message:
+    """Return one page of instances: at most PAGE_SIZE, what is over is said and not dropped silently."""
+    if not lines:
+        return _sentence(f"{title}: there is nothing to show. {COMMAND} list shows every request.")
+    shown = [line(one) for one in lines[:PAGE_SIZE]]
+    blocks = [parts.header(title), *shown, *_left_out(len(lines)), *page_buttons(previous, following)]
+    text = f"{title}: {min(len(lines), PAGE_SIZE)} shown. The first: {in_words(lines[0])}"
+    return Message(text=parts.fallback(text), blocks=tuple(blocks))
+
+
+def history(
+    instance_id: str, lines: tuple[HistoryLine, ...], previous: Page | None = None, following: Page | None = None
+) -> Message:
+    """Return one page of an instance's time line, oldest first."""
+    name = parts.typed(instance_id, 100)
+    if not lines:
+        return _sentence(f"Nothing is written down about {name}. {COMMAND} status {name} says whether it exists.")
+    shown = history_blocks(lines[:PAGE_SIZE])
+    blocks = [parts.header(f"History of {name}"), *shown, *_left_out(len(lines)), *page_buttons(previous, following)]
+    newest = lines[:PAGE_SIZE][-1]
+    text = f"History of {name}; the last on this page: {newest.what} at {in_utc(newest.at)}."
+    return Message(text=parts.fallback(text), blocks=tuple(blocks))
+
+
+def _left_out(total: int) -> list[Block]:
+    more = total - PAGE_SIZE
+    return [parts.sentence(f"{more} more do not fit on this page.")] if more > 0 else []
+
+
+def why(instance_id: str, answers: tuple[Diagnosis, ...]) -> Message:
+    """Return why an instance does not go on: each answer a sentence, the evidence and the next step."""
+    name = parts.typed(instance_id, 100)
+    if not answers:
+        return _sentence(
+            f"Nothing keeps {name} from going on, as far as can be seen. {COMMAND} status shows where it is."
+        )
+    blocks = [parts.header(f"Why {name} does not go on"), *(_answer(one) for one in answers[:PAGE_SIZE])]
+    first = answers[0]
+    text = f"{name}: {parts.typed(first.sentence, 600)} {parts.typed(first.next_step, 600)}"
+    return Message(text=parts.fallback(text), blocks=(*blocks, *_left_out(len(answers))))
+
+
+def _answer(one: Diagnosis) -> Block:
+    elements = [parts.words(parts.typed(one.sentence, 700), bold=True)]
+    elements += [parts.words(f"\nSeen: {parts.typed(one.evidence, 700)}")] if one.evidence.strip() else []
+    elements += [parts.words(f"\nNext: {parts.typed(one.next_step, 700)}")] if one.next_step.strip() else []
+    return parts.rich(*elements)
+
+
+def statistics(numbers: Statistics) -> Message:
+    """Return how approvals go: what waits, how fast decisions are, how requests end."""
+    ended = sum(count for _, count in numbers.outcomes)
+    times = f"median {span(numbers.median)}" if numbers.median is not None else "no decision yet"
+    times += f", 9 of 10 within {span(numbers.p90)}" if numbers.p90 is not None else ""
+    summary = f"{numbers.waiting} wait now. Time to a decision: {times}. {ended} ended, {numbers.timeouts} unanswered."
+    blocks = [parts.header("How approvals go"), parts.sentence(summary)]
+    blocks += _table("Waiting by rule", numbers.waiting_by_rule)
+    blocks += _table("Waiting by approver", numbers.waiting_by_approver)
+    blocks += _table("How requests ended", numbers.outcomes, total=ended)
+    blocks += _table("Decided per day", numbers.decided_per_day[-_LONGEST_TABLE:])
+    blocks.append(parts.sentence(f"Refused decisions: {numbers.refusals}. Counted since {in_utc(numbers.since)}."))
+    if numbers.oldest:
+        blocks += [parts.rich(parts.words("The oldest that waits", bold=True)), line(numbers.oldest)]
+    return Message(text=parts.fallback(summary), blocks=tuple(blocks))
+
+
+def _table(title: str, rows: tuple[tuple[str, int], ...], total: int = 0) -> list[Block]:
+    elements = [parts.words(title, bold=True)]
+    for name, count in rows[:_LONGEST_TABLE]:
+        share = f" ({100 * count / total:.0f} %)" if total else ""
+        elements.append(parts.words(f"\n{parts.typed(name)}: {count}{share}"))
+    more = len(rows) - _LONGEST_TABLE
+    elements += [parts.words(f"\n{more} more")] if more > 0 else []
+    return [parts.rich(*elements)] if rows else []
+
+
+def _sentence(text: str) -> Message:
+    return Message(text=parts.fallback(text), blocks=(parts.sentence(text),))

@@ -1,0 +1,117 @@
+"""The modal that asks an operator to confirm: pause, resume, terminate, purge, one instance or a bulk's dry run.
+
+What it holds is a proposal: whoever submits it is checked again, and a bulk hits only what the dry run's token names.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from approvals.values import Value
+from cards import parts
+from cards.binding import UnreadableCardError
+from cards.forms import METADATA_LIMIT, FieldErrors, typed_value
+from cards.lines import in_words, line
+from cards.surface import Block, View
+from cards.text import clean, cut
+from cards.values import DryRun, InstanceLine
+
+CALLBACK = "manage_confirm"
+BLOCK = "manage_reason"
+ACTION = "reason"
+LONGEST = 1000
+MOST_LINES = 40
+
+ManageVerb = Literal["pause", "resume", "terminate", "purge"]
+
+
+class Operation(Value):
+    """What is to be done: to one instance, or to all that a dry run's token names. `channel` is where to answer."""
+
+    verb: ManageVerb
+    instance_id: str = Field(default="", max_length=200)
+    token: str = Field(default="", max_length=200)
+    channel: str = Field(default="", max_length=40)
+
+
+class Confirmed(Value):
+    """A readable submission."""
+
+    operation: Operation
+    reason: str
+
+
+_WHAT_IT_DOES: dict[ManageVerb, str] = {
+    "pause": "It is held until somebody resumes it. Decisions are kept and count afterwards; its deadline runs on.",
+    "resume": "It goes on where it was paused, and kept decisions count now.",
+    "terminate": "It stops for good: nothing is approved, and its card loses its buttons. It cannot be taken back.",
+    "purge": "Its history is forgotten for good; the audit log stays. Only what is finished can be purged.",
+}
+_NEEDS_REASON: frozenset[ManageVerb] = frozenset({"pause", "terminate"})
+
+
+def build(operation: Operation, one: InstanceLine, reason: str = "") -> View:
+    """Return the modal for one instance, with what will happen and the reason that was typed so far."""
+    verb = operation.verb
+    blocks = [line(one), parts.sentence(in_words(one)), parts.sentence(_WHAT_IT_DOES[verb]), _reason(verb, reason)]
+    return _view(operation, tuple(blocks))
+
+
+def build_bulk(operation: Operation, dry_run: DryRun, reason: str = "") -> View:
+    """Return the modal for a bulk: exactly what would be hit. Where that is nothing, there is nothing to confirm."""
+    which = f": {parts.typed(dry_run.filter, 300)}" if dry_run.filter else ""
+    if not dry_run.total:
+        nothing = f"Nothing would be hit{which}. Nothing was done; a wider filter finds more."
+        return View(title=_title(operation.verb), close="Close", blocks=(parts.sentence(nothing),))
+    plural = "s" * (dry_run.total != 1)
+    count = parts.sentence(f"This would {operation.verb} {dry_run.total} workflow{plural}{which}.")
+    shown = [line(one) for one in dry_run.lines[:MOST_LINES]]
+    more = dry_run.total - len(shown)
+    rest = [parts.sentence(f"And {more} more, which this list has no room for.")] if more > 0 else []
+    blocks = [count, parts.sentence(f"Of each: {_WHAT_IT_DOES[operation.verb]}"), *shown, *rest]
+    return _view(operation, (*blocks, _reason(operation.verb, reason)))
+
+
+def _title(verb: ManageVerb) -> str:
+    return f"{verb.capitalize()}?"
+
+
+def _reason(verb: ManageVerb, reason: str) -> Block:
+    element = {"type": "plain_text_input", "action_id": ACTION, "multiline": True, "max_length": LONGEST}
+    typed = cut(clean(reason), LONGEST)
+    return {
+        "type": "input",
+        "block_id": BLOCK,
+        "optional": verb not in _NEEDS_REASON,
+        "label": parts.plain("Reason", 200),
+        "hint": parts.plain("It stands in the audit log with your name.", 200),
+        "element": element | ({"initial_value": typed} if typed else {}),
+    }
+
+
+def _view(operation: Operation, blocks: tuple[Block, ...]) -> View:
+    return View(
+        title=_title(operation.verb),
+        submit=operation.verb.capitalize(),
+        close="Cancel",
+        callback_id=CALLBACK,
+        private_metadata=operation.model_dump_json(),
+        blocks=blocks,
+    )
+
+
+def parse(view: Mapping[str, Any]) -> Confirmed | FieldErrors:
+    """Read the `view` of a view_submission. Raises UnreadableCardError where the modal is none of ours."""
+    try:
+        operation = Operation.model_validate_json(str(view.get("private_metadata") or "")[: METADATA_LIMIT + 1])
+    except ValidationError as error:
+        raise UnreadableCardError("This form cannot be read, so nothing was done. Type the command again.") from error
+    if bool(operation.instance_id) == bool(operation.token):
+        raise UnreadableCardError("This form names no workflow, so nothing was done. Type the command again.")
+    reason = clean(typed_value(view, BLOCK, ACTION))
+    if len(reason) > LONGEST:
+        return FieldErrors(errors={BLOCK: f"Please use at most {LONGEST} characters; these are {len(reason)}."})
+    if not reason and operation.verb in _NEEDS_REASON:
+        return FieldErrors(errors={BLOCK: "Please say in a sentence why: it stands in the audit log."})
+    return Confirmed(operation=operation, reason=reason)

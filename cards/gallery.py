@@ -1,0 +1,134 @@
+"""Every message and view, by name: `python -m cards.gallery` prints them as JSON. For documentation and tests."""
+
+import json
+import sys
+from datetime import timedelta
+from decimal import Decimal
+
+from approvals.request import CardRef
+from cards import (
+    command,
+    confirm_modal,
+    details_modal,
+    home,
+    private,
+    reject_modal,
+    request_card,
+    thread,
+)
+from cards.confirm_modal import Operation
+from cards.examples import BINDING, CARDS, DEADLINE, MANAGERS, NOW, VPS, WAITING
+from cards.paging import Page
+from cards.surface import Message, View
+from cards.values import Diagnosis, DryRun, HistoryLine, InstanceLine, Statistics
+
+LINE = InstanceLine(
+    instance_id=BINDING.instance_id,
+    status="RUNNING",
+    name="approval_workflow",
+    what="order 42",
+    amount=Decimal(2400),
+    currency="USD",
+    requester="requester@example.com",
+    custom_status="waiting for a manager",
+    stage="1 of 2",
+    waiting_on=(MANAGERS,),
+    since=NOW,
+    deadline=DEADLINE,
+    card_link="https://example.slack.com/archives/C0APPROVALS/p1767621600000000",
+)
+HISTORY = (
+    HistoryLine(at=NOW, what="asked", text="The card was posted for stage 1"),
+    HistoryLine(at=NOW + timedelta(days=1), what="reminded", text="Reminder 1"),
+    HistoryLine(at=NOW + timedelta(days=1, hours=2), what="approved", text="Good price", by="U0MANAGER"),
+)
+NUMBERS = Statistics(
+    since=NOW - timedelta(days=30),
+    waiting=3,
+    waiting_by_rule=(("manager", 2), ("vp", 1)),
+    waiting_by_approver=(("S0MANAGERS", 2), ("S0VPS", 1)),
+    oldest=LINE,
+    decided_per_day=(("2026-01-03", 4), ("2026-01-04", 7)),
+    median=timedelta(hours=2, minutes=5),
+    p90=timedelta(days=1, hours=3),
+    outcomes=(("approved", 30), ("rejected", 8), ("timed out", 2)),
+    timeouts=2,
+    refusals=5,
+)
+ANSWER = Diagnosis(
+    sentence="The workflow waits for approval_decision, but approval_decison was raised.",
+    evidence="The history holds an event approval_decison that nothing waits for.",
+    next_step="Raise approval_decision, or use the buttons on the card.",
+)
+_TARGET = reject_modal.RejectTarget(binding=BINDING, card=CardRef(channel="C0APPROVALS", ts="1767621600.000000"))
+_ONE = Operation(verb="terminate", instance_id=BINDING.instance_id, channel="C0APPROVALS")
+_MANY = Operation(verb="terminate", token="dry-run-1", channel="C0APPROVALS")  # noqa: S106 - a dry run's name
+_DRY_RUN = DryRun(token="dry-run-1", total=1, lines=(LINE,), filter="no progress for 2 h")  # noqa: S106 - same
+
+
+def messages() -> dict[str, Message]:
+    """Return every message, by name."""
+    return {
+        **{f"card {name}": request_card.build(view) for name, view in CARDS.items()},
+        "thread reminder": thread.reminder(WAITING, 1),
+        "thread counted": thread.counted(CARDS["counted"]),
+        "thread advanced": thread.advanced(CARDS["advanced"]),
+        "thread escalated": thread.escalated(WAITING, (VPS,), DEADLINE),
+        **{f"thread {name}": thread.ended(CARDS[name]) for name in _ENDS},
+        "requester asked": private.asked(WAITING, LINE.card_link),
+        "requester advanced": private.advanced(CARDS["advanced"]),
+        **{f"requester {name}": private.ended(CARDS[name], LINE.card_link) for name in _ENDS},
+        "clicker recorded": private.recorded(),
+        "clicker refused": private.sentence("You asked for this yourself, so somebody else has to decide."),
+        "clicker went wrong": private.went_wrong("01JGV5"),
+        **_commands(),
+    }
+
+
+_ENDS = ("approved", "rejected", "rejected_by_rule", "timed_out", "terminated", "vanished")
+
+
+def _commands() -> dict[str, Message]:
+    before, after = Page(cursor="a"), Page(cursor="c")
+    return {
+        "command help": command.help_text(),
+        "command unknown": command.unknown_verb("aprove"),
+        "command usage": command.usage("pause", "A reason is missing."),
+        "command unknown instance": command.unknown_instance("43"),
+        "command status": command.status(LINE),
+        "command list": command.listing("Waiting", (LINE, LINE), before, after),
+        "command list empty": command.listing("Waiting", ()),
+        "command history": command.history(LINE.instance_id, HISTORY, following=Page(verb="history", cursor="c")),
+        "command why": command.why(LINE.instance_id, (ANSWER,)),
+        "command why not": command.why(LINE.instance_id, ()),
+        "command stats": command.statistics(NUMBERS),
+    }
+
+
+def views() -> dict[str, View]:
+    """Return every modal and home tab, by name."""
+    return {
+        "reject": reject_modal.build(_TARGET, WAITING.what, WAITING.amount, WAITING.requester),
+        "details loading": details_modal.loading(LINE.instance_id),
+        "details failed": details_modal.failed("The workflow cannot be reached just now. Try again in a minute."),
+        "details": details_modal.build(details_modal.DetailsView(card=CARDS["counted"], history=HISTORY)),
+        "confirm": confirm_modal.build(_ONE, LINE, "Asked for twice"),
+        "confirm bulk": confirm_modal.build_bulk(_MANY, _DRY_RUN),
+        "confirm bulk empty": confirm_modal.build_bulk(_MANY, DryRun(token="dry-run-2", total=0)),  # noqa: S106 - same
+        "home": home.build(home.HomeView(waiting=(LINE,), asked=(LINE,), waiting_total=1, asked_total=30)),
+        "home empty": home.build(home.HomeView()),
+        "home unavailable": home.unavailable("The list cannot be read just now. Open this tab again in a minute."),
+    }
+
+
+def as_json() -> str:
+    """Return the whole gallery as JSON, as Slack would get it."""
+    shown = {
+        "messages": {name: message.payload() for name, message in messages().items()},
+        "views": {name: view.payload() for name, view in views().items()},
+    }
+    return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{as_json()}\n")

@@ -1,0 +1,45 @@
+"""One workflow instance in words: its status as a sentence, and the blocks that lists, status and App Home share."""
+
+from cards import parts
+from cards.moments import in_utc
+from cards.surface import Block
+from cards.values import InstanceLine, Status
+
+SENTENCES: dict[Status, str] = {
+    "PENDING": "It is scheduled and has not begun yet.",
+    "RUNNING": "It is going on, or waits for somebody.",
+    "SUSPENDED": "It is paused: answers are kept, but nothing goes on until somebody resumes it.",
+    "COMPLETED": "It has run to its end.",
+    "FAILED": "It broke off with an error.",
+    "TERMINATED": "An operator stopped it before its end.",
+}
+"""The six statuses of Dapr, each with a plain sentence."""
+
+
+def line(one: InstanceLine) -> Block:
+    """Return an instance as one paragraph: id, status, what, whom it waits for, until when, and a link to its card."""
+    elements = [parts.words(parts.typed(one.instance_id, 150), code=True), parts.words(f"  {one.status}", bold=True)]
+    about = ", ".join(parts.typed(text, 120) for text in (one.what, one.money) if text)
+    stage = f", stage {parts.typed(one.stage, 20)}" if one.stage else ""
+    elements += [parts.words(f"  {about}{stage}")] if about or stage else []
+    if one.requester:
+        elements.append(parts.words(f", asked by {parts.typed(one.requester)}"))
+    return parts.rich(*elements, *_waiting(one), *parts.link(one.card_link, "Open the card"))
+
+
+def _waiting(one: InstanceLine) -> list[Block]:
+    elements: list[Block] = []
+    if one.waiting_on:
+        elements += [parts.words("\nwaits for "), *parts.people(one.waiting_on, 5)]
+    if one.deadline:
+        elements += [parts.words(" until " if elements else "\nuntil "), parts.moment(one.deadline)]
+    elif one.since:
+        elements += [parts.words(" since " if elements else "\nsince "), parts.moment(one.since)]
+    return elements
+
+
+def in_words(one: InstanceLine) -> str:
+    """Return an instance as one plain sentence, for fallback texts."""
+    waits = f" It waits for {parts.names_of(one.waiting_on, 5)}." if one.waiting_on else ""
+    until = f" Deadline: {in_utc(one.deadline)}." if one.deadline else ""
+    return f"{parts.typed(one.instance_id, 150)} is {one.status}. {SENTENCES[one.status]}{waits}{until}"

@@ -1,0 +1,45 @@
+"""Pages of a list or history: the Next and Previous buttons, and what travels in them."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from approvals.values import Value
+from cards import parts
+from cards.binding import VALUE_LIMIT, UnreadableCardError
+from cards.surface import Block
+
+PAGE_SIZE = 10
+"""Lines on a page: readable, and far below Slack's 50 blocks."""
+
+NEXT = "list_page_next"
+PREVIOUS = "list_page_previous"
+ACTIONS = re.compile(r"^list_page_(next|previous)$")
+"""Both buttons. Two ids, because Slack wants each action id once in a block."""
+
+
+class Page(Value):
+    """Which page to show. `cursor` is the caller's own, `argument` an instance id (history) or a filter (list)."""
+
+    verb: Literal["list", "history", "mine", "waiting"] = "list"
+    argument: str = Field(default="", max_length=150)
+    cursor: str = Field(default="", max_length=500, pattern="^[!-~]*$")
+
+
+def page_buttons(previous: Page | None, following: Page | None) -> list[Block]:
+    """Return the buttons there is something behind, or nothing."""
+    elements = []
+    if previous:
+        elements.append(parts.button("Previous", PREVIOUS, previous.model_dump_json(), "Show the previous page"))
+    if following:
+        elements.append(parts.button("Next", NEXT, following.model_dump_json(), "Show the next page"))
+    return [{"type": "actions", "block_id": "list_pages", "elements": elements}] if elements else []
+
+
+def parse_page(value: str | None) -> Page:
+    """Read a page button's value. Raises UnreadableCardError."""
+    try:
+        return Page.model_validate_json((value or "")[: VALUE_LIMIT + 1])
+    except ValidationError as error:
+        raise UnreadableCardError("This button cannot be read. Type /approval list to begin again.") from error

@@ -1,0 +1,79 @@
+"""What lists, history and statistics show: small values that the caller fills from its records. No rendering."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from approvals.people import Principal
+from approvals.values import Moment, Value
+from cards.money import money
+
+Status = Literal["RUNNING", "COMPLETED", "FAILED", "TERMINATED", "PENDING", "SUSPENDED"]
+
+
+class InstanceLine(Value):
+    """One workflow instance. All but id and status may be unknown: another app may have started it."""
+
+    instance_id: str
+    status: Status
+    name: str = ""
+    what: str = Field(default="", description="kind and subject: `order 42`")
+    amount: Decimal | None = None
+    currency: str = ""
+    requester: str = ""
+    custom_status: str = ""
+    stage: str = Field(default="", description="`1 of 2`")
+    waiting_on: tuple[Principal, ...] = ()
+    since: Moment | None = Field(default=None, description="waiting, or ended, since then")
+    deadline: Moment | None = None
+    card_link: str | None = Field(default=None, description="the https address of the card in Slack")
+
+    @property
+    def money(self) -> str:
+        """The amount as people read it, empty where there is none."""
+        return money(self.amount, self.currency) if self.amount is not None else ""
+
+
+class HistoryLine(Value):
+    """One event of an instance's time line. `what` is a word such as `asked`; `by` a Slack user id."""
+
+    at: Moment
+    what: str
+    text: str = ""
+    by: str | None = None
+    by_name: str = ""
+
+
+class Diagnosis(Value):
+    """One answer to "why does it not go on?": a sentence, what it rests on, and what to do next."""
+
+    sentence: str
+    evidence: str = ""
+    next_step: str = ""
+
+
+class Statistics(Value):
+    """How approvals go. Counts are of requests; `share` maps an outcome to how many ended so."""
+
+    since: Moment
+    waiting: int = 0
+    waiting_by_rule: tuple[tuple[str, int], ...] = ()
+    waiting_by_approver: tuple[tuple[str, int], ...] = ()
+    oldest: InstanceLine | None = None
+    decided_per_day: tuple[tuple[str, int], ...] = Field(default=(), description="ISO date and count, oldest first")
+    median: timedelta | None = None
+    p90: timedelta | None = None
+    outcomes: tuple[tuple[str, int], ...] = ()
+    timeouts: int = 0
+    refusals: int = 0
+
+
+class DryRun(Value):
+    """What a bulk action would hit: exactly the instances the token names. It is no permission."""
+
+    token: str = Field(max_length=200)
+    total: int = Field(ge=0)
+    lines: tuple[InstanceLine, ...] = ()
+    filter: str = Field(default="", description="the filter in words: `no progress for 2 h`")
