@@ -143,10 +143,14 @@ class Dispatcher:
         instance = self._reader.get(key)
         if instance is None or instance.status in ENDED:
             return
-        inbox, last = self._reader.inbox(key)
-        turn = open_turn(instance.id, self._reader.history(key), inbox, self._now()) if inbox else None
-        if turn is not None:
-            self._hand_out(InFlight(instance, turn, last, worker, ""))
+        inbox = self._reader.inbox(key)
+        batch = first_batch(inbox)
+        if not batch:
+            return
+        if len(batch) < len(inbox):
+            self._again.add(key)
+        turn = open_turn(instance.id, self._reader.history(key), [event for _, event in batch], self._now())
+        self._hand_out(InFlight(instance, turn, batch[-1][0], worker, ""))
 
     def _hand_out(self, flight: InFlight) -> None:
         flight.token = f"{self._epoch}.{next(self._tokens)}"
@@ -195,3 +199,9 @@ class Dispatcher:
         self.ended(activity)
         self._activities.append(activity)
         self.pump()
+
+
+def first_batch(inbox: list[tuple[int, pb.HistoryEvent]]) -> list[tuple[int, pb.HistoryEvent]]:
+    """The events of one turn: everything there is, but at most one fired timer, as the runtime's reminders do it."""
+    timers = [place for place, (_, event) in enumerate(inbox) if event.HasField("timerFired")]
+    return inbox[: timers[1]] if len(timers) > 1 else inbox

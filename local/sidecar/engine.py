@@ -14,7 +14,7 @@ from local.sidecar.clock import Clock
 from local.sidecar.rerun import fork
 from local.sidecar.store import START_TIMER, Instance, Store
 from local.sidecar.turn import Outcome, descendants
-from local.sidecar.wire import ENDED, PENDING, RUNNING, STALLED, StringValue, pb
+from local.sidecar.wire import ENDED, PENDING, RUNNING, STALLED, StringValue, moment, pb
 
 GONE = -1  # the "status" of an instance that was purged
 TIMER_BATCH = 500  # timers fired in one transaction
@@ -190,7 +190,7 @@ class Engine:
             if timer == START_TIMER:
                 self._effects.ready.append(key)
             else:
-                fire_at = events.moment(due * 1_000_000_000 + due_nanos)
+                fire_at = moment(due * 1_000_000_000 + due_nanos)
                 self._deliver(key, events.timer_fired(self._now(), timer, fire_at))
         self._effects.timers = True
 

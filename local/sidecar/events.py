@@ -113,7 +113,7 @@ def resumed(now: int, reason: StringValue) -> pb.HistoryEvent:
     return _event(now, executionResumed=pb.ExecutionResumedEvent(input=_given(reason)))
 
 
-def stalled(now: int, reason: pb.StalledReason, description: str) -> pb.HistoryEvent:
+def stalled(now: int, reason: pb.StalledReason.ValueType, description: str) -> pb.HistoryEvent:
     """The instance waits until a worker can go on with it."""
     return _event(now, executionStalled=pb.ExecutionStalledEvent(reason=reason, description=description))
 

@@ -56,10 +56,10 @@ class Reader:
         rows = self._execute("SELECT event FROM history WHERE key = ? ORDER BY seq", (key,))
         return [pb.HistoryEvent.FromString(event) for (event,) in rows]
 
-    def inbox(self, key: int) -> tuple[list[pb.HistoryEvent], int]:
-        """The events that no turn has consumed, and the number of the last."""
-        rows = self._execute("SELECT seq, event FROM inbox WHERE key = ? ORDER BY seq", (key,)).fetchall()
-        return [pb.HistoryEvent.FromString(event) for _, event in rows], rows[-1][0] if rows else 0
+    def inbox(self, key: int) -> list[tuple[int, pb.HistoryEvent]]:
+        """The events that no turn has consumed, numbered, oldest first."""
+        rows = self._execute("SELECT seq, event FROM inbox WHERE key = ? ORDER BY seq", (key,))
+        return [(seq, pb.HistoryEvent.FromString(event)) for seq, event in rows]
 
     def activity(self, key: int, run: int, task: int) -> pb.HistoryEvent | None:
         """The event that scheduled an activity which has not ended."""
@@ -173,7 +173,7 @@ class Store(Reader):
         """Key, timer, seconds and nanoseconds of what has fired, earliest first."""
         query = """
             SELECT key, timer, seconds, nanos FROM timers
-            WHERE (seconds, nanos) <= (?, ?) ORDER BY seconds, nanos LIMIT ?"""
+            WHERE (seconds, nanos) <= (?, ?) ORDER BY seconds, nanos, timer DESC LIMIT ?"""
         return self._execute(query, (seconds, nanos, limit)).fetchall()
 
     def add_activity(self, key: int, run: int, event: pb.HistoryEvent) -> None:

@@ -6,6 +6,7 @@ wire.jsonl shows them; event ids, order and routers must come out the same.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from local.sidecar import events
 from local.sidecar.errors import UnusableReply
@@ -16,9 +17,9 @@ from local.sidecar.wire import (
     RUNNING,
     STALLED,
     SUSPENDED,
-    TERMINATED,
     StringValue,
     Timestamp,
+    moment,
     pb,
 )
 
@@ -225,7 +226,7 @@ def _apply(draft: _Draft, action: pb.WorkflowAction) -> None:
 
 
 def _scheduled(draft: _Draft, action: pb.WorkflowAction) -> pb.HistoryEvent:
-    event = pb.HistoryEvent(eventId=action.id, timestamp=events.moment(draft.now), router=action.router)
+    event = pb.HistoryEvent(eventId=action.id, timestamp=moment(draft.now), router=action.router)
     draft.history.append(event)
     return event
 
@@ -270,9 +271,9 @@ def _complete(draft: _Draft, action: pb.WorkflowAction) -> None:
         draft.report = events.child_ended(draft.now, draft.start, action)
 
 
-def _copy(source: pb.WorkflowAction | object, target: object, *names: str) -> None:
+def _copy(source: Any, target: Any, *names: str) -> None:
     for name in names:
-        if source.HasField(name):  # type: ignore[attr-defined, union-attr]  # any protobuf message
+        if source.HasField(name):
             getattr(target, name).CopyFrom(getattr(source, name))
 
 
@@ -301,12 +302,13 @@ def _outcome(draft: _Draft, response: pb.WorkflowResponse, order: pb.ExecutionTe
         children=draft.children,
         report=draft.report,
         parent=draft.start.parentInstance if draft.report else None,
-        terminate=_children((*turn.past, *draft.history)) if recurse else (),
+        terminate=descendants((*turn.past, *draft.history)) if recurse else (),
         terminate_output=order.input if order is not None and order.HasField("input") else None,
     )
 
 
-def _children(history: Iterable[pb.HistoryEvent]) -> Sequence[str]:
+def descendants(history: Iterable[pb.HistoryEvent]) -> Sequence[str]:
+    """The ids of the children that a history created, each once, in order."""
     made = (e.childWorkflowInstanceCreated for e in history if e.HasField("childWorkflowInstanceCreated"))
     return tuple(dict.fromkeys(child.instanceId for child in made))
 
@@ -343,13 +345,3 @@ def _pair(waits: dict[str, list[int]], event: pb.HistoryEvent) -> int | None:
         open_waits = waits.get(event.eventRaised.name.upper(), [])
         return open_waits.pop(0) if open_waits else None
     return None
-
-
-def descendants(history: Iterable[pb.HistoryEvent]) -> Sequence[str]:
-    """The ids of the children that a history created, each once, in order."""
-    return _children(history)
-
-
-def is_terminated(status: int) -> bool:
-    """Whether an instance was ended by order."""
-    return status == TERMINATED
