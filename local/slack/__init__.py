@@ -1,4 +1,4 @@
-"""A local Slack workspace: Web API, interactions, Socket Mode and a page in the browser. Knows nothing of any one app."""
+"""A local Slack workspace: Web API, interactions, Socket Mode, a page in the browser. Knows no app."""
 
 from local.slack.actor import Actor
 from local.slack.call_log import ApiCall, Delivery

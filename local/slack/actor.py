@@ -63,6 +63,10 @@ class Actor:
         """Open the app's Home."""
         return await self._stage.on_loop(self._interactions.open_home(self.user))
 
+    async def sign_in(self, authorize_url: str) -> str:
+        """Agree to a Sign in with Slack request; gives the address the browser is sent back to, with code and state."""
+        return await self._stage.on_loop(self._interactions.sign_in(self.user, authorize_url))
+
     # eyes
 
     def messages(self, channel: str) -> list[Message]:

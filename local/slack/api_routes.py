@@ -13,7 +13,7 @@ from local.slack.arguments import flag, read_arguments
 from local.slack.call_log import ApiCall, without_secrets
 from local.slack.errors import RateLimitedError, SlackError
 from local.slack.faults import Fault
-from local.slack.values import Json, Message
+from local.slack.values import Json
 from local.slack.web_api import METHODS, Call, Caller, Method
 from local.slack.web_api.chat import content_of
 from local.slack.workspace import Workspace
@@ -52,9 +52,7 @@ class ApiRoutes:
             arguments |= await read_arguments(request)
             await self._before(request, fault)
             response: Response = answer(request, name, arguments)
-            if fault and fault.kind == "lost_reply":
-                workspace.drop(request.scope)
-                raise LostReplyError
+            self._after(request, fault)
         except LostReplyError:
             response = Response(status_code=499)
         except SlackError as error:
@@ -77,6 +75,11 @@ class ApiRoutes:
         elif fault.kind == "error":
             raise SlackError(fault.error)
         elif fault.kind == "refused":
+            self._workspace.drop(request.scope)
+            raise LostReplyError
+
+    def _after(self, request: Request, fault: Fault | None) -> None:
+        if fault and fault.kind == "lost_reply":
             self._workspace.drop(request.scope)
             raise LostReplyError
 
@@ -140,20 +143,8 @@ def respond(world: World, token: str, arguments: Json) -> None:
         world.rewrite(source, text=text, blocks=blocks, attachments=attachments)
         return
     only_for = None if arguments.get("response_type") == "in_channel" else target.user
-    world.post(_answer_message(world, target.channel, text, blocks, source, arguments, only_for))
-
-
-def _answer_message(
-    world: World,
-    channel: str,
-    text: str,
-    blocks: list[Json],
-    source: Message | None,
-    arguments: Json,
-    only_for: str | None,
-) -> Message:
     thread_ts = arguments.get("thread_ts") or (source.thread_ts if source else None)
-    return world.bot_message(channel, text, blocks, thread_ts=thread_ts, only_for=only_for)
+    world.post(world.bot_message(target.channel, text, blocks, thread_ts=thread_ts, only_for=only_for))
 
 
 def refusal(error: SlackError) -> Response:

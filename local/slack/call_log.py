@@ -1,15 +1,21 @@
 """Keeps what the app called and what the workspace delivered, without any secret."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from local.slack.values import Json
+
+EnvelopeKind = Literal["interactive", "slash_commands", "events_api"]
 
 SECRET_ARGUMENTS = frozenset({"token", "client_secret", "code", "code_verifier"})
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One Web API call: `status` is the HTTP status or 0 when the reply was lost, `error` Slack's word, times in seconds."""
+    """One Web API call.
+
+    `status` is the HTTP status, or 0 when the connection was cut on purpose; `error` is Slack's word; times in seconds.
+    """
 
     method: str
     arguments: Json
@@ -20,10 +26,18 @@ class ApiCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The bytes of an HTTP delivery, for sending them once more."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One thing sent to the app and its answer; `error` is what a Slack user would be told."""
 
-    kind: str
+    kind: EnvelopeKind
     payload: Json
     status: int | None
     body: str
@@ -32,6 +46,7 @@ class Delivery:
     retry: int = 0
     transport: str = "http"
     headers: dict[str, str] = field(default_factory=dict)
+    sent: Sent | None = field(default=None, repr=False)
 
 
 def without_secrets(arguments: Json) -> Json:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from local.slack import changes
 from local.slack.actor import Actor
 from local.slack.call_log import ApiCall, Delivery
 from local.slack.connections import Connections
@@ -169,8 +170,10 @@ class LocalSlack:
 
     def dms(self, user: str) -> list[Message]:
         """Copy the direct messages between the bot and a user, oldest first."""
-        channel = self.workspace.world.direct_message(user)
-        return [m.snapshot() for m in list(self.workspace.world.messages.get(channel.id, {}).values())]
+        places = [
+            place.id for place in list(self.workspace.world.channels.values()) if place.is_im and place.user == user
+        ]
+        return [message for place in places for message in self.messages(place)]
 
     def modals(self, user: str) -> list[View]:
         """Copy a user's open modals, the topmost last."""
@@ -221,39 +224,16 @@ class LocalSlack:
     # changing the workspace
 
     async def change_user(self, user: str, **fields: Any) -> User:
-        """Change a user's fields, for instance deleted=True."""
-
-        async def change() -> User:
-            world = self.workspace.world
-            world.users[user] = User.model_validate(world.users[user].model_dump() | fields)
-            world.announce("user", user=user)
-            return world.users[user]
-
-        return await self.on_loop(change())
+        """Change a user's fields, for instance deleted=True; a new id adds a user."""
+        return await self.on_loop(changes.change_user(self.workspace.world, user, fields))
 
     async def change_group(self, group: str, **fields: Any) -> Group:
-        """Change a user group's fields, for instance members=("U0MANAGER",)."""
-
-        async def change() -> Group:
-            world = self.workspace.world
-            world.groups[group] = Group.model_validate(world.groups[group].model_dump() | fields)
-            world.announce("group", group=group)
-            return world.groups[group]
-
-        return await self.on_loop(change())
+        """Change a user group's fields, for instance members=("U0MANAGER",); a new id adds a group."""
+        return await self.on_loop(changes.change_group(self.workspace.world, group, fields))
 
     async def change_channel(self, channel: str, **fields: Any) -> Channel:
-        """Change a channel's fields, or add a channel when the id is new."""
-
-        async def change() -> Channel:
-            world = self.workspace.world
-            known = world.channels.get(channel)
-            before = known.model_dump() if known else {"id": channel}
-            world.channels[channel] = Channel.model_validate(before | fields)
-            world.announce("channel", channel=channel)
-            return world.channels[channel]
-
-        return await self.on_loop(change())
+        """Change a channel's fields; a new id adds a channel."""
+        return await self.on_loop(changes.change_channel(self.workspace.world, channel, fields))
 
     # time and trouble
 
@@ -271,14 +251,18 @@ class LocalSlack:
         """End every failure."""
         self.workspace.faults.clear()
 
+    async def replay(self, delivery: Delivery) -> Delivery:
+        """Send the very bytes and headers of an earlier HTTP delivery again."""
+        return await self.on_loop(self.workspace.replay(delivery))
+
+    async def verify_request_url(self) -> bool:
+        """Send url_verification, as Slack does when a request URL is entered, and tell whether the app answered it."""
+        return await self.on_loop(self.workspace.events.verify())
+
     async def disconnect_socket(self, reason: str = "refresh_requested") -> None:
         """Send a Socket Mode disconnect: warning, refresh_requested or link_disabled."""
         await self.on_loop(self.workspace.socket.disconnect(reason))
 
     async def drop_socket(self) -> None:
         """Cut every Socket Mode connection without a word."""
-
-        async def drop() -> None:
-            self.workspace.socket.drop()
-
-        await self.on_loop(drop())
+        await self.on_loop(self.workspace.socket.drop())

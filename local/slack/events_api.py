@@ -1,6 +1,7 @@
 """The Events API: which events the app subscribed to, and Slack's three retries."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 
 from local.slack import payloads
@@ -33,6 +34,13 @@ class EventsApi:
         if first.error and first.headers.get("x-slack-no-retry") != "1":
             self._keep(asyncio.create_task(self._retry(payload, first)))
         return first
+
+    async def verify(self) -> bool:
+        """Send url_verification and tell whether the app gave the challenge back."""
+        challenge = secrets.token_urlsafe(24)
+        payload = {"token": payloads.VERIFICATION_TOKEN, "challenge": challenge, "type": "url_verification"}
+        answer = await self._deliver(Envelope("events_api", payload, self._world.manifest.events_url))
+        return not answer.error and challenge in answer.body
 
     def send_behind(self, event: Json, subscription: str) -> None:
         """Send an event without waiting for it."""

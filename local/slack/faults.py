@@ -1,4 +1,4 @@
-"""Failures on request: which call fails, how, how often. Decides only; the server and the transports carry it out."""
+"""Failures on request: which call fails, how, how often. Decides; the server carries it out."""
 
 import random
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ SOCKET_KINDS = frozenset({"drop_socket", "duplicate"})
 class Fault(Value):
     """One kind of failure.
 
-    `method` is a Web API method, "*" for all, or "response_url"; for drop_socket and duplicate it is an envelope type
+    `method` is a Web API method, "*" for all, or "response_url"; for drop_socket and duplicate an envelope type
     or "*". `kind`: ratelimited (429, `retry_after` seconds), http_500, lost_reply (the work is done, the connection
     drops), refused (the connection drops before any work), slow (`delay` seconds first), error (Slack's word in `error`).
     `count` failures at most (None: no end), each with `probability` out of a generator seeded with `seed`, after

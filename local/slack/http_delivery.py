@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from local.slack.call_log import Delivery
+from local.slack.call_log import Delivery, Sent
 from local.slack.transport import FAILED, TIMED_OUT, Envelope
 from local.slack.values import Json
 
@@ -41,8 +41,9 @@ class HttpDelivery:
         if self._session:
             await self._session.close()
 
-    def headers(self, body: bytes, content_type: str, envelope: Envelope) -> dict[str, str]:
-        """Give the headers Slack sends; the timestamp is the real clock's, because apps compare it with theirs."""
+    def signed(self, envelope: Envelope) -> Sent:
+        """Give the bytes and headers Slack sends; the timestamp is the real clock's, which apps compare with theirs."""
+        body, content_type = encode(envelope)
         timestamp = str(int(time.time()))
         headers = {
             "Content-Type": content_type,
@@ -52,37 +53,42 @@ class HttpDelivery:
         }
         if envelope.retry:
             headers |= {"X-Slack-Retry-Num": str(envelope.retry), "X-Slack-Retry-Reason": envelope.retry_reason or ""}
-        return headers
+        return Sent(body, headers)
 
     async def deliver(self, envelope: Envelope) -> Delivery:
         """Post one envelope."""
-        body, content_type = encode(envelope)
-        return await self.send(envelope, body, self.headers(body, content_type, envelope))
+        return await self.send(envelope, self.signed(envelope))
 
-    async def send(self, envelope: Envelope, body: bytes, headers: dict[str, str]) -> Delivery:
+    async def send(self, envelope: Envelope, sent: Sent) -> Delivery:
         """Post ready bytes; the same bytes may be sent again."""
         url, started = self.deliver_to or envelope.url, time.perf_counter()
+        status: int | None = None
+        error: str | None = None
+        answer: dict[str, str] = {}
         if not url:
-            return _undelivered(envelope, FAILED, "no request URL: give deliver_to or one in the manifest", 0.0)
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+            text = "no request URL: give deliver_to or one in the manifest"
+            return Delivery(envelope.kind, envelope.payload, None, text, 0.0, FAILED, envelope.retry, sent=sent)
         try:
-            limit = aiohttp.ClientTimeout(total=self._timeout)
-            async with self._session.post(url, data=body, headers=headers, timeout=limit) as response:
-                text, elapsed = await response.text(errors="replace"), time.perf_counter() - started
+            status, text, answer = await self._post(url, sent)
+            error = None if status < 300 else FAILED  # noqa: PLR2004 # the end of HTTP's class of success
         except TimeoutError:
-            return _undelivered(envelope, TIMED_OUT, "", time.perf_counter() - started)
-        except aiohttp.ClientError as error:
-            return _undelivered(envelope, FAILED, type(error).__name__, time.perf_counter() - started)
-        error = None if response.ok else FAILED
-        answer = {key.lower(): value for key, value in response.headers.items()}
+            text, error = "", TIMED_OUT
+        except aiohttp.ClientError as failure:
+            text, error = type(failure).__name__, FAILED
+        elapsed = time.perf_counter() - started
         return Delivery(
-            envelope.kind, envelope.payload, response.status, text, elapsed, error, envelope.retry, "http", answer
+            envelope.kind, envelope.payload, status, text, elapsed, error, envelope.retry, headers=answer, sent=sent
         )
 
-
-def _undelivered(envelope: Envelope, error: str, reason: str, elapsed: float) -> Delivery:
-    return Delivery(envelope.kind, envelope.payload, None, reason, elapsed, error, envelope.retry)
+    async def _post(self, url: str, sent: Sent) -> tuple[int, str, dict[str, str]]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        limit = aiohttp.ClientTimeout(total=self._timeout)
+        async with self._session.post(
+            url, data=sent.body, headers=sent.headers, timeout=limit, allow_redirects=False
+        ) as response:
+            headers = {key.lower(): value for key, value in response.headers.items()}
+            return response.status, await response.text(errors="replace"), headers
 
 
 def body_of(delivery: Delivery) -> Json:

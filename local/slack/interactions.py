@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from local.slack import payloads
 from local.slack.call_log import Delivery
@@ -17,7 +18,7 @@ from local.slack.web_api.views import push_view, refuse_bad_view, replace_view
 from local.slack.workspace import Workspace
 
 _SENTENCES = {
-    TIMED_OUT: "The app did not answer within 3 seconds. What you did may still have worked: look before you try again.",
+    TIMED_OUT: "The app did not answer within 3 seconds. It may still have worked: look before you try again.",
     FAILED: "The app could not be reached or answered with an error. Try again.",
 }
 
@@ -26,9 +27,9 @@ _SENTENCES = {
 class Outcome:
     """What came of an interaction.
 
-    `status` and `body` are the app's HTTP answer (None when there was none), `elapsed` seconds until it, `error` what the
-    user is told when it went wrong (operation_timeout, dispatch_failed, invalid_command ...), `errors` the complaints
-    shown in a form by block id.
+    `status` and `body` are the app's HTTP answer (None when there was none), `elapsed` seconds until it, `error` what
+    the user is told when it went wrong (operation_timeout, dispatch_failed, invalid_command ...), `errors` the
+    complaints shown in a form by block id.
     """
 
     status: int | None = None
@@ -88,9 +89,8 @@ class Interactions:
         user, place = self.person(user_id), self._place(channel)
         message = self._seen_message(user, place, ts)
         block, element = _element(message.blocks, action_id, value)
-        address = self._workspace.absolute(self._world.new_response_url(user.id, place.id, ts))
         action = payloads.action_of(block, element, _chosen(element, value), self._world.next_ts())
-        payload = payloads.message_action(self._world, user, message, action, address)
+        payload = payloads.message_action(self._world, user, message, action)
         return _outcome(await self._deliver(user, self._interactive(payload)))
 
     def _seen_message(self, user: User, channel: Channel, ts: str) -> Message:
@@ -119,8 +119,7 @@ class Interactions:
             self._world.notify(user.id, "invalid_command", f"{command} is not a valid command.")
             return Outcome(error="invalid_command")
         words = escape_mentions(text, self._world.handles(), self._world.users) if known.should_escape else text
-        address = self._workspace.absolute(self._world.new_response_url(user.id, place.id))
-        payload = payloads.slash_command(self._world, user, place, command, words, address)
+        payload = payloads.slash_command(self._world, user, place, command, words)
         delivery = await self._deliver(user, Envelope("slash_commands", payload, known.url))
         if delivery.error:
             return _outcome(delivery)
@@ -220,6 +219,11 @@ class Interactions:
             return Outcome()
         closed = payloads.view_closed(self._world, user, view, cleared=everything)
         return _outcome(await self._deliver(user, self._interactive(closed)))
+
+    async def sign_in(self, user_id: str, authorize_url: str) -> str:
+        """Agree to a Sign in with Slack request and give the address the browser is sent back to."""
+        query = dict(parse_qsl(urlsplit(authorize_url).query))
+        return self._workspace.sign_in.agree(self.person(user_id).id, query)
 
     async def open_home(self, user_id: str) -> Outcome:
         """Open the App Home; the app hears of it when it subscribed to app_home_opened."""

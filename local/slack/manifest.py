@@ -66,7 +66,7 @@ class AppManifest(Value):
 
 
 def load_manifest(source: AppManifest | Mapping[str, Any] | Path | str | None) -> AppManifest:
-    """Accept a parsed manifest, a document, or the path of a YAML or JSON file; None means no restrictions but scopes."""
+    """Accept a parsed manifest, a document, or the path of a YAML or JSON file; None restricts nothing but scopes."""
     if source is None:
         return AppManifest(bot_events=("app_home_opened",))
     if isinstance(source, AppManifest):

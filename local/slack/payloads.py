@@ -29,7 +29,7 @@ def _channel_name(channel: Channel) -> str:
     return "directmessage" if channel.is_im else channel.name
 
 
-def slash_command(world: World, user: User, channel: Channel, command: str, text: str, address: str) -> Json:
+def slash_command(world: World, user: User, channel: Channel, command: str, text: str) -> Json:
     """Build the form of a slash command."""
     fields: Json = {
         "token": VERIFICATION_TOKEN,
@@ -43,13 +43,13 @@ def slash_command(world: World, user: User, channel: Channel, command: str, text
         "text": text,
         "api_app_id": world.app_id,
         "is_enterprise_install": "false",
-        "response_url": address,
+        "response_url": world.new_response_url(user.id, channel.id),
         "trigger_id": world.new_trigger(user.id),
     }
     return fields | ({"enterprise_id": world.team.enterprise_id} if world.team.enterprise_id else {})
 
 
-def message_action(world: World, user: User, message: Message, action: Json, address: str) -> Json:
+def message_action(world: World, user: User, message: Message, action: Json) -> Json:
     """Build block_actions for an element in a message."""
     channel = world.channels[message.channel]
     return _common(world, "block_actions", user) | {
@@ -63,7 +63,7 @@ def message_action(world: World, user: User, message: Message, action: Json, add
         "channel": {"id": channel.id, "name": _channel_name(channel)},
         "message": message.wire(metadata=True),
         "state": {"values": {}},
-        "response_url": address,
+        "response_url": world.new_response_url(user.id, channel.id, message.ts),
         "actions": [action],
     }
 

@@ -84,7 +84,8 @@ class Seed(Value):
     @model_validator(mode="after")
     def _everybody_exists(self) -> Self:
         known = {user.id for user in self.users}
-        for holder in (*self.channels, *self.groups):
+        holders: tuple[Channel | Group, ...] = (*self.channels, *self.groups)
+        for holder in holders:
             missing = sorted(set(holder.members) - known)
             if missing:
                 raise ValueError(f"{holder.id} has members that are no users: {', '.join(missing)}")

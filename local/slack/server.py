@@ -1,4 +1,4 @@
-"""Runs one workspace on a port, in a thread of its own, so that a busy app cannot stall it. Routes come from elsewhere."""
+"""Runs one workspace on a port, in a thread of its own, so that a busy app cannot stall it. Knows no method."""
 
 import asyncio
 import socket
@@ -13,6 +13,9 @@ from starlette.routing import BaseRoute, WebSocketRoute
 
 from local.slack.api_routes import ApiRoutes
 from local.slack.connections import Connections
+from local.slack.control_routes import ControlRoutes
+from local.slack.page_routes import PAGE_ROUTES
+from local.slack.sign_in_routes import SignInRoutes
 from local.slack.workspace import Workspace
 
 T = TypeVar("T")
@@ -30,7 +33,7 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="local-slack", daemon=True)
         self._server: uvicorn.Server | None = None
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 # compared, not bound
-        self._workspace.base_url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        self._workspace.world.base_url = f"http://{shown}:{self._socket.getsockname()[1]}"
 
     @property
     def workspace(self) -> Workspace:
@@ -58,7 +61,14 @@ class Server:
             self._server.should_exit = True
 
     def _routes(self) -> list[BaseRoute]:
-        return [*ApiRoutes(self._workspace).routes, WebSocketRoute("/link", self._workspace.socket.serve)]
+        workspace = self._workspace
+        return [
+            *ApiRoutes(workspace).routes,
+            *ControlRoutes(workspace).routes,
+            *SignInRoutes(workspace.sign_in, workspace.world).routes,
+            *PAGE_ROUTES,
+            WebSocketRoute("/link", workspace.socket.serve),
+        ]
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

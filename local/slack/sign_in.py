@@ -2,9 +2,12 @@
 
 import base64
 import hashlib
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -49,19 +52,25 @@ class SignIn:
         """Give the public keys as a JWKS."""
         return {"keys": [self._signing_key().as_dict(private=False)]}
 
-    def refuse_redirect(self, client_id: str, redirect_uri: str) -> None:
-        """Raise invalid_client_id or bad_redirect_uri."""
-        if client_id != self.client_id:
+    def refuse_request(self, query: Mapping[str, str]) -> None:
+        """Raise invalid_client_id, bad_redirect_uri or invalid_scope for an authorization request that is wrong."""
+        redirect_uri = query.get("redirect_uri", "")
+        if query.get("client_id") != self.client_id:
             raise SlackError("invalid_client_id")
+        if "openid" not in re.split(r"[ ,+]", query.get("scope", "")):
+            raise SlackError("invalid_scope")
         allowed = self._world.manifest.redirect_urls
         if not redirect_uri or (allowed and not redirect_uri.startswith(allowed)):
             raise SlackError("bad_redirect_uri")
 
-    def new_code(self, user: str, redirect_uri: str, nonce: str | None, challenge: str | None) -> str:
-        """Make a code for a user who agreed."""
-        code = secrets.token_urlsafe(16)
-        self._grants[code] = Grant(user, redirect_uri, nonce, challenge, self._world.now() + CODE_SECONDS)
-        return code
+    def agree(self, user: str, query: Mapping[str, str]) -> str:
+        """Make a code for a user who agreed, and the address to send the browser to. Raises like refuse_request."""
+        self.refuse_request(query)
+        code, redirect_uri = secrets.token_urlsafe(16), query["redirect_uri"]
+        expires = self._world.now() + CODE_SECONDS
+        self._grants[code] = Grant(user, redirect_uri, query.get("nonce"), query.get("code_challenge"), expires)
+        answer = {"code": code} | ({"state": query["state"]} if "state" in query else {})
+        return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(answer)}"
 
     def redeem(self, arguments: Json, issuer: str) -> Json:
         """Exchange a code for tokens. Raises bad_client_secret, invalid_code or bad_redirect_uri."""

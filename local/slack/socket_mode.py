@@ -122,14 +122,14 @@ class SocketMode:
         return Delivery(envelope.kind, envelope.payload, status, body, elapsed, error, envelope.retry, "socket")
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
-        """Tell the app to reconnect: warning, refresh_requested or link_disabled. Only a warning keeps the socket open."""
+        """Tell the app to reconnect: warning, refresh_requested or link_disabled. After a warning the socket stays."""
         frame = json.dumps({"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}})
         for socket in tuple(self._connections):
             await socket.send_text(frame)
             if reason != "warning" and socket.application_state is WebSocketState.CONNECTED:
                 await socket.close(1000)
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Cut every connection without a word."""
         for socket in tuple(self._connections):
             self._drop(socket.scope)

@@ -1,12 +1,10 @@
 """How things reach the app: the values of a delivery, and what both transports have to be able to do."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from local.slack.call_log import Delivery
+from local.slack.call_log import Delivery, EnvelopeKind
 from local.slack.values import Json
-
-EnvelopeKind = Literal["interactive", "slash_commands", "events_api"]
 
 TIMED_OUT = "operation_timeout"
 FAILED = "dispatch_failed"

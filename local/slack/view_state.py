@@ -37,7 +37,7 @@ def initial_state(blocks: list[Json]) -> Json:
             continue
         name = field_of(element["type"])
         first = element.get(name.replace("selected_", "initial_") if name != "value" else "initial_value")
-        empty = [] if name.endswith("s") else None
+        empty: list[Json] | None = [] if name.endswith("s") else None
         entry = {"type": element["type"], name: first if first is not None else empty}
         state.setdefault(block["block_id"], {})[element["action_id"]] = entry
     return state

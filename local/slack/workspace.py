@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.slack.call_log import ApiCall, Delivery
+from local.slack.errors import UsageError
 from local.slack.events_api import RETRY_DELAYS, EventsApi
 from local.slack.faults import Faults
 from local.slack.http_delivery import HttpDelivery
@@ -48,7 +49,6 @@ class Workspace:
         self.limits = RateLimits() if settings.rate_limits else None
         self.calls: list[ApiCall] = []
         self.deliveries: list[Delivery] = []
-        self.base_url = ""
         self.drop = drop
         self.http = HttpDelivery(settings.signing_secret, settings.deliver_timeout)
         self.socket = SocketMode(self.world, self.faults, settings.deliver_timeout, drop)
@@ -56,9 +56,10 @@ class Workspace:
         self.events = EventsApi(self.world, self.deliver, settings.event_retry_delays)
         self.world.listen(self._on_change)
 
-    def absolute(self, path: str) -> str:
-        """Give the whole address of a path."""
-        return f"{self.base_url}/{path}"
+    @property
+    def base_url(self) -> str:
+        """The address of the workspace without a slash at its end."""
+        return self.world.base_url
 
     def socket_url(self) -> str:
         """Make the address of one Socket Mode connection."""
@@ -67,9 +68,18 @@ class Workspace:
     async def deliver(self, envelope: Envelope) -> Delivery:
         """Send something to the app, over Socket Mode when it is connected and no address was given."""
         over_socket = self.http.deliver_to is None and (self.socket.connected or not envelope.url)
-        delivery = await (self.socket if over_socket else self.http).deliver(envelope)
+        return self._logged(await (self.socket if over_socket else self.http).deliver(envelope))
+
+    async def replay(self, delivery: Delivery) -> Delivery:
+        """Send the bytes of an HTTP delivery once more. Raises UsageError for one that went over Socket Mode."""
+        if delivery.sent is None:
+            raise UsageError("only HTTP deliveries can be replayed; over Socket Mode arm the fault 'duplicate'")
+        envelope = Envelope(delivery.kind, delivery.payload, retry=delivery.retry)
+        return self._logged(await self.http.send(envelope, delivery.sent))
+
+    def _logged(self, delivery: Delivery) -> Delivery:
         self.deliveries.append(delivery)
-        self.world.announce("delivery", kind=delivery.kind, error=delivery.error)
+        self.world.announce("delivery", of=delivery.kind, error=delivery.error)
         return delivery
 
     def log_call(self, call: ApiCall) -> None:

@@ -21,7 +21,7 @@ Listener = Callable[[str, Json], None]
 
 
 class World:
-    """Everything that is true in the workspace right now. Touched from the server's loop only; reads may come from anywhere."""
+    """Everything that is true in the workspace now. Changed on the server's loop only; read from anywhere."""
 
     def __init__(self, seed: Seed, manifest: AppManifest) -> None:
         self.team: Team = seed.team
@@ -38,6 +38,7 @@ class World:
         self.response_urls: dict[str, ResponseUrl] = {}
         self.notices: list[Notice] = []
         self.ahead = 0.0
+        self.base_url = ""
         self._listeners: list[Listener] = []
         self._last_ts = 0
         self._numbers = itertools.count(1)
@@ -186,11 +187,11 @@ class World:
         return trigger
 
     def new_response_url(self, user: str, channel: str, message_ts: str | None = None) -> str:
-        """Make the path of a response_url."""
+        """Make a response_url."""
         token = secrets.token_hex(16)
         expires = self.now() + RESPONSE_URL_SECONDS
         self.response_urls[token] = ResponseUrl(user=user, channel=channel, expires=expires, message_ts=message_ts)
-        return f"response/{self.team.id}/{token}"
+        return f"{self.base_url}/response/{self.team.id}/{token}"
 
     def use_response_url(self, token: str) -> ResponseUrl:
         """Count one use of a response_url. Raises expired_url or used_url."""
