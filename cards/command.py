@@ -84,7 +84,7 @@ def status(one: InstanceLine) -> Message:
     blocks = [line(one), parts.sentence(SENTENCES[one.status])]
     if one.custom_status.strip():
         blocks.append(parts.sentence(f"It says of itself: {parts.typed(one.custom_status, 500)}"))
-    return Message(text=parts.fallback(in_words(one)), blocks=tuple(blocks))
+    return Message(text=parts.fallback(*in_words(one)), blocks=tuple(blocks))
 
 
 def listing(
@@ -95,8 +95,8 @@ def listing(
         return _sentence(f"{title}: there is nothing to show. {COMMAND} list shows every request.")
     shown = [line(one) for one in lines[:PAGE_SIZE]]
     blocks = [parts.header(title), *shown, *_left_out(len(lines)), *page_buttons(previous, following)]
-    text = f"{title}: {min(len(lines), PAGE_SIZE)} shown. The first: {in_words(lines[0])}"
-    return Message(text=parts.fallback(text), blocks=tuple(blocks))
+    text = f"{title}: {min(len(lines), PAGE_SIZE)} shown. The first: "
+    return Message(text=parts.fallback(text, *in_words(lines[0])), blocks=tuple(blocks))
 
 
 def history(

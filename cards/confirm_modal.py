@@ -12,7 +12,7 @@ from approvals.values import Value
 from cards import parts
 from cards.binding import UnreadableCardError
 from cards.forms import METADATA_LIMIT, FieldErrors, typed_value
-from cards.lines import in_words, line
+from cards.lines import SENTENCES, line
 from cards.surface import Block, View
 from cards.text import clean, cut
 from cards.values import DryRun, InstanceLine
@@ -54,7 +54,12 @@ _NEEDS_REASON: frozenset[ManageVerb] = frozenset({"pause", "terminate"})
 def build(operation: Operation, one: InstanceLine, reason: str = "") -> View:
     """Return the modal for one instance, with what will happen and the reason that was typed so far."""
     verb = operation.verb
-    blocks = [line(one), parts.sentence(in_words(one)), parts.sentence(_WHAT_IT_DOES[verb]), _reason(verb, reason)]
+    blocks = [
+        line(one),
+        parts.sentence(SENTENCES[one.status]),
+        parts.sentence(_WHAT_IT_DOES[verb]),
+        _reason(verb, reason),
+    ]
     return _view(operation, tuple(blocks))
 
 

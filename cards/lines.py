@@ -38,8 +38,8 @@ def _waiting(one: InstanceLine) -> list[Block]:
     return elements
 
 
-def in_words(one: InstanceLine) -> str:
-    """Return an instance as one plain sentence, for fallback texts."""
-    waits = f" It waits for {parts.names_of(one.waiting_on, 5)}." if one.waiting_on else ""
-    until = f" Deadline: {in_utc(one.deadline)}." if one.deadline else ""
-    return f"{parts.typed(one.instance_id, 150)} is {one.status}. {SENTENCES[one.status]}{waits}{until}"
+def in_words(one: InstanceLine) -> list[str | Block]:
+    """Return an instance as sentences, for fallback texts."""
+    waits: list[str | Block] = [" It waits for ", *parts.people(one.waiting_on, 5), "."] if one.waiting_on else []
+    until = [f" Deadline: {in_utc(one.deadline)}."] if one.deadline else []
+    return [f"{parts.typed(one.instance_id, 150)} is {one.status}. {SENTENCES[one.status]}", *waits, *until]

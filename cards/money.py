@@ -37,10 +37,9 @@ def _digits(amount: Decimal, currency: str) -> str:
 
 
 def _significant_places(amount: Decimal) -> int:
+    """Return the decimals that are not trailing zeros, by the digits alone: normalize() would round to the context."""
     _, digits, exponent = amount.as_tuple()
-    places = max(0, -exponent) if isinstance(exponent, int) else 0
-    for digit in reversed(digits):
-        if not places or digit:
-            break
-        places -= 1
-    return places
+    if not amount or not isinstance(exponent, int):
+        return 0
+    zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
+    return max(0, -exponent - zeros)

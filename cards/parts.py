@@ -10,8 +10,8 @@ from typing import Any
 
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
 from cards.moments import FORMAT, in_utc
-from cards.surface import Block
-from cards.text import NOTHING, clean, cut, escaped, one_line
+from cards.surface import Block, Message
+from cards.text import NOTHING, clean, cut, escaped, length, one_line
 
 HEADER, SECTION, FIELD, BUTTON, LABEL, TITLE = 150, 3000, 2000, 75, 75, 24
 CONFIRM_TITLE, CONFIRM_TEXT, CONFIRM_BUTTON = 100, 300, 30
@@ -20,6 +20,7 @@ FALLBACK = 3000
 
 _USER = re.compile(r"^[UW][A-Z0-9]{1,30}$")
 _GROUP = re.compile(r"^S[A-Z0-9]{1,30}$")
+_SPACES = re.compile(r"\s+")
 _LINK = re.compile(r"^https://[^\s<>|\"]{1,1000}$")
 
 
@@ -46,9 +47,26 @@ def marked(text: str) -> Block:
     return {"type": "mrkdwn", "text": text or NOTHING, "verbatim": True}
 
 
-def fallback(sentence: str) -> str:
-    """Return a message's `text`: escaped, because Slack reads it as mrkdwn, and short enough for every method."""
-    return escaped(one_line(sentence) or NOTHING, FALLBACK)
+def fallback(*pieces: str | Block) -> str:
+    """Return a message's `text` from sentences and rich text elements: what notifications and screen readers get.
+
+    Slack reads it as mrkdwn, so everything is escaped but mentions; it is cut below what every method takes.
+    """
+    done = ""
+    for piece in pieces:
+        text = piece if isinstance(piece, str) else _spoken(piece)
+        room = FALLBACK - length(done)
+        is_token = not isinstance(piece, str) and piece["type"] in {"user", "usergroup"}
+        if is_token:
+            done += text if len(text) <= room else ""
+        elif room > 0:
+            done += escaped(_SPACES.sub(" ", text), room)
+    return done.strip() or NOTHING
+
+
+def _spoken(element: Block) -> str:
+    token = _token(element)
+    return token or str(element.get("text") or element.get("fallback") or "")
 
 
 def typed(text: str, most: int = 80) -> str:
@@ -68,13 +86,6 @@ def name_of(principal: Principal) -> str:
             return user
         case EmailAddress(email=email):
             return email
-
-
-def names_of(principals: tuple[Principal, ...], most: int = 10) -> str:
-    """Return principals as one text: `@managers or vp@example.com`."""
-    names = [typed(name_of(principal), 60) for principal in principals[:most]]
-    more = len(principals) - len(names)
-    return " or ".join([*names, *([f"{more} more"] if more else [])]) or "nobody"
 
 
 def person(user: str | None, name: str = "") -> Block:
@@ -115,13 +126,17 @@ def as_marked(elements: list[Block], most: int = 1800) -> str:
 
 
 def _marked_piece(element: Block) -> str:
+    return _token(element) or escaped(str(element.get("text", "")), 300)
+
+
+def _token(element: Block) -> str:
     match element:
         case {"type": "user", "user_id": user}:
             return f"<@{user}>"
         case {"type": "usergroup", "usergroup_id": group}:
             return f"<!subteam^{group}>"
         case _:
-            return escaped(str(element.get("text", "")), 300)
+            return ""
 
 
 # ---- rich text ---------------------------------------------------------------------------------------------
@@ -146,6 +161,11 @@ def link(url: str | None, text: str) -> list[Block]:
 def rich(*elements: Block) -> Block:
     """Return a rich text block of one paragraph."""
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(elements)}]}
+
+
+def paragraph(*elements: Block) -> Message:
+    """Return a message of one paragraph, whose fallback says the same."""
+    return Message(text=fallback(*elements), blocks=(rich(*elements),))
 
 
 def quote(text: str, most: int = 1000, lines: int = 12) -> Block:

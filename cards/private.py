@@ -1,10 +1,10 @@
 """What one person is told alone: direct messages to the requester, and sentences to whoever clicked. Only builds."""
 
 from cards import parts
-from cards.moments import in_utc
-from cards.request_card import CardView, end_sentence, rejection_reason
-from cards.surface import Block, Message
+from cards.request_card import CardView
+from cards.surface import Message
 from cards.text import one_line
+from cards.thread import end_elements
 
 UNDECIDED = (
     "Your decision is recorded and safe, but the workflow has not answered for it yet. "
@@ -18,10 +18,8 @@ SORRY = (
 
 def asked(view: CardView, card_link: str | None = None) -> Message:
     """Return the direct message by which a requester learns who was asked, and until when."""
-    start = f"Your request {view.what} ({view.amount}) now waits for "
-    return _message(
-        f"{start}{parts.names_of(view.approvers)}, until {in_utc(view.deadline)}. You will be told how it ends.",
-        parts.words(start),
+    return parts.paragraph(
+        parts.words(f"Your request {view.what} ({view.amount}) now waits for "),
         *parts.people(view.approvers),
         parts.words(", until "),
         parts.moment(view.deadline),
@@ -31,24 +29,14 @@ def asked(view: CardView, card_link: str | None = None) -> Message:
 
 
 def ended(view: CardView, card_link: str | None = None) -> Message:
-    """Return the direct message by which a requester learns how the request ended, why, and what to do next."""
-    start = f"Your request {view.what} ({view.amount}): "
-    sentence = f"{end_sentence(view)}{_who(view)}"
-    reason = rejection_reason(view) or _ending_reason(view)
-    reasons = [parts.words(f"\n{reason}")] if reason else []
-    return _message(
-        f"{start}{sentence} {reason}",
-        parts.words(start),
-        parts.words(sentence),
-        *reasons,
-        *parts.link(card_link, "Open the card"),
-    )
+    """Return the direct message by which a requester learns how it ended, by whom, why, and what to do next."""
+    return parts.paragraph(parts.words("Your request "), *end_elements(view), *parts.link(card_link, "Open the card"))
 
 
 def advanced(view: CardView) -> Message:
     """Return the direct message by which a requester learns that a stage is approved and another one follows."""
     text = f"Your request {view.what} ({view.amount}): {view.place} is approved, the next stage is asked now."
-    return _message(text, parts.words(text))
+    return parts.paragraph(parts.words(text))
 
 
 def sentence(text: str) -> Message:
@@ -65,18 +53,3 @@ def recorded() -> Message:
 def went_wrong(correlation_id: str) -> Message:
     """Return the last resort's sentence, with the number by which the log line is found."""
     return sentence(SORRY.format(correlation_id=parts.typed(correlation_id, 80)))
-
-
-def _who(view: CardView) -> str:
-    last = view.outcome.by[-1] if view.outcome and view.outcome.by and view.standing != "timed_out" else None
-    name = last.name or last.person.user if last else view.ending.by_name if view.ending else ""
-    return f" By {parts.typed(name)}." if name else ""
-
-
-def _ending_reason(view: CardView) -> str:
-    reason = view.ending.reason.strip() if view.ending else ""
-    return f"Reason: {parts.typed(reason, 600)}" if reason else ""
-
-
-def _message(text: str, *elements: Block) -> Message:
-    return Message(text=parts.fallback(text), blocks=(parts.rich(*elements),))

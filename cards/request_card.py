@@ -105,7 +105,7 @@ def build(view: CardView) -> Message:
     blocks += [parts.sentence(f"Why you are asked: {parts.typed(view.route.why, 600)}"), *_progress(view)]
     blocks += _buttons(view) if view.standing == "waiting" else _end(view)
     blocks.append(parts.context(parts.plain(_reference(view), 400)))
-    return Message(text=parts.fallback(summary(view)), blocks=tuple(blocks), metadata=metadata(view.binding))
+    return Message(text=parts.fallback(*summary(view)), blocks=tuple(blocks), metadata=metadata(view.binding))
 
 
 def metadata(binding: Binding) -> dict[str, object]:
@@ -130,19 +130,17 @@ def _title(view: CardView) -> str:
     return f"{_TITLES[view.standing]}: {view.what}, {view.amount}"
 
 
-def summary(view: CardView) -> str:
-    """Return the card in one plain sentence or two, for notifications and screen readers."""
-    asked = f"{view.requester} asks for {view.amount} ({view.what})"
+def summary(view: CardView) -> list[str | Block]:
+    """Return the card in a sentence or two, for notifications and screen readers."""
+    asked = f"{view.requester} asks for {view.amount} ({view.what}). "
     match view.standing:
         case "waiting":
-            return (
-                f"{asked}. {parts.names_of(view.approvers)} may approve or reject it "
-                f"until {in_utc(view.deadline)}. Open the card to decide."
-            )
+            until = f" may approve or reject it until {in_utc(view.deadline)}. Open the card to decide."
+            return [asked, *parts.people(view.approvers, 5), until]
         case "rejected":
-            return f"{asked}. {decided_by(view)} {rejection_reason(view)}"
+            return [asked, *decided_by(view), f" {rejection_reason(view)}"]
         case _:
-            return f"{asked}. {end_sentence(view)}"
+            return [asked, end_sentence(view)]
 
 
 def _facts(view: CardView) -> Block:
@@ -193,7 +191,7 @@ def _confirmation(view: CardView) -> Block:
 
 
 def _end(view: CardView) -> list[Block]:
-    by, name = _actor(view)
+    by, name = actor(view)
     reason = view.ending.reason if view.ending else view.outcome.reason if view.outcome else ""
     at = view.ending.at if view.ending else view.outcome.at if view.outcome else None
     elements = [parts.words(end_sentence(view))]
@@ -218,17 +216,18 @@ def _comments(view: CardView) -> list[Block]:
     ]
 
 
-def _actor(view: CardView) -> tuple[str | None, str]:
+def actor(view: CardView) -> tuple[str | None, str]:
+    """Return the Slack id and the name of who ended the request; both empty where nobody did."""
     if view.ending:
         return view.ending.by, view.ending.by_name
     last = view.outcome.by[-1] if view.outcome and view.outcome.by else None
     return (last.person.user, last.name) if last and view.standing != "timed_out" else (None, "")
 
 
-def decided_by(view: CardView) -> str:
-    """Return who rejected, as a plain sentence."""
-    user, name = _actor(view)
-    return f"{parts.typed(name or user or '', 80)} rejected it." if name or user else end_sentence(view)
+def decided_by(view: CardView) -> list[str | Block]:
+    """Return who rejected, as a sentence."""
+    user, name = actor(view)
+    return [parts.person(user, name), " rejected it."] if name or user else [end_sentence(view)]
 
 
 def rejection_reason(view: CardView) -> str:

@@ -10,6 +10,7 @@ from approvals.decision import Approval, Outcome
 from approvals.people import EmailAddress, Person, SlackUser, UserGroup
 from approvals.request import ApprovalRequest, Binding, Route, Stage
 from cards.request_card import CardView, Ending
+from cards.values import HistoryLine, InstanceLine
 
 some = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -135,3 +136,30 @@ cards = st.builds(
     outcome_sentence=texts(3000),
     ending=st.one_of(st.none(), endings),
 )
+instance_lines = st.builds(
+    InstanceLine,
+    instance_id=texts(400),
+    status=st.sampled_from(["RUNNING", "COMPLETED", "FAILED", "TERMINATED", "PENDING", "SUSPENDED"]),
+    name=texts(200),
+    what=texts(300),
+    amount=st.one_of(st.none(), st.decimals(min_value=0, max_value=999_999_999, places=4)),
+    currency=st.sampled_from(["USD", "JPY", ""]),
+    requester=texts(254),
+    custom_status=texts(3000),
+    stage=texts(40),
+    waiting_on=approver_lists,
+    since=st.one_of(st.none(), moments),
+    deadline=st.one_of(st.none(), moments),
+    card_link=st.one_of(st.none(), texts(3000), st.just("https://example.slack.com/archives/C1/p2")),
+)
+history_lines = st.lists(
+    st.builds(
+        HistoryLine,
+        at=moments,
+        what=texts(200),
+        text=texts(3000),
+        by=st.one_of(st.none(), st.just("U0MANAGER"), texts(30)),
+        by_name=texts(200),
+    ),
+    max_size=4,
+).map(tuple)

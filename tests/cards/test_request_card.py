@@ -62,7 +62,7 @@ SENTENCES = {
     "escalated": "use the newer card",
     "approved": "Approved.",
     "approved_by_rule": "nobody has to be asked",
-    "rejected": "Manager rejected it. Reason: Too expensive this quarter",
+    "rejected": "<@U0MANAGER> rejected it. Reason: Too expensive this quarter",
     "rejected_by_rule": "not by a person. Nobody is in the groups",
     "timed_out": "This is not a no",
     "terminated": "An operator stopped this request",
