@@ -79,7 +79,8 @@ def _mismatch(policy: Policy, rule: Rule, request: ApprovalRequest, known: froze
 
 
 def _match(rule: Rule, request: ApprovalRequest) -> str:
-    return f"the {request.kind} is for {_money(request.amount, request.currency)}, and the rule takes {_condition_text(rule)}"
+    money = _money(request.amount, request.currency)
+    return f"the {request.kind} is for {money}, and the rule takes {_condition_text(rule)}"
 
 
 def _condition_text(rule: Rule) -> str:

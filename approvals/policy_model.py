@@ -56,6 +56,8 @@ class AmountRange(Value):
         return not self.holds(low) if low == self.high else low > self.high
 
     def __str__(self) -> str:
+        if self.low is not None and self.low == self.high:
+            return f"of exactly {decimal_text(self.low)}"
         words = []
         if self.low is not None:
             words.append(f"{'from' if self.low_included else 'above'} {decimal_text(self.low)}")

@@ -28,6 +28,9 @@ class ApprovalRequest(Value):
     currency: str = Field(pattern="^[A-Z]{3}$")
     description: str = Field(default="", max_length=3000)
     requester: str = Field(min_length=1, max_length=254)
+    submitted_by: str = Field(
+        default="", max_length=254, description="e-mail of whoever submitted it, if not the requester"
+    )
     details: dict[str, str] = Field(default_factory=dict)
     callback: str | None = None
 

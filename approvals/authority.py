@@ -1,0 +1,191 @@
+"""Who may do what: one table for REST, dashboard, command line and slash commands. What it does not name is denied.
+
+Roles are no ladder: an admin manages keys and cannot terminate, an operator terminates and cannot read payloads.
+Whoever needs both is given both. Deciding a request is `judgement`'s; this table only says who may try.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from enum import StrEnum
+from typing import Final, Literal
+
+from pydantic import Field
+
+from approvals.decision import Reason, Verdict
+from approvals.judgement import Membership
+from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser, UserGroup
+from approvals.policy_model import Policy
+from approvals.values import Value
+
+
+class Role(StrEnum):
+    """What somebody is trusted with."""
+
+    REQUESTER = "requester"
+    APPROVER = "approver"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+class Action(StrEnum):
+    """What somebody can want to do. The values are what an API key's scope may name."""
+
+    START_ORDER = "start_order"
+    START_WORKFLOW = "start_workflow"
+    DECIDE = "decide"
+    SEE_REQUEST = "see_request"
+    LIST = "list"
+    SEE_HISTORY = "see_history"
+    SEE_PAYLOADS = "see_payloads"
+    SEE_DIAGNOSIS = "see_diagnosis"
+    SEE_STATISTICS = "see_statistics"
+    PAUSE = "pause"
+    RESUME = "resume"
+    TERMINATE = "terminate"
+    PURGE = "purge"
+    RERUN = "rerun"
+    RAISE_EVENT = "raise_event"
+    BULK = "bulk"
+    AUDIT_READ = "audit_read"
+    AUDIT_VERIFY = "audit_verify"
+    POLICY_READ = "policy_read"
+    KEYS_MANAGE = "keys_manage"
+    DOCTOR = "doctor"
+
+
+Channel = Literal["slack", "rest", "dashboard", "cli"]
+Status = Literal["PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED"]
+Relation = Literal["any", "own", "asked", "own_or_asked"]
+
+LIVE: Final = frozenset[Status]({"PENDING", "RUNNING", "SUSPENDED"})
+ENDED: Final = frozenset[Status]({"COMPLETED", "FAILED", "TERMINATED"})
+RUNNING: Final = frozenset[Status]({"RUNNING"})
+SUSPENDED: Final = frozenset[Status]({"SUSPENDED"})
+EVERYWHERE: Final = frozenset[Channel]({"slack", "rest", "dashboard", "cli"})
+NOT_IN_SLACK: Final = EVERYWHERE - {"slack"}
+CONSOLE: Final = frozenset[Channel]({"rest", "cli"})
+
+
+class Actor(Value):
+    """Who wants to do something, through what. `scopes` are an API key's: None means all that the roles give."""
+
+    roles: frozenset[Role] = frozenset()
+    through: Channel
+    person: Person | None = None
+    scopes: frozenset[Action] | None = None
+
+
+class Resource(Value):
+    """What it is to be done to. `status` is None where no instance is meant; `own` and `asked` are about the actor."""
+
+    status: Status | None = None
+    own: bool = Field(default=False, description="the actor is the requester")
+    asked: bool = Field(default=False, description="the actor is or was an approver of the request")
+
+
+class Grant(Value):
+    """One row of the table: by which roles, on whose requests, through what, in which statuses (None: in any)."""
+
+    roles: Mapping[Role, Relation]
+    through: frozenset[Channel] = EVERYWHERE
+    statuses: frozenset[Status] | None = None
+
+
+def _grant(
+    roles: str,
+    through: AbstractSet[Channel] = EVERYWHERE,
+    statuses: frozenset[Status] | None = None,
+    **relations: Relation,
+) -> Grant:
+    known: dict[Role, Relation] = dict.fromkeys(map(Role, roles.split()), "any")
+    known |= {Role(role): relation for role, relation in relations.items()}
+    return Grant(roles=known, through=frozenset(through), statuses=statuses)
+
+
+TABLE: Final[Mapping[Action, Grant]] = {
+    Action.START_ORDER: _grant("requester operator", NOT_IN_SLACK),
+    Action.START_WORKFLOW: _grant("operator", NOT_IN_SLACK),
+    Action.DECIDE: _grant("", {"slack", "rest", "dashboard"}, LIVE, approver="asked"),
+    Action.SEE_REQUEST: _grant("operator auditor admin", requester="own", approver="own_or_asked"),
+    Action.LIST: _grant("operator auditor admin", requester="own", approver="own_or_asked"),
+    Action.SEE_HISTORY: _grant("operator auditor", requester="own", approver="own_or_asked"),
+    Action.SEE_PAYLOADS: _grant("auditor", NOT_IN_SLACK),
+    Action.SEE_DIAGNOSIS: _grant("operator auditor", requester="own", approver="own_or_asked"),
+    Action.SEE_STATISTICS: _grant("operator auditor admin"),
+    Action.PAUSE: _grant("operator", EVERYWHERE, RUNNING),
+    Action.RESUME: _grant("operator", EVERYWHERE, SUSPENDED),
+    Action.TERMINATE: _grant("operator", EVERYWHERE, LIVE),
+    Action.PURGE: _grant("operator", EVERYWHERE, ENDED),
+    Action.RERUN: _grant("operator", NOT_IN_SLACK, ENDED),
+    Action.RAISE_EVENT: _grant("operator", NOT_IN_SLACK, LIVE),
+    Action.BULK: _grant("operator"),
+    Action.AUDIT_READ: _grant("auditor", NOT_IN_SLACK),
+    Action.AUDIT_VERIFY: _grant("auditor admin", NOT_IN_SLACK),
+    Action.POLICY_READ: _grant("operator auditor admin", NOT_IN_SLACK),
+    Action.KEYS_MANAGE: _grant("admin", CONSOLE),
+    Action.DOCTOR: _grant("operator", CONSOLE),
+}
+
+
+def authorize(actor: Actor, action: Action, resource: Resource = Resource()) -> Verdict:  # noqa: B008  # frozen
+    """Return whether the actor may. Lists ask with neither own nor asked, and are filtered where that is denied."""
+    grant = TABLE.get(action)
+    if grant is None or actor.through not in grant.through:
+        return _denied(Reason.NOT_PERMITTED, "transport")
+    if actor.scopes is not None and action not in actor.scopes:
+        return _denied(Reason.NOT_PERMITTED, "scope")
+    role = next((role for role in Role if role in actor.roles and _reaches(grant.roles.get(role), resource)), None)
+    if role is None:
+        return _denied(Reason.NOT_PERMITTED, "role")
+    if action is Action.DECIDE and resource.own:
+        return _denied(Reason.OWN_REQUEST, "requester")
+    if grant.statuses is not None and resource.status not in grant.statuses:
+        return _denied(Reason.REQUEST_OVER if action is Action.DECIDE else Reason.NOT_IN_THIS_STATUS, "status")
+    return Verdict(allowed=True, reason=Reason.ALLOWED, rule=f"role {role}")
+
+
+def _reaches(relation: Relation | None, resource: Resource) -> bool:
+    match relation:
+        case None:
+            return False
+        case "any":
+            return True
+        case "own":
+            return resource.own
+        case "asked":
+            return resource.asked
+        case "own_or_asked":
+            return resource.own or resource.asked
+
+
+def _denied(reason: Reason, rule: str) -> Verdict:
+    return Verdict(allowed=False, reason=reason, rule=rule)
+
+
+OPEN_ROLES: Final = frozenset({Role.REQUESTER, Role.APPROVER})
+"""Everybody in the workspace has these unless the policy names who has: a route says who may really decide."""
+
+
+def roles_of(policy: Policy, profile: Profile, memberships: Mapping[str, Membership]) -> frozenset[Role]:
+    """Return the roles the policy gives to somebody who is fit to act here (see `judgement.unfitness`).
+
+    `memberships` are by the group's id or handle as `groups` in the policy resolves it; what failed gives no role.
+    """
+    return frozenset(
+        role
+        for role in Role
+        if (role in OPEN_ROLES and role not in policy.roles)
+        or any(_is_named(policy, principal, profile, memberships) for principal in policy.roles.get(role, ()))
+    )
+
+
+def _is_named(policy: Policy, principal: Principal, profile: Profile, memberships: Mapping[str, Membership]) -> bool:
+    match principal:
+        case SlackUser():
+            return principal.user == profile.person.user
+        case EmailAddress():
+            return (profile.email or "").strip().casefold() == principal.email.casefold()
+        case UserGroup():
+            members = memberships.get(policy.groups.get(principal.group, principal.group), "failed")
+            return not isinstance(members, str) and profile.person.user in members

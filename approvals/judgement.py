@@ -1,0 +1,285 @@
+"""Who may decide: the one check that the quick answer at the click and the judge_decision activity share.
+
+Pure: what depends on a key, a clock or Slack was looked up by the caller and comes in as values. What could not be
+looked up comes in as a failure, and a failure is never a yes (law 6).
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from approvals.decision import Decision, Judgement, Reason, SignedDecision, Verdict
+from approvals.digest import version_of
+from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser, UserGroup
+from approvals.request import Binding, Delegation, Route
+from approvals.signing import KeyRing
+from approvals.state import State, approvers_of
+from approvals.values import Moment, Value
+
+Failure = Literal["failed", "unknown"]
+"""Why something could not be looked up: Slack could not be asked, or it knows no such person or group."""
+
+Membership = AbstractSet[str] | Failure
+"""The user ids in a group, or why they are not known."""
+
+NOBODY_KNOWN = Person(team="sidecar", user="unsigned")
+NO_REASON = "no reason given"
+LONGEST_REASON = 3000
+FAILURES: dict[str, Reason] = {"failed": Reason.LOOKUP_FAILED, "unknown": Reason.UNKNOWN_GROUP}
+
+
+class Home(Value):
+    """The workspace that the app is installed in."""
+
+    team: str
+    enterprise: str | None = None
+
+
+class Asked(Value):
+    """What of a request decides who may answer it now."""
+
+    route: Route
+    stage: int = 0
+    round: int = 0
+    requester: str
+    requester_person: Person | None = None
+    requester_emails: tuple[str, ...] = ()
+
+
+class Directory(Value):
+    """What Slack said. `memberships` by the group's id or handle as in the route; a missing entry is a failed lookup.
+
+    `approvers` are the profiles of the people who have delegated to somebody, by the name the delegation gives them.
+    """
+
+    home: Home
+    memberships: Mapping[str, Membership] = Field(default_factory=dict)
+    approvers: Mapping[str, Profile | Failure] = Field(default_factory=dict)
+
+
+class Standing(Value):
+    """Whether a person may decide, by which principal or delegation, and in whose place."""
+
+    verdict: Verdict
+    matched: str = ""
+    acting_for: tuple[str, ...] = ()
+
+
+class Payload(Value):
+    """What an `approval_decision` event carried. `refused` says why it can't be trusted, if it can't."""
+
+    decision: Decision | None = None
+    refused: Reason | None = None
+    key_id: str = ""
+    unsigned: bool = Field(default=False, description="taken without a signature, because the setting allows it")
+
+
+class PlainRaise(Value):
+    """What an unsigned event stands for where accept_unsigned_decisions is on: the current card, at this moment."""
+
+    binding: Binding
+    at: Moment
+
+
+def asked_of(state: State) -> Asked:
+    """Return what decides who may answer the request now."""
+    return Asked(
+        route=state.route,
+        stage=state.stage,
+        round=state.round,
+        requester=state.request.requester,
+        requester_person=state.requester,
+        requester_emails=state.requester_emails,
+    )
+
+
+def read_payload(payload: Any, keys: KeyRing, plain: PlainRaise | None = None) -> Payload:
+    """Return the event's decision and whether it can be trusted. It never raises: anything can arrive at the sidecar.
+
+    `plain` is given only where accept_unsigned_decisions is on; a tutorial's `{"approved": true}` is a decision then.
+    """
+    if not isinstance(payload, dict):
+        return Payload(refused=Reason.MALFORMED)
+    if "decision" not in payload:
+        return _read_unsigned(payload, plain)
+    try:
+        signed = SignedDecision.model_validate(payload)
+    except ValidationError:
+        return Payload(refused=Reason.MALFORMED)
+    refused = None if keys.verify(signed) else Reason.BAD_SIGNATURE
+    return Payload(decision=signed.decision, refused=refused, key_id=signed.key_id)
+
+
+def _read_unsigned(payload: dict[str, Any], plain: PlainRaise | None) -> Payload:
+    approved, reason = payload.get("approved"), payload.get("reason") or NO_REASON
+    if not isinstance(approved, bool) or not isinstance(reason, str):
+        return Payload(refused=Reason.MALFORMED)
+    if plain is None:
+        return Payload(refused=Reason.UNSIGNED)
+    decision = Decision(
+        id=f"unsigned-{version_of([plain, approved, reason])}",
+        binding=plain.binding,
+        person=NOBODY_KNOWN,  # law 4: a name that the caller typed is no identity
+        approved=approved,
+        reason=reason[:LONGEST_REASON],
+        through="sidecar",
+        at=plain.at,
+    )
+    return Payload(decision=decision, unsigned=True)
+
+
+def judge(  # noqa: PLR0913, PLR0917  # each is looked up by somebody else: bundled they would only be named twice
+    payload: Payload,
+    asked: Asked,
+    profile: Profile | Failure,
+    directory: Directory,
+    at: Moment,
+    evidence: dict[str, Any] | None = None,
+) -> Judgement:
+    """Return what is found of a decision at this moment: is it signed, who is it, may they."""
+    found = dict(evidence or {})
+    if payload.decision is None or payload.refused is not None:
+        verdict = _no(payload.refused or Reason.MALFORMED, "signature")
+        return Judgement(verdict=verdict, decision=payload.decision, evidence=found)
+    if payload.unsigned:
+        verdict = Verdict(allowed=True, reason=Reason.ALLOWED, rule="accept_unsigned_decisions")
+        return Judgement(verdict=verdict, decision=payload.decision, evidence=found)
+    standing = may_decide(payload.decision.person, profile, asked, directory, at)
+    known = profile if isinstance(profile, Profile) else None
+    return Judgement(
+        verdict=standing.verdict,
+        decision=payload.decision,
+        emails=_emails(known),
+        matched=standing.matched,
+        acting_for=standing.acting_for,
+        name=known.name if known else "",
+        evidence=found,
+    )
+
+
+def may_decide(person: Person, profile: Profile | Failure, asked: Asked, directory: Directory, at: Moment) -> Standing:
+    """Return whether this person may answer the request now. Whether an answer counts is still the machine's to say."""
+    if isinstance(profile, str):
+        return _refused(Reason.LOOKUP_FAILED if profile == "failed" else Reason.UNKNOWN_PERSON, "directory")
+    if profile.person.user != person.user:
+        return _refused(Reason.LOOKUP_FAILED, "directory")
+    unfit = unfitness(person, profile, directory.home)
+    if unfit is not None:
+        return _refused(unfit, "person")
+    if _is_requester(person, profile, asked):
+        return _refused(Reason.OWN_REQUEST, "requester")
+    if asked.requester_person is None and profile.email is None:
+        return _refused(Reason.UNKNOWN_REQUESTER, "requester")
+    return _as_approver(profile, asked, directory, at)
+
+
+def unfitness(person: Person, profile: Profile, home: Home) -> Reason | None:
+    """Return why somebody may not decide anything here, whoever is asked. None for a full member of this workspace."""
+    if not _belongs(person, profile, home):
+        return Reason.OTHER_TEAM
+    flags = (
+        (profile.bot, Reason.BOT),
+        (profile.deactivated, Reason.DEACTIVATED),
+        (profile.guest, Reason.GUEST),
+        (profile.stranger, Reason.STRANGER),
+        (profile.invited, Reason.INVITED),
+    )
+    return next((reason for flag, reason in flags if flag), None)
+
+
+def _belongs(person: Person, profile: Profile, home: Home) -> bool:
+    # is_stranger == false does not mean internal (SLACK.md, trap 12): the ids decide.
+    if home.enterprise is not None and home.enterprise in {profile.enterprise, person.team}:
+        return profile.enterprise in {None, home.enterprise}
+    return person.team == home.team == profile.person.team
+
+
+def _refused(reason: Reason, rule: str) -> Standing:
+    return Standing(verdict=_no(reason, rule))
+
+
+def _no(reason: Reason, rule: str) -> Verdict:
+    return Verdict(allowed=False, reason=reason, rule=rule)
+
+
+def _emails(profile: Profile | None) -> tuple[str, ...]:
+    return (profile.email.strip().casefold(),) if profile is not None and profile.email else ()
+
+
+def _names(person: Person, profile: Profile) -> set[str]:
+    return {person.key.casefold(), person.user.casefold(), profile.person.key.casefold(), *_emails(profile)}
+
+
+def _is_requester(person: Person, profile: Profile, asked: Asked) -> bool:
+    return not _requester_names(asked).isdisjoint(_names(person, profile))
+
+
+def _requester_names(asked: Asked) -> set[str]:
+    names = {name.strip().casefold() for name in (asked.requester, *asked.requester_emails)}
+    if asked.requester_person is not None:
+        names |= {asked.requester_person.key.casefold(), asked.requester_person.user.casefold()}
+    return names
+
+
+def _as_approver(profile: Profile, asked: Asked, directory: Directory, at: Moment) -> Standing:
+    if asked.stage >= len(asked.route.stages):
+        return _refused(Reason.NO_APPROVERS, asked.route.rule)
+    principals = approvers_of(asked.route.stages[asked.stage], asked.round)
+    matched, missed = _match(profile, principals, directory)
+    if not missed:
+        return _allowed(asked, matched)
+    found = [
+        standing
+        for delegation in asked.route.delegations
+        if _delegates_to(delegation, profile, at)
+        for standing in [_as_delegate(delegation.approver, principals, asked, directory)]
+    ]
+    allowed = (standing for standing in found if standing.verdict.allowed)
+    telling = (standing for standing in found if standing.verdict.reason is not Reason.NOT_AN_APPROVER)
+    return next(allowed, None) or next(telling, None) or _refused(missed, asked.route.rule)
+
+
+def _match(profile: Profile, principals: tuple[Principal, ...], directory: Directory) -> tuple[str, Reason | None]:
+    """Return by which principal the person is an approver, or why they are not."""
+    missed = Reason.NOT_AN_APPROVER
+    for principal in principals:
+        match principal:
+            case SlackUser() if principal.user == profile.person.user:
+                return f"user {principal.user}", None
+            case EmailAddress() if principal.email.strip().casefold() in _emails(profile):
+                return f"e-mail {principal.email}", None
+            case UserGroup():
+                members = directory.memberships.get(principal.group, "failed")
+                if isinstance(members, str):
+                    # Another principal may still match; if none does, this is what the person hears.
+                    missed = Reason.LOOKUP_FAILED if missed is Reason.LOOKUP_FAILED else FAILURES[members]
+                elif profile.person.user in members:
+                    return f"group {principal.group}", None
+    return "", missed
+
+
+def _delegates_to(delegation: Delegation, profile: Profile, at: Moment) -> bool:
+    mine = {profile.person.user.casefold(), *_emails(profile)}
+    return delegation.delegate.strip().casefold() in mine and delegation.since <= at < delegation.until
+
+
+def _as_delegate(approver: str, principals: tuple[Principal, ...], asked: Asked, directory: Directory) -> Standing:
+    rule = f"delegation by {approver}"
+    profile = directory.approvers.get(approver, "failed")
+    if isinstance(profile, str):
+        return _refused(Reason.LOOKUP_FAILED if profile == "failed" else Reason.NOT_AN_APPROVER, rule)
+    if unfitness(profile.person, profile, directory.home) is not None:
+        return _refused(Reason.NOT_AN_APPROVER, rule)
+    if _is_requester(profile.person, profile, asked):
+        return _refused(Reason.OWN_REQUEST, rule)
+    matched, missed = _match(profile, principals, directory)
+    if missed:
+        return _refused(missed, rule)
+    return _allowed(asked, f"{rule}, {matched}", (profile.person.user, *_emails(profile)))
+
+
+def _allowed(asked: Asked, matched: str, acting_for: tuple[str, ...] = ()) -> Standing:
+    verdict = Verdict(allowed=True, reason=Reason.ALLOWED, rule=asked.route.rule)
+    return Standing(verdict=verdict, matched=matched, acting_for=acting_for)

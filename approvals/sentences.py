@@ -1,0 +1,151 @@
+"""The sentences people read: what happened, why, and what to do next. Slack, REST and the audit say the same.
+
+Plain text without names, numbers or markup, so nothing that a user typed can come in.
+"""
+
+from typing import Final
+
+from approvals.decision import Reason
+
+REASONS: Final[dict[Reason, str]] = {
+    Reason.ALLOWED: "Your answer is recorded and counts; there is nothing more to do.",
+    Reason.UNSIGNED: (
+        "The decision was refused because it was not signed: it did not come through Slack or an API key. "
+        "Decide with the buttons of the card or through the REST interface."
+    ),
+    Reason.BAD_SIGNATURE: (
+        "The decision was refused because its signature is wrong: it was changed on the way, or its key is no longer "
+        "in use. Decide again with the buttons of the card; if it happens again, tell an operator."
+    ),
+    Reason.MALFORMED: (
+        "The decision was refused because it can't be read: it does not have the form of a decision. "
+        "Decide with the buttons of the card or through the REST interface."
+    ),
+    Reason.WRONG_INSTANCE: (
+        "The decision was refused because it is for another request than the one it was sent to. "
+        "Open the card of the request that you mean and decide there."
+    ),
+    Reason.REUSED_ID: (
+        "The decision was refused because the card belongs to an earlier request that had the same id. "
+        "Look for the newer card and decide there."
+    ),
+    Reason.CHANGED_REQUEST: (
+        "The decision was refused because the request is no longer what the card showed. "
+        "Look for the newer card, read it again and decide there."
+    ),
+    Reason.OLD_CARD: (
+        "The decision was refused because the card belongs to a stage that is already complete. "
+        "Look for the card of the current stage and decide there if it asks you."
+    ),
+    Reason.REROUTED_CARD: (
+        "The decision was refused because the request was passed on to more people after this card was shown. "
+        "Look at the card again, it has new buttons, and decide there."
+    ),
+    Reason.FORGED_CARD: (
+        "The decision was refused because no such card was ever posted for the request. "
+        "Decide with the buttons of the card in the channel; if you did just that, tell an operator."
+    ),
+    Reason.DUPLICATE: (
+        "This answer came in before and counts once, so nothing has changed; there is nothing more to do."
+    ),
+    Reason.ALREADY_DECIDED: (
+        "Nothing has changed because the request is already decided. See its card or its status for the outcome."
+    ),
+    Reason.ALREADY_COUNTED: (
+        "The answer does not count because this request already has one from you, and each person counts once. "
+        "Somebody else has to answer now."
+    ),
+    Reason.REQUEST_OVER: (
+        "The answer does not count because the request is over. See its card or its status for the outcome, and start "
+        "a new request if it is still needed."
+    ),
+    Reason.TOO_LATE: (
+        "The answer does not count because it came after the deadline. "
+        "Ask the requester to start a new request if it is still needed."
+    ),
+    Reason.OWN_REQUEST: (
+        "The answer does not count because the request is your own, and nobody decides on their own request. "
+        "Ask another approver to decide."
+    ),
+    Reason.NOT_AN_APPROVER: (
+        "The answer does not count because the policy does not name you as an approver of this request. "
+        "Ask one of the people on the card, or whoever keeps the policy to add you for requests to come."
+    ),
+    Reason.NO_APPROVERS: (
+        "The request was rejected because the policy leads to nobody who may approve it. "
+        "Ask whoever keeps the policy to name approvers, then start the request again."
+    ),
+    Reason.UNKNOWN_PERSON: (
+        "The answer does not count because Slack does not know the person who gave it. "
+        "Decide with an account of this workspace."
+    ),
+    Reason.UNKNOWN_GROUP: (
+        "The answer does not count because the policy names a user group that Slack does not know. "
+        "Ask whoever keeps the policy to put the group's name right, then try again."
+    ),
+    Reason.UNKNOWN_REQUESTER: (
+        "The answer does not count because it can't be ruled out that the request is your own: Slack shows no e-mail "
+        "address to compare. Ask another approver to decide, or an operator to check the app's users:read.email scope."
+    ),
+    Reason.OTHER_TEAM: (
+        "The answer does not count because your account belongs to another workspace. "
+        "Ask an approver of this workspace to decide."
+    ),
+    Reason.BOT: (
+        "The answer does not count because it came from a bot, and only people decide. Ask an approver to decide."
+    ),
+    Reason.GUEST: (
+        "The answer does not count because you are a guest in this workspace, and guests don't decide. "
+        "Ask an approver who is a full member."
+    ),
+    Reason.DEACTIVATED: (
+        "The answer does not count because the account is deactivated. "
+        "Ask an approver with an active account to decide."
+    ),
+    Reason.STRANGER: (
+        "The answer does not count because your account comes from outside this workspace. "
+        "Ask an approver of this workspace to decide."
+    ),
+    Reason.INVITED: (
+        "The answer does not count because the account's invitation is not accepted yet. "
+        "Accept the invitation first, then decide again."
+    ),
+    Reason.LOOKUP_FAILED: (
+        "The answer does not count because Slack could not be asked whether you may decide. "
+        "Nothing has changed: try again in a minute."
+    ),
+    Reason.REASON_MISSING: (
+        "The rejection does not count because it gives no reason. Reject again and say why, so the requester knows."
+    ),
+    Reason.NOT_PERMITTED: (
+        "Nothing was done because your role does not include it. Ask an admin for the role if you need it."
+    ),
+    Reason.NOT_IN_THIS_STATUS: (
+        "Nothing was done because the workflow's status does not allow it now. Look at its status, then choose again."
+    ),
+}
+
+STATUSES: Final[dict[str, str]] = {
+    "PENDING": "It is scheduled and has not started yet.",
+    "RUNNING": "It is running: it works, or it waits for an answer or a time.",
+    "SUSPENDED": "It is paused by an operator; answers are kept and count when it is resumed, and its deadlines go on.",
+    "COMPLETED": "It ran to its end; its output says with what outcome.",
+    "FAILED": "It stopped on an error; its history says which, and an operator can run it again.",
+    "TERMINATED": "An operator ended it before it was done; nothing of it runs any more.",
+}
+"""One plain sentence for each of Dapr's six statuses."""
+
+TIMEOUT: Final = (
+    "The request was rejected because nobody answered before the deadline, which is not the same as a no. "
+    "Start a new request if it is still needed."
+)
+
+
+def sentence(reason: Reason) -> str:
+    """Return the one sentence for a reason."""
+    return REASONS[reason]
+
+
+def status_sentence(status: str) -> str:
+    """Return the one sentence for one of Dapr's statuses, in whatever case. Raises KeyError for another word."""
+    return STATUSES[status.upper()]
