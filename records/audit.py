@@ -21,7 +21,10 @@ Text = Annotated[str, AfterValidator(storable)]
 
 
 class Entry(Value):
-    """Something that happened. `actor` is a person's key (T…/U…), `key:<id>`, `system`; `data` any JSON object."""
+    """Something that happened. `actor` is a person's key (T…/U…), `key:<id>`, `system`; `data` any JSON object.
+
+    Of a decision `verdict` is the Reason's value (`allowed`, `own_request`, …) and `reason` the person's own words.
+    """
 
     at: Moment
     actor: Text

@@ -79,6 +79,8 @@ class Verifier:
         if entry is None or text[-TAIL:-67] != ',"hash":' or entry.keys() != FIELDS or canonical(entry) != body:
             return expected, f"Entry {expected} is not an entry in canonical form: it was changed or damaged."
         if entry["seq"] != expected:
+            if entry["seq"] in range(1, expected):
+                return entry["seq"], f"Entry {entry['seq']} stands twice: an entry was put in after entry {self.seq}."
             return expected, f"Entry {expected} is missing: entry {entry['seq']} stands in its place."
         if text[-67:] != f'"{digest}"}}':
             return expected, f"Entry {expected} was changed: its hash does not fit its content."

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.decision import Outcome
 from approvals.request import ApprovalRequest, Binding, CardRef, Route
+from approvals.state import State
 from approvals.values import Moment, Value
 from records import search
 from records.columns import Json
@@ -21,6 +22,7 @@ from records.tables import instance_words, instances, waiting
 
 EngineStatus = Literal["PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED"]
 Phase = Literal["starting", "waiting", "approved", "rejected", "timed_out", "terminated", "purged", "failed", "unknown"]
+ENDS: frozenset[Phase] = frozenset({"approved", "rejected", "timed_out", "terminated", "failed"})
 TERMINAL: frozenset[EngineStatus] = frozenset({"COMPLETED", "FAILED", "TERMINATED"})
 
 
@@ -54,6 +56,11 @@ class Known(Value):
     deadline: Moment | None = None
     cards: tuple[CardRef, ...] = ()
     outcome: Outcome | None = None
+    state: State | None = None
+    posting: str = ""
+    posted: str = ""
+    shown: str = ""
+    wanted: str = ""
     input: str | None = None
     output: str | None = None
     correlation_id: str = ""
@@ -62,10 +69,14 @@ class Known(Value):
 
 
 class Instance(Known):
-    """An instance's row. `updated_at` is its last progress, `finished_at` when its engine status became final."""
+    """An instance's row. `updated_at` is its last progress, `finished_at` when its engine status became final.
+
+    `ended_as` is the phase in which the request ended; a purge does not change it.
+    """
 
     created_at: Moment
     updated_at: Moment
+    ended_as: Phase | None = None
 
 
 class Changes(Value):
@@ -88,6 +99,11 @@ class Changes(Value):
     deadline: Moment | None = None
     cards: tuple[CardRef, ...] | None = None
     outcome: Outcome | None = None
+    state: State | None = None
+    posting: str | None = None
+    posted: str | None = None
+    shown: str | None = None
+    wanted: str | None = None
     input: str | None = None
     output: str | None = None
     decided_at: Moment | None = None
@@ -109,7 +125,9 @@ async def begin(
     The caller compares `content_digest` of a row that was there: the same is a repeated start, another is a conflict.
     """
     finished = now if known.engine_status in TERMINAL and known.finished_at is None else known.finished_at
-    row = Instance(**dict(known) | {"finished_at": finished}, created_at=created_at or now, updated_at=now)
+    ended_as = known.phase if known.phase in ENDS else None
+    own = {"finished_at": finished, "ended_as": ended_as, "created_at": created_at or now, "updated_at": now}
+    row = Instance(**dict(known) | own)
     if await insert_or_ignore(connection, instances, _columns(row, Instance.model_fields)):
         await search.index(connection, row.instance_id, (row.subject, row.requester, row.description))
         await _wait_on(connection, row.instance_id, row.created_at, row.waiting_on)
@@ -159,6 +177,8 @@ async def project(  # noqa: PLR0913 two of them are conditions
     values = _columns(changes, changes.model_fields_set)
     if changes.phase not in (None, "waiting", "starting"):
         values.setdefault("waiting_on", [])
+    if changes.phase in ENDS:
+        values["ended_as"] = changes.phase
     if changes.engine_status is not None:
         ended = sa.func.coalesce(instances.c.finished_at, sa.bindparam("ended", now, instances.c.finished_at.type))
         values["finished_at"] = ended if changes.engine_status in TERMINAL else None

@@ -41,6 +41,11 @@ instances = Table(
     Column("deadline", Instant),
     Column("cards", Json, nullable=False),
     Column("outcome", Json),
+    Column("state", Json),
+    Column("posting", Text, nullable=False, server_default=""),
+    Column("posted", Text, nullable=False, server_default=""),
+    Column("shown", Text, nullable=False, server_default=""),
+    Column("wanted", Text, nullable=False, server_default=""),
     Column("input", Words),
     Column("output", Words),
     Column("correlation_id", Text, nullable=False),
@@ -48,16 +53,19 @@ instances = Table(
     Column("updated_at", Instant, nullable=False),
     Column("decided_at", Instant),
     Column("finished_at", Instant),
+    Column("ended_as", Text),
     Index("instances_by_creation", "created_at", "instance_id"),
     Index("instances_by_status", "engine_status", "created_at", "instance_id"),
     Index("instances_by_phase", "phase", "created_at", "instance_id"),
     Index("instances_by_name", "name", "created_at", "instance_id"),
     Index("instances_by_requester", "requester", "created_at", "instance_id"),
     Index("instances_by_subject", "subject", "created_at"),
-    Index("instances_by_decision", "decided_at", "phase"),
+    Index("instances_by_decision", "decided_at", "ended_as"),
     Index("instances_by_end", "finished_at", "instance_id"),
 )
 OPEN = instances.c.finished_at.is_(None)
+STALE = instances.c.shown != instances.c.wanted
+Index("instances_stale", instances.c.updated_at, instances.c.instance_id, sqlite_where=STALE, postgresql_where=STALE)
 Index("instances_open", instances.c.instance_id, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("instances_by_deadline", instances.c.deadline, instances.c.instance_id, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("instances_by_asking", instances.c.asked_at, instances.c.instance_id, sqlite_where=OPEN, postgresql_where=OPEN)
@@ -127,7 +135,7 @@ audit = Table(
     Column("hash", Text, nullable=False, unique=True),
     Index("audit_by_instance", "instance_id", "seq"),
     Index("audit_by_actor", "actor", "seq"),
-    Index("audit_by_action", "action", "seq"),
+    Index("audit_by_action", "action", "at"),
     Index("audit_by_time", "at"),
     Index("audit_by_correlation", "correlation_id"),
 )
@@ -157,6 +165,14 @@ keys = Table(
     Column("last_used_at", Instant),
 )
 
+# What people were told, so that a repeated activity tells nobody twice.
+sent = Table(
+    "sent",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+)
+
 order_ledger = Table(
     "order_ledger",
     metadata,
@@ -168,6 +184,7 @@ order_ledger = Table(
     Column("digest", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Index("ledger_by_order", "order_id"),
+    Index("ledger_by_time", "at"),
 )
 
 replays = Table(
@@ -203,6 +220,7 @@ bulk_operations = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index("bulk_by_creation", "created_at"),
+    Index("bulk_by_token", "token_hash"),
 )
 
 bulk_items = Table(

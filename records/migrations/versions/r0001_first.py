@@ -29,6 +29,7 @@ def upgrade() -> None:
     create_order_ledger()
     create_policies()
     create_replays()
+    create_sent()
     create_waiting()
     guard_audit()
 
@@ -55,7 +56,7 @@ def create_audit() -> None:
         sa.UniqueConstraint("hash"),
         sa.UniqueConstraint("prev"),
     )
-    op.create_index("audit_by_action", "audit", ["action", "seq"])
+    op.create_index("audit_by_action", "audit", ["action", "at"])
     op.create_index("audit_by_actor", "audit", ["actor", "seq"])
     op.create_index("audit_by_correlation", "audit", ["correlation_id"])
     op.create_index("audit_by_instance", "audit", ["instance_id", "seq"])
@@ -92,6 +93,7 @@ def create_bulk_operations() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("bulk_by_creation", "bulk_operations", ["created_at"])
+    op.create_index("bulk_by_token", "bulk_operations", ["token_hash"])
 
 
 def create_checkpoints() -> None:
@@ -149,6 +151,11 @@ def create_instances() -> None:
         sa.Column("deadline", sa.BigInteger(), nullable=True),
         sa.Column("cards", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=True),
+        sa.Column("posting", sa.Text(), server_default="", nullable=False),
+        sa.Column("posted", sa.Text(), server_default="", nullable=False),
+        sa.Column("shown", sa.Text(), server_default="", nullable=False),
+        sa.Column("wanted", sa.Text(), server_default="", nullable=False),
         sa.Column("input", sa.Text(), nullable=True),
         sa.Column("output", sa.Text(), nullable=True),
         sa.Column("correlation_id", sa.Text(), nullable=False),
@@ -156,12 +163,13 @@ def create_instances() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("decided_at", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_as", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("instance_id"),
     )
     op.create_index("instances_by_asking", "instances", ["asked_at", "instance_id"], **where("finished_at IS NULL"))
     op.create_index("instances_by_creation", "instances", ["created_at", "instance_id"])
     op.create_index("instances_by_deadline", "instances", ["deadline", "instance_id"], **where("finished_at IS NULL"))
-    op.create_index("instances_by_decision", "instances", ["decided_at", "phase"])
+    op.create_index("instances_by_decision", "instances", ["decided_at", "ended_as"])
     op.create_index("instances_by_end", "instances", ["finished_at", "instance_id"])
     op.create_index("instances_by_name", "instances", ["name", "created_at", "instance_id"])
     op.create_index("instances_by_phase", "instances", ["phase", "created_at", "instance_id"])
@@ -170,6 +178,7 @@ def create_instances() -> None:
     op.create_index("instances_by_status", "instances", ["engine_status", "created_at", "instance_id"])
     op.create_index("instances_by_subject", "instances", ["subject", "created_at"])
     op.create_index("instances_open", "instances", ["instance_id"], **where("finished_at IS NULL"))
+    op.create_index("instances_stale", "instances", ["updated_at", "instance_id"], **where("shown != wanted"))
 
 
 def create_intake() -> None:
@@ -229,6 +238,7 @@ def create_order_ledger() -> None:
         sa.PrimaryKeyConstraint("idempotency_key"),
     )
     op.create_index("ledger_by_order", "order_ledger", ["order_id"])
+    op.create_index("ledger_by_time", "order_ledger", ["at"])
 
 
 def create_policies() -> None:
@@ -255,6 +265,16 @@ def create_replays() -> None:
         sa.PrimaryKeyConstraint("signature_hash"),
     )
     op.create_index("replays_by_age", "replays", ["created_at"])
+
+
+def create_sent() -> None:
+    """Create the table."""
+    op.create_table(
+        "sent",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
 
 
 def create_waiting() -> None:

@@ -1,0 +1,107 @@
+"""The effects that workflows ask for. Each may run more than once, so each is safe to repeat."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from dapr.ext.workflow import WorkflowActivityContext
+
+from activities import asking, recording
+from activities.announcing import Announcer
+from activities.directory import Directory
+from activities.judging import Judge
+from activities.messages import (
+    AnnounceInput,
+    AnswerInput,
+    AskInput,
+    JudgeInput,
+    ProcessInput,
+    RecordInput,
+    RemindInput,
+    Routed,
+    RouteInput,
+)
+from activities.policies import PolicyFile
+from activities.processing import Processing
+from activities.routing import Routing
+from activities.slack import Slack
+from approvals.decision import Judgement
+from approvals.request import CardRef
+from records import intake
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+def now_in_utc() -> datetime:
+    """Return this machine's time. Only for what is written down; what a workflow decides by comes from its own clock."""
+    return datetime.now(UTC)
+
+
+class Activities:
+    """The activities with what they need. Bound methods are registered; workflows name them by `Activities.record`."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        database: Database,
+        slack: Slack,
+        directory: Directory,
+        policies: PolicyFile,
+        announcer: Announcer,
+        judge: Judge,
+        processing: Processing,
+        answered: Callable[[str], None],
+        clock: Callable[[], datetime] = now_in_utc,
+    ) -> None:
+        self._database = database
+        self._slack = slack
+        self._directory = directory
+        self._routing = Routing(database, directory, policies, clock)
+        self._announcer = announcer
+        self._judge = judge
+        self._processing = processing
+        self._answered = answered
+        self._clock = clock
+
+    async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
+        """Resolve the policy's route for a request, and the requester in Slack."""
+        return Routed(state=await self._routing.route(asked))
+
+    async def request_approval(self, ctx: WorkflowActivityContext, asked: AskInput) -> CardRef:
+        """Post the interactive card of a stage; returns where it stands. Posting again finds the card that stands."""
+        return await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
+
+    async def judge_decision(self, ctx: WorkflowActivityContext, facts: JudgeInput) -> Judgement:
+        """Judge what depends on a key or on Slack: the HMAC, who the person is, which groups they are in now."""
+        return await self._judge.event(facts.payload, facts.state)
+
+    async def record(self, ctx: WorkflowActivityContext, what: RecordInput) -> None:
+        """Write the read model, the audit entry and the intake's answer in one transaction."""
+        async with self._database.write() as connection:
+            await recording.write(connection, what.state, what.effect, self._clock())
+        if what.effect.decision is not None:
+            self._answered(what.effect.decision.id)
+
+    async def remind(self, ctx: WorkflowActivityContext, what: RemindInput) -> None:
+        """Remind the approvers in the card's thread."""
+        await self._announcer.remind(what.state, what.remind)
+
+    async def announce(self, ctx: WorkflowActivityContext, news: AnnounceInput) -> None:
+        """Rewrite the card, reply in its thread, tell the requester."""
+        await self._announcer.announce(news.state, news.announce)
+
+    async def answer(self, ctx: WorkflowActivityContext, told: AnswerInput) -> None:
+        """Tell the person who decided what became of it, unless the card says it already."""
+        await self._announcer.answer(told.state, told.answer)
+        async with self._database.write() as connection:
+            await intake.told(connection, told.answer.decision.id, self._clock())
+
+    async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:
+        """Do what the order is for, once: the key makes a repetition the same processing."""
+        return await self._processing.order(approved)
+
+    async def call_back(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:
+        """Tell another system that its request is approved, with an idempotency key."""
+        return await self._processing.callback(approved)

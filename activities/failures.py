@@ -1,0 +1,21 @@
+"""The exceptions of this package."""
+
+
+class SlackUnavailableError(Exception):
+    """Slack did not answer, or asked us to wait longer than we may here. Trying again later is right."""
+
+
+class SlackRefusedError(Exception):
+    """Slack answered no, with its own error word in `error`. Trying the same again is useless until somebody mends it."""
+
+    def __init__(self, method: str, error: str) -> None:
+        super().__init__(f"Slack refused {method}: {error}")
+        self.error = error
+
+
+class LookupFailedError(Exception):
+    """Who somebody is, or who belongs to a group, could not be found out. Law 6: that means no."""
+
+
+class NonRetryableError(Exception):
+    """Ends a retry policy at once: the SDK knows it by this class name (DAPR.md)."""

@@ -1,0 +1,123 @@
+"""Judging a decision against what only the outside knows: is it signed, who is this, which groups are they in now.
+
+One judge for the quick check at the door and for the workflow's own check (law 5). Lookups that fail mean no (law 6).
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from activities.directory import MAX_AGE, Directory
+from activities.failures import LookupFailedError
+from approvals import judgement
+from approvals.decision import Decision, Judgement, Reason, Verdict
+from approvals.judgement import Failure, Home, Membership, Payload, PlainRaise, asked_of, read_payload
+from approvals.people import Person, Principal, Profile, UserGroup
+from approvals.request import Route
+from approvals.signing import KeyRing
+from approvals.state import State, approvers_of, binding_of
+
+log = structlog.get_logger(__name__)
+
+PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between attempts to look somebody up before a failed lookup means no."""
+
+NOW = 0.0
+"""Seconds that a lookup may be old where the rule says `risk: high`."""
+
+
+class Judge:
+    """Looks up what a judgement rests on. `accept_unsigned` is the tutorials' mode, off by default and loudly logged."""
+
+    def __init__(
+        self, directory: Directory, keys: KeyRing, clock: Callable[[], datetime], *, accept_unsigned: bool = False
+    ) -> None:
+        self._directory = directory
+        self._keys = keys
+        self._clock = clock
+        self._accept_unsigned = accept_unsigned
+
+    async def event(self, payload: Any, state: State) -> Judgement:
+        """Judge an `approval_decision` event as it came: anything can arrive at the sidecar."""
+        plain = PlainRaise(binding=binding_of(state), at=self._clock()) if self._accept_unsigned else None
+        read = read_payload(payload, self._keys, plain)
+        if read.refused is not None:
+            log.warning("an event was refused", instance_id=state.instance_id, why=read.refused)
+        elif read.unsigned:
+            log.warning("an unsigned decision is taken: accept_unsigned_decisions is on", instance_id=state.instance_id)
+        if read.refused is not None or read.unsigned or read.decision is None:
+            home = judgement.Directory(home=Home(team=""))
+            return judgement.judge(read, asked_of(state), "unknown", home, self._clock())
+        for pause in PAUSES:
+            found = await self._judged(read, state)
+            if found.verdict.reason is not Reason.LOOKUP_FAILED:
+                return found
+            await asyncio.sleep(pause)  # Slack may be back in a moment, and a person's decision hangs on it
+        return await self._judged(read, state)
+
+    async def decision(self, decision: Decision, state: State) -> Judgement:
+        """Judge a decision whose origin is proven, as it stands at the door."""
+        return await self._judged(Payload(decision=decision), state)
+
+    async def _judged(self, payload: Payload, state: State) -> Judgement:
+        decision = payload.decision
+        if decision is None:
+            return Judgement(verdict=Verdict(allowed=False, reason=Reason.MALFORMED, rule="signature"))
+        age = NOW if state.route.risk == "high" else MAX_AGE
+        at = self._clock()
+        profile = await self._profile(decision.person, age)
+        directory = await self._looked_up(state, age)
+        evidence = {
+            "checked_at": at.isoformat(),
+            "key_id": payload.key_id,
+            "profile": profile if isinstance(profile, str) else profile.person.key,
+            "groups": {
+                name: found if isinstance(found, str) else decision.person.user in found
+                for name, found in directory.memberships.items()
+            },
+        }
+        return judgement.judge(payload, asked_of(state), profile, directory, at, evidence)
+
+    async def _profile(self, person: Person, age: float) -> Profile | Failure:
+        try:
+            return await self._directory.profile(person.user, age) or "unknown"
+        except LookupFailedError:
+            return "failed"
+
+    async def _looked_up(self, state: State, age: float) -> judgement.Directory:
+        groups = {one.group for one in _principals(state) if isinstance(one, UserGroup)}
+        try:
+            team = await self._directory.team()
+            home = Home(team=team.get("team_id") or "", enterprise=team.get("enterprise_id") or None)
+        except LookupFailedError:
+            return judgement.Directory(home=Home(team=""))
+        return judgement.Directory(
+            home=home,
+            memberships={group: await self._members(group, age) for group in groups},
+            approvers=await self._delegating(state.route, age),
+        )
+
+    async def _members(self, group: str, age: float) -> Membership:
+        try:
+            found = await self._directory.members(group, age)
+        except LookupFailedError:
+            return "failed"
+        return "unknown" if found is None else found
+
+    async def _delegating(self, route: Route, age: float) -> dict[str, Profile | Failure]:
+        found: dict[str, Profile | Failure] = {}
+        for name in {each.approver for each in route.delegations}:
+            try:
+                found[name] = await self._directory.find(name, age) or "unknown"
+            except LookupFailedError:
+                found[name] = "failed"
+        return found
+
+
+def _principals(state: State) -> tuple[Principal, ...]:
+    if state.stage >= len(state.route.stages):
+        return ()
+    return approvers_of(state.route.stages[state.stage], state.round)

@@ -1,0 +1,72 @@
+"""What goes into each activity and what comes out: one value each, so that fields can be added without breaking old histories."""
+
+from typing import Any
+
+from approvals.decision import Outcome
+from approvals.machine import Announce, Answer, Ask, Record, Remind, State
+from approvals.request import ApprovalRequest
+from approvals.values import Moment, Value
+
+
+class RouteInput(Value):
+    """The request whose route is to be found. `run` is the workflow's clock when it asked."""
+
+    instance_id: str
+    request: ApprovalRequest
+    run: Moment
+
+
+class Routed(Value):
+    """The machine's first state: the request with its route and its requester as Slack knows them."""
+
+    state: State
+
+
+class AskInput(Value):
+    """The card to post: the request's state and the stage that is asked."""
+
+    state: State
+    ask: Ask
+
+
+class JudgeInput(Value):
+    """An `approval_decision` event as it came, whatever it is, and the state it came upon."""
+
+    payload: Any
+    state: State
+
+
+class RecordInput(Value):
+    """What the machine wants written down."""
+
+    state: State
+    effect: Record
+
+
+class RemindInput(Value):
+    """Whom to remind of what."""
+
+    state: State
+    remind: Remind
+
+
+class AnnounceInput(Value):
+    """What to show and tell."""
+
+    state: State
+    announce: Announce
+
+
+class AnswerInput(Value):
+    """What to tell the person who decided."""
+
+    state: State
+    answer: Answer
+
+
+class ProcessInput(Value):
+    """An approved request and the outcome that allows it."""
+
+    instance_id: str
+    request: ApprovalRequest
+    outcome: Outcome

@@ -1,0 +1,119 @@
+"""What the machine decided, written down: the read model, the audit and the intake in one transaction."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from approvals.decision import Reason
+from approvals.machine import Record, State, binding_of, deadline_of
+from approvals.people import EmailAddress, Principal, UserGroup
+from approvals.sentences import sentence
+from approvals.state import approvers_now
+from approvals.values import Moment
+from records import audit, instances, intake
+
+
+def waiting_on(state: State) -> tuple[str, ...]:
+    """Return whom a request waits for, as `group:managers`, `user:U…` or `email:…`; nobody when it is over."""
+    return () if state.phase != "waiting" else tuple(named(each) for each in approvers_now(state))
+
+
+def named(principal: Principal) -> str:
+    """Return a principal as people write it in a policy."""
+    if isinstance(principal, UserGroup):
+        return f"group:{principal.group}"
+    return f"email:{principal.email}" if isinstance(principal, EmailAddress) else f"user:{principal.user}"
+
+
+def phase_of(state: State) -> str:
+    """Return the read model's word for where a request stands."""
+    if state.outcome is None:
+        return "waiting"
+    if state.outcome.approved:
+        return "approved"
+    return "timed_out" if state.outcome.reason == "approval_timeout" else "rejected"
+
+
+def projection(state: State) -> dict[str, Any]:
+    """Return the read model's columns for a state."""
+    waits = state.phase == "waiting"
+    return {
+        "phase": phase_of(state),
+        "requester_person": state.requester.key if state.requester else None,
+        "rule": state.route.rule,
+        "policy_version": state.route.policy_version,
+        "digest": binding_of(state).digest,
+        "stage": state.stage,
+        "round": state.round,
+        "run": state.run,
+        "waiting_on": waiting_on(state),
+        "asked_at": state.asked_at,
+        "deadline": deadline_of(state) if waits else None,
+        "outcome": state.outcome,
+        "decided_at": state.outcome.at if state.outcome else None,
+        "state": state,
+        "wanted": shown_of(state) if state.cards else "",
+    }
+
+
+def shown_of(state: State) -> str:
+    """Return in a word what the newest card has to show; the reconciler compares it with what it shows."""
+    phase = phase_of(state)
+    return phase if phase != "waiting" else f"waiting/{state.stage}/{state.round}/{len(state.approvals)}"
+
+
+def entry_key(state: State, record: Record) -> str:
+    """Return what makes an entry the same entry: an activity may run more than once (DAPR.md)."""
+    decision = record.decision.id if record.decision else ""
+    what = f"{record.action}/{state.stage}/{state.round}/{state.reminded}/{decision}"
+    return f"{state.run.isoformat()}/{what}"
+
+
+def entry(state: State, record: Record, at: Moment) -> audit.Entry:
+    """Return the audit entry for what the machine wants recorded."""
+    decision, verdict = record.decision, record.verdict
+    evidence = record.judgement.evidence if record.judgement else {}
+    return audit.Entry(
+        at=at,
+        actor=decision.person.key if decision else "workflow",
+        action=f"request.{record.action}",
+        instance_id=state.instance_id,
+        request_digest=binding_of(state).digest,
+        through=decision.through if decision else "workflow",
+        verdict=verdict.reason.value if verdict else "",
+        reason=_reason(state, record),
+        policy_version=state.route.policy_version,
+        correlation_id=decision.correlation_id if decision else "",
+        data={
+            "key": entry_key(state, record),
+            "rule": state.route.rule,
+            "stage": state.stage,
+            "round": state.round,
+            **({"decision_id": decision.id, "approved": decision.approved, "nonce": decision.binding.nonce} if decision else {}),
+            **({"matched": record.judgement.matched, "evidence": evidence} if record.judgement else {}),
+        },
+    )  # fmt: skip
+
+
+def _reason(state: State, record: Record) -> str:
+    if record.verdict and not record.verdict.allowed:
+        return sentence(record.verdict.reason)
+    if record.action in {"rejected", "timed_out"} and state.outcome:
+        return state.outcome.reason
+    return record.decision.reason if record.decision else ""
+
+
+async def write(connection: AsyncConnection, state: State, record: Record, at: Moment) -> None:
+    """Write everything that a record means. Writing it again changes nothing."""
+    wanted = entry(state, record, at)
+    newest = await audit.page(connection, audit.Filter(instance_id=state.instance_id), limit=50)
+    if all(found.data.get("key") != wanted.data["key"] for found in newest):
+        await audit.append(connection, wanted)
+    if record.action != "refused" or record.decision is not None:
+        await instances.project(connection, state.instance_id, instances.Changes(**projection(state)), at)
+    if record.decision is not None and record.verdict is not None and record.verdict.reason not in UNTRUSTED:
+        await intake.answer(connection, record.decision.id, record.verdict.model_dump(mode="json"), at)
+
+
+UNTRUSTED = frozenset({Reason.UNSIGNED, Reason.BAD_SIGNATURE, Reason.MALFORMED})
+"""A payload that is not ours may name the id of a decision that is: it must not answer for it."""

@@ -1,0 +1,82 @@
+"""From a request to its route: the policy file as it stands when the request is asked, kept with the request from then on."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from activities.directory import Directory
+from activities.messages import RouteInput
+from activities.policies import PolicyFile
+from approvals.decision import Reason
+from approvals.machine import State, start
+from approvals.people import Person
+from approvals.policy import NoRoute, PolicyError, route
+from approvals.request import Route
+from records import audit, instances, policies
+from records.database import Database
+
+UNREADABLE = "unreadable"
+
+
+class Routing:
+    """Finds routes. Errors: LookupFailedError where Slack does not say who the requester is; the activity is tried again."""
+
+    def __init__(
+        self, database: Database, directory: Directory, policy_file: PolicyFile, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._policies = policy_file
+        self._clock = clock
+
+    async def route(self, asked: RouteInput) -> State:
+        """Return the machine's first state. A policy that cannot be used gives a route that nobody can approve (law 6)."""
+        requester, emails = await self._requester(asked)
+        found = await self._route(asked, emails)
+        state = start(asked.instance_id, asked.request, found, asked.run, requester=requester, requester_emails=emails)
+        await self._begin(state)
+        return state
+
+    async def _route(self, asked: RouteInput, emails: tuple[str, ...]) -> Route:
+        try:
+            policy = await self._policies.current()
+        except PolicyError as error:
+            return Route(rule=UNREADABLE, why=str(error)[:600], policy_version=UNREADABLE)
+        async with self._database.write() as connection:
+            changed, before = await policies.saw(connection, policy.version, self._policies.text, self._clock())
+            if changed:
+                await audit.append(connection, _policy_seen(policy.version, before, self._clock()))
+        found = route(policy, asked.request, emails)
+        if isinstance(found, NoRoute):
+            rule = found.verdict.rule or Reason.NO_APPROVERS.value
+            return Route(rule=rule, why=found.sentence, policy_version=policy.version)
+        return found
+
+    async def _requester(self, asked: RouteInput) -> tuple[Person | None, tuple[str, ...]]:
+        """Everybody whose own request this is: who it is for, and who submitted it by an API key."""
+        emails = {each.strip().lower() for each in (asked.request.requester, asked.request.submitted_by) if "@" in each}
+        profile = await self._directory.find(asked.request.requester)
+        if profile is None:
+            return None, tuple(sorted(emails))
+        return profile.person, tuple(sorted(emails | ({profile.email} if profile.email else set())))
+
+    async def _begin(self, state: State) -> None:
+        """Make sure that the read model has a row: a workflow of somebody else's started without our REST endpoint."""
+        known = instances.Known(
+            instance_id=state.instance_id,
+            name="",
+            kind=state.request.kind,
+            subject=state.request.subject,
+            engine_status="RUNNING",
+            amount=state.request.amount,
+            currency=state.request.currency,
+            description=state.request.description,
+            requester=state.request.requester,
+            request=state.request,
+        )
+        async with self._database.write() as connection:
+            await instances.begin(connection, known, self._clock())
+
+
+def _policy_seen(version: str, before: str | None, at: datetime) -> audit.Entry:
+    data = {"version": version, "before": before}
+    return audit.Entry(at=at, actor="system", action="policy.changed", policy_version=version, data=data)

@@ -1,0 +1,193 @@
+"""Who is calling, and may they: one authorization for REST, the dashboard, the command line and slash commands.
+
+Identity comes from an API key, a session or Slack's signature (law 4); roles from the key, or from the policy's groups.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated
+
+import structlog
+from fastapi import Header, Request
+
+from activities.directory import Directory
+from activities.failures import LookupFailedError
+from activities.policies import PolicyFile
+from approvals.authority import Action, Actor, Channel, Resource, Role, authorize, roles_of
+from approvals.decision import Reason, Verdict
+from approvals.judgement import Home, Membership, unfitness
+from approvals.people import Person, Profile, UserGroup
+from approvals.policy import PolicyError
+from approvals.signing import KeyRing, Purpose
+from approvals.values import Value
+from bot.correlation import correlation_id
+from bot.rest.problems import Problem, refused
+from records import audit, keys
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+class Caller(Value):
+    """Somebody whose identity is proven. `actor` is how the audit names them."""
+
+    actor: str
+    email: str
+    roles: frozenset[Role]
+    through: Channel
+    person: Person | None = None
+    key_id: str = ""
+
+    @property
+    def as_actor(self) -> Actor:
+        """The caller as the authority knows them."""
+        return Actor(roles=self.roles, through=self.through, person=self.person)
+
+
+class Access:
+    """Authenticates and authorizes."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        directory: Directory,
+        policies: PolicyFile,
+        key_ring: KeyRing,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._policies = policies
+        self._key_ring = key_ring
+        self._clock = clock
+        self._throttle = keys.Throttle()
+
+    def rest(self, action: Action, resource: Resource | None = None) -> Callable[..., Awaitable[Caller]]:
+        """Return a FastAPI dependency: the caller, if their key or session may do this to such a resource."""
+
+        async def dependency(
+            request: Request,
+            authorization: Annotated[str | None, Header()] = None,
+            x_api_key: Annotated[str | None, Header()] = None,
+        ) -> Caller:
+            caller = await self.identify(request, authorization, x_api_key)
+            await self.demand(caller, action, resource)
+            return caller
+
+        return dependency
+
+    async def identify(self, request: Request, authorization: str | None, x_api_key: str | None) -> Caller:
+        """Return who calls. Errors: Problem 401 or 429."""
+        token = x_api_key or _bearer(authorization)
+        if not token:
+            raise Problem(
+                401,
+                "This call needs an API key: send it as 'Authorization: Bearer cs_…'. Create one with: countersign keys create.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        return await self.by_key(token, request.client.host if request.client else "unknown")
+
+    async def by_key(self, token: str, source: str) -> Caller:
+        """Return whose API key this is. Errors: Problem 401, or 429 after too many failures from this source."""
+        wait = self._throttle.wait_s(source, time.monotonic())
+        if wait > 0:
+            raise Problem(
+                429, "Too many failed keys from here. Wait before trying again.", {"Retry-After": f"{wait:.0f}"}
+            )
+        secrets = [self._key_ring.subkey(Purpose.API_KEY, key_id) for key_id in self._key_ring.ids]
+        async with self._database.read() as connection:
+            found = await keys.authenticate(connection, token, secrets, self._clock())
+        if found.key is None:
+            self._throttle.failed(source, time.monotonic())
+            log.warning("an API key was refused", why=found.reason.value, key=found.key_id, source=source)
+            raise Problem(
+                401,
+                "This API key is not valid: it is unknown, expired or revoked. Ask an administrator for a new one.",
+                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+            )
+        self._throttle.succeeded(source)
+        if found.stale:
+            async with self._database.write() as connection:
+                await keys.used(connection, found.key.id, self._clock())
+        return Caller(
+            actor=f"key:{found.key.id}",
+            email=found.key.person,
+            roles=frozenset(Role(role) for role in found.key.roles),
+            through="rest",
+            key_id=found.key.id,
+        )
+
+    async def demand(
+        self, caller: Caller, action: Action, resource: Resource | None = None, *, instance_id: str = ""
+    ) -> None:
+        """Refuse what the caller may not do; the refusal is audited. Errors: Problem 403."""
+        verdict = authorize(caller.as_actor, action, resource or Resource())
+        if not verdict.allowed:
+            await self.audit_refusal(caller, action, verdict, instance_id)
+            raise refused(verdict)
+
+    async def audit_refusal(self, caller: Caller, action: Action, verdict: Verdict, instance_id: str = "") -> None:
+        """Write down that somebody was refused."""
+        entry = audit.Entry(
+            at=self._clock(),
+            actor=caller.actor,
+            action="access.refused",
+            instance_id=instance_id,
+            through=caller.through,
+            verdict=verdict.reason.value,
+            correlation_id=correlation_id(),
+            data={"action": action.value, "email": caller.email},
+        )
+        async with self._database.write() as connection:
+            await audit.append(connection, entry)
+
+    async def slack_person(self, caller: Caller) -> Person:
+        """Return the Slack person of a caller: a key belongs to a person by e-mail. Errors: Problem 403 or 503."""
+        if caller.person is not None:
+            return caller.person
+        try:
+            profile = await self._directory.by_email(caller.email)
+        except LookupFailedError as error:
+            raise refused(Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="access"), 503) from error
+        if profile is None:
+            raise refused(Verdict(allowed=False, reason=Reason.UNKNOWN_PERSON, rule="access"))
+        return profile.person
+
+    async def by_slack(self, person: Person) -> Caller:
+        """Return the caller for a person whom Slack's signature names, with the roles that the policy gives them now.
+
+        What cannot be looked up is a role that one does not have (law 6).
+        """
+        try:
+            profile = await self._directory.profile(person.user)
+            roles = await self._roles(person, profile) if profile else frozenset[Role]()
+        except (LookupFailedError, PolicyError) as error:
+            log.warning("roles could not be looked up", why=str(error))
+            profile, roles = None, frozenset()
+        email = (profile.email or "") if profile else ""
+        return Caller(actor=person.key, email=email, roles=roles, through="slack", person=person)
+
+    async def _roles(self, person: Person, profile: Profile) -> frozenset[Role]:
+        us = await self._directory.team()
+        home = Home(team=us.get("team_id") or "", enterprise=us.get("enterprise_id") or None)
+        if unfitness(person, profile, home) is not None:
+            return frozenset()
+        policy = await self._policies.current()
+        groups = {
+            policy.groups.get(principal.group, principal.group)
+            for principals in policy.roles.values()
+            for principal in principals
+            if isinstance(principal, UserGroup)
+        }
+        memberships: dict[str, Membership] = {}
+        for group in groups:
+            found = await self._directory.members(group)
+            memberships[group] = "unknown" if found is None else found
+        return roles_of(policy, profile, memberships)
+
+
+def _bearer(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,170 @@
+"""The composition root: the only place that picks implementations and wires them. Nothing happens at import."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+import httpx
+import structlog
+from fastapi import FastAPI, Request, Response
+
+from activities import Activities
+from activities.announcing import Announcer
+from activities.directory import Directory
+from activities.judging import Judge
+from activities.policies import PolicyFile
+from activities.processing import Processing
+from activities.slack import Slack
+from bot.access import Access
+from bot.background import Background
+from bot.correlation import CorrelationMiddleware
+from bot.decisions import Decisions
+from bot.delivery import Deliverer
+from bot.details import Details
+from bot.engine import Engine
+from bot.orders import Orders
+from bot.rest import health, orders, problems
+from bot.settings import Settings
+from bot.slack.bolt import bolt_app
+from bot.slack.clicks import Clicks
+from bot.slack.ingress import Ingress
+from bot.slack.replay import ReplayGuard
+from bot.slack.sockets import Socket
+from bot.worker import Worker
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+class MissingSettingsError(Exception):
+    """Settings are missing or unusable. The text has a sentence for each."""
+
+
+def now_in_utc() -> datetime:
+    """Return this machine's time, for what is written down."""
+    return datetime.now(UTC)
+
+
+class Services:
+    """Everything that the app is made of, made once inside the running loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = now_in_utc
+        self.background = Background()
+        self.database = Database.open(settings.database_url)
+        self.http = httpx.AsyncClient()
+        self.slack = Slack(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+        self.directory = Directory(self.slack)
+        self.policies = PolicyFile(settings.policy)
+        self.engine = Engine(
+            settings.sidecar_address, settings.dapr_api_token.get_secret_value(), settings.dapr_api_timeout_seconds
+        )
+        self.judge = Judge(
+            self.directory, settings.keys, self.clock, accept_unsigned=settings.accept_unsigned_decisions
+        )
+        self.announcer = Announcer(self.database, self.slack, self.directory, self.clock)
+        self.processing = Processing(
+            self.database,
+            self.http,
+            self.clock,
+            order_url=settings.process_order_url,
+            callback_hosts=settings.callback_hosts,
+        )
+        self.deliverer = Deliverer(self.database, self.engine, self.background, self.clock, self.announcer)
+        self.activities = Activities(
+            database=self.database,
+            slack=self.slack,
+            directory=self.directory,
+            policies=self.policies,
+            announcer=self.announcer,
+            judge=self.judge,
+            processing=self.processing,
+            clock=self.clock,
+            answered=self.deliverer.answered,
+        )
+        self.decisions = Decisions(
+            database=self.database,
+            judge=self.judge,
+            keys=settings.keys,
+            deliverer=self.deliverer,
+            clock=self.clock,
+        )
+        self.access = Access(
+            database=self.database,
+            directory=self.directory,
+            policies=self.policies,
+            key_ring=settings.keys,
+            clock=self.clock,
+        )
+        self.orders = Orders(self.database, self.engine, self.policies, self.clock)
+        self.details = Details(self.database, self.directory)
+        self.worker = Worker(settings.sidecar_address, self.activities, asyncio.get_running_loop())
+        self.bolt = bolt_app(settings)
+        Clicks(
+            decisions=self.decisions,
+            slack=self.slack,
+            announcer=self.announcer,
+            details=self.details,
+            background=self.background,
+        ).register(self.bolt)
+        self.replays = ReplayGuard(self.database, self.clock)
+        self.ingress = Ingress(self.bolt, settings.slack_signing_secret.get_secret_value(), self.replays)
+        self.socket = Socket(settings, self.ingress, self.replays) if settings.socket_mode else None
+
+
+@asynccontextmanager
+async def started(services: Services) -> AsyncIterator[None]:
+    """Start what runs beside the requests, and end it in the opposite order."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(services.http.aclose)
+        stack.push_async_callback(services.slack.close)
+        stack.push_async_callback(services.engine.close)
+        stack.push_async_callback(services.database.close)
+        await services.database.migrate()
+        stack.push_async_callback(services.background.drain)
+        services.worker.start()
+        stack.push_async_callback(services.worker.stop)
+        delivering = asyncio.create_task(services.deliverer.run(), name="deliverer")
+        stack.push_async_callback(_cancelled, delivering)
+        if services.socket is not None:
+            await services.socket.start()
+            stack.push_async_callback(services.socket.stop)
+        yield
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the web app. Errors: MissingSettingsError before anything starts (law 6)."""
+    if missing := settings.missing():
+        raise MissingSettingsError("\n".join(missing))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = Services(settings)
+        app.state.services = services
+        _mount(app, services)
+        async with started(services):
+            yield
+
+    app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan)
+    app.add_middleware(CorrelationMiddleware)
+    problems.install(app)
+    return app
+
+
+def _mount(app: FastAPI, services: Services) -> None:
+    app.include_router(health.routes(services.database, services.engine, services.worker, services.socket))
+    app.include_router(
+        orders.routes(services.access, services.orders, services.decisions, services.policies, services.database)
+    )
+    if services.settings.slack_signing_secret.get_secret_value().strip():
+
+        @app.post("/slack/events", include_in_schema=False)
+        async def slack_events(request: Request) -> Response:
+            return await services.ingress(request)

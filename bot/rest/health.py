@@ -1,0 +1,76 @@
+"""Is it alive, is it ready, and how does it do. /livez asks nobody; /readyz asks everything that a decision needs."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+
+from bot.delivery import ALARM_AGE
+from bot.engine import Engine, EngineRefusedError, EngineUnavailableError
+from bot.slack.sockets import Socket
+from bot.worker import Worker
+from records import intake
+from records.database import Database
+from records.errors import RecordsError
+
+PATIENCE = 2.0
+
+
+def routes(database: Database, engine: Engine, worker: Worker, socket: Socket | None) -> APIRouter:
+    """Return the routes of health."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/livez")
+    async def livez() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    async def readyz(response: Response) -> dict[str, object]:
+        """Each part that a decision needs, with a sentence. 503 while one of them is not there."""
+        checks = {
+            "database": await _database(database),
+            "sidecar": await _sidecar(engine),
+            "worker": "ok" if worker.ready else "The worker is not connected to the sidecar yet.",
+            "undelivered": await _undelivered(database),
+        }
+        if socket is not None:
+            checks["slack"] = "ok" if await socket.connected() else "The socket to Slack is not open."
+        ready = all(found == "ok" for name, found in checks.items() if name != "undelivered")
+        response.status_code = 200 if ready else 503
+        return {"status": "ready" if ready else "not ready", "checks": checks}
+
+    return router
+
+
+async def _database(database: Database) -> str:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await database.writable()
+    except RecordsError as error:
+        return str(error)
+    except TimeoutError:
+        return "The database does not answer."
+    return "ok"
+
+
+async def _sidecar(engine: Engine) -> str:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await engine.ping()
+    except (EngineUnavailableError, EngineRefusedError) as error:
+        return f"The Dapr sidecar does not answer: {error}"
+    except TimeoutError:
+        return "The Dapr sidecar does not answer."
+    return "ok"
+
+
+async def _undelivered(database: Database) -> str:
+    try:
+        async with database.read() as connection:
+            age = await intake.oldest_undelivered(connection, datetime.now(UTC))
+    except RecordsError as error:
+        return str(error)
+    if age is None or age <= ALARM_AGE:
+        return "ok"
+    return f"A decision has been waiting for the workflow for {age.total_seconds():.0f} s. It is kept and tried again."

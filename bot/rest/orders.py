@@ -1,0 +1,270 @@
+"""POST /orders/{order_id}/start and /approve: an order asks, and a decision that does not come from Slack."""
+
+import uuid
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from activities.policies import PolicyFile
+from approvals.authority import Action, Resource
+from approvals.decision import Reason, Verdict
+from approvals.policy import PolicyError
+from approvals.request import ApprovalRequest, Binding
+from approvals.sentences import sentence
+from approvals.state import binding_of
+from bot.access import Access, Caller
+from bot.decisions import Decisions, Wanted
+from bot.engine import EngineRefusedError, EngineUnavailableError
+from bot.orders import ID_SENTENCE, LARGEST, ORDER_ID, ConflictError, Orders, Started, UnroutableError, instance_id_of
+from bot.rest.problems import Problem, refused
+from cards.money import decimals
+from records import instances
+from records.database import Database
+
+ANSWER_WITHIN = 5.0
+"""Seconds a caller waits for the workflow's answer before 202."""
+
+
+def _order_id(value: str) -> str:
+    if not ORDER_ID.fullmatch(value):
+        raise ValueError(ID_SENTENCE)
+    return value
+
+
+OrderId = Annotated[str, Path(examples=["42"]), AfterValidator(_order_id)]
+
+
+def usable_amount(amount: Decimal) -> Decimal:
+    """Return the amount. Errors: ValueError with a sentence for each thing that is wrong with it."""
+    if not amount.is_finite():
+        raise ValueError("the amount must be a number")
+    if amount < 0:
+        raise ValueError("the amount must not be negative: refunds are not approved here")
+    if amount > LARGEST:
+        raise ValueError(f"the amount must be at most {LARGEST:,.0f}: a larger one is taken for a mistake")
+    return amount
+
+
+STATUS = {
+    Reason.WRONG_INSTANCE: 409,
+    Reason.REUSED_ID: 409,
+    Reason.CHANGED_REQUEST: 409,
+    Reason.OLD_CARD: 409,
+    Reason.REROUTED_CARD: 409,
+    Reason.FORGED_CARD: 409,
+    Reason.DUPLICATE: 409,
+    Reason.ALREADY_DECIDED: 409,
+    Reason.ALREADY_COUNTED: 409,
+    Reason.REQUEST_OVER: 409,
+    Reason.TOO_LATE: 409,
+    Reason.REASON_MISSING: 422,
+    Reason.LOOKUP_FAILED: 503,
+}
+
+
+class OrderBody(BaseModel):
+    """What is ordered. Everything but the amount has a default: the policy's currency, and the caller as requester."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "amount": "2400.00",
+                    "currency": "USD",
+                    "description": "Two replacement laptops",
+                    "requester": "requester@example.com",
+                }
+            ]
+        },
+    )
+
+    amount: Decimal | None = None
+    currency: str | None = Field(None, pattern="^[A-Za-z]{3}$", description="ISO 4217")
+    description: str | None = Field(None, max_length=3000)
+    requester: str | None = Field(None, min_length=1, max_length=254, description="an e-mail or a Slack user id")
+    details: dict[str, str] = Field(default_factory=dict, max_length=20)
+
+    @field_validator("amount", mode="before")
+    @classmethod
+    def _a_number(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("the amount must be a number")  # noqa: TRY004 pydantic turns ValueErrors into 422
+        return str(value) if isinstance(value, float) else value
+
+
+class StartedAnswer(BaseModel):
+    """The order's workflow: new, or the one that the same call started before."""
+
+    instance_id: str = Field(examples=["order-42-workflow"])
+    status: Literal["started"] = "started"
+
+
+class DecisionBody(BaseModel):
+    """A decision. `digest` binds it to the request that the caller saw; without it, to the request as it stands now."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"approved": False, "reason": "Over budget"}]}
+    )
+
+    approved: bool = Field(strict=True)
+    reason: str = Field("", max_length=1000, description="needed to reject")
+    digest: str | None = None
+    decision_id: str | None = Field(
+        None, pattern="^[A-Za-z0-9_-]{8,64}$", description="repeat it to repeat the call safely"
+    )
+
+
+class DecisionAnswer(BaseModel):
+    """What became of the decision. `outcome` is what the workflow made of it: accepted, or why not; absent while it has not."""
+
+    event: Literal["approval_decision"] = "approval_decision"
+    sent: bool = True
+    decision_id: str
+    outcome: str | None = Field(None, examples=["accepted"])
+    detail: str = ""
+
+
+def routes(access: Access, orders: Orders, decisions: Decisions, policies: PolicyFile, database: Database) -> APIRouter:
+    """Return the routes of orders."""
+    router = APIRouter(prefix="/orders", tags=["orders"])
+    may_start = Depends(access.rest(Action.START_ORDER))
+    # Whether this person is asked, and whether the request is open, is the decision's own check.
+    may_decide = Depends(access.rest(Action.DECIDE, Resource(status="RUNNING", asked=True)))
+
+    @router.post("/{order_id}/start")
+    async def start(  # noqa: PLR0913 a tutorial's query form is taken too
+        order_id: OrderId,
+        caller: Annotated[Caller, may_start],
+        body: OrderBody | None = None,
+        amount: Annotated[str | None, Query(examples=["2400"])] = None,
+        currency: Annotated[str | None, Query()] = None,
+        description: Annotated[str | None, Query()] = None,
+        requester: Annotated[str | None, Query()] = None,
+    ) -> StartedAnswer:
+        """Start an order's approval. The same call again answers the same instance."""
+        query = {"amount": amount, "currency": currency, "description": description, "requester": requester}
+        request = await _request(order_id, body or OrderBody(), query, caller, policies)
+        started = await _start(orders, request, caller)
+        return StartedAnswer(instance_id=started.instance_id)
+
+    @router.post("/{order_id}/approve", responses={202: {"model": DecisionAnswer}})
+    async def approve(
+        order_id: OrderId, body: DecisionBody, caller: Annotated[Caller, may_decide], response: Response
+    ) -> DecisionAnswer:
+        """Decide an order with an API key that belongs to a person who may."""
+        instance_id = instance_id_of(order_id)
+        person = await access.slack_person(caller)
+        wanted = Wanted(
+            id=f"{caller.key_id}-{body.decision_id or uuid.uuid4().hex}",
+            instance_id=instance_id,
+            binding=await _bound(database, instance_id, body.digest),
+            person=person,
+            approved=body.approved,
+            reason=body.reason,
+            through="rest",
+        )
+        receipt = await decisions.take(wanted)
+        if not receipt.taken:
+            raise refused(receipt.verdict, status_of(receipt.verdict))
+        verdict = await decisions.answer(receipt.decision_id, ANSWER_WITHIN)
+        if verdict is None:
+            response.status_code = 202
+            return DecisionAnswer(
+                decision_id=receipt.decision_id, detail="Recorded, and not yet decided by the workflow."
+            )
+        if not verdict.allowed:
+            raise refused(verdict, status_of(verdict))
+        return DecisionAnswer(decision_id=receipt.decision_id, outcome="accepted", detail=sentence(verdict.reason))
+
+    return router
+
+
+async def _request(
+    order_id: str, body: OrderBody, query: dict[str, str | None], caller: Caller, policies: PolicyFile
+) -> ApprovalRequest:
+    """Return the request that a call describes, in its body or (as tutorials do) in its query."""
+    given = {name: value for name, value in query.items() if value is not None}
+    twice = [name for name in given if getattr(body, name) is not None]
+    if twice:
+        raise Problem(422, f"The {twice[0]} stands both in the query and in the body. Send it once.")
+    try:
+        merged = OrderBody.model_validate(body.model_dump(exclude_none=True) | given)
+    except ValueError as error:
+        raise Problem(422, _first_sentence(error)) from error
+    if merged.amount is None:
+        raise Problem(422, "The amount is missing: send it in the body or as ?amount=2400.")
+    currency = (merged.currency or await _default_currency(policies)).upper()
+    return ApprovalRequest(
+        subject=order_id,
+        amount=_in_minor_units(merged.amount, currency),
+        currency=currency,
+        description=merged.description or "",
+        requester=(merged.requester or caller.email).strip(),
+        submitted_by=caller.email,
+        details=merged.details,
+    )
+
+
+def _in_minor_units(amount: Decimal, currency: str) -> Decimal:
+    try:
+        usable = usable_amount(amount)
+    except ValueError as error:
+        raise Problem(422, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+    places = decimals(currency)
+    if usable != round(usable, places):
+        raise Problem(422, f"The amount has more than {places} decimal places, which {currency} does not have.")
+    return round(usable, places)
+
+
+def _first_sentence(error: ValueError) -> str:
+    found: list[dict[str, Any]] = getattr(error, "errors", list)()
+    if not found:
+        return str(error)
+    where = ".".join(str(part) for part in found[0]["loc"])
+    return f"The {where} is not usable: {str(found[0]['msg']).removeprefix('Value error, ')}."
+
+
+async def _default_currency(policies: PolicyFile) -> str:
+    try:
+        return (await policies.current()).currency
+    except PolicyError as error:
+        raise Problem(503, f"The policy cannot be used, so nothing was started. {error}") from error
+
+
+async def _start(orders: Orders, request: ApprovalRequest, caller: Caller) -> Started:
+    try:
+        return await orders.start(request, caller.actor, "rest")
+    except ConflictError as error:
+        raise Problem(409, str(error)) from error
+    except UnroutableError as error:
+        raise Problem(503, str(error)) from error
+    except EngineRefusedError as error:
+        raise Problem(422, f"The workflow engine refused the order: {error}") from error
+    except EngineUnavailableError as error:
+        raise Problem(
+            503,
+            "The workflow engine does not answer, so the order may not have started. Call again: the same call is safe.",
+            {"Retry-After": "5"},
+        ) from error
+
+
+async def _bound(database: Database, instance_id: str, digest: str | None) -> Binding | None:
+    """Return what the decision is bound to: the card as it stands, with the digest that the caller saw."""
+    async with database.read() as connection:
+        row = await instances.get(connection, instance_id)
+    if row is None:
+        raise Problem(404, f"No order has started as {instance_id}. Look at the id, or start the order first.")
+    if row.state is None:
+        raise Problem(
+            409, "The order is starting and has not asked anybody yet. Try again in a moment.", {"Retry-After": "1"}
+        )
+    bound = binding_of(row.state)
+    return bound.model_copy(update={"digest": digest}) if digest else bound
+
+
+def status_of(verdict: Verdict) -> int:
+    """Return the HTTP status of a refusal: 403 for who somebody is, 409 for where the request stands, 503 for what passes."""
+    return STATUS.get(verdict.reason, 403)

@@ -1,0 +1,85 @@
+"""Errors as people and programs get them: problem+json (RFC 9457), a sentence in `detail`, never a secret or a traceback."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from approvals.decision import Verdict
+from approvals.sentences import sentence
+from bot.correlation import correlation_id
+from records.errors import DatabaseUnavailableError
+
+log = structlog.get_logger(__name__)
+
+
+class Problem(Exception):  # noqa: N818 RFC 9457 calls it a problem
+    """An answer other than yes. `detail` is the sentence; further fields say more to programs."""
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None, **fields: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+        self.fields = fields
+
+
+def refused(verdict: Verdict, status: int = HTTPStatus.FORBIDDEN) -> Problem:
+    """Return the problem for a verdict that says no: the same sentence that Slack and the audit have."""
+    return Problem(status, sentence(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """Return the problem as a document. `correlation_id` is what a person can quote to an operator."""
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "correlation_id": correlation_id(),
+        **problem.fields,
+    }
+    return JSONResponse(document, problem.status, problem.headers, media_type="application/problem+json")
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """One sentence for each thing that is wrong, without repeating what was sent."""
+    found = [
+        {"where": ".".join(str(part) for part in each["loc"]), "what": str(each["msg"]).removeprefix("Value error, ")}
+        for each in error.errors()
+    ]
+    sentences = "; ".join(f"{each['where']}: {each['what']}" for each in found)
+    return Problem(422, f"The request is not usable: {sentences}.", errors=found)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of the app with a problem."""
+
+    @app.exception_handler(Problem)
+    async def _problem(_request: Request, error: Problem) -> JSONResponse:
+        return problem_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(_invalid(error))
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        return problem_response(Problem(error.status_code, str(error.detail), dict(error.headers or {})))
+
+    @app.exception_handler(DatabaseUnavailableError)
+    async def _database(_request: Request, error: DatabaseUnavailableError) -> JSONResponse:
+        return problem_response(Problem(503, str(error), {"Retry-After": "5"}))
+
+    @app.exception_handler(Exception)
+    async def _last_resort(_request: Request, error: Exception) -> JSONResponse:
+        log.error("a request failed", exc_info=error)
+        return problem_response(
+            Problem(
+                500, "Something failed here that should not. Nothing is known to be done; quote the correlation id."
+            )
+        )

@@ -1,0 +1,92 @@
+"""The settings, by the names that people know. Read once, by the composition root or the command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from approvals.signing import KeyRing, parse_key_ring
+
+
+class Settings(BaseSettings):
+    """From the environment and a .env file. A secret is never shown: not in repr, logs or errors."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_prefix="COUNTERSIGN_", extra="ignore", hide_input_in_errors=True, populate_by_name=True
+    )
+
+    slack_bot_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_BOT_TOKEN"))
+    slack_signing_secret: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_SIGNING_SECRET"))
+    slack_app_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_APP_TOKEN"))
+    slack_api_url: str = Field("https://slack.com/api/", validation_alias=AliasChoices("SLACK_API_URL"))
+    slack_client_id: str = Field("", validation_alias=AliasChoices("SLACK_CLIENT_ID"))
+    slack_client_secret: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_CLIENT_SECRET"))
+
+    dapr_grpc_endpoint: str = Field("", validation_alias=AliasChoices("DAPR_GRPC_ENDPOINT"))
+    dapr_grpc_host: str = Field("127.0.0.1", validation_alias=AliasChoices("DAPR_RUNTIME_HOST"))
+    dapr_grpc_port: int = Field(50001, validation_alias=AliasChoices("DAPR_GRPC_PORT"))
+    dapr_api_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("DAPR_API_TOKEN"))
+    dapr_api_timeout_seconds: float = Field(10.0, gt=0, validation_alias=AliasChoices("DAPR_API_TIMEOUT_SECONDS"))
+
+    database_url: str = "sqlite:///countersign.db"
+    policy: Path = Path("policy.yml")
+    secret_key: SecretStr = SecretStr("")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    public_url: str = Field("", description="where people reach this app, for links; empty: http://HOST:PORT")
+    process_order_url: str = Field(
+        "", description="gets an HTTP POST for every approved order; empty: the order ledger"
+    )
+    callback_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description="hosts that a callback may name")
+    accept_unsigned_decisions: bool = False
+    checkpoint_dir: Path | None = Field(None, description="where signed checkpoints of the audit are kept as files too")
+    checkpoint_every_minutes: float = Field(60.0, gt=0)
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+    oidc_algorithms: Annotated[tuple[str, ...], NoDecode] = ("RS256", "ES256")
+    log_level: str = "INFO"
+
+    @field_validator("callback_hosts", "oidc_algorithms", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def socket_mode(self) -> bool:
+        """Whether Slack talks to us over a socket that we open: by which tokens are set."""
+        return bool(self.slack_app_token.get_secret_value().strip())
+
+    @property
+    def sidecar_address(self) -> str:
+        """HOST:PORT of the Dapr sidecar."""
+        return self.dapr_grpc_endpoint or f"{self.dapr_grpc_host}:{self.dapr_grpc_port}"
+
+    @property
+    def keys(self) -> KeyRing:
+        """The key ring from COUNTERSIGN_SECRET_KEY. Errors: ValueError with a sentence that does not show it."""
+        return parse_key_ring(self.secret_key.get_secret_value())
+
+    @property
+    def link_base(self) -> str:
+        """The base of links that people get."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    def missing(self) -> tuple[str, ...]:
+        """Return a sentence for each setting without which starting would be unsafe (law 6)."""
+        found = []
+        if not self.slack_bot_token.get_secret_value().strip():
+            found.append("SLACK_BOT_TOKEN is missing: set it to the bot token (xoxb-…) of your Slack app.")
+        if not self.socket_mode and not self.slack_signing_secret.get_secret_value().strip():
+            found.append(
+                "SLACK_SIGNING_SECRET is missing: set it to the signing secret of your Slack app, or set SLACK_APP_TOKEN "
+                "(xapp-…) to use Socket Mode."
+            )
+        if not self.secret_key.get_secret_value().strip():
+            found.append("COUNTERSIGN_SECRET_KEY is missing: set it to at least 32 random characters of your own.")
+        else:
+            try:
+                _ = self.keys
+            except ValueError as error:
+                found.append(f"COUNTERSIGN_SECRET_KEY is unusable: {error}")
+        return tuple(found)

@@ -1,0 +1,43 @@
+"""The Bolt app: its listeners answer within Slack's three seconds, so they run before the response (SLACK.md, trap 7)."""
+
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncApp, AsyncBoltContext
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.response import BoltResponse
+
+from bot.correlation import correlation_id
+from bot.settings import Settings
+from cards import private
+
+log = structlog.get_logger(__name__)
+
+
+def bolt_app(settings: Settings) -> AsyncApp:
+    """Return the app without listeners. It asks Slack nothing: a click must be taken while Slack is away (trap 8)."""
+    token = settings.slack_bot_token.get_secret_value()
+
+    async def authorize(**_context: Any) -> AuthorizeResult:
+        return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token)
+
+    app = AsyncApp(
+        signing_secret=settings.slack_signing_secret.get_secret_value() or "unused in Socket Mode",
+        authorize=authorize,
+        process_before_response=True,
+        request_verification_enabled=False,  # the ingress has verified the raw bytes
+        ssl_check_enabled=False,
+        url_verification_enabled=False,
+        ignoring_self_events_enabled=False,
+    )
+
+    @app.error
+    async def failed(error: Exception, context: AsyncBoltContext, body: dict[str, Any]) -> BoltResponse:
+        """Answer for a listener that failed: the person sees a sentence and a number to quote, the log the rest."""
+        log.error("a listener failed", exc_info=error, kind=body.get("type") or body.get("command"))
+        sentence = private.SORRY.format(correlation_id=correlation_id())
+        if "command" in body:
+            return BoltResponse(status=200, body={"response_type": "ephemeral", "text": sentence})
+        return BoltResponse(status=500, body="")
+
+    return app

@@ -1,0 +1,179 @@
+"""The card's buttons and the rejection's modal. Everything before ack() is quick; whatever may fail comes in its place."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
+
+from activities.announcing import Announcer
+from activities.failures import SlackRefusedError, SlackUnavailableError
+from activities.slack import Slack
+from approvals.people import Person
+from approvals.request import Binding, CardRef
+from approvals.sentences import sentence
+from bot.background import Background
+from bot.decisions import Decisions, Receipt, Wanted
+from bot.details import Details
+from cards import Message, details_modal, private, reject_modal, request_card
+from cards.binding import UnreadableCardError, parse_binding
+from cards.forms import FieldErrors
+
+log = structlog.get_logger(__name__)
+
+Body = dict[str, Any]
+
+SOON = 2.0
+"""Seconds after which a clicker is told that the decision is recorded and not yet decided."""
+
+
+def person_of(body: Body) -> Person:
+    """Return who acted, from the signed payload alone (law 4)."""
+    user = body["user"]
+    team = user.get("team_id") or (body.get("team") or {}).get("id") or (body.get("enterprise") or {}).get("id") or ""
+    return Person(team=team, user=user["id"])
+
+
+class Clicks:
+    """Listens to the card."""
+
+    def __init__(
+        self, *, decisions: Decisions, slack: Slack, announcer: Announcer, details: Details, background: Background
+    ) -> None:
+        self._decisions = decisions
+        self._slack = slack
+        self._announcer = announcer
+        self._details = details
+        self._background = background
+
+    def register(self, app: AsyncApp) -> None:
+        """Tell Bolt what we listen to."""
+        app.action(request_card.APPROVE)(self.approve)
+        app.action(request_card.REJECT)(self.ask_reason)
+        app.action(request_card.DETAILS)(self.details)
+        app.view(reject_modal.CALLBACK)(self.reject)
+
+    async def approve(self, ack: AsyncAck, body: Body, action: Body, context: AsyncBoltContext) -> None:
+        """Take a click on Approve."""
+        try:
+            binding = parse_binding(action.get("value"))
+        except UnreadableCardError as error:
+            await ack()
+            self._say(_place(body), person_of(body), private.sentence(str(error)))
+            return
+        receipt = await self._take(body, context, binding, approved=True, reason="")
+        await ack()
+        self._follow_up(receipt, _place(body), person_of(body))
+
+    async def ask_reason(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Open the modal that asks why; the trigger lives three seconds, so it comes before all else."""
+        await ack()
+        self._background.start(self._open_rejection(body, action), "open the rejection's modal")
+
+    async def _open_rejection(self, body: Body, action: Body) -> None:
+        person, place = person_of(body), _place(body)
+        try:
+            binding = parse_binding(action.get("value"))
+            refusal = await self._decisions.refusal(binding, person)
+            if refusal is not None:
+                await self._tell(place, person, private.sentence(sentence(refusal.reason)))
+                return
+            view = await self._details.rejection(binding, place)
+            await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
+        except UnreadableCardError as error:
+            await self._tell(place, person, private.sentence(str(error)))
+        except (SlackRefusedError, SlackUnavailableError):
+            await self._tell(place, person, private.sentence(MODAL_FAILED))
+
+    async def reject(self, ack: AsyncAck, body: Body, view: Body, context: AsyncBoltContext) -> None:
+        """Take a rejection with its reason."""
+        try:
+            rejection = reject_modal.parse(view)
+        except UnreadableCardError as error:
+            await ack(response_action="update", view=details_modal.failed(str(error)).payload())
+            return
+        if isinstance(rejection, FieldErrors):
+            await ack(rejection.response())
+            return
+        binding, place = rejection.target.binding, rejection.target.card
+        receipt = await self._take(body, context, binding, approved=False, reason=rejection.reason)
+        await ack()
+        self._follow_up(receipt, place, person_of(body))
+
+    async def details(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Show everything: a loading modal at once, its content when it is there."""
+        await ack()
+        self._background.start(self._show_details(body, action), "show a request's details")
+
+    async def _show_details(self, body: Body, action: Body) -> None:
+        person, place = person_of(body), _place(body)
+        try:
+            binding = parse_binding(action.get("value"))
+            opened = await self._slack.call(
+                "views.open",
+                trigger_id=body["trigger_id"],
+                view=details_modal.loading(binding.instance_id).payload(),
+            )
+            view = await self._details.view(binding.instance_id, person)
+            await self._slack.call("views.update", view_id=opened["view"]["id"], view=view.payload())
+        except UnreadableCardError as error:
+            await self._tell(place, person, private.sentence(str(error)))
+        except (SlackRefusedError, SlackUnavailableError):
+            await self._tell(place, person, private.sentence(MODAL_FAILED))
+
+    async def _take(
+        self, body: Body, context: AsyncBoltContext, binding: Binding, *, approved: bool, reason: str
+    ) -> Receipt:
+        wanted = Wanted(
+            id=context["fingerprint"],
+            instance_id=binding.instance_id,
+            binding=binding,
+            person=person_of(body),
+            approved=approved,
+            reason=reason,
+            through="slack",
+        )
+        return await self._decisions.take(wanted)
+
+    def _follow_up(self, receipt: Receipt, place: CardRef | None, person: Person) -> None:
+        """Tell the clicker what the card does not show by itself. A repetition is told nothing again."""
+        if receipt.repeated:
+            return
+        if not receipt.taken:
+            self._say(place, person, private.sentence(sentence(receipt.verdict.reason)))
+        else:
+            self._background.start(self._tell_if_late(receipt, place, person), "tell that a decision is recorded")
+
+    async def _tell_if_late(self, receipt: Receipt, place: CardRef | None, person: Person) -> None:
+        if await self._decisions.answer(receipt.decision_id, SOON) is None:
+            await self._tell(place, person, private.recorded())
+
+    def _say(self, place: CardRef | None, person: Person, message: Message) -> None:
+        self._background.start(self._tell(place, person, message), "tell a clicker")
+
+    async def _tell(self, place: CardRef | None, person: Person, message: Message) -> None:
+        for attempt in range(3):
+            try:
+                await self._announcer.tell(place.channel if place else None, person.user, message)
+            except SlackUnavailableError:
+                await asyncio.sleep(2.0**attempt)
+            except SlackRefusedError as error:
+                log.warning("a person could not be told", error=error.error)
+                return
+            else:
+                return
+
+
+MODAL_FAILED = (
+    "Slack did not open the window in time, so nothing was decided. Please click again; if it stays so, decide with "
+    "/approval or tell your operator."
+)
+
+
+def _place(body: Mapping[str, Any]) -> CardRef | None:
+    """Return where the card stands, from the signed payload."""
+    container = body.get("container") or {}
+    channel = container.get("channel_id") or (body.get("channel") or {}).get("id")
+    ts = container.get("message_ts") or (body.get("message") or {}).get("ts")
+    return CardRef(channel=channel, ts=ts) if channel and ts else None

@@ -1,0 +1,113 @@
+"""The one door for Slack over HTTP: verify the raw bytes, then parse, then hand over to Bolt.
+
+Bolt's own reading is skipped (mode "socket_mode"): it parses before it verifies and takes bodies of any size (SLACK.md,
+traps 2 and 3). HTTP and Socket Mode then share one code path.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from fastapi import Request, Response
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+
+from bot.slack.replay import Answer, ReplayGuard
+from bot.slack.signature import MAX_BODY, SignedBytes, flaw
+
+log = structlog.get_logger(__name__)
+
+Payload = dict[str, Any]
+
+
+class TooLargeError(Exception):
+    """The body is over MAX_BODY."""
+
+
+class UnreadableError(Exception):
+    """The body is signed but it is nothing that Slack sends."""
+
+
+class Ingress:
+    """Answers POST /slack/events: 401, 413 or 400 by itself, everything else by Bolt."""
+
+    def __init__(
+        self, app: AsyncApp, secret: str, replays: ReplayGuard, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._app = app
+        self._secret = secret.encode()
+        self._replays = replays
+        self._clock = clock
+
+    async def __call__(self, request: Request) -> Response:
+        """Take one HTTP request of Slack's."""
+        try:
+            signed = await _signed_bytes(request)
+        except TooLargeError:
+            return _refusal(413, "The request is larger than 1 MiB.")
+        wrong = flaw(signed, self._secret, self._clock())
+        if wrong is not None:
+            log.warning("request refused at Slack's door", why=wrong.value, bytes=len(signed.body))
+            return _refusal(401, "This request is not signed by Slack for this app.")
+        try:
+            payload = parsed(signed.body, request.headers.get("content-type", ""))
+        except UnreadableError:
+            log.warning("signed request is unreadable", bytes=len(signed.body))
+            return _refusal(400, "The signed body is neither a form nor a JSON object of Slack's.")
+        return await self._answer(signed, payload)
+
+    async def _answer(self, signed: SignedBytes, payload: Payload) -> Response:
+        if "ssl_check" in payload:
+            return Response(status_code=200)
+        if payload.get("type") == "url_verification":
+            return Response(str(payload.get("challenge", "")), media_type="text/plain")
+        answer = await self._replays.once(
+            signed.fingerprint, payload, lambda: self.dispatch(payload, signed.fingerprint)
+        )
+        return Response(answer.body, answer.status, dict(answer.headers))
+
+    async def dispatch(self, payload: Payload, fingerprint: str) -> Answer:
+        """Give a verified payload to Bolt and take its answer. `fingerprint` names what was signed."""
+        request = AsyncBoltRequest(body=payload, mode="socket_mode", context={"fingerprint": fingerprint})
+        answer = await self._app.async_dispatch(request)
+        kept = {name: values[0] for name, values in answer.headers.items() if name.lower() == "content-type"}
+        return Answer(status=answer.status, headers=kept, body=(answer.body or "").encode())
+
+
+async def _signed_bytes(request: Request) -> SignedBytes:
+    """Read at most MAX_BODY bytes. Errors: TooLargeError, before more is taken into memory."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise TooLargeError
+    return SignedBytes(
+        body=bytes(body),
+        timestamp=request.headers.get("x-slack-request-timestamp", ""),
+        signature=request.headers.get("x-slack-signature", ""),
+    )
+
+
+def parsed(body: bytes, content_type: str) -> Payload:
+    """Return the payload of a verified body: JSON, or a form whose `payload` field may hold JSON. Errors: UnreadableError."""
+    try:
+        text = body.decode("utf-8")
+        if content_type.partition(";")[0].strip().lower() == "application/json":
+            return _object(text)
+        form = {name: values[0] for name, values in parse_qs(text, keep_blank_values=True, max_num_fields=1000).items()}
+        return _object(form["payload"]) if "payload" in form else dict(form)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError from error
+
+
+def _object(text: str) -> Payload:
+    found: Any = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("not a JSON object")
+    return found
+
+
+def _refusal(status: int, sentence: str) -> Response:
+    return Response(sentence, status, media_type="text/plain")

@@ -1,0 +1,67 @@
+"""The same signed bytes again: they get the first answer and have no second effect (SLACK.md, trap 3).
+
+A decision needs no reservation of its own: its id is the fingerprint of what was signed, and the intake takes an id once.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from approvals.values import Value
+from cards import reject_modal, request_card
+from records import replays
+from records.database import Database
+
+IDEMPOTENT = frozenset({request_card.APPROVE})
+UNFINISHED = 200
+"""A repetition that comes while the first is at work, or after a crash in the middle, is taken and does nothing."""
+
+
+class Answer(Value):
+    """What Slack is answered."""
+
+    status: int = 200
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: bytes = b""
+
+
+class ReplayGuard:
+    """Remembers answers for as long as a signature is good, in the database: also for a restart and a second process."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def once(
+        self, fingerprint: str, payload: dict[str, Any], dispatch: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """Return the answer to a verified payload, dispatching it only the first time."""
+        if is_decision(payload):
+            return await dispatch()
+        async with self._database.write() as connection:
+            first = await replays.reserve(connection, fingerprint, self._clock())
+        if first is not None:
+            status = first.status or UNFINISHED
+            return Answer(status=status, headers=first.headers or {}, body=first.body or b"")
+        answer = await dispatch()
+        async with self._database.write() as connection:
+            await replays.complete(
+                connection, fingerprint, status=answer.status, headers=answer.headers, body=answer.body
+            )
+        return answer
+
+
+def is_decision(payload: dict[str, Any]) -> bool:
+    """Return whether a payload is a click on Approve or a rejection with its reason."""
+    if payload.get("type") == "view_submission":
+        return bool(payload.get("view", {}).get("callback_id") == reject_modal.CALLBACK)
+    actions = payload.get("actions")
+    return (
+        payload.get("type") == "block_actions"
+        and isinstance(actions, list)
+        and len(actions) == 1
+        and isinstance(actions[0], dict)
+        and actions[0].get("action_id") in IDEMPOTENT
+    )

@@ -1,0 +1,62 @@
+"""Is this request from Slack? Decided on the raw bytes, before anything is parsed (SLACK.md, trap 3)."""
+
+import hashlib
+import hmac
+from enum import StrEnum
+
+from approvals.values import Value
+
+MAX_BODY = 1024 * 1024
+"""Bytes. Slack's own payloads stay far below."""
+
+WINDOW = 300
+"""Seconds a timestamp may be off, as Slack's documentation on verifying requests advises."""
+
+TIMESTAMP_DIGITS = 12
+
+
+class Flaw(StrEnum):
+    """What is wrong with a request that is not from Slack, as it stands in the log."""
+
+    MISSING = "signature headers missing"
+    TIMESTAMP = "timestamp is not a plain number"
+    WINDOW = "timestamp outside the window"
+    SIGNATURE = "signature does not match"
+
+
+class SignedBytes(Value):
+    """A request as it came: the body's bytes, and the two headers exactly as they were sent."""
+
+    body: bytes
+    timestamp: str
+    signature: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 hex of what was signed: the same signed bytes again give the same fingerprint."""
+        return hashlib.sha256(_base(self.timestamp, self.body)).hexdigest()
+
+
+def flaw(signed: SignedBytes, secret: bytes, now: float) -> Flaw | None:
+    """Return what is wrong, None for Slack's own. `now` in Unix seconds. Errors: ValueError for an empty secret."""
+    if not secret:
+        raise ValueError("the signing secret is empty")
+    if not signed.timestamp or not signed.signature:
+        return Flaw.MISSING
+    if not (signed.timestamp.isascii() and signed.timestamp.isdigit() and len(signed.timestamp) <= TIMESTAMP_DIGITS):
+        return Flaw.TIMESTAMP
+    if abs(now - int(signed.timestamp)) > WINDOW:
+        return Flaw.WINDOW
+    wanted = sign(signed.timestamp, signed.body, secret)
+    # Compared as bytes: compare_digest refuses text that is not ASCII.
+    good = hmac.compare_digest(wanted.encode(), signed.signature.encode("utf-8", "surrogateescape"))
+    return None if good else Flaw.SIGNATURE
+
+
+def sign(timestamp: str, body: bytes, secret: bytes) -> str:
+    """Return Slack's v0 signature of a body."""
+    return "v0=" + hmac.new(secret, _base(timestamp, body), hashlib.sha256).hexdigest()
+
+
+def _base(timestamp: str, body: bytes) -> bytes:
+    return b"v0:" + timestamp.encode() + b":" + body

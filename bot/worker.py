@@ -1,0 +1,93 @@
+"""The Dapr worker of this process: every workflow and activity registered once, activities run on the app's own loop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from dapr.ext.workflow import WorkflowActivityContext, WorkflowRuntime
+
+from activities import Activities
+from workflows.approval import approval_workflow
+
+log = structlog.get_logger(__name__)
+
+WORKFLOWS = (approval_workflow,)
+ACTIVITIES = (
+    "route_request",
+    "request_approval",
+    "judge_decision",
+    "record",
+    "remind",
+    "announce",
+    "answer",
+    "process_order",
+    "call_back",
+)
+
+Activity = Callable[[WorkflowActivityContext, Any], Awaitable[Any]]
+
+
+class Worker:
+    """Connects to the sidecar in a thread of its own: `start()` blocks for ever while there is none (DAPR.md)."""
+
+    def __init__(self, address: str, activities: Activities, loop: asyncio.AbstractEventLoop) -> None:
+        self._runtime = _runtime(address)
+        for workflow in WORKFLOWS:
+            # Registered under a wrapper of its own: the SDK marks a function as registered, once for the process.
+            self._runtime.register_workflow(_unmarked(workflow), name=workflow.__name__)
+        for name in ACTIVITIES:
+            self._runtime.register_activity(_on_loop(getattr(activities, name), loop), name=name)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to connect; comes back at once. The worker reconnects by itself after that."""
+        self._thread = threading.Thread(target=self._runtime.start, name="dapr-worker", daemon=True)
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the sidecar can hand us work. The runtime's own question waits, so its worker is asked."""
+        return bool(getattr(self._runtime, "_WorkflowRuntime__worker").is_worker_ready())  # noqa: B009 a private name
+
+    async def stop(self) -> None:
+        """Stop taking work. A turn or an activity that is under way is handed out again by the sidecar."""
+        if self._thread is not None:
+            await asyncio.to_thread(self._runtime.shutdown)
+            await asyncio.to_thread(self._thread.join, 5.0)
+
+
+def _runtime(address: str) -> WorkflowRuntime:
+    if "://" in address:
+        return WorkflowRuntime()  # the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
+    host, _, port = address.rpartition(":")
+    return WorkflowRuntime(host=host, port=port)
+
+
+def _unmarked(workflow: Callable[..., Any]) -> Callable[..., Any]:
+    def call(ctx: Any, value: Any) -> Any:
+        return workflow(ctx, value)
+
+    call.__name__ = workflow.__name__
+    call.__annotations__ = dict(workflow.__annotations__)
+    return call
+
+
+def _on_loop(activity: Activity, loop: asyncio.AbstractEventLoop) -> Activity:
+    """Run an activity where the database and Slack's connections live, not on the worker's own loop."""
+
+    async def run(ctx: WorkflowActivityContext, value: Any) -> Any:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(activity, ctx, value), loop))
+
+    run.__annotations__ = {"value": _input_of(activity)}
+    return run
+
+
+async def _awaited(activity: Activity, ctx: WorkflowActivityContext, value: Any) -> Any:
+    return await activity(ctx, value)
+
+
+def _input_of(activity: Activity) -> Any:
+    names = [name for name in activity.__annotations__ if name not in {"ctx", "return"}]
+    return activity.__annotations__[names[0]] if names else Any

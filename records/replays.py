@@ -1,0 +1,65 @@
+"""The first answer to each signed Slack request, so that the same signed bytes get it again and do nothing twice.
+
+Knows only hashes of signatures. Rows older than the window in which Slack's signature is taken can be pruned.
+"""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from approvals.values import Moment, Value
+from records.sql import insert_or_ignore, one
+from records.tables import replays
+
+KEEP = timedelta(minutes=10)
+BATCH = 500
+
+
+class Replay(Value):
+    """A request that was seen. `status` is None while its first answer is still being made."""
+
+    signature_hash: str
+    status: int | None = None
+    headers: dict[str, str] | None = None
+    body: bytes | None = None
+    created_at: Moment
+
+
+async def reserve(connection: AsyncConnection, signature_hash: str, now: datetime) -> Replay | None:
+    """Claim a request. None: it is new and the caller's to answer; otherwise what is known of the first one."""
+    row = Replay(signature_hash=signature_hash, created_at=now)
+    if await insert_or_ignore(connection, replays, row.model_dump()):
+        return None
+    return await get(connection, signature_hash)
+
+
+async def complete(
+    connection: AsyncConnection, signature_hash: str, *, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    """Keep the answer that was given; the first one stands."""
+    await connection.execute(
+        sa.update(replays)
+        .where(replays.c.signature_hash == signature_hash, replays.c.status.is_(None))
+        .values(status=status, headers=headers, body=body)
+    )
+
+
+async def release(connection: AsyncConnection, signature_hash: str) -> None:
+    """Give up a claim that came to nothing, so that the same request may be tried again."""
+    await connection.execute(
+        sa.delete(replays).where(replays.c.signature_hash == signature_hash, replays.c.status.is_(None))
+    )
+
+
+async def get(connection: AsyncConnection, signature_hash: str) -> Replay | None:
+    """Return what is known of a request."""
+    return await one(connection, sa.select(replays).where(replays.c.signature_hash == signature_hash), Replay)
+
+
+async def prune(connection: AsyncConnection, now: datetime, *, limit: int = BATCH) -> int:
+    """Forget up to `limit` requests that are older than KEEP. Returns how many; call again while it is `limit`."""
+    old = sa.select(replays.c.signature_hash).where(replays.c.created_at < now - KEEP)
+    few = old.order_by(replays.c.created_at).limit(limit)
+    done = await connection.execute(sa.delete(replays).where(replays.c.signature_hash.in_(few)))
+    return int(done.rowcount)

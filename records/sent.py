@@ -1,0 +1,19 @@
+"""What people were told already: an activity that runs again tells nobody twice. Knows keys, not words."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records.sql import insert_or_ignore
+from records.tables import sent
+
+
+async def was(connection: AsyncConnection, key: str) -> bool:
+    """Return whether this was told."""
+    return await connection.scalar(sa.select(sent.c.key).where(sent.c.key == key)) is not None
+
+
+async def note(connection: AsyncConnection, key: str, now: datetime) -> None:
+    """Note that it was told."""
+    await insert_or_ignore(connection, sent, {"key": key, "at": now})

@@ -1,0 +1,178 @@
+"""`obtain_approval`: any workflow waits for a human yes in one line.
+
+The generator interprets the state machine of `approvals.machine`: wait for the next decision or moment, call `step`, carry
+out the effects in their order. It runs inside the caller's own instance, and replays: no clock, no I/O, no randomness here.
+"""
+
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from typing import Any, cast
+
+from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy, TaskFailedError
+
+from activities import Activities
+from activities.messages import (
+    AnnounceInput,
+    AnswerInput,
+    AskInput,
+    JudgeInput,
+    RecordInput,
+    RemindInput,
+    Routed,
+    RouteInput,
+)
+from approvals.decision import Judgement, Outcome, Reason, Verdict
+from approvals.machine import (
+    Announce,
+    Answer,
+    Ask,
+    CardPosted,
+    DecisionJudged,
+    Effect,
+    Record,
+    Remind,
+    Started,
+    State,
+    TimeReached,
+    next_due,
+    step,
+)
+from approvals.request import ApprovalRequest, CardRef
+from approvals.values import Value, in_utc
+
+APPROVAL_DECISION = "approval_decision"
+"""The event's name. Dapr compares it without case (DAPR.md)."""
+
+DURABLE = RetryPolicy(
+    first_retry_interval=timedelta(seconds=1),
+    max_number_of_attempts=1000,
+    backoff_coefficient=2,
+    max_retry_interval=timedelta(seconds=30),
+)
+"""For what must happen before the process goes on: the database is ours, so it comes back."""
+
+SLACK = RetryPolicy(
+    first_retry_interval=timedelta(seconds=1),
+    max_number_of_attempts=6,
+    backoff_coefficient=2,
+    max_retry_interval=timedelta(seconds=20),
+)
+"""For what Slack must show. After about half a minute the process goes on; the reconciler brings the card up to date."""
+
+ASK_AGAIN = timedelta(minutes=2)
+"""A card that could not be posted is tried again this often until the deadline. Meanwhile REST can decide."""
+
+
+def call(ctx: DaprWorkflowContext, activity: Callable[..., Any], value: Value, retry: RetryPolicy) -> Any:
+    """Schedule an activity by reference, so that an editor can jump from the step to what it does.
+
+    The SDK takes a bound method's function by its name; its type hints only know plain functions.
+    """
+    return ctx.call_activity(cast("Any", activity), input=value, retry_policy=retry)
+
+
+Steps = Generator[Any, Any, Any]
+"""What yields Dapr tasks and is sent their results."""
+
+
+def obtain_approval(ctx: DaprWorkflowContext, request: ApprovalRequest) -> Generator[Any, Any, Outcome]:
+    """Ask the people whom the policy names, wait for them, and return the outcome.
+
+    Use it as `outcome = yield from obtain_approval(ctx, request)` in any registered workflow: decisions then reach that
+    instance as its own event `approval_decision`. It ends at the last stage's deadline at the latest.
+    """
+    run = in_utc(ctx.current_utc_datetime)
+    asked = RouteInput(instance_id=ctx.instance_id, request=request, run=run)
+    routed = Routed.model_validate((yield call(ctx, Activities.route_request, asked, DURABLE)))
+    state, effects = step(routed.state, Started(at=run))
+    progress = yield from _carry_out(ctx, Progress(state=state), effects)
+    while progress.state.outcome is None:
+        progress = yield from _next_event(ctx, progress)
+    return progress.state.outcome
+
+
+class Progress(Value):
+    """The machine's state, and the card that Slack has not taken yet."""
+
+    state: State
+    unposted: Ask | None = None
+
+
+def _next_event(ctx: DaprWorkflowContext, progress: Progress) -> Generator[Any, Any, Progress]:
+    """Wait for a decision or for the next moment that is due, and carry out what follows."""
+    state, now = progress.state, in_utc(ctx.current_utc_datetime)
+    due = next_due(state) or now
+    wake = min(due, now + ASK_AGAIN) if progress.unposted else due
+    try:
+        payload = yield ctx.wait_for_external_event(APPROVAL_DECISION, timeout=wake)
+    except TimeoutError:
+        now = max(in_utc(ctx.current_utc_datetime), wake)
+        if progress.unposted and now < due:
+            return (yield from _carry_out(ctx, progress, (progress.unposted,)))
+        state, effects = step(state, TimeReached(at=now))
+    else:
+        judgement = yield from _judge(ctx, state, payload)
+        state, effects = step(state, DecisionJudged(judgement=judgement, at=in_utc(ctx.current_utc_datetime)))
+    return (yield from _carry_out(ctx, progress.model_copy(update={"state": state}), effects))
+
+
+def _judge(ctx: DaprWorkflowContext, state: State, payload: Any) -> Generator[Any, Any, Judgement]:
+    """Let an activity judge what depends on a key or on Slack: the verdict stands in the history (law 5)."""
+    facts = JudgeInput(payload=payload, state=state)
+    try:
+        found = yield call(ctx, Activities.judge_decision, facts, DURABLE)
+    except TaskFailedError:
+        return Judgement(verdict=Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="judge_decision"))
+    return Judgement.model_validate(found)
+
+
+def _carry_out(
+    ctx: DaprWorkflowContext, progress: Progress, effects: tuple[Effect, ...]
+) -> Generator[Any, Any, Progress]:
+    """Run the effects as activities, one after the other: their order is law 2."""
+    for effect in effects:
+        if isinstance(effect, Ask):
+            progress = yield from _ask(ctx, progress, effect)
+        else:
+            yield from _perform(ctx, progress.state, effect)
+    ctx.set_custom_status(summary(progress.state, unposted=progress.unposted is not None))
+    return progress
+
+
+def _ask(ctx: DaprWorkflowContext, progress: Progress, ask: Ask) -> Generator[Any, Any, Progress]:
+    """Post the stage's card. When Slack does not take it, the request waits on: it can be decided without a card."""
+    facts = AskInput(state=progress.state, ask=ask)
+    try:
+        posted = yield call(ctx, Activities.request_approval, facts, SLACK)
+    except TaskFailedError:
+        return progress.model_copy(update={"unposted": ask})
+    state, effects = step(progress.state, CardPosted(card=CardRef.model_validate(posted)))
+    return (yield from _carry_out(ctx, Progress(state=state), effects))
+
+
+def _perform(ctx: DaprWorkflowContext, state: State, effect: Record | Remind | Announce | Answer) -> Steps:
+    """Record for certain; tell people as well as Slack allows (the reconciler repeats what did not reach it)."""
+    if isinstance(effect, Record):
+        yield call(ctx, Activities.record, RecordInput(state=state, effect=effect), DURABLE)
+        return
+    try:
+        if isinstance(effect, Remind):
+            facts = RemindInput(state=state, remind=effect)
+            yield call(ctx, Activities.remind, facts, SLACK)
+        elif isinstance(effect, Answer):
+            told = AnswerInput(state=state, answer=effect)
+            yield call(ctx, Activities.answer, told, SLACK)
+        else:
+            news = AnnounceInput(state=state, announce=effect)
+            yield call(ctx, Activities.announce, news, SLACK)
+    except TaskFailedError:
+        return
+
+
+def summary(state: State, *, unposted: bool) -> str:
+    """Return the custom status: what `dapr workflow list` shows an operator, in under 100 characters."""
+    if state.outcome is not None:
+        return "approved" if state.outcome.approved else f"rejected: {state.outcome.reason}"[:100]
+    if unposted:
+        return "waiting, and Slack has not taken the card"
+    return f"waiting for stage {state.stage + 1} of {len(state.route.stages)}, rule {state.route.rule}"[:100]
