@@ -44,9 +44,10 @@ class InFlight:
 class Dispatcher:
     """At most one turn of an instance is out at any time; an activity is out with at most one worker."""
 
-    def __init__(self, reader: Reader, now: Clock) -> None:
+    def __init__(self, reader: Reader, now: Clock, stalls: Callable[[InFlight], bool]) -> None:
         self._reader = reader
         self._now = now
+        self._stalls = stalls
         self._workers: list[Worker] = []
         self._ready: dict[int, None] = {}
         self._again: set[int] = set()
@@ -150,7 +151,9 @@ class Dispatcher:
         if len(batch) < len(inbox):
             self._again.add(key)
         turn = open_turn(instance.id, self._reader.history(key), [event for _, event in batch], self._now())
-        self._hand_out(InFlight(instance, turn, batch[-1][0], worker, ""))
+        flight = InFlight(instance, turn, batch[-1][0], worker, "")
+        if not self._stalls(flight):
+            self._hand_out(flight)
 
     def _hand_out(self, flight: InFlight) -> None:
         flight.token = f"{self._epoch}.{next(self._tokens)}"

@@ -1,18 +1,19 @@
 """Joins the parts on one event loop: calls become operations of the writer, commits become work and wake-ups."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local.sidecar import errors, schema
+from local.sidecar import errors, schema, stall
 from local.sidecar.clock import Clock
 from local.sidecar.dispatcher import Dispatcher, InFlight, Worker
 from local.sidecar.engine import GONE, Activity, Effects, Engine
 from local.sidecar.errors import StoreUnavailable
 from local.sidecar.store import Reader, Store
-from local.sidecar.turn import Turn, close_turn
+from local.sidecar.turn import Outcome, Turn, close_turn
 from local.sidecar.wire import PENDING, STALLED, pb
 from local.sidecar.writer import Operation, Writer
 
@@ -33,7 +34,7 @@ class Runtime:
         database = schema.connect(path)
         engine = Engine(Store(database), self._clock, app_id)
         self._writer = Writer(path, database, engine, self._committed)
-        self._dispatcher = Dispatcher(self.reader, self._clock.now)
+        self._dispatcher = Dispatcher(self.reader, self._clock.now, self._stall)
         self._waiters: dict[str, list[tuple[Condition, asyncio.Future[None]]]] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -118,7 +119,8 @@ class Runtime:
         if flight is None:
             return
         try:
-            outcome = close_turn(flight.turn, response, self.now(), self.app_id)
+            stalled = stall.by_version(flight.turn, response, self.now())
+            outcome = stalled or close_turn(flight.turn, response, self.now(), self.app_id)
             if isinstance(outcome, Turn):
                 self._dispatcher.go_on(flight, outcome)
                 return
@@ -127,6 +129,16 @@ class Runtime:
             self._later(self._release_again(flight))
             raise
         self._dispatcher.release(flight)
+
+    def _stall(self, flight: InFlight) -> bool:
+        outcome = stall.by_size(flight.turn, self.now())
+        if outcome is not None:
+            self._later(self._commit_stall(flight, outcome))
+        return outcome is not None
+
+    async def _commit_stall(self, flight: InFlight, outcome: Outcome) -> None:
+        with contextlib.suppress(StoreUnavailable, errors.Refused):  # the next worker or event brings it up again
+            await self.change(lambda engine: engine.commit_turn(flight.instance, flight.last, outcome))
 
     async def _release_again(self, flight: InFlight) -> None:
         await asyncio.sleep(RETRY_AFTER)

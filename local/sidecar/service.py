@@ -162,6 +162,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
     @_answers
     async def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Context) -> None:  # noqa: ARG002, D102, N802
         worker = self._runtime.join()
+        await context.send_initial_metadata(())  # the worker knows now that it is heard
         try:
             while (item := await worker.outbox.get()) is not None:
                 await context.write(item)

@@ -10,6 +10,7 @@ from typing import Any
 
 from local.sidecar import events
 from local.sidecar.errors import UnusableReply
+from local.sidecar.waits import cancelled_timers
 from local.sidecar.wire import (
     CONTINUED,
     ENDED,
@@ -321,27 +322,3 @@ def _without_orphans(past: Sequence[pb.HistoryEvent], new: Sequence[pb.HistoryEv
         if (kind := event.WhichOneof("eventType")) in _SCHEDULES
     }
     return [e for e in new if (found := _resolution(e)) is None or found[0] == "timer" or found in made]
-
-
-def cancelled_timers(past: Sequence[pb.HistoryEvent], new: Sequence[pb.HistoryEvent]) -> Sequence[int]:
-    """The timers of waits that this turn's events have answered: each event takes the oldest open wait of its name."""
-    if not any(event.HasField("eventRaised") for event in new):
-        return ()
-    waits: dict[str, list[int]] = {}
-    for event in past:
-        _pair(waits, event)
-    return tuple(timer for event in new if (timer := _pair(waits, event)) is not None)
-
-
-def _pair(waits: dict[str, list[int]], event: pb.HistoryEvent) -> int | None:
-    kind = event.WhichOneof("eventType")
-    if kind == "timerCreated" and event.timerCreated.HasField("externalEvent"):
-        waits.setdefault(event.timerCreated.externalEvent.name.upper(), []).append(event.eventId)
-    elif kind == "timerFired":
-        for open_waits in waits.values():
-            if event.timerFired.timerId in open_waits:
-                open_waits.remove(event.timerFired.timerId)
-    elif kind == "eventRaised":
-        open_waits = waits.get(event.eventRaised.name.upper(), [])
-        return open_waits.pop(0) if open_waits else None
-    return None
