@@ -1,5 +1,7 @@
-"""Telling people what the workflow decided: the card rewritten, a reply in its thread, the requester told. Never before
-it is recorded (law 2). Each telling is noted when Slack has taken it, so that a retry repeats only what is missing.
+"""Telling people what the workflow decided: the card rewritten, a reply in its thread, the requester told.
+
+Never before it is recorded (law 2). Each telling is noted when Slack has taken it, so that a retry repeats only what is
+missing.
 """
 
 from collections.abc import Awaitable, Callable

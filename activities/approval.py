@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 def now_in_utc() -> datetime:
-    """Return this machine's time. Only for what is written down; what a workflow decides by comes from its own clock."""
+    """Return this machine's time, for what is written down. What a workflow decides by comes from its own clock."""
     return datetime.now(UTC)
 
 

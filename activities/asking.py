@@ -1,4 +1,4 @@
-"""Posting a card, once. A reply that was lost after Slack had done the work is the case to think of (SLACK.md, trap 5)."""
+"""Posting a card, once. The case to think of: Slack did the work and its reply was lost (SLACK.md, trap 5)."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -20,7 +20,10 @@ BEFORE_ASKING = timedelta(minutes=5)
 
 
 async def post_card(database: Database, slack: Slack, directory: Directory, asked: AskInput, now: datetime) -> CardRef:
-    """Return the card of the asked stage, posting it where none stands yet. Errors: SlackUnavailableError, SlackRefusedError."""
+    """Return the card of the asked stage, posting it where none stands yet.
+
+    Errors: SlackUnavailableError, SlackRefusedError.
+    """
     state, nonce = asked.state, asked.ask.binding.nonce
     async with database.write() as connection:
         row = await instances.get(connection, state.instance_id)

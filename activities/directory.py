@@ -1,4 +1,7 @@
-"""Who somebody is and who belongs to a group, as Slack says now. A lookup that fails raises: it never reads as "nobody"."""
+"""Who somebody is and who belongs to a group, as Slack says now.
+
+A lookup that fails raises: it never reads as "nobody".
+"""
 
 import asyncio
 import time
@@ -70,7 +73,7 @@ class Directory:
         return await (self.by_email(reference, max_age) if "@" in reference else self.profile(reference, max_age))
 
     async def members(self, group: str, max_age: float = MAX_AGE) -> frozenset[str] | None:
-        """Return the user ids in a group named by id or handle; None where no such group exists. Errors: LookupFailedError."""
+        """Return the user ids in a group named by id or handle, None where there is none. Errors: LookupFailedError."""
         return await self._members.get(group, max_age, lambda: self._members_now(group, max_age))
 
     async def group_id(self, group: str, max_age: float = MAX_AGE) -> str | None:
@@ -115,7 +118,7 @@ class Directory:
 
 
 def _profile(user: Mapping[str, Any]) -> Profile:
-    """Read users.info's user. A flag that is missing is false; a missing team is nobody's team, so it is refused later."""
+    """Read users.info's user. A missing flag is false; a missing team is nobody's team, so it is refused later."""
     about = user.get("profile", {})
     enterprise = (user.get("enterprise_user") or {}).get("enterprise_id")
     return Profile(

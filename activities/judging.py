@@ -30,7 +30,7 @@ NOW = 0.0
 
 
 class Judge:
-    """Looks up what a judgement rests on. `accept_unsigned` is the tutorials' mode, off by default and loudly logged."""
+    """Looks up what a judgement rests on. `accept_unsigned` is the tutorials' mode: off by default, loudly logged."""
 
     def __init__(
         self, directory: Directory, keys: KeyRing, clock: Callable[[], datetime], *, accept_unsigned: bool = False

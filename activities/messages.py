@@ -1,4 +1,4 @@
-"""What goes into each activity and what comes out: one value each, so that fields can be added without breaking old histories."""
+"""What goes into each activity and comes out: one value each, so that fields can be added to running instances."""
 
 from typing import Any
 

@@ -75,8 +75,8 @@ class Processing:
             async with self._database.write() as connection:
                 await audit.append(connection, self._entry(approved, "effect.refused", ""))
             raise NonRetryableError(
-                f"{approved.request.kind} {approved.request.subject} is not what was approved: its content changed after "
-                "the approval. Nothing was processed; start it again under a new id."
+                f"{approved.request.kind} {approved.request.subject} is not what was approved: its content changed "
+                "after the approval. Nothing was processed; start it again under a new id."
             )
         return hashlib.sha256(
             f"{approved.instance_id}\n{approved.outcome.digest}\n{approved.outcome.at}".encode()

@@ -72,7 +72,6 @@ def entry_key(state: State, record: Record) -> str:
 def entry(state: State, record: Record, at: Moment) -> audit.Entry:
     """Return the audit entry for what the machine wants recorded."""
     decision, verdict = record.decision, record.verdict
-    evidence = record.judgement.evidence if record.judgement else {}
     return audit.Entry(
         at=at,
         actor=decision.person.key if decision else "workflow",
@@ -84,15 +83,23 @@ def entry(state: State, record: Record, at: Moment) -> audit.Entry:
         reason=_reason(state, record),
         policy_version=state.route.policy_version,
         correlation_id=decision.correlation_id if decision else "",
-        data={
-            "key": entry_key(state, record),
-            "rule": state.route.rule,
-            "stage": state.stage,
-            "round": state.round,
-            **({"decision_id": decision.id, "approved": decision.approved, "nonce": decision.binding.nonce} if decision else {}),
-            **({"matched": record.judgement.matched, "evidence": evidence} if record.judgement else {}),
-        },
-    )  # fmt: skip
+        data=_data(state, record),
+    )
+
+
+def _data(state: State, record: Record) -> dict[str, Any]:
+    data = {
+        "key": entry_key(state, record),
+        "rule": state.route.rule,
+        "stage": state.stage,
+        "round": state.round,
+    }
+    if record.decision is not None:
+        nonce = record.decision.binding.nonce
+        data |= {"decision_id": record.decision.id, "approved": record.decision.approved, "nonce": nonce}
+    if record.judgement is not None:
+        data |= {"matched": record.judgement.matched, "evidence": record.judgement.evidence}
+    return data
 
 
 def _reason(state: State, record: Record) -> str:

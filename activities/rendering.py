@@ -1,4 +1,4 @@
-"""From the machine's state to what cards need: the same view at the first posting, at each rewrite and after a repair."""
+"""From the machine's state to what cards need: the same view when posting, when rewriting and after a repair."""
 
 from activities.directory import Directory
 from activities.failures import LookupFailedError

@@ -1,4 +1,4 @@
-"""From a request to its route: the policy file as it stands when the request is asked, kept with the request from then on."""
+"""From a request to its route: by the policy file as it stands at the asking, kept with the request from then on."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -18,7 +18,7 @@ UNREADABLE = "unreadable"
 
 
 class Routing:
-    """Finds routes. Errors: LookupFailedError where Slack does not say who the requester is; the activity is tried again."""
+    """Finds routes. Errors: LookupFailedError where Slack does not say who the requester is: then try again."""
 
     def __init__(
         self, database: Database, directory: Directory, policy_file: PolicyFile, clock: Callable[[], datetime]
@@ -29,7 +29,7 @@ class Routing:
         self._clock = clock
 
     async def route(self, asked: RouteInput) -> State:
-        """Return the machine's first state. A policy that cannot be used gives a route that nobody can approve (law 6)."""
+        """Return the machine's first state. An unusable policy gives a route that nobody can approve (law 6)."""
         requester, emails = await self._requester(asked)
         found = await self._route(asked, emails)
         state = start(asked.instance_id, asked.request, found, asked.run, requester=requester, requester_emails=emails)

@@ -118,7 +118,10 @@ class Slack:
         return await self.post(opened["channel"]["id"], message)
 
     async def find_card(self, channel: str, nonce: str, since: float) -> tuple[CardRef, ...]:
-        """Find the messages that carry this nonce. Needs the optional history scopes: SlackRefusedError("missing_scope") without."""
+        """Find the messages that carry this nonce.
+
+        Errors: SlackRefusedError("missing_scope") without the optional history scopes.
+        """
         answer = await self.call(
             "conversations.history", channel=channel, include_all_metadata=True, oldest=f"{since:.6f}", limit=200
         )

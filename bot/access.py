@@ -84,7 +84,8 @@ class Access:
         if not token:
             raise Problem(
                 401,
-                "This call needs an API key: send it as 'Authorization: Bearer cs_…'. Create one with: countersign keys create.",
+                "This call needs an API key: send it as 'Authorization: Bearer cs_…'. "
+                "Create one with: countersign keys create.",
                 {"WWW-Authenticate": "Bearer"},
             )
         return await self.by_key(token, request.client.host if request.client else "unknown")

@@ -1,4 +1,4 @@
-"""Work that goes on after an answer was given. Tracked, so that a shutdown waits for it instead of losing it (SLACK.md, trap 4)."""
+"""Work that goes on after an answer was given. Tracked, so that a shutdown waits for it (SLACK.md, trap 4)."""
 
 import asyncio
 from collections.abc import Coroutine

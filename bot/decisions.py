@@ -1,7 +1,7 @@
 """Taking a decision: the same path for Slack, REST, the dashboard and the command line.
 
-Checked at once so that the person gets an answer, committed to the intake before anybody is told "recorded" (law 3), and
-raised. The workflow alone decides (law 1): what is accepted here may still be refused there.
+Checked at once so that the person gets an answer, committed to the intake before anybody is told "recorded" (law 3),
+and raised. The workflow alone decides (law 1): what is accepted here may still be refused there.
 """
 
 import asyncio

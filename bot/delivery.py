@@ -1,7 +1,7 @@
 """From the intake to the workflow: raise each decision as an event until the workflow itself has answered for it.
 
-A raise that timed out may count or may be lost (DAPR.md, when parts die). So it is repeated, and the workflow counts each
-decision id once. What has no workflow any more is answered here.
+A raise that timed out may count or may be lost (DAPR.md, when parts die). So it is repeated, and the workflow counts
+each decision id once. What has no workflow any more is answered here.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 APPROVAL_DECISION = "approval_decision"
 LEASE = timedelta(seconds=30)
 ANSWER_BY = timedelta(seconds=15)
-"""A raised decision that the workflow has not answered after this is raised again, then at twice the time, and so on."""
+"""A raised decision without the workflow's answer is raised again after this, then at twice the time, and so on."""
 
 LONGEST_WAIT = timedelta(minutes=10)
 SUSPENDED_PAUSE = timedelta(seconds=30)
@@ -95,7 +95,7 @@ class Deliverer:
             try:
                 found = await self._due()
             except DatabaseUnavailableError as error:
-                log.error("the intake cannot be read", why=str(error))
+                log.warning("the intake cannot be read", why=str(error))
                 found = ()
             if found:
                 await asyncio.gather(*(self._deliver(row) for row in found))
@@ -124,7 +124,7 @@ class Deliverer:
                     await intake.retry_at(connection, row.id, self._clock() + timedelta(seconds=pause))
 
     async def _raise(self, row: intake.Row) -> None:
-        """Raise once. Before a repetition the state is read: a finished instance takes an event and drops it (DAPR.md)."""
+        """Raise once. Before a repetition the state is read: a finished instance drops what it takes (DAPR.md)."""
         if row.attempts > 1:
             state = await self._engine.state(row.instance_id, payloads=False)
             if state is None or state.finished:
@@ -138,7 +138,7 @@ class Deliverer:
         except UnknownInstanceError:
             await self._answer_for(row)
         except EngineRefusedError as error:
-            log.error("the engine refused a decision", decision=row.id[:12], why=str(error))
+            log.warning("the engine refused a decision", decision=row.id[:12], why=str(error))
             await self._answer_for(row)
         else:
             if row.attempts > 1:

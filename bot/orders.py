@@ -1,4 +1,4 @@
-"""Starting an order: the read model's row first, then the engine, so that the same call again finds the same instance."""
+"""Starting an order: the read model's row first, then the engine, so that the same call finds the same instance."""
 
 import re
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from records.database import Database
 
 APPROVAL_WORKFLOW = "approval_workflow"
 ORDER_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,78}[A-Za-z0-9_-])?")
-"""What the engine takes in an instance id (DAPR.md), without the forms that people mistake for another: outer spaces, dots."""
+"""What the engine takes in an instance id (DAPR.md), without what people mistake: outer spaces, a dot at the end."""
 
 LARGEST = Decimal(10) ** 12
 """Above this an amount is a mistake, in any currency."""
 
 ID_SENTENCE = (
-    "An order id has 1 to 80 characters: letters, digits, spaces, '-', '_' and '.', beginning with a letter or digit and "
-    "not ending with a space or a dot. The workflow engine takes no others."
+    "An order id has 1 to 80 characters: letters, digits, spaces, '-', '_' and '.', beginning with a letter or digit "
+    "and not ending with a space or a dot. The workflow engine takes no others."
 )
 
 
@@ -63,7 +63,10 @@ class Orders:
         self._clock = clock
 
     async def start(self, request: ApprovalRequest, actor: str, through: str) -> Started:
-        """Start an order's workflow. Errors: ConflictError, UnroutableError, EngineUnavailableError (calling again is safe)."""
+        """Start an order's workflow.
+
+        Errors: ConflictError, UnroutableError, EngineUnavailableError (calling again is safe).
+        """
         instance_id = instance_id_of(request.subject)
         await self._check_route(request)
         digest = content_digest(request.model_copy(update={"submitted_by": ""}))
@@ -76,14 +79,15 @@ class Orders:
                 )
             if row.phase == "purged":
                 raise ConflictError(
-                    f"Order {request.subject} has run and was purged. It is not run again under the same id: use a new one."
+                    f"Order {request.subject} has run and was purged. It is not run again under the same id: "
+                    "use a new one."
                 )
             if row.phase != "starting":
                 return Started(instance_id=instance_id, new=False)
         return await self._schedule(instance_id, request, new=new)
 
     async def _schedule(self, instance_id: str, request: ApprovalRequest, *, new: bool) -> Started:
-        """Hand the order to the engine. A finished id would silently run again (DAPR.md): so look first when in doubt."""
+        """Hand the order to the engine. A finished id would silently run again (DAPR.md): when in doubt, look."""
         if not new and (found := await self._engine.state(instance_id, payloads=False)) is not None:
             if found.finished:
                 raise ConflictError(

@@ -79,8 +79,8 @@ class Settings(BaseSettings):
             found.append("SLACK_BOT_TOKEN is missing: set it to the bot token (xoxb-…) of your Slack app.")
         if not self.socket_mode and not self.slack_signing_secret.get_secret_value().strip():
             found.append(
-                "SLACK_SIGNING_SECRET is missing: set it to the signing secret of your Slack app, or set SLACK_APP_TOKEN "
-                "(xapp-…) to use Socket Mode."
+                "SLACK_SIGNING_SECRET is missing: set it to the signing secret of your Slack app, or set "
+                "SLACK_APP_TOKEN (xapp-…) to use Socket Mode."
             )
         if not self.secret_key.get_secret_value().strip():
             found.append("COUNTERSIGN_SECRET_KEY is missing: set it to at least 32 random characters of your own.")

@@ -1,4 +1,4 @@
-"""The Dapr worker of this process: every workflow and activity registered once, activities run on the app's own loop."""
+"""The Dapr worker of this process: all workflows and activities registered once, activities on the app's own loop."""
 
 import asyncio
 import threading

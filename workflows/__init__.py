@@ -1,1 +1,1 @@
-"""Durable orchestration: thin generators that interpret what approvals/ decides and ask activities/ for every effect."""
+"""Durable orchestration: thin generators that interpret what approvals/ decides and ask activities/ for effects."""

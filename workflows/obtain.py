@@ -1,7 +1,8 @@
 """`obtain_approval`: any workflow waits for a human yes in one line.
 
-The generator interprets the state machine of `approvals.machine`: wait for the next decision or moment, call `step`, carry
-out the effects in their order. It runs inside the caller's own instance, and replays: no clock, no I/O, no randomness here.
+The generator interprets the state machine of `approvals.machine`: wait for the next decision or moment, call `step`,
+carry out the effects in their order. It runs inside the caller's own instance, and replays: no clock, no I/O, no
+randomness here.
 """
 
 from collections.abc import Callable, Generator
@@ -57,7 +58,7 @@ SLACK = RetryPolicy(
     backoff_coefficient=2,
     max_retry_interval=timedelta(seconds=20),
 )
-"""For what Slack must show. After about half a minute the process goes on; the reconciler brings the card up to date."""
+"""For what Slack must show. After about half a minute the process goes on; the reconciler mends the card later."""
 
 ASK_AGAIN = timedelta(minutes=2)
 """A card that could not be posted is tried again this often until the deadline. Meanwhile REST can decide."""

@@ -22,7 +22,7 @@ def routes(database: Database, engine: Engine, worker: Worker, socket: Socket | 
 
     @router.get("/livez")
     async def livez() -> dict[str, str]:
-        """The process answers."""
+        """Say that the process answers."""
         return {"status": "alive"}
 
     @router.get("/readyz")

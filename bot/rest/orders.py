@@ -118,7 +118,7 @@ class DecisionBody(BaseModel):
 
 
 class DecisionAnswer(BaseModel):
-    """What became of the decision. `outcome` is what the workflow made of it: accepted, or why not; absent while it has not."""
+    """What became of the decision. `outcome` is what the workflow made of it; absent while it has not answered."""
 
     event: Literal["approval_decision"] = "approval_decision"
     sent: bool = True
@@ -135,7 +135,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions, policies: Polic
     may_decide = Depends(access.rest(Action.DECIDE, Resource(status="RUNNING", asked=True)))
 
     @router.post("/{order_id}/start")
-    async def start(  # noqa: PLR0913 a tutorial's query form is taken too
+    async def start(  # noqa: PLR0913, PLR0917 a tutorial's query form is taken too
         order_id: OrderId,
         caller: Annotated[Caller, may_start],
         body: OrderBody | None = None,
@@ -246,7 +246,8 @@ async def _start(orders: Orders, request: ApprovalRequest, caller: Caller) -> St
     except EngineUnavailableError as error:
         raise Problem(
             503,
-            "The workflow engine does not answer, so the order may not have started. Call again: the same call is safe.",
+            "The workflow engine does not answer, so the order may not have started. Call again: the same call is "
+            "safe.",
             {"Retry-After": "5"},
         ) from error
 
@@ -266,5 +267,5 @@ async def _bound(database: Database, instance_id: str, digest: str | None) -> Bi
 
 
 def status_of(verdict: Verdict) -> int:
-    """Return the HTTP status of a refusal: 403 for who somebody is, 409 for where the request stands, 503 for what passes."""
+    """Return a refusal's status: 403 for who somebody is, 409 for where the request stands, 503 for what passes."""
     return STATUS.get(verdict.reason, 403)

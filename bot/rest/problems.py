@@ -1,4 +1,4 @@
-"""Errors as people and programs get them: problem+json (RFC 9457), a sentence in `detail`, never a secret or a traceback."""
+"""Errors as people and programs get them: problem+json (RFC 9457), a sentence in `detail`, never a traceback."""
 
 from http import HTTPStatus
 from typing import Any

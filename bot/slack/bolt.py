@@ -1,4 +1,4 @@
-"""The Bolt app: its listeners answer within Slack's three seconds, so they run before the response (SLACK.md, trap 7)."""
+"""The Bolt app. Its listeners answer within three seconds, so they run before the response (SLACK.md, trap 7)."""
 
 from typing import Any
 

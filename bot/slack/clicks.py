@@ -1,4 +1,4 @@
-"""The card's buttons and the rejection's modal. Everything before ack() is quick; whatever may fail comes in its place."""
+"""The card's buttons and the rejection's modal. What is before ack() is quick; whatever may fail comes in its place."""
 
 import asyncio
 from collections.abc import Mapping

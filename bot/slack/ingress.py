@@ -91,7 +91,7 @@ async def _signed_bytes(request: Request) -> SignedBytes:
 
 
 def parsed(body: bytes, content_type: str) -> Payload:
-    """Return the payload of a verified body: JSON, or a form whose `payload` field may hold JSON. Errors: UnreadableError."""
+    """Return a verified body's payload: JSON, or a form whose `payload` may hold JSON. Errors: UnreadableError."""
     try:
         text = body.decode("utf-8")
         if content_type.partition(";")[0].strip().lower() == "application/json":
@@ -105,7 +105,7 @@ def parsed(body: bytes, content_type: str) -> Payload:
 def _object(text: str) -> Payload:
     found: Any = json.loads(text)
     if not isinstance(found, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("not a JSON object")  # noqa: TRY004 one kind of error for all that cannot be read
     return found
 
 

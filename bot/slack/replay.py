@@ -1,6 +1,7 @@
 """The same signed bytes again: they get the first answer and have no second effect (SLACK.md, trap 3).
 
-A decision needs no reservation of its own: its id is the fingerprint of what was signed, and the intake takes an id once.
+A decision needs no reservation of its own: its id is the fingerprint of what was signed, and the intake takes an id
+once.
 """
 
 from collections.abc import Awaitable, Callable
@@ -28,7 +29,7 @@ class Answer(Value):
 
 
 class ReplayGuard:
-    """Remembers answers for as long as a signature is good, in the database: also for a restart and a second process."""
+    """Remembers answers for as long as a signature is good. In the database: for a restart and a second process too."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
