@@ -18,6 +18,9 @@ from activities.processing import Processing
 from activities.slack import Slack
 from bot.access import Access
 from bot.background import Background
+from bot.control.operations import Operations
+from bot.control.overview import Overview
+from bot.control.subjects import Subjects
 from bot.correlation import CorrelationMiddleware
 from bot.decisions import Decisions
 from bot.delivery import Deliverer
@@ -99,6 +102,23 @@ class Services:
             clock=self.clock,
         )
         self.orders = Orders(self.database, self.engine, self.policies, self.clock)
+        self.subjects = Subjects(self.database, self.engine, self.access, self.directory, self.clock)
+        self.operations = Operations(
+            database=self.database,
+            engine=self.engine,
+            access=self.access,
+            subjects=self.subjects,
+            announcer=self.announcer,
+            background=self.background,
+            clock=self.clock,
+        )
+        self.overview = Overview(
+            database=self.database,
+            engine=self.engine,
+            access=self.access,
+            subjects=self.subjects,
+            clock=self.clock,
+        )
         self.details = Details(self.database, self.directory)
         self.worker = Worker(settings.sidecar_address, self.activities, asyncio.get_running_loop())
         self.bolt = bolt_app(settings)

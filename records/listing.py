@@ -219,3 +219,8 @@ async def missing(connection: AsyncConnection, candidates: tuple[str, ...]) -> t
     have = sa.select(instances.c.instance_id).where(instances.c.instance_id.in_(candidates))
     known = set((await connection.execute(have)).scalars())
     return tuple(candidate for candidate in candidates if candidate not in known)
+
+
+async def principals(connection: AsyncConnection, limit: int = 1_000) -> tuple[str, ...]:
+    """Return whom anything waits for now, such as `group:S0MANAGERS`."""
+    return tuple((await connection.execute(sa.select(waiting.c.principal).distinct().limit(limit))).scalars())

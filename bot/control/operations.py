@@ -1,0 +1,264 @@
+"""Changing a workflow from outside: pause, resume, terminate, purge, rerun, raise an event, start.
+
+One call at a time for each instance, the state read first: pausing twice is one pause, resuming what runs a sentence.
+Each call is audited before it is made and after it failed. What ends a request rewrites its card (law 2).
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from activities.announcing import Announcer
+from activities.failures import SlackRefusedError, SlackUnavailableError
+from approvals.authority import Action
+from approvals.values import Value
+from bot.access import Access, Caller
+from bot.background import Background
+from bot.control.subjects import Subject, Subjects
+from bot.correlation import correlation_id
+from bot.engine import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
+from cards.request_card import Ending
+from records import audit, instances
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+class Done(Value):
+    """What became of a call. `changed` is False where the instance was so already; `sentence` is for people."""
+
+    instance_id: str
+    status: str
+    changed: bool
+    sentence: str
+
+
+class RefusedError(Exception):
+    """The call makes no sense for this instance as it stands. The text is a sentence."""
+
+
+class Operations:
+    """The management calls. Errors: NotFoundError, Problem 403, RefusedError, EngineUnavailableError."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        access: Access,
+        subjects: Subjects,
+        announcer: Announcer,
+        background: Background,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._access = access
+        self._subjects = subjects
+        self._announcer = announcer
+        self._background = background
+        self._clock = clock
+
+    async def pause(self, caller: Caller, reference: str, reason: str) -> Done:
+        """Suspend a running instance. Its timers' clocks go on; events are kept."""
+        async with self._alone(caller, Action.PAUSE, reference) as subject:
+            if subject.status == "SUSPENDED":
+                return self._unchanged(subject, "It is paused already, so nothing was done. Resume it to let it go on.")
+            if subject.status != "RUNNING":
+                raise RefusedError(
+                    f"Only a running workflow can be paused, and {subject.instance_id} is {subject.status}."
+                )
+            await self._do(caller, Action.PAUSE, subject, reason, lambda: self._engine.pause(subject.instance_id))
+            return await self._changed(subject, "SUSPENDED", "It is paused. Decisions are kept until it is resumed.")
+
+    async def resume(self, caller: Caller, reference: str, reason: str = "") -> Done:
+        """Let a suspended instance go on."""
+        async with self._alone(caller, Action.RESUME, reference) as subject:
+            if subject.status == "RUNNING":
+                return self._unchanged(subject, "It is running already, so nothing was done.")
+            if subject.status != "SUSPENDED":
+                raise RefusedError(
+                    f"Only a paused workflow can be resumed, and {subject.instance_id} is {subject.status}."
+                )
+            await self._do(caller, Action.RESUME, subject, reason, lambda: self._engine.resume(subject.instance_id))
+            return await self._changed(subject, "RUNNING", "It goes on. Decisions that were kept count now.")
+
+    async def terminate(self, caller: Caller, reference: str, reason: str) -> Done:
+        """End an instance for good. It runs no more code, so the card is rewritten here."""
+        async with self._alone(caller, Action.TERMINATE, reference) as subject:
+            if subject.status in instances.TERMINAL:
+                return self._unchanged(subject, f"It is over already ({subject.status}), so nothing was done.")
+            output = {"status": "terminated", "reason": reason or "no reason given", "by": caller.email or caller.actor}
+            await self._do(
+                caller, Action.TERMINATE, subject, reason, lambda: self._engine.terminate(subject.instance_id, output)
+            )
+            await self._ended(caller, subject, reason)
+            return Done(
+                instance_id=subject.instance_id, status="TERMINATED", changed=True,
+                sentence="It is terminated. Nothing was approved, and its card has no buttons any more.",
+            )  # fmt: skip
+
+    async def purge(self, caller: Caller, reference: str, reason: str = "", *, force: bool = False) -> Done:
+        """Forget a finished instance's history; the audit stays (law 8). `force` takes a wedged, unfinished one too."""
+        async with self._alone(caller, Action.PURGE, reference) as subject:
+            if subject.engine is None:
+                await self._forget(subject)
+                return self._unchanged(subject, "The engine has no history of it any more, so nothing was done.")
+            if subject.status not in instances.TERMINAL and not force:
+                raise RefusedError(
+                    f"{subject.instance_id} is {subject.status} and not over, so it was not purged. Terminate it first."
+                )
+            await self._do(
+                caller, Action.PURGE, subject, reason, lambda: self._engine.purge(subject.instance_id, force=force)
+            )
+            await self._forget(subject)
+            return Done(
+                instance_id=subject.instance_id, status=subject.status, changed=True,
+                sentence="Its history is purged. Its audit entries stay.",
+            )  # fmt: skip
+
+    async def rerun(self, caller: Caller, reference: str, event_id: int, new_id: str | None, reason: str = "") -> Done:
+        """Run a finished instance again from one of its events, as a new instance."""
+        async with self._alone(caller, Action.RERUN, reference) as subject:
+            made: list[str] = []
+
+            async def run() -> None:
+                made.append(await self._engine.rerun(subject.instance_id, event_id, new_id))
+
+            await self._do(caller, Action.RERUN, subject, reason, run, event_id=event_id)
+            return Done(
+                instance_id=made[0], status="RUNNING", changed=True, sentence=f"It runs again from event {event_id}."
+            )
+
+    async def raise_event(self, caller: Caller, reference: str, name: str, payload: Any) -> Done:
+        """Raise an event at a waiting instance. `approval_decision` is refused: it needs a person's own path."""
+        async with self._alone(caller, Action.RAISE_EVENT, reference) as subject:
+            if name.casefold() == "approval_decision":
+                raise RefusedError(
+                    "A decision is not raised as a bare event: it has to be a person's own. Decide in Slack, or with "
+                    "POST /orders/{order_id}/approve."
+                )
+            if not isinstance(payload, dict) or not payload:
+                raise RefusedError(
+                    "The event's payload must be a JSON object with something in it: the engine delivers an empty one, "
+                    "false or 0 as nothing."
+                )
+            if subject.status in instances.TERMINAL:
+                raise RefusedError(f"{subject.instance_id} is over ({subject.status}): the event would be dropped.")
+            await self._do(
+                caller, Action.RAISE_EVENT, subject, "",
+                lambda: self._engine.raise_event(subject.instance_id, name, payload), event=name,
+            )  # fmt: skip
+            return Done(
+                instance_id=subject.instance_id,
+                status=subject.status,
+                changed=True,
+                sentence=f"The event {name} is raised.",
+            )
+
+    # ---- what all of them share -------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _alone(self, caller: Caller, action: Action, reference: str) -> AsyncIterator[Subject]:
+        """Find the subject, hold it against other calls of this process, and ask whether the caller may."""
+        found = await self._subjects.find(reference)
+        async with self._engine.alone(found.instance_id):
+            subject = await self._subjects.find(found.instance_id)
+            await self._subjects.demand(caller, action, subject, in_any_status=True)
+            yield subject
+
+    async def _do(
+        self,
+        caller: Caller,
+        action: Action,
+        subject: Subject,
+        reason: str,
+        call: Callable[[], Awaitable[object]],
+        **data: Any,
+    ) -> None:
+        """Audit the call, make it, audit its failure: a crash leaves an entry without an effect, never the opposite."""
+        await self._audit(caller, f"workflow.{action.value}", subject, reason, **data)
+        try:
+            await call()
+        except UnknownInstanceError as error:
+            await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
+            raise RefusedError(
+                f"The engine does not know {subject.instance_id} any more, so nothing was done."
+            ) from error
+        except EngineRefusedError as error:
+            await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
+            raise RefusedError(f"The engine refused: {error}. Nothing was done.") from error
+        except EngineUnavailableError as error:
+            await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
+            raise
+
+    async def _audit(self, caller: Caller, action: str, subject: Subject, reason: str, **data: Any) -> None:
+        row = subject.row
+        entry = audit.Entry(
+            at=self._clock(),
+            actor=caller.actor,
+            action=action,
+            instance_id=subject.instance_id,
+            request_digest=(row.digest or "") if row else "",
+            through=caller.through,
+            reason=reason,
+            policy_version=(row.policy_version or "") if row else "",
+            correlation_id=correlation_id(),
+            data={"status": subject.status, "email": caller.email, **data},
+        )
+        async with self._database.write() as connection:
+            await audit.append(connection, entry)
+
+    def _unchanged(self, subject: Subject, text: str) -> Done:
+        return Done(instance_id=subject.instance_id, status=subject.status, changed=False, sentence=text)
+
+    async def _changed(self, subject: Subject, status: instances.EngineStatus, text: str) -> Done:
+        async with self._database.write() as connection:
+            changes = instances.Changes(engine_status=status)
+            await instances.project(connection, subject.instance_id, changes, self._clock())
+        return Done(instance_id=subject.instance_id, status=status, changed=True, sentence=text)
+
+    async def _ended(self, caller: Caller, subject: Subject, reason: str) -> None:
+        """Note the end and rewrite the card; the reconciler does it again should Slack not take it now."""
+        row, now = subject.row, self._clock()
+        ending = Ending(
+            kind="terminated",
+            by=caller.person.user if caller.person else None,
+            by_name=caller.email or caller.actor,
+            reason=reason,
+            at=now,
+        )
+        wanted = "terminated" if row is not None and row.cards else ""
+        changes = instances.Changes(
+            engine_status="TERMINATED", phase="terminated", wanted=wanted, output=ending.model_dump_json()
+        )
+        async with self._database.write() as connection:
+            await instances.project(
+                connection, subject.instance_id, changes, now, while_in=("starting", "waiting", "unknown")
+            )
+        if row is not None and row.state is not None:
+            self._background.start(self._rewrite(row, ending), f"rewrite the card of {row.instance_id}")
+
+    async def _rewrite(self, row: instances.Instance, ending: Ending) -> None:
+        if row.state is None:
+            return
+        try:
+            await self._announcer.end(row.state, ending)
+        except (SlackUnavailableError, SlackRefusedError) as error:
+            log.warning("a card is not rewritten yet", instance_id=row.instance_id, why=str(error))
+
+    async def _forget(self, subject: Subject) -> None:
+        async with self._database.write() as connection:
+            await instances.forget(connection, subject.instance_id, self._clock())
+
+
+def as_json(text: str) -> Any:
+    """Return what a person typed as JSON. Errors: RefusedError with a sentence."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise RefusedError(f"The input is not JSON: {error}.") from error

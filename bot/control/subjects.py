@@ -1,0 +1,141 @@
+"""What a management call is about: an instance by its id or an order's, from the engine and the read model together."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import cast
+
+from activities.directory import Directory
+from activities.failures import LookupFailedError
+from approvals.authority import Action, Resource
+from approvals.values import Value
+from bot.access import Access, Caller
+from bot.engine import Engine, Instance
+from bot.orders import instance_id_of
+from records import instances
+from records.database import Database
+
+
+class NotFoundError(Exception):
+    """Neither the engine nor the read model knows this id. The text is a sentence."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(
+            f"No workflow is known as {reference[:100]}. Look at the id: an instance id or an order's id works, and "
+            "'list' shows what there is."
+        )
+
+
+class Subject(Value):
+    """An instance as both know it: `engine` is None where the engine has none (purged), `row` where we have none."""
+
+    instance_id: str
+    engine: Instance | None
+    row: instances.Instance | None
+
+    @property
+    def status(self) -> instances.EngineStatus:
+        """One of Dapr's six statuses; what the read model knew last where the engine has forgotten."""
+        if self.engine is not None:
+            return cast("instances.EngineStatus", self.engine.status)
+        return self.row.engine_status if self.row else "TERMINATED"
+
+
+class Subjects:
+    """Finds subjects and says whether somebody may do something to them."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        access: Access,
+        directory: Directory,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._access = access
+        self._directory = directory
+        self._clock = clock
+
+    async def find(self, reference: str) -> Subject:
+        """Return the subject for an instance id or an order's id. Errors: NotFoundError, EngineUnavailableError."""
+        reference = reference.strip()
+        async with self._database.read() as connection:
+            row = await instances.find(connection, reference)
+        instance_id = row.instance_id if row else reference
+        found = await self._engine.state(instance_id)
+        if found is None and row is None:
+            instance_id = instance_id_of(reference)
+            found = await self._engine.state(instance_id)
+        if found is None and row is None:
+            raise NotFoundError(reference)
+        return Subject(instance_id=instance_id, engine=found, row=row)
+
+    async def demand(self, caller: Caller, action: Action, subject: Subject, *, in_any_status: bool = False) -> None:
+        """Refuse what the caller may not do to the subject. `in_any_status` asks only for the role. Errors: Problem."""
+        resource = await self.resource(caller, subject)
+        if in_any_status:
+            resource = resource.model_copy(update={"status": ANY_STATUS.get(action, resource.status)})
+        await self._access.demand(caller, action, resource, instance_id=subject.instance_id)
+
+    async def resource(self, caller: Caller, subject: Subject) -> Resource:
+        """Return the subject as the authority sees it for this caller."""
+        row = subject.row
+        own = row is not None and await self._is_own(caller, row)
+        return Resource(status=subject.status, own=own, asked=row is not None and await self._is_asked(caller, row))
+
+    async def _is_own(self, caller: Caller, row: instances.Instance) -> bool:
+        mine = {caller.email.casefold()} - {""}
+        if caller.person is not None:
+            mine |= {caller.person.user.casefold(), caller.person.key.casefold()}
+        return not mine.isdisjoint({row.requester.casefold(), (row.requester_person or "").casefold()})
+
+    async def _is_asked(self, caller: Caller, row: instances.Instance) -> bool:
+        """Whether the caller is, or was, one of the people whom the request asked. A failed lookup is no."""
+        named = set(row.waiting_on)
+        if row.state is not None:
+            named |= {
+                f"{each.type}:{getattr(each, each.type)}"
+                for stage in row.state.route.stages
+                for each in stage.approvers
+            }
+        if not named.isdisjoint(await self.principals(caller, named)):
+            return True
+        acted = row.outcome.by if row.outcome else ()
+        return caller.person is not None and any(each.person == caller.person for each in acted)
+
+    async def principals(self, caller: Caller, candidates: set[str] | None = None) -> set[str]:
+        """Return the names under which a policy may mean the caller: e-mail, id, those of the candidates' groups."""
+        user = caller.person.user if caller.person else await self._user_of(caller)
+        found = {f"email:{caller.email}"} if caller.email else set()
+        if user:
+            found.add(f"user:{user}")
+            for name in candidates or set():
+                kind, _, group = name.partition(":")
+                if kind == "group" and user in await self._members(group):
+                    found.add(name)
+        return found
+
+    async def _user_of(self, caller: Caller) -> str:
+        try:
+            profile = await self._directory.by_email(caller.email) if caller.email else None
+        except LookupFailedError:
+            return ""
+        return profile.person.user if profile else ""
+
+    async def _members(self, group: str) -> frozenset[str]:
+        try:
+            return await self._directory.members(group) or frozenset()
+        except LookupFailedError:
+            return frozenset()
+
+
+ANY_STATUS: dict[Action, instances.EngineStatus] = {
+    Action.PAUSE: "RUNNING",
+    Action.RESUME: "SUSPENDED",
+    Action.TERMINATE: "RUNNING",
+    Action.PURGE: "COMPLETED",
+    Action.RERUN: "COMPLETED",
+    Action.RAISE_EVENT: "RUNNING",
+}
+"""A status in which each may be done: the role is asked for before the status, which then gets a sentence."""
