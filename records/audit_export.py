@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from records import audit
-from records.columns import canonical
+from records.audit import Stored
 from records.database import Database
 
 COLUMNS = (
@@ -27,15 +27,13 @@ async def export(
     """
     if form == "csv":
         yield _csv(COLUMNS)
-    async for row in audit.entries(database, since=since):
-        yield audit.line(row) + "\n" if form == "jsonl" else _csv(tuple(_cell(row, column) for column in COLUMNS))
+    async for batch in audit.entries(database, since=since):
+        for entry in batch:
+            yield entry.line + "\n" if form == "jsonl" else _csv(tuple(_cell(entry, name) for name in COLUMNS))
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    value = row[column]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, int) else harmless(canonical(value) if column == "data" else value)
+def _cell(entry: Stored, column: str) -> str:
+    return harmless(str(getattr(entry, column)))
 
 
 def harmless(text: str) -> str:

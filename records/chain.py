@@ -49,7 +49,12 @@ def line(body: dict[str, Any]) -> tuple[str, str]:
     """Return an entry's line and its hash."""
     text = canonical(body)
     digest = sha256(text.encode("ascii")).hexdigest()
-    return f'{text[:-1]},"hash":"{digest}"}}', digest
+    return with_hash(text, digest), digest
+
+
+def with_hash(body: str, digest: str) -> str:
+    """Return the line of an entry's body and hash."""
+    return f'{body[:-1]},"hash":"{digest}"}}'
 
 
 class Verifier:
@@ -68,26 +73,39 @@ class Verifier:
     def feed(self, text: str) -> bool:
         """Check one line. False from the first bad one on."""
         if self.bad is None:
-            self.bad = self._wrong(text)
+            self.bad = self._malformed(text)
         return self.bad is None
 
-    def _wrong(self, text: str) -> tuple[int, str] | None:
-        expected = self.seq + 1
+    def _malformed(self, text: str) -> tuple[int, str] | None:
         body = text[:-TAIL] + "}"
-        digest = sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
         entry = _parsed(body)
-        if entry is None or text[-TAIL:-67] != ',"hash":' or entry.keys() != FIELDS or canonical(entry) != body:
-            return expected, f"Entry {expected} is not an entry in canonical form: it was changed or damaged."
-        if entry["seq"] != expected:
-            if entry["seq"] in range(1, expected):
-                return entry["seq"], f"Entry {entry['seq']} stands twice: an entry was put in after entry {self.seq}."
-            return expected, f"Entry {expected} is missing: entry {entry['seq']} stands in its place."
-        if text[-67:] != f'"{digest}"}}':
+        if entry is None or text[-TAIL:-67] != ',"hash":' or text[-2:] != '"}' or entry.keys() != FIELDS:
+            expected = self.seq + 1
+            return expected, f"Entry {expected} is not an entry of this chain: it was changed or damaged."
+        return self._wrong(entry["seq"], entry["prev"], body, text[-66:-2])
+
+    def take(self, seq: int, prev: str, body: str, digest: str) -> bool:
+        """Check one entry that is already taken apart, `body` being its line without the hash."""
+        if self.bad is None:
+            self.bad = self._wrong(seq, prev, body, digest)
+        return self.bad is None
+
+    def _wrong(self, seq: int, prev: str, body: str, digest: str) -> tuple[int, str] | None:
+        # The hash covers the very characters, so a second spelling of the same JSON is a change like any other.
+        expected = self.seq + 1
+        if seq != expected:
+            return self._misplaced(seq, expected)
+        if sha256(body.encode("utf-8", "surrogatepass")).hexdigest() != digest:
             return expected, f"Entry {expected} was changed: its hash does not fit its content."
-        if entry["prev"] != self.hash:
+        if prev != self.hash:
             return self._unlinked(expected)
         self.seq, self.hash, self.entries = expected, digest, self.entries + 1
         return self._unsigned(expected) if expected in self.signed else None
+
+    def _misplaced(self, seq: Any, expected: int) -> tuple[int, str]:
+        if seq in range(1, expected):
+            return seq, f"Entry {seq} stands twice: an entry was put in after entry {self.seq}."
+        return expected, f"Entry {expected} is missing: entry {seq} stands in its place."
 
     def _unlinked(self, expected: int) -> tuple[int, str]:
         if self.entries == 0:
