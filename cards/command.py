@@ -13,6 +13,7 @@ from cards.values import Diagnosis, HistoryLine, InstanceLine, Statistics
 
 COMMAND = "/approval"
 _LONGEST_TABLE = 10
+_BUTTONS = ("approve", "reject", "approved", "rejected", "deny", "yes", "no")
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,22 @@ def _verb(verb: Verb) -> Block:
 
 def nearest(name: str) -> str | None:
     """Return the verb that was most likely meant, or None."""
-    found = difflib.get_close_matches(name.lower()[:40], [verb.name for verb in VERBS], n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name.lower()[:40], [verb.name for verb in VERBS], n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def _guess(name: str) -> str:
+    """Name the nearest verb, or the buttons: whoever types "approve" must not be led to "purge"."""
+    near = nearest(name)
+    if difflib.get_close_matches(name.lower()[:40], _BUTTONS, n=1, cutoff=0.7):
+        return " To approve or reject, use the buttons on the request's card."
+    return f" Did you mean {COMMAND} {near}?" if near else ""
 
 
 def unknown_verb(name: str) -> Message:
     """Return what to say to a verb that does not exist: the nearest one, and where the list is."""
-    near = nearest(name)
-    guess = f" Did you mean {COMMAND} {near}?" if near else ""
-    return _sentence(f"There is no {COMMAND} {parts.typed(name, 60)}, so nothing was done.{guess} See {COMMAND} help.")
+    done = f"There is no {COMMAND} {parts.typed(name, 60)}, so nothing was done."
+    return _sentence(f"{done}{_guess(name)} See {COMMAND} help.")
 
 
 def usage(name: str, problem: str) -> Message:

@@ -45,7 +45,7 @@ class Confirmed(Value):
 _WHAT_IT_DOES: dict[ManageVerb, str] = {
     "pause": "It is held until somebody resumes it. Decisions are kept and count afterwards; its deadline runs on.",
     "resume": "It goes on where it was paused, and kept decisions count now.",
-    "terminate": "It stops for good: nothing is approved, and its card loses its buttons. It cannot be taken back.",
+    "terminate": "It stops for good: it can be approved no more, and its card loses its buttons. No way back.",
     "purge": "Its history is forgotten for good; the audit log stays. Only what is finished can be purged.",
 }
 _NEEDS_REASON: frozenset[ManageVerb] = frozenset({"pause", "terminate"})

@@ -11,8 +11,8 @@ UNDECIDED = (
     "You need not click again: the card changes, and you are told, as soon as it has."
 )
 SORRY = (
-    "Something went wrong on our side, and nothing was decided. Please try again in a minute. "
-    "If it stays so, give your operator this number: {correlation_id}."
+    "Something went wrong on our side, so this may not have been recorded. Please try again in a minute: a decision "
+    "counts once, however often it is sent. If it stays so, give your operator this number: {correlation_id}."
 )
 
 

@@ -256,7 +256,7 @@ _ENDS: dict[Standing, str] = {
         "Nobody answered until {deadline}. This is not a no: nobody approved and nobody rejected it. "
         "If it is still wanted, it has to be asked for again."
     ),
-    "terminated": "An operator stopped this request; nothing was approved. If it is still wanted, ask for it again.",
+    "terminated": "An operator stopped this request before its end. If it is still wanted, ask for it again.",
     "vanished": (
         "The workflow behind this request no longer exists, so nothing can be decided here. "
         "If it is still wanted, it has to be asked for again."

@@ -67,6 +67,13 @@ def test_an_unknown_verb_gets_the_nearest_one(typed: str, expected: str | None) 
     assert (f"Did you mean /approval {expected}?" in text) is (expected is not None)
 
 
+@pytest.mark.parametrize("typed", ["approve", "aprove", "reject", "Reject", "deny"])
+def test_whoever_types_a_decision_is_shown_the_buttons_and_no_other_verb(typed: str) -> None:
+    text = command.unknown_verb(typed).text
+    assert "use the buttons on the request's card" in text
+    assert "Did you mean" not in text
+
+
 @nasty.some
 @given(nasty.instance_lines, nasty.history_lines, nasty.texts(3000))
 def test_any_answer_is_within_slacks_limits(line: Any, history: Any, text: str) -> None:
@@ -122,7 +129,7 @@ def test_a_page_of_any_content_fits_a_button_and_comes_back(argument: str, curso
     assert paging.parse_page(page.model_dump_json()) == page
 
 
-@pytest.mark.parametrize("value", [None, "", "{", '{"verb": "rm"}', "[]"])
+@pytest.mark.parametrize("value", [None, "", "{", '{"verb": "rm"}', "[]", '{"cursor": "\\u0000"}'])
 def test_a_page_button_that_is_none_of_ours_is_refused(value: str | None) -> None:
     with pytest.raises(UnreadableCardError, match="Type /approval list"):
         paging.parse_page(value)
