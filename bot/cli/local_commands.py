@@ -1,0 +1,130 @@
+"""Commands that need nothing but this machine: run, sidecar, manifest, config."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from bot.cli import output
+from bot.cli.output import Format, Output
+from bot.settings import Settings
+
+config = typer.Typer(help="The settings: what is missing, wrong or unreachable.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(run)
+    app.command()(sidecar)
+    app.command()(manifest)
+    app.add_typer(config, name="config")
+
+
+def settings_or_exit() -> Settings:
+    """Return the settings, or end with a sentence for each that is unusable; no value is shown."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = "\n".join(f"{_name(each['loc'])}: {each['msg']}" for each in error.errors(include_input=False))
+        output.fail(f"The settings are not usable.\n{found}", output.MISUSED)
+
+
+def _name(where: tuple[int | str, ...]) -> str:
+    field = str(where[0]) if where else "settings"
+    return field if field.isupper() else f"COUNTERSIGN_{field.upper()}"
+
+
+def run(
+    host: Annotated[
+        str | None, typer.Option(help="address to listen on; default COUNTERSIGN_HOST or 127.0.0.1")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="default COUNTERSIGN_PORT or 8000; 0 chooses a free one")] = None,
+) -> None:
+    """Run the app: Slack, REST, dashboard, deliverer and Dapr worker in one process.
+
+    Example: countersign run --port 8000
+    """
+    import uvicorn
+
+    from bot import logs
+    from bot.app import MissingSettingsError, create_app
+
+    settings = settings_or_exit()
+    logs.configure(settings.log_level)
+    host = host or settings.host
+    try:
+        app = create_app(settings)
+    except MissingSettingsError as error:
+        output.fail(f"Countersign does not start.\n{error}", output.MISUSED)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=settings.port if port is None else port,
+            loop="uvloop",
+            log_config=None,
+            access_log=False,
+        )
+    )
+    server.run()
+    if not server.started:
+        raise typer.Exit(output.FAILED)
+
+
+def sidecar(
+    db: Annotated[Path, typer.Option(help="the SQLite file; made if it is not there")] = Path("sidecar.db"),
+    port: Annotated[int, typer.Option(help="port of the gRPC service")] = 50001,
+    host: Annotated[str, typer.Option(help="anything but loopback needs DAPR_API_TOKEN")] = "127.0.0.1",
+) -> None:
+    """Run the local workflow sidecar: development and demo without Dapr installed.
+
+    Example: countersign sidecar --db sidecar.db --port 50001
+    """
+    from local.sidecar import run as serve
+
+    raise typer.Exit(serve(db, port, host))
+
+
+def manifest(
+    *,
+    socket_mode: Annotated[bool, typer.Option("--socket-mode", help="the form that needs no public address")] = False,
+    url: Annotated[str | None, typer.Option(help="this app's public https address")] = None,
+) -> None:
+    """Print the Slack app's manifest, to be imported at Slack.
+
+    Example: countersign manifest --url https://approvals.example.com
+    """
+    from bot.manifest import ManifestError, as_yaml
+
+    try:
+        output.say(as_yaml(socket_mode=socket_mode, url=url))
+    except ManifestError as error:
+        output.fail(str(error))
+
+
+@config.command()
+def check(output_as: Output = Format.TABLE) -> None:
+    """Say what is missing, wrong or unreachable, before anything starts. Exit code 1 when something is.
+
+    Example: countersign config check
+    """
+    from bot.cli.checks import findings
+
+    found = asyncio.run(findings(settings_or_exit()))
+    output.rows(("CHECK", "STATE", "WHAT TO DO"), [each.model_dump() for each in found], output_as)
+    if any(each.state == "wrong" for each in found):
+        raise typer.Exit(output.FAILED)
+
+
+@config.command()
+def show(output_as: Output = Format.TABLE) -> None:
+    """Print the settings in force. Secrets are shown as set or missing, never by their value.
+
+    Example: countersign config show
+    """
+    from bot.cli.checks import shown
+
+    output.rows(("SETTING", "VALUE"), shown(settings_or_exit(), os.environ), output_as)
