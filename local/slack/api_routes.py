@@ -125,7 +125,11 @@ class ApiRoutes:
     # response_url
 
     def _answer_response_url(self, request: Request, _name: str, arguments: Json) -> Response:
-        respond(self._workspace.world, request.path_params["token"], arguments)
+        try:
+            respond(self._workspace.world, request.path_params["token"], arguments)
+        except SlackError as error:
+            gone = error.error in {"used_url", "expired_url"}
+            return JSONResponse(error.body(), status_code=404 if gone else 400)
         return Response("ok", media_type="text/plain")
 
 
@@ -152,7 +156,7 @@ def refusal(error: SlackError) -> Response:
     if isinstance(error, RateLimitedError):
         return JSONResponse(error.body(), status_code=429, headers={"Retry-After": str(error.retry_after)})
     body = error.body()
-    status = body.pop("http_status", 404 if error.error in {"used_url", "expired_url"} else 200)
+    status = body.pop("http_status", 200)
     return JSONResponse(body, status_code=status)
 
 

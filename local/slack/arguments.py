@@ -1,5 +1,6 @@
 """Reads the arguments of a Web API call, in whichever of Slack's three forms they come. Judges no argument."""
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,20 @@ async def read_arguments(request: Request) -> Json:
         arguments |= _json_body(await request.body())
     elif kind in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         arguments |= {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    arguments |= _client_credentials(request.headers.get("authorization", ""))
     return {key: _structured(key, value) for key, value in arguments.items() if value is not None}
+
+
+def _client_credentials(authorization: str) -> Json:
+    """Read client_id and client_secret from HTTP Basic, which slack_sdk uses for openid.connect.token."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return {}
+    try:
+        client_id, _, client_secret = base64.b64decode(encoded).decode().partition(":")
+    except ValueError as error:
+        raise SlackError("invalid_auth") from error
+    return {"client_id": client_id, "client_secret": client_secret}
 
 
 def _json_body(raw: bytes) -> Json:

@@ -21,6 +21,11 @@ class Connections:
         if transport:
             transport.abort()
 
+    def drop_all(self) -> None:
+        """Cut every connection."""
+        while self._open:
+            self._open.popitem()[1].abort()
+
     def protocol(self) -> type[HttpToolsProtocol]:
         """Make the protocol class that tells this object about its connections."""
         known = self._open
@@ -30,5 +35,9 @@ class Connections:
                 assert isinstance(transport, Transport)  # noqa: S101 # a TCP server is given nothing else
                 known[tuple(transport.get_extra_info("peername")[:2])] = transport
                 super().connection_made(transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                known.pop(self.client or ("", 0), None)
+                super().connection_lost(exc)
 
         return Noted

@@ -13,11 +13,16 @@ SOCKET_KINDS = frozenset({"drop_socket", "duplicate"})
 class Fault(Value):
     """One kind of failure.
 
-    `method` is a Web API method, "*" for all, or "response_url"; for drop_socket and duplicate an envelope type
-    or "*". `kind`: ratelimited (429, `retry_after` seconds), http_500, lost_reply (the work is done, the connection
-    drops), refused (the connection drops before any work), slow (`delay` seconds first), error (Slack's word in `error`).
-    `count` failures at most (None: no end), each with `probability` out of a generator seeded with `seed`, after
-    `skip` calls that pass.
+    `method` is a Web API method, "*" for all, or "response_url"; for drop_socket and duplicate it is an envelope type
+    (slash_commands, interactive, events_api) or "*". What `kind` means:
+
+    - ratelimited: 429, and the caller has to wait `retry_after` seconds; http_500: just that
+    - lost_reply: the work is done and the connection drops; refused: it drops before any work
+    - slow: `delay` seconds pass first; error: Slack answers with the word in `error`
+    - drop_socket: the connection drops after the next envelope; duplicate: the envelope is sent twice
+
+    It strikes `count` times at most (None: no end), each time with `probability` out of a generator seeded with
+    `seed`, after `skip` calls that pass.
     """
 
     method: str = "*"

@@ -37,7 +37,7 @@ class HttpDelivery:
         self.deliver_to: str | None = None
 
     async def close(self) -> None:
-        """Close kept connections."""
+        """Close what is still open."""
         if self._session:
             await self._session.close()
 
@@ -82,7 +82,8 @@ class HttpDelivery:
 
     async def _post(self, url: str, sent: Sent) -> tuple[int, str, dict[str, str]]:
         if self._session is None:
-            self._session = aiohttp.ClientSession()
+            # A kept connection to an app that was restarted would look like a failed click.
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
         limit = aiohttp.ClientTimeout(total=self._timeout)
         async with self._session.post(
             url, data=sent.body, headers=sent.headers, timeout=limit, allow_redirects=False

@@ -60,8 +60,12 @@ class SocketMode:
             # Starlette raises RuntimeError when the peer vanished between two frames.
             pass
         finally:
-            self._connections.remove(socket)
+            self._forget(socket)
             self._world.announce("socket", connected=self.connected)
+
+    def _forget(self, socket: WebSocket) -> None:
+        with contextlib.suppress(ValueError):
+            self._connections.remove(socket)
 
     def _hello(self) -> Json:
         return {
@@ -114,6 +118,7 @@ class SocketMode:
         if fault and fault.kind == "duplicate":
             await socket.send_text(text)
         elif fault:
+            self._forget(socket)
             self._drop(socket.scope)
 
     @staticmethod
@@ -122,14 +127,21 @@ class SocketMode:
         return Delivery(envelope.kind, envelope.payload, status, body, elapsed, error, envelope.retry, "socket")
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
-        """Tell the app to reconnect: warning, refresh_requested or link_disabled. After a warning the socket stays."""
+        """Tell the app that its connection ends: warning, refresh_requested or link_disabled.
+
+        After a warning nothing changes. After refresh_requested the connection gets no more envelopes, and the app
+        closes it once it has a new one. Only link_disabled closes it from this side.
+        """
         frame = json.dumps({"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}})
         for socket in tuple(self._connections):
             await socket.send_text(frame)
-            if reason != "warning" and socket.application_state is WebSocketState.CONNECTED:
+            if reason != "warning":
+                self._forget(socket)
+            if reason == "link_disabled" and socket.application_state is WebSocketState.CONNECTED:
                 await socket.close(1000)
 
     async def drop(self) -> None:
         """Cut every connection without a word."""
         for socket in tuple(self._connections):
+            self._forget(socket)
             self._drop(socket.scope)
