@@ -13,7 +13,7 @@ from pydantic import Field
 
 from approvals.decision import Reason, Verdict
 from approvals.judgement import Membership
-from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser, UserGroup
+from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser
 from approvals.policy_model import Policy
 from approvals.values import Value
 
@@ -155,7 +155,7 @@ def _reaches(relation: Relation | None, resource: Resource) -> bool:
             return resource.own
         case "asked":
             return resource.asked
-        case "own_or_asked":
+        case _:
             return resource.own or resource.asked
 
 
@@ -186,6 +186,6 @@ def _is_named(policy: Policy, principal: Principal, profile: Profile, membership
             return principal.user == profile.person.user
         case EmailAddress():
             return (profile.email or "").strip().casefold() == principal.email.casefold()
-        case UserGroup():
+        case _:
             members = memberships.get(policy.groups.get(principal.group, principal.group), "failed")
             return not isinstance(members, str) and profile.person.user in members

@@ -52,7 +52,8 @@ def _after_the_deadline(state: State, _judgement: Judgement, _decision: Decision
 
 
 def _by_the_requester(state: State, judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    requester = {*folded(state.requester_emails), state.request.requester.casefold()}
+    # Whoever submits for somebody else has asked, too.
+    requester = folded((*state.requester_emails, state.request.requester, state.request.submitted_by))
     if state.requester is not None:
         requester |= {state.requester.key.casefold(), state.requester.user.casefold()}
     return not requester.isdisjoint(_identities(judgement, decision))

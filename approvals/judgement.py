@@ -91,7 +91,7 @@ def asked_of(state: State) -> Asked:
         round=state.round,
         requester=state.request.requester,
         requester_person=state.requester,
-        requester_emails=state.requester_emails,
+        requester_emails=(*state.requester_emails, *filter(None, [state.request.submitted_by])),
     )
 
 

@@ -104,7 +104,7 @@ def step(state: State, event: Event) -> Step:
             return _card_posted(state, event)
         case TimeReached():
             return _time_reached(state, event.at)
-        case DecisionJudged():
+        case _:
             return _judged(state, event.judgement, event.at)
 
 

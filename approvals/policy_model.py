@@ -182,5 +182,5 @@ def approver_text(approver: Approver) -> str:
             return f"user {approver.user}"
         case EmailAddress():
             return approver.email
-        case ReportsTo():
+        case _:
             return "the requester's manager"

@@ -1,0 +1,78 @@
+"""People, requests and routes for the domain's tests."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from approvals.decision import Decision, Judgement, Reason, Verdict
+from approvals.machine import (
+    DecisionJudged,
+    Effect,
+    Started,
+    State,
+    binding_of,
+    start,
+    step,
+)
+from approvals.people import Person, SlackUser
+from approvals.request import ApprovalRequest, Route, Stage
+
+NOW = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+OK = Verdict(allowed=True, reason=Reason.ALLOWED, rule="manager")
+ANN, BOB, REQUESTER = (Person(team="T1", user=f"U{name}") for name in ("ANN", "BOB", "REQ"))
+PEOPLE = (ANN, BOB, REQUESTER)
+
+
+class Story:
+    """Builds values, each the usual one unless a test says otherwise."""
+
+    now, hour, ok, ann, bob, requester = NOW, HOUR, OK, ANN, BOB, REQUESTER
+
+    @staticmethod
+    def request(**fields: Any) -> ApprovalRequest:
+        return ApprovalRequest(
+            **{"subject": "42", "amount": "2400", "currency": "USD", "requester": "req@example.com", **fields}
+        )
+
+    @staticmethod
+    def stage(**fields: Any) -> Stage:
+        approvers = tuple(SlackUser(user=person.user) for person in PEOPLE)
+        return Stage(**{"approvers": approvers, "within": 5 * HOUR, **fields})
+
+    def route(self, *stages: Any, **fields: Any) -> Route:
+        return Route(
+            **{"rule": "manager", "why": "w", "policy_version": "0" * 12, "stages": stages or (self.stage(),), **fields}
+        )
+
+    def new(self, route: Route | None = None, **fields: Any) -> State:
+        return start(
+            "order-42-workflow",
+            self.request(),
+            route or self.route(),
+            NOW,
+            **{"requester": REQUESTER, "requester_emails": ("req@example.com",), **fields},
+        )
+
+    def waiting(self, route: Route | None = None, **fields: Any) -> State:
+        return step(self.new(route, **fields), Started(at=NOW))[0]
+
+    @staticmethod
+    def decision(state: State, person: Person = ANN, **fields: Any) -> Decision:
+        known = {
+            "id": f"d-{person.user}",
+            "binding": binding_of(state),
+            "person": person,
+            "approved": True,
+            "through": "slack",
+            "at": NOW,
+        }
+        return Decision(**{**known, **fields})
+
+    @staticmethod
+    def judged(decision: Decision, verdict: Verdict = OK, at: datetime = NOW, **fields: Any) -> DecisionJudged:
+        emails = (f"{decision.person.user}@example.com".lower(),)
+        judgement = Judgement(**{"verdict": verdict, "decision": decision, "emails": emails, **fields})
+        return DecisionJudged(judgement=judgement, at=at)
+
+    def decide(self, state: State, person: Person = ANN, **fields: Any) -> tuple[State, tuple[Effect, ...]]:
+        return step(state, self.judged(self.decision(state, person, **fields)))
