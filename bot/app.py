@@ -20,6 +20,7 @@ from bot.access import Access
 from bot.background import Background
 from bot.control.operations import Operations
 from bot.control.overview import Overview
+from bot.control.starting import Starting
 from bot.control.subjects import Subjects
 from bot.correlation import CorrelationMiddleware
 from bot.decisions import Decisions
@@ -27,14 +28,16 @@ from bot.delivery import Deliverer
 from bot.details import Details
 from bot.engine import Engine
 from bot.orders import Orders
-from bot.rest import health, orders, problems
+from bot.rest import documented, failures, health, orders, problems, statistics, workflows
 from bot.settings import Settings
 from bot.slack.bolt import bolt_app
 from bot.slack.clicks import Clicks
+from bot.slack.commands import Commands
+from bot.slack.home import Home
 from bot.slack.ingress import Ingress
 from bot.slack.replay import ReplayGuard
 from bot.slack.sockets import Socket
-from bot.worker import Worker
+from bot.worker import STARTABLE, Worker
 from records.database import Database
 
 log = structlog.get_logger(__name__)
@@ -108,6 +111,7 @@ class Services:
             engine=self.engine,
             access=self.access,
             subjects=self.subjects,
+            starting=Starting(self.database, self.engine, STARTABLE, self.clock),
             announcer=self.announcer,
             background=self.background,
             clock=self.clock,
@@ -117,6 +121,7 @@ class Services:
             engine=self.engine,
             access=self.access,
             subjects=self.subjects,
+            directory=self.directory,
             clock=self.clock,
         )
         self.details = Details(self.database, self.directory)
@@ -129,6 +134,15 @@ class Services:
             details=self.details,
             background=self.background,
         ).register(self.bolt)
+        Commands(
+            access=self.access,
+            overview=self.overview,
+            operations=self.operations,
+            subjects=self.subjects,
+            slack=self.slack,
+            clock=self.clock,
+        ).register(self.bolt)
+        Home(self.access, self.overview, self.slack, self.background).register(self.bolt)
         self.replays = ReplayGuard(self.database, self.clock)
         self.ingress = Ingress(self.bolt, settings.slack_signing_secret.get_secret_value(), self.replays)
         self.socket = Socket(settings, self.ingress, self.replays) if settings.socket_mode else None
@@ -175,6 +189,8 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan)
     app.add_middleware(CorrelationMiddleware)
     problems.install(app)
+    failures.install(app)
+    documented.install(app)
     return app
 
 
@@ -183,6 +199,8 @@ def _mount(app: FastAPI, services: Services) -> None:
     app.include_router(
         orders.routes(services.access, services.orders, services.decisions, services.policies, services.database)
     )
+    app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))
+    app.include_router(statistics.routes(services.access, services.overview, services.clock))
     if services.settings.slack_signing_secret.get_secret_value().strip():
 
         @app.post("/slack/events", include_in_schema=False)

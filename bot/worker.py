@@ -14,9 +14,13 @@ from workflows.approval import approval_workflow
 log = structlog.get_logger(__name__)
 
 WORKFLOWS = (approval_workflow,)
+STARTABLE = ("approval_workflow",)
+"""What an operator may start by name. A bulk operation needs its dry run's token, so it is not among them."""
+
 ACTIVITIES = (
     "route_request",
     "request_approval",
+    "report_unposted",
     "judge_decision",
     "record",
     "remind",

@@ -18,9 +18,16 @@ from approvals.authority import Action
 from approvals.values import Value
 from bot.access import Access, Caller
 from bot.background import Background
+from bot.control.starting import Starting
 from bot.control.subjects import Subject, Subjects
 from bot.correlation import correlation_id
-from bot.engine import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
+from bot.engine import (
+    AlreadyExistsError,
+    Engine,
+    EngineRefusedError,
+    EngineUnavailableError,
+    UnknownInstanceError,
+)
 from cards.request_card import Ending
 from records import audit, instances
 from records.database import Database
@@ -51,6 +58,7 @@ class Operations:
         engine: Engine,
         access: Access,
         subjects: Subjects,
+        starting: Starting,
         announcer: Announcer,
         background: Background,
         clock: Callable[[], datetime],
@@ -59,9 +67,42 @@ class Operations:
         self._engine = engine
         self._access = access
         self._subjects = subjects
+        self._starting = starting
         self._announcer = announcer
         self._background = background
         self._clock = clock
+
+    async def start(  # noqa: PLR0913 what a start consists of
+        self,
+        caller: Caller,
+        name: str,
+        value: Any,
+        *,
+        instance_id: str | None = None,
+        start_at: datetime | None = None,
+        reason: str = "",
+    ) -> Done:
+        """Start a workflow by name, now or at a moment. An id that has run is not run again.
+
+        Errors: UnusableStartError for a name, an id or an input; RefusedError where the id is taken.
+        """
+        await self._access.demand(caller, Action.START_WORKFLOW)
+        start = self._starting.checked(name, value, instance_id, start_at, caller.email)
+        async with self._engine.alone(start.instance_id):
+            found = await self._engine.state(start.instance_id, payloads=False)
+            if found is not None or not await self._starting.begin(start):
+                status = found.status if found else "known from before"
+                raise RefusedError(
+                    f"{start.instance_id} is taken ({status}), and an id is not run twice. Nothing was started: use "
+                    "another id."
+                )
+            subject = Subject(instance_id=start.instance_id, engine=None, row=None, begun=True)
+            await self._do(
+                caller, Action.START_WORKFLOW, subject, reason, lambda: self._starting.schedule(start), name=name
+            )
+        text = "It has started." if start.start_at is None else f"It starts at {start.start_at:%Y-%m-%d %H:%M:%S} UTC."
+        status = "RUNNING" if start.start_at is None else "PENDING"
+        return Done(instance_id=start.instance_id, status=status, changed=True, sentence=text)
 
     async def pause(self, caller: Caller, reference: str, reason: str) -> Done:
         """Suspend a running instance. Its timers' clocks go on; events are kept."""
@@ -134,7 +175,7 @@ class Operations:
                 instance_id=made[0], status="RUNNING", changed=True, sentence=f"It runs again from event {event_id}."
             )
 
-    async def raise_event(self, caller: Caller, reference: str, name: str, payload: Any) -> Done:
+    async def raise_event(self, caller: Caller, reference: str, name: str, payload: Any, reason: str = "") -> Done:
         """Raise an event at a waiting instance. `approval_decision` is refused: it needs a person's own path."""
         async with self._alone(caller, Action.RAISE_EVENT, reference) as subject:
             if name.casefold() == "approval_decision":
@@ -149,8 +190,13 @@ class Operations:
                 )
             if subject.status in instances.TERMINAL:
                 raise RefusedError(f"{subject.instance_id} is over ({subject.status}): the event would be dropped.")
+            if subject.status == "PENDING":
+                raise RefusedError(
+                    f"{subject.instance_id} has not started yet, and any event would start it at once. Wait until it "
+                    "runs."
+                )
             await self._do(
-                caller, Action.RAISE_EVENT, subject, "",
+                caller, Action.RAISE_EVENT, subject, reason,
                 lambda: self._engine.raise_event(subject.instance_id, name, payload), event=name,
             )  # fmt: skip
             return Done(
@@ -189,6 +235,9 @@ class Operations:
             raise RefusedError(
                 f"The engine does not know {subject.instance_id} any more, so nothing was done."
             ) from error
+        except AlreadyExistsError as error:
+            await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
+            raise RefusedError(f"{subject.instance_id} runs already. Nothing was started: use another id.") from error
         except EngineRefusedError as error:
             await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
             raise RefusedError(f"The engine refused: {error}. Nothing was done.") from error

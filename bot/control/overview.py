@@ -1,18 +1,24 @@
 """Seeing workflows: one, many, and what happened to one. Reads only; what a caller may not see is not in the answer."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from dapr.ext.workflow._durabletask.internal import protos
 
+from activities.directory import Directory
+from activities.failures import LookupFailedError, SlackRefusedError
 from approvals.authority import Action, Resource, authorize
 from approvals.decision import Reason, Verdict
 from approvals.values import Moment, Value, in_utc
 from bot.access import Access, Caller
+from bot.control.diagnosis import Facts, diagnose
+from bot.control.lines import Workflow, line_of, workflow
 from bot.control.subjects import Subject, Subjects
 from bot.engine import Engine, UnknownInstanceError
 from bot.rest.problems import refused
-from records import audit, listing
+from cards.values import Diagnosis
+from records import audit, instances, listing, statistics
 from records.database import Database
 
 
@@ -32,19 +38,21 @@ class TimeLineEvent(Value):
 class Overview:
     """What operators, requesters and approvers see. Errors: NotFoundError, Problem 403, EngineUnavailableError."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         *,
         database: Database,
         engine: Engine,
         access: Access,
         subjects: Subjects,
+        directory: Directory,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._engine = engine
         self._access = access
         self._subjects = subjects
+        self._directory = directory
         self._clock = clock
 
     async def one(self, caller: Caller, reference: str) -> Subject:
@@ -73,7 +81,7 @@ class Overview:
             await self._access.audit_refusal(caller, Action.LIST, verdict)
             raise refused(verdict)
         if mine or not everything:
-            wanted = wanted.model_copy(update={"requester": caller.email})
+            wanted = wanted.model_copy(update={"requester": _own_name(caller)})
         async with self._database.read() as connection:
             return await listing.page(connection, wanted, sort=sort, cursor=cursor, limit=limit)
 
@@ -88,12 +96,48 @@ class Overview:
             found += [line for line in page.lines if line not in found]
         return tuple(sorted(found, key=lambda line: line.deadline or line.created_at))[:limit]
 
+    async def lines(self, found: Sequence[listing.Line]) -> tuple[Workflow, ...]:
+        """Return lines of a list with the links to their cards."""
+        slack_url = await self._slack_url() if any(line.cards for line in found) else None
+        return tuple(workflow(line, slack_url) for line in found)
+
+    async def line(self, subject: Subject) -> Workflow:
+        """Return one instance as lists show it; what only the engine knows is taken from the engine."""
+        row = subject.row or unknown_row(subject, self._clock())
+        if subject.engine is not None:
+            row = row.model_copy(
+                update={"engine_status": subject.status, "custom_status": _custom_status(subject.engine.custom_status)}
+            )
+        return (await self.lines((line_of(row),)))[0]
+
+    async def payloads(self, caller: Caller, subject: Subject) -> bool:
+        """Return whether the caller may see what went into the instance and came out."""
+        resource = await self._subjects.resource(caller, subject)
+        return authorize(caller.as_actor, Action.SEE_PAYLOADS, resource).allowed
+
+    async def diagnosis(self, caller: Caller, reference: str) -> tuple[Diagnosis, ...]:
+        """Return why an instance does not go on, the most likely answer first; what to do next stands with each."""
+        subject = await self._subjects.find(reference)
+        await self._subjects.demand(caller, Action.SEE_DIAGNOSIS, subject)
+        return diagnose(Facts(instance_id=subject.instance_id, status=subject.status))
+
+    async def statistics(self, caller: Caller, since: datetime) -> statistics.Statistics:
+        """Return what waits now, and the figures of decisions since a moment."""
+        await self._access.demand(caller, Action.SEE_STATISTICS)
+        async with self._database.read() as connection:
+            return await statistics.gather(connection, since, self._clock())
+
+    async def _slack_url(self) -> str | None:
+        try:
+            return str((await self._directory.team()).get("url") or "") or None
+        except (LookupFailedError, SlackRefusedError):
+            return None  # a list without links is better than none
+
     async def history(self, caller: Caller, reference: str) -> tuple[TimeLineEvent, ...]:
         """Return the engine's and the business's events on one time line. Payloads only for those who may see them."""
         subject = await self._subjects.find(reference)
         await self._subjects.demand(caller, Action.SEE_HISTORY, subject)
-        resource = await self._subjects.resource(caller, subject)
-        payloads = authorize(caller.as_actor, Action.SEE_PAYLOADS, resource).allowed
+        payloads = await self.payloads(caller, subject)
         try:
             events = await self._engine.history(subject.instance_id) if subject.engine else ()
         except UnknownInstanceError:
@@ -102,6 +146,37 @@ class Overview:
             entries = await audit.of_instance(connection, subject.instance_id, limit=1000)
         business = [_business_event(entry) for entry in entries]
         return tuple(sorted([*engine_events(events, payloads=payloads), *business], key=lambda event: event.at))
+
+
+def unknown_row(subject: Subject, now: datetime) -> instances.Instance:
+    """Return what is known of an instance that has no row: what the engine says."""
+    engine = subject.engine
+    created = engine.created_at if engine is not None and engine.created_at.year > 1 else now
+    return instances.Instance(
+        instance_id=subject.instance_id,
+        name=engine.name if engine else "",
+        engine_status=subject.status,
+        phase="unknown",
+        created_at=created,
+        updated_at=engine.updated_at if engine is not None and engine.updated_at.year > 1 else now,
+        finished_at=engine.updated_at if engine is not None and engine.finished else None,
+    )
+
+
+def _custom_status(text: str) -> str:
+    """Return a custom status as people read it: the SDK stores it as JSON."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return found if isinstance(found, str) else text
+
+
+def _own_name(caller: Caller) -> str:
+    """Return how the caller's own requests name them. An empty name would show what nobody requested."""
+    if caller.email:
+        return caller.email
+    return caller.person.user if caller.person else caller.actor
 
 
 def engine_events(events: Sequence[protos.HistoryEvent], *, payloads: bool) -> list[TimeLineEvent]:

@@ -26,17 +26,23 @@ class NotFoundError(Exception):
 
 
 class Subject(Value):
-    """An instance as both know it: `engine` is None where the engine has none (purged), `row` where we have none."""
+    """An instance as both know it: `engine` is None where the engine has none (purged), `row` where we have none.
+
+    `begun` is for one that is only about to start.
+    """
 
     instance_id: str
     engine: Instance | None
     row: instances.Instance | None
+    begun: bool = False
 
     @property
     def status(self) -> instances.EngineStatus:
         """One of Dapr's six statuses; what the read model knew last where the engine has forgotten."""
         if self.engine is not None:
             return cast("instances.EngineStatus", self.engine.status)
+        if self.begun:
+            return "PENDING"
         return self.row.engine_status if self.row else "TERMINATED"
 
 
@@ -70,6 +76,11 @@ class Subjects:
         if found is None and row is None:
             raise NotFoundError(reference)
         return Subject(instance_id=instance_id, engine=found, row=row)
+
+    async def knows(self, reference: str) -> bool:
+        """Return whether the read model has an instance or an order of this id."""
+        async with self._database.read() as connection:
+            return await instances.find(connection, reference) is not None
 
     async def demand(self, caller: Caller, action: Action, subject: Subject, *, in_any_status: bool = False) -> None:
         """Refuse what the caller may not do to the subject. `in_any_status` asks only for the role. Errors: Problem."""

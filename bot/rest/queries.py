@@ -1,0 +1,81 @@
+"""The list's query as people type it: durations or moments, e-mails or groups, each mistake with a sentence. No I/O."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from approvals.durations import parse_duration
+from approvals.values import in_utc
+from records import instances, listing
+
+SORTS = Literal["created", "deadline", "since", "progress"]
+ME = "me"
+
+
+def moment_of(text: str, now: datetime) -> datetime:
+    """Return the moment that a duration before now, or an ISO 8601 date, means. Errors: ValueError with a sentence."""
+    written = text.strip()
+    try:
+        return in_utc(datetime.fromisoformat(written))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return now - parse_duration(written)
+    except ValueError:
+        raise ValueError(
+            f"{written[:60]!r} is neither a duration such as '2h' or '30d' nor a moment such as '2026-01-31T12:00:00Z'"
+        ) from None
+
+
+def _a_moment(text: str) -> str:
+    moment_of(text, datetime.now(UTC))
+    return text
+
+
+def principal_of(text: str) -> str:
+    """Return whom a request waits for as the read model names them: `group:…`, `user:…` or `email:…`."""
+    written = text.strip()
+    if ":" in written:
+        return written
+    if "@" in written[1:]:
+        return f"email:{written}"
+    return f"user:{written}" if written[:1] in {"U", "W"} and written.isupper() else f"group:{written.lstrip('@')}"
+
+
+When = Annotated[str, Field(max_length=60), AfterValidator(_a_moment)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ListQuery(BaseModel):
+    """Which workflows to list, in which order; all that are given must fit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: instances.EngineStatus | None = Field(None, description="one of Dapr's six", examples=["RUNNING"])
+    phase: instances.Phase | None = Field(None, description="where the request stands", examples=["waiting"])
+    name: Word | None = Field(None, description="the workflow's name", examples=["approval_workflow"])
+    waiting_on: Word | None = Field(
+        None,
+        description="whom it waits for: a group, a Slack user id, an e-mail, or `me` for what waits for the caller",
+        examples=["group:managers"],
+    )
+    older_than: When | None = Field(None, description="created longer ago than `2h`, or before a moment")
+    newer_than: When | None = Field(None, description="created within the last `30d`, or after a moment")
+    q: Word | None = Field(None, description="beginnings of words: subject, requester, description, id")
+    mine: bool = Field(default=False, description="only the caller's own requests")
+    sort: SORTS = Field("created", description="newest first; the others list the unfinished, most urgent first")
+    cursor: str | None = Field(None, max_length=500, description="from the page before")
+    limit: int = Field(50, ge=1, le=listing.LIMIT)
+
+    def filter(self, now: datetime) -> listing.Filter:
+        """Return the read model's filter."""
+        return listing.Filter(
+            status=self.status,
+            phase=self.phase,
+            name=self.name,
+            waiting_on=principal_of(self.waiting_on) if self.waiting_on else None,
+            older_than=moment_of(self.older_than, now) if self.older_than else None,
+            newer_than=moment_of(self.newer_than, now) if self.newer_than else None,
+            q=self.q,
+        )

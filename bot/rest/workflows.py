@@ -1,0 +1,235 @@
+"""GET and POST /workflows: what runs, what became of it, and what operators do about it. No DELETE is offered."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from bot.access import Access, Caller
+from bot.control.lines import Workflow
+from bot.control.operations import Done, Operations
+from bot.control.overview import Overview, TimeLineEvent
+from bot.control.starting import UnusableStartError
+from bot.control.subjects import Subject
+from bot.rest.callers import caller_of
+from bot.rest.documented import SIGNED_IN, problems
+from bot.rest.problems import Problem
+from bot.rest.queries import ME, ListQuery
+from cards.values import Diagnosis
+
+Reference = Annotated[
+    str, Path(min_length=1, max_length=200, description="an instance id, or an order's id", examples=["42"])
+]
+Reason = Annotated[str, Field(max_length=1000, description="stands in the audit with your name")]
+Clock = Callable[[], datetime]
+
+
+class WorkflowPage(BaseModel):
+    """One page of the list. Send `cursor` again to get the next; it is null at the end."""
+
+    workflows: tuple[Workflow, ...]
+    cursor: str | None
+
+
+class WorkflowDetail(BaseModel):
+    """One instance, with what went in and came out for those who may see it."""
+
+    workflow: Workflow
+    purged: bool = Field(description="the engine has forgotten its history; the audit stays")
+    failure: str | None = None
+    payloads_shown: bool = Field(description="whether your role may see input and output")
+    input: Any = None
+    output: Any = None
+
+
+class History(BaseModel):
+    """The engine's and the business's events on one time line, oldest first."""
+
+    events: tuple[TimeLineEvent, ...]
+
+
+class Diagnoses(BaseModel):
+    """Why it does not go on, the most likely answer first."""
+
+    answers: tuple[Diagnosis, ...]
+
+
+def _example(**body: Any) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [body]})
+
+
+class StartBody(BaseModel):
+    """A workflow to start. Without an id one is made up; `start_at` is a moment with its time zone."""
+
+    model_config = _example(
+        name="approval_workflow",
+        input={"subject": "INV-7", "amount": "120.00", "currency": "USD", "requester": "requester@example.com"},
+        instance_id="invoice-7",
+    )
+
+    name: str = Field(min_length=1, max_length=200)
+    input: Any = None
+    instance_id: str | None = Field(None, min_length=1, max_length=128)
+    start_at: AwareDatetime | None = None
+    reason: Reason = ""
+
+
+class NeededReason(BaseModel):
+    """Why."""
+
+    model_config = _example(reason="The supplier has withdrawn the offer")
+
+    reason: str = Field(min_length=1, max_length=1000, description="stands in the audit with your name")
+
+
+class OptionalReason(BaseModel):
+    """Why, if there is something to say."""
+
+    model_config = _example(reason="Looked into it")
+
+    reason: Reason = ""
+
+
+class PurgeBody(OptionalReason):
+    """`force` also takes an instance that is wedged and cannot end any more."""
+
+    force: bool = False
+
+
+class RerunBody(OptionalReason):
+    """The event to run again from, by its id in the history: a scheduled task, a timer or a child workflow."""
+
+    model_config = _example(event_id=3, reason="The ledger was down")
+
+    event_id: int = Field(ge=0, le=2**31 - 1)
+    new_instance_id: str | None = Field(None, min_length=1, max_length=128)
+
+
+class EventBody(OptionalReason):
+    """The event's payload: an object with something in it, for the engine delivers an empty one as nothing."""
+
+    model_config = _example(input={"paid": True}, reason="The bank called")
+
+    input: dict[str, Any]
+
+
+def routes(access: Access, operations: Operations, overview: Overview, clock: Clock) -> APIRouter:
+    """Return the routes of workflows."""
+    router = APIRouter(prefix="/workflows", tags=["workflows"], dependencies=SIGNED_IN)
+    _reading(router, Depends(caller_of(access)), overview, clock)
+    _acting(router, Depends(caller_of(access)), operations)
+    _rerunning(router, Depends(caller_of(access)), operations)
+    return router
+
+
+def _reading(router: APIRouter, who: Any, overview: Overview, clock: Clock) -> None:
+    @router.get("", responses=problems())
+    async def list_workflows(caller: Annotated[Caller, who], query: Annotated[ListQuery, Query()]) -> WorkflowPage:
+        """List workflows, newest first. Who may not see all of them sees their own."""
+        if query.waiting_on == ME:
+            lines = await overview.waiting_for(caller, query.limit)
+            return WorkflowPage(workflows=await overview.lines(lines), cursor=None)
+        page = await overview.page(
+            caller, query.filter(clock()), sort=query.sort, cursor=query.cursor, limit=query.limit, mine=query.mine
+        )
+        return WorkflowPage(workflows=await overview.lines(page.lines), cursor=page.cursor)
+
+    @router.get("/{reference}", responses=problems(404))
+    async def get_workflow(reference: Reference, caller: Annotated[Caller, who]) -> WorkflowDetail:
+        """Show one workflow."""
+        subject = await overview.one(caller, reference)
+        return await _detail(overview, subject, shown=await overview.payloads(caller, subject))
+
+    @router.get("/{reference}/history", responses=problems(404))
+    async def get_history(reference: Reference, caller: Annotated[Caller, who]) -> History:
+        """Show what happened to it: the engine's events, and who did what."""
+        return History(events=await overview.history(caller, reference))
+
+    @router.get("/{reference}/diagnosis", responses=problems(404))
+    async def get_diagnosis(reference: Reference, caller: Annotated[Caller, who]) -> Diagnoses:
+        """Say why it does not go on, with the evidence and the next step."""
+        return Diagnoses(answers=await overview.diagnosis(caller, reference))
+
+
+def _acting(router: APIRouter, who: Any, operations: Operations) -> None:
+    @router.post("", status_code=201, responses=problems(409))
+    async def start_workflow(body: StartBody, caller: Annotated[Caller, who], response: Response) -> Done:
+        """Start a workflow by its name. An id that has run is not run again."""
+        try:
+            done = await operations.start(
+                caller,
+                body.name,
+                body.input,
+                instance_id=body.instance_id,
+                start_at=body.start_at,
+                reason=body.reason,
+            )
+        except UnusableStartError as error:
+            raise Problem(422, str(error)) from error
+        response.headers["Location"] = f"/workflows/{done.instance_id}"
+        return done
+
+    @router.post("/{reference}/pause", responses=problems(404, 409))
+    async def pause_workflow(reference: Reference, body: NeededReason, caller: Annotated[Caller, who]) -> Done:
+        """Hold a running workflow. Decisions are kept; deadlines go on."""
+        return await operations.pause(caller, reference, body.reason)
+
+    @router.post("/{reference}/resume", responses=problems(404, 409))
+    async def resume_workflow(
+        reference: Reference, caller: Annotated[Caller, who], body: OptionalReason | None = None
+    ) -> Done:
+        """Let a paused workflow go on."""
+        return await operations.resume(caller, reference, body.reason if body else "")
+
+    @router.post("/{reference}/terminate", responses=problems(404, 409))
+    async def terminate_workflow(reference: Reference, body: NeededReason, caller: Annotated[Caller, who]) -> Done:
+        """End a workflow for good, without a decision. Its card is rewritten."""
+        return await operations.terminate(caller, reference, body.reason)
+
+    @router.post("/{reference}/purge", responses=problems(404, 409))
+    async def purge_workflow(
+        reference: Reference, caller: Annotated[Caller, who], body: PurgeBody | None = None
+    ) -> Done:
+        """Forget a finished workflow's history. Its audit entries stay."""
+        wanted = body or PurgeBody()
+        return await operations.purge(caller, reference, wanted.reason, force=wanted.force)
+
+
+def _rerunning(router: APIRouter, who: Any, operations: Operations) -> None:
+    @router.post("/{reference}/rerun", responses=problems(404, 409))
+    async def rerun_workflow(reference: Reference, body: RerunBody, caller: Annotated[Caller, who]) -> Done:
+        """Run a finished workflow again from one of its events, as a new instance."""
+        return await operations.rerun(caller, reference, body.event_id, body.new_instance_id, body.reason)
+
+    @router.post("/{reference}/raise-event/{name}", responses=problems(404, 409))
+    async def raise_event(
+        reference: Reference,
+        name: Annotated[str, Path(min_length=1, max_length=200, examples=["payment_confirmed"])],
+        body: EventBody,
+        caller: Annotated[Caller, who],
+    ) -> Done:
+        """Raise an event at a waiting workflow. A decision is not raised so: it has to be a person's own."""
+        return await operations.raise_event(caller, reference, name, body.input, body.reason)
+
+
+async def _detail(overview: Overview, subject: Subject, *, shown: bool) -> WorkflowDetail:
+    engine, row = subject.engine, subject.row
+    return WorkflowDetail(
+        workflow=await overview.line(subject),
+        purged=engine is None,
+        failure=engine.failure if engine and shown else None,
+        payloads_shown=shown,
+        input=_json((engine.input if engine else None) or (row.input if row else None)) if shown else None,
+        output=_json((engine.output if engine else None) or (row.output if row else None)) if shown else None,
+    )
+
+
+def _json(text: str | None) -> Any:
+    """Return what the engine keeps as text; a payload of another program need not be JSON."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return text
