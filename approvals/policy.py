@@ -56,7 +56,10 @@ def route(policy: Policy, request: ApprovalRequest, requester_emails: tuple[str,
 
 
 def _known(request: ApprovalRequest, requester_emails: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(name.strip().casefold() for name in (request.requester, *requester_emails))
+    requester, submitter = request.requester.strip().casefold(), request.submitted_by.strip().casefold()
+    known = {requester, *(email.strip().casefold() for email in requester_emails)}
+    # Whoever submits for somebody else brings neither their own manager nor the rules that are for them.
+    return frozenset(known - {submitter} if "@" in requester and submitter != requester else known)
 
 
 def _money(amount: Decimal, currency: str) -> str:

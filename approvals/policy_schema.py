@@ -1,17 +1,14 @@
 """From a policy file's tree to its values: each key, its form and default. It reads no file and chooses no rule."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Literal, cast
 
 from approvals.digest import version_of
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
+from approvals.policy_condition import read_condition
 from approvals.policy_file import Listing, Mapping, Node, PolicyError, Scalar, read_tree
 from approvals.policy_model import (
-    ANY,
-    AmountRange,
     Approver,
     Condition,
     DelegationRule,
@@ -24,7 +21,6 @@ from approvals.policy_model import (
 from approvals.policy_reading import (
     ProblemFound,
     Reader,
-    amount,
     currency,
     duration,
     email,
@@ -45,8 +41,6 @@ ROLES = ("requester", "approver", "operator", "auditor", "admin")
 TOP_KEYS = ("version", "channel", "currency", "groups", "reports_to", "roles", "delegations", "rules")
 STAGE_KEYS = ("approve", "needed", "within", "remind", "escalate")
 RULE_KEYS = ("name", "when", *STAGE_KEYS, "stages", "risk", "channel", "same_person_may_repeat")
-WHEN_KEYS = ("kind", "currency", "amount", "requester")
-AMOUNT_KEYS = ("below", "from", "to", "above")
 
 
 def parse_policy(source: str, name: str = "policy.yml") -> Policy:
@@ -151,7 +145,7 @@ def _rule(reader: Reader, number: int, node: Node) -> Rule:
         _refuse_beside(reader, entry, ("needed", "within", "remind", "escalate", "stages"), "`approve: automatic`")
     return Rule(
         name=reader.field(entry, "name", lambda node: text(node, what="a rule's name")) or f"rule {number}",
-        when=reader.field(entry, "when", lambda node: _condition(reader, node)) or Condition(),
+        when=reader.field(entry, "when", lambda node: read_condition(reader, node)) or Condition(),
         automatic=automatic,
         stages=() if automatic else _stages(reader, entry),
         channel=reader.field(entry, "channel", lambda node: text(node, what="channel")),
@@ -252,52 +246,3 @@ def _approver(node: Node, *, reports_to: bool) -> Approver:
             return EmailAddress(email=email(value))
         case _:
             raise ProblemFound(entry.line, "a person or group has exactly one key: group, user or email")
-
-
-def _condition(reader: Reader, node: Node) -> Condition:
-    entry = mapping(node, what="when")
-    reader.only(entry, WHEN_KEYS, where="when")
-    condition = Condition(
-        kinds=reader.field(entry, "kind", lambda n: _one_or_more(reader, n, lambda i: text(i, what="kind"))) or (),
-        currencies=reader.field(entry, "currency", lambda n: _one_or_more(reader, n, _currency_or_any)) or (),
-        amount=reader.field(entry, "amount", lambda n: _amount_range(reader, n)) or AmountRange(),
-        requesters=reader.field(entry, "requester", lambda n: _one_or_more(reader, n, user_or_email)) or (),
-    )
-    if ANY in condition.currencies and not condition.amount.unbounded:
-        raise ProblemFound(entry.lines["currency"], "an amount needs a currency: `currency: any` can't stand beside it")
-    return condition
-
-
-def _one_or_more(reader: Reader, node: Node, read: Callable[[Node], str]) -> tuple[str, ...]:
-    if not isinstance(node, Listing):
-        return (read(node),)
-    found = reader.each(node, read, what="this")
-    if not node.items:
-        raise ProblemFound(node.line, "the list is empty: leave the key out if everything is meant")
-    return found
-
-
-def _currency_or_any(node: Node) -> str:
-    return ANY if isinstance(node, Scalar) and node.text.strip() == ANY else currency(node)
-
-
-def _amount_range(reader: Reader, node: Node) -> AmountRange:
-    entry = mapping(node, what="amount")
-    reader.only(entry, AMOUNT_KEYS, where="amount")
-    for pair in (("from", "above"), ("to", "below")):
-        if entry.entries.keys() >= set(pair):
-            raise ProblemFound(entry.line, f"amount has both {pair[0]!r} and {pair[1]!r}: keep one")
-    bound = {key: _bound(reader, entry, key) for key in AMOUNT_KEYS}
-    found = AmountRange(
-        low=bound["above"] if bound["from"] is None else bound["from"],
-        low_included="above" not in entry.entries,
-        high=bound["below"] if bound["to"] is None else bound["to"],
-        high_included="below" not in entry.entries,
-    )
-    if found.empty:
-        raise ProblemFound(entry.line, f"no amount is {found}: the rule could never apply")
-    return found
-
-
-def _bound(reader: Reader, entry: Mapping, key: str) -> Decimal | None:
-    return reader.field(entry, key, amount)

@@ -111,6 +111,13 @@ def test_reports_to_finds_the_requesters_manager_or_nobody(
         assert stage.escalate == Escalation(after=timedelta(days=1), to=(EmailAddress(email=manager),))
 
 
+def test_whoever_submits_for_somebody_else_does_not_bring_their_own_manager(story: Story) -> None:
+    request = story.request(requester="eve@example.com", submitted_by="Ann@example.com")
+    assert isinstance(route(parse_policy(MANAGED), request, ("ann@example.com", "eve@example.com")), NoRoute)
+    own = story.request(requester="ann@example.com", submitted_by="Ann@example.com")
+    assert isinstance(route(parse_policy(MANAGED), own, ("ann@example.com",)), Route)
+
+
 def test_a_manager_who_is_not_known_only_makes_the_list_shorter(story: Story) -> None:
     policy = parse_policy("""
 groups: {heads: "@heads-of"}
