@@ -20,7 +20,7 @@ from bot.engine import Engine, EngineRefusedError, EngineUnavailableError, Unkno
 from cards import private
 from records import audit, intake
 from records.database import Database
-from records.errors import DatabaseUnavailableError
+from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
@@ -94,11 +94,12 @@ class Deliverer:
         while True:
             try:
                 found = await self._due()
-            except DatabaseUnavailableError as error:
+            except RecordsError as error:
                 log.warning("the intake cannot be read", why=str(error))
                 found = ()
-            if found:
-                await asyncio.gather(*(self._deliver(row) for row in found))
+            for failure in await asyncio.gather(*(self._deliver(row) for row in found), return_exceptions=True):
+                if failure is not None:
+                    log.error("a delivery failed; its lease brings it back", exc_info=failure)
             if len(found) < BATCH:
                 await asyncio.sleep(POLL)
 
@@ -117,7 +118,8 @@ class Deliverer:
         async with self._slots:
             try:
                 await self._raise(row)
-            except EngineUnavailableError as error:
+            except (EngineUnavailableError, EngineRefusedError) as error:
+                # A refusal too may pass: a wrong token, a store that is full. Acknowledged is never given up (law 3).
                 pause = min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311
                 log.warning("a decision is not delivered yet", decision=row.id[:12], why=str(error), again_in=pause)
                 async with self._database.write() as connection:
@@ -136,9 +138,8 @@ class Deliverer:
         try:
             await self._engine.raise_event(row.instance_id, APPROVAL_DECISION, row.payload)
         except UnknownInstanceError:
-            await self._answer_for(row)
-        except EngineRefusedError as error:
-            log.warning("the engine refused a decision", decision=row.id[:12], why=str(error))
+            if await self._engine.state(row.instance_id, payloads=False) is not None:
+                raise
             await self._answer_for(row)
         else:
             if row.attempts > 1:
