@@ -14,11 +14,13 @@ from approvals.people import Person
 from approvals.request import Binding, CardRef
 from approvals.sentences import sentence
 from bot.background import Background
+from bot.correlation import correlation_id
 from bot.decisions import Decisions, Receipt, Wanted
 from bot.details import Details
 from cards import Message, details_modal, private, reject_modal, request_card
 from cards.binding import UnreadableCardError, parse_binding
 from cards.forms import FieldErrors
+from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +64,12 @@ class Clicks:
             await ack()
             self._say(_place(body), person_of(body), private.sentence(str(error)))
             return
-        receipt = await self._take(body, context, binding, approved=True, reason="")
+        try:
+            receipt = await self._take(body, context, binding, approved=True, reason="")
+        except RecordsError:
+            # Without a durable record there is no acknowledgement (law 3), and Slack's own error says nothing.
+            self._say(_place(body), person_of(body), private.went_wrong(correlation_id()))
+            raise
         await ack()
         self._follow_up(receipt, _place(body), person_of(body))
 
@@ -97,7 +104,13 @@ class Clicks:
             await ack(rejection.response())
             return
         binding, place = rejection.target.binding, rejection.target.card
-        receipt = await self._take(body, context, binding, approved=False, reason=rejection.reason)
+        try:
+            receipt = await self._take(body, context, binding, approved=False, reason=rejection.reason)
+        except RecordsError as error:
+            # The form stays open with what was typed, so that the person loses nothing.
+            log.warning("a rejection could not be recorded", why=str(error))
+            await ack(FieldErrors(errors={reject_modal.BLOCK: NOT_RECORDED}).response())
+            return
         await ack()
         self._follow_up(receipt, place, person_of(body))
 
@@ -165,6 +178,7 @@ class Clicks:
                 return
 
 
+NOT_RECORDED = "This could not be recorded, so nothing was decided. Please press Reject again in a minute."
 MODAL_FAILED = (
     "Slack did not open the window in time, so nothing was decided. Please click again; if it stays so, decide with "
     "/approval or tell your operator."

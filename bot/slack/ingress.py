@@ -13,13 +13,16 @@ from urllib.parse import parse_qs
 import structlog
 from fastapi import Request, Response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from starlette.requests import ClientDisconnect
 
 from bot.slack.replay import Answer, ReplayGuard
+from bot.slack.shapes import is_slacks
 from bot.slack.signature import MAX_BODY, SignedBytes, flaw
 
 log = structlog.get_logger(__name__)
 
 Payload = dict[str, Any]
+PLAIN = {"content-type": "text/plain; charset=utf-8"}
 
 
 class TooLargeError(Exception):
@@ -47,6 +50,8 @@ class Ingress:
             signed = await _signed_bytes(request)
         except TooLargeError:
             return _refusal(413, "The request is larger than 1 MiB.")
+        except ClientDisconnect:
+            return _refusal(400, "The request broke off.")
         wrong = flaw(signed, self._secret, self._clock())
         if wrong is not None:
             log.warning("request refused at Slack's door", why=wrong.value, bytes=len(signed.body))
@@ -70,6 +75,9 @@ class Ingress:
 
     async def dispatch(self, payload: Payload, fingerprint: str) -> Answer:
         """Give a verified payload to Bolt and take its answer. `fingerprint` names what was signed."""
+        if not is_slacks(payload):
+            log.warning("signed payload is none of Slack's", fields=len(payload))
+            return Answer(status=400, headers=PLAIN, body=b"The signed body is nothing that Slack sends.")
         request = AsyncBoltRequest(body=payload, mode="socket_mode", context={"fingerprint": fingerprint})
         answer = await self._app.async_dispatch(request)
         kept = {name: values[0] for name, values in answer.headers.items() if name.lower() == "content-type"}
@@ -104,6 +112,8 @@ def parsed(body: bytes, content_type: str) -> Payload:
 
 def _object(text: str) -> Payload:
     found: Any = json.loads(text)
+    if "\\u" in text:
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate can be written nowhere: UnicodeEncodeError
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 one kind of error for all that cannot be read
     return found

@@ -12,9 +12,11 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.correlation import new_correlation_id
 from bot.settings import Settings
 from bot.slack.ingress import Ingress
 from bot.slack.replay import Answer, ReplayGuard
+from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
@@ -52,15 +54,23 @@ class Socket:
 
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         """Answer one envelope. The same envelope again has the same id, so it has no second effect."""
-        payload = dict(request.payload)
-        fingerprint = hashlib.sha256(f"socket:{request.envelope_id}".encode()).hexdigest()
-        answer = await self._replays.once(fingerprint, payload, lambda: self._ingress.dispatch(payload, fingerprint))
+        with structlog.contextvars.bound_contextvars(correlation_id=new_correlation_id()):
+            try:
+                answer = await self._answer(dict(request.payload), request.envelope_id)
+            except RecordsError as error:
+                # Not acknowledged, because nothing is durable: Slack tells the person, who tries again (law 3).
+                log.warning("an envelope was not taken", type=request.type, why=str(error))
+                return
         if answer.status == OK:
             await client.send_socket_mode_response(
                 SocketModeResponse(envelope_id=request.envelope_id, payload=_body(answer))
             )
         else:
             log.error("an envelope was not answered", type=request.type, status=answer.status)
+
+    async def _answer(self, payload: dict[str, Any], envelope_id: str) -> Answer:
+        fingerprint = hashlib.sha256(f"socket:{envelope_id}".encode()).hexdigest()
+        return await self._replays.once(fingerprint, payload, lambda: self._ingress.dispatch(payload, fingerprint))
 
 
 OK = 200

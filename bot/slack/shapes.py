@@ -1,0 +1,128 @@
+"""What a signed payload must look like before anybody handles it: Slack's own always do. Decides, reads no meaning."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Id = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Part(BaseModel):
+    """A part of a payload. What we don't read may be anything."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class Named(Part):
+    """Something with an id, such as a team or a channel."""
+
+    id: Id
+
+
+class User(Named):
+    """Who acted."""
+
+    team_id: str | None = None
+    name: str | None = None
+
+
+class Container(Part):
+    """Where they acted."""
+
+    channel_id: str | None = None
+    message_ts: str | None = None
+    view_id: str | None = None
+
+
+class Element(Part):
+    """What they used."""
+
+    action_id: Id
+    block_id: str | None = None
+    type: str | None = None
+
+
+class ViewState(Part):
+    """What stands in a form."""
+
+    values: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+
+
+class View(Part):
+    """A modal or the App Home."""
+
+    id: str | None = None
+    callback_id: str | None = None
+    private_metadata: str | None = None
+    hash: str | None = None
+    state: ViewState | None = None
+
+
+class Interaction(Part):
+    """block_actions, view_submission and their kin."""
+
+    type: Id
+    user: User
+    team: Named | None = None
+    enterprise: Named | None = None
+    channel: Named | None = None
+    container: Container | None = None
+    message: dict[str, Any] | None = None
+    actions: list[Element] | None = None
+    view: View | None = None
+    trigger_id: str | None = None
+    response_url: str | None = None
+
+
+class Happening(Part):
+    """The inside of an event."""
+
+    type: Id
+    user: str | dict[str, Any] | None = None
+    channel: str | dict[str, Any] | None = None
+    tab: str | None = None
+    view: View | None = None
+
+
+class Event(Part):
+    """An event_callback."""
+
+    type: Id
+    team_id: str | None = None
+    event: Happening
+
+
+class Command(Part):
+    """A slash command."""
+
+    command: Id
+    user_id: Id
+    team_id: str | None = None
+    channel_id: str | None = None
+    text: str = ""
+    response_url: str | None = None
+    trigger_id: str | None = None
+
+
+WITH_ACTIONS = "block_actions"
+WITH_VIEW = frozenset({"view_submission", "view_closed"})
+
+
+def is_slacks(payload: dict[str, Any]) -> bool:
+    """Return whether a payload has the form of something that Slack sends."""
+    try:
+        if "command" in payload:
+            Command.model_validate(payload)
+        elif "event" in payload:
+            Event.model_validate(payload)
+        else:
+            return _is_complete(Interaction.model_validate(payload))
+    except ValidationError:
+        return False
+    return True
+
+
+def _is_complete(interaction: Interaction) -> bool:
+    if interaction.type == WITH_ACTIONS:
+        return bool(interaction.actions)
+    return interaction.type not in WITH_VIEW or interaction.view is not None
