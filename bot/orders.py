@@ -87,8 +87,8 @@ class Orders:
         return await self._schedule(instance_id, request, new=new)
 
     async def _schedule(self, instance_id: str, request: ApprovalRequest, *, new: bool) -> Started:
-        """Hand the order to the engine. A finished id would silently run again (DAPR.md): when in doubt, look."""
-        if not new and (found := await self._engine.state(instance_id, payloads=False)) is not None:
+        """Hand the order to the engine. A finished id would silently run again (DAPR.md), so look first."""
+        if (found := await self._engine.state(instance_id, payloads=False)) is not None:
             if found.finished:
                 raise ConflictError(
                     f"Order {request.subject} has run and is over ({found.status}). It is not run again under the same "

@@ -44,7 +44,7 @@ def usable_amount(amount: Decimal) -> Decimal:
         raise ValueError("the amount must not be negative: refunds are not approved here")
     if amount > LARGEST:
         raise ValueError(f"the amount must be at most {LARGEST:,.0f}: a larger one is taken for a mistake")
-    return amount
+    return amount.copy_abs()  # "-0" is zero
 
 
 STATUS = {
