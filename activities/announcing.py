@@ -46,8 +46,9 @@ class Announcer:
         await self.show(state, view)
         about = f"{state.instance_id}/{state.run.isoformat()}/{what.what}/{state.stage}/{len(state.approvals)}"
         reply = await self._reply_for(state, what, view)
-        if reply is not None and state.cards:
-            await self._once(f"{about}/thread", lambda: self._slack.reply(state.cards[-1], reply))
+        place = _newest(state)
+        if reply is not None and place is not None:
+            await self._once(f"{about}/thread", lambda: self._slack.reply(place, reply))
         await self._tell_requester(state, what, view, about)
 
     async def end(self, state: State, ending: Ending) -> None:
@@ -65,6 +66,8 @@ class Announcer:
     async def show(self, state: State, view: CardView) -> None:
         """Rewrite every card of the request so that it tells the truth, and note what it shows."""
         for stage, card in enumerate(state.cards):
+            if not card.ts:
+                continue  # Slack did not take this stage's card, and the stage was decided without it
             if stage == view.binding.stage:
                 await self._rewrite(card, request_card.build(view))
             elif stage < state.stage:
@@ -76,22 +79,27 @@ class Announcer:
 
     async def remind(self, state: State, what: Remind) -> None:
         """Remind the approvers in the card's thread; without a card there is no thread to remind in."""
-        if not state.cards:
+        place = _newest(state)
+        if place is None:
             return
         view = await card_view(self._directory, state)
         about = f"{state.instance_id}/{state.run.isoformat()}/reminder/{state.stage}/{what.number}"
-        await self._once(about, lambda: self._slack.reply(state.cards[-1], thread.reminder(view, what.number)))
+        await self._once(about, lambda: self._slack.reply(place, thread.reminder(view, what.number)))
 
     async def answer(self, state: State, told: Answer) -> None:
         """Tell the person who decided, where they see it alone. What the card shows already is not said again."""
         decision = told.decision
         if told.verdict.reason in QUIET or decision.through != "slack":
             return
-        await self.whisper(state, decision.person.user, private.sentence(sentence(told.verdict.reason)))
+        try:
+            await self.whisper(state, decision.person.user, private.sentence(sentence(told.verdict.reason)))
+        except SlackRefusedError as error:  # somebody who cannot be reached, such as a leaver, must not hold it up
+            log.warning("a person could not be told", instance_id=state.instance_id, why=str(error))
 
     async def whisper(self, state: State, user: str, message: Message) -> None:
         """Say something to one person beside the card; by direct message where the channel does not have them."""
-        await self.tell(state.cards[-1].channel if state.cards else None, user, message)
+        place = _newest(state)
+        await self.tell(place.channel if place else None, user, message)
 
     async def tell(self, channel: str | None, user: str, message: Message) -> None:
         """Say something to one person in a channel, where only they see it; by direct message where that cannot be."""
@@ -145,3 +153,9 @@ class Announcer:
             return  # a person who cannot be reached, such as a deactivated requester, must not hold up the process
         async with self._database.write() as connection:
             await sent.note(connection, key, self._clock())
+
+
+def _newest(state: State) -> CardRef | None:
+    """Return where the current stage's card stands, None while Slack has not taken it."""
+    card = state.cards[state.stage] if len(state.cards) > state.stage else None
+    return card if card is not None and card.ts else None

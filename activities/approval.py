@@ -1,6 +1,7 @@
 """The effects that workflows ask for. Each may run more than once, so each is safe to repeat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from dapr.ext.workflow import WorkflowActivityContext
 from activities import asking, recording
 from activities.announcing import Announcer
 from activities.directory import Directory
+from activities.failures import NonRetryableError, SlackRefusedError
 from activities.judging import Judge
 from activities.messages import (
     AnnounceInput,
@@ -32,6 +34,15 @@ from records import intake
 from records.database import Database
 
 log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def final() -> Iterator[None]:
+    """Let Slack's no end the retries: the same call again gets the same answer, and the request would wait for it."""
+    try:
+        yield
+    except SlackRefusedError as error:
+        raise NonRetryableError(str(error)) from error
 
 
 def now_in_utc() -> datetime:
@@ -71,7 +82,12 @@ class Activities:
 
     async def request_approval(self, ctx: WorkflowActivityContext, asked: AskInput) -> CardRef:
         """Post the interactive card of a stage; returns where it stands. Posting again finds the card that stands."""
-        return await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
+        with final():
+            return await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
+
+    async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:
+        """Raise the alarm for a card that Slack does not take: the request waits where nobody sees it."""
+        await asking.report_unposted(self._database, asked, self._clock())
 
     async def judge_decision(self, ctx: WorkflowActivityContext, facts: JudgeInput) -> Judgement:
         """Judge what depends on a key or on Slack: the HMAC, who the person is, which groups they are in now."""
@@ -80,17 +96,19 @@ class Activities:
     async def record(self, ctx: WorkflowActivityContext, what: RecordInput) -> None:
         """Write the read model, the audit entry and the intake's answer in one transaction."""
         async with self._database.write() as connection:
-            await recording.write(connection, what.state, what.effect, self._clock())
+            await recording.write(connection, what, self._clock())
         if what.effect.decision is not None:
             self._answered(what.effect.decision.id)
 
     async def remind(self, ctx: WorkflowActivityContext, what: RemindInput) -> None:
         """Remind the approvers in the card's thread."""
-        await self._announcer.remind(what.state, what.remind)
+        with final():
+            await self._announcer.remind(what.state, what.remind)
 
     async def announce(self, ctx: WorkflowActivityContext, news: AnnounceInput) -> None:
         """Rewrite the card, reply in its thread, tell the requester."""
-        await self._announcer.announce(news.state, news.announce)
+        with final():
+            await self._announcer.announce(news.state, news.announce)
 
     async def answer(self, ctx: WorkflowActivityContext, told: AnswerInput) -> None:
         """Tell the person who decided what became of it, unless the card says it already."""

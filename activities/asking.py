@@ -3,18 +3,26 @@
 import uuid
 from datetime import datetime, timedelta
 
+import structlog
+
 from activities.directory import Directory
 from activities.failures import SlackRefusedError
 from activities.messages import AskInput
-from activities.recording import shown_of
+from activities.recording import append_once, shown_of
 from activities.rendering import card_view
 from activities.slack import Slack
 from approvals.machine import CardPosted, step
 from approvals.request import CardRef
 from cards import request_card
-from records import instances
+from records import audit, instances
 from records.database import Database
 
+log = structlog.get_logger(__name__)
+
+UNPOSTED = (
+    "Slack has not taken the card, so nobody sees the request there. It is tried again until the deadline; meanwhile "
+    "the request can be decided through REST. Look at the channel's name, the app's membership and its token."
+)
 BEFORE_ASKING = timedelta(minutes=5)
 """How far before the asking a lost card is looked for: Slack's clock and ours differ."""
 
@@ -41,7 +49,31 @@ async def post_card(database: Database, slack: Slack, directory: Directory, aske
     changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=shown)
     async with database.write() as connection:
         await instances.project(connection, state.instance_id, changes, now)
+        told = _entry(asked, "card.posted", now, {"channel": card.channel, "ts": card.ts})
+        await append_once(connection, f"{nonce}/{card.ts}", told)
     return card
+
+
+async def report_unposted(database: Database, asked: AskInput, now: datetime) -> None:
+    """Say in the log and in the audit, once for each card, that Slack has not taken it."""
+    nonce, instance_id = asked.ask.binding.nonce, asked.state.instance_id
+    log.error("a card is not posted", instance_id=instance_id, channel=asked.state.route.channel)
+    told = _entry(asked, "card.unposted", now, {"channel": asked.state.route.channel})
+    async with database.write() as connection:
+        await append_once(connection, nonce, told.model_copy(update={"reason": UNPOSTED}))
+
+
+def _entry(asked: AskInput, action: str, at: datetime, data: dict[str, str]) -> audit.Entry:
+    return audit.Entry(
+        at=at,
+        actor="workflow",
+        action=action,
+        instance_id=asked.state.instance_id,
+        request_digest=asked.ask.binding.digest,
+        through="workflow",
+        policy_version=asked.state.route.policy_version,
+        data={"nonce": asked.ask.binding.nonce, "stage": asked.state.stage, **data},
+    )
 
 
 async def _lost_card(slack: Slack, channel: str, nonce: str, since: datetime) -> CardRef | None:

@@ -57,7 +57,7 @@ class Directory:
 
     async def team(self) -> Mapping[str, Any]:
         """Return auth.test's answer: team_id, enterprise_id, user_id, bot_id, url. It stays for the process's life."""
-        return await self._team.get("team", float("inf"), lambda: self._ask("auth.test"))
+        return await self._team.get("team", float("inf"), self._team_now)
 
     async def profile(self, user: str, max_age: float = MAX_AGE) -> Profile | None:
         """Return the profile of a user id, None where Slack knows nobody. Errors: LookupFailedError."""
@@ -81,6 +81,12 @@ class Directory:
         handles = await self._handles.get("handles", max_age, self._handles_now)
         wanted = group.lstrip("@")
         return wanted if wanted in handles.values() else handles.get(wanted)
+
+    async def _team_now(self) -> Mapping[str, Any]:
+        try:
+            return await self._ask("auth.test")
+        except SlackRefusedError as error:  # a revoked token: who anybody is cannot be told
+            raise LookupFailedError(str(error)) from error
 
     async def _members_now(self, group: str, max_age: float) -> frozenset[str] | None:
         found = await self.group_id(group, max_age)

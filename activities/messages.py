@@ -37,10 +37,11 @@ class JudgeInput(Value):
 
 
 class RecordInput(Value):
-    """What the machine wants written down."""
+    """What the machine wants written down. `at` is the workflow's clock: the same in every repetition."""
 
     state: State
     effect: Record
+    at: Moment | None = None
 
 
 class RemindInput(Value):

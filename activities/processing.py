@@ -9,6 +9,7 @@ import httpx
 
 from activities.failures import NonRetryableError
 from activities.messages import ProcessInput
+from activities.recording import append_once
 from approvals.digest import digest_of
 from approvals.state import State
 from records import audit, instances, ledger
@@ -73,7 +74,8 @@ class Processing:
         now = digest_of(approved.request, state.route, approved.instance_id) if state else ""
         if not approved.outcome.approved or now != approved.outcome.digest:
             async with self._database.write() as connection:
-                await audit.append(connection, self._entry(approved, "effect.refused", ""))
+                refused = self._entry(approved, "effect.refused", "")
+                await append_once(connection, approved.outcome.at.isoformat(), refused)
             raise NonRetryableError(
                 f"{approved.request.kind} {approved.request.subject} is not what was approved: its content changed "
                 "after the approval. Nothing was processed; start it again under a new id."
@@ -93,7 +95,7 @@ class Processing:
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()
         async with self._database.write() as connection:
-            await audit.append(connection, self._entry(approved, "effect.sent", key))
+            await append_once(connection, key, self._entry(approved, "effect.sent", key))
         return {"idempotency_key": key, "status": answer.status_code}
 
     def _entry(self, approved: ProcessInput, action: str, key: str) -> audit.Entry:

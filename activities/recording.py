@@ -4,13 +4,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.messages import RecordInput
 from approvals.decision import Reason
 from approvals.machine import Record, State, binding_of, deadline_of
 from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.sentences import sentence
 from approvals.state import approvers_now
 from approvals.values import Moment
-from records import audit, instances, intake
+from records import audit, instances, intake, sent
 
 
 def waiting_on(state: State) -> tuple[str, ...]:
@@ -62,15 +63,18 @@ def shown_of(state: State) -> str:
     return phase if phase != "waiting" else f"waiting/{state.stage}/{state.round}/{len(state.approvals)}"
 
 
-def entry_key(state: State, record: Record) -> str:
+def entry_key(what: RecordInput) -> str:
     """Return what makes an entry the same entry: an activity may run more than once (DAPR.md)."""
+    state, record = what.state, what.effect
     decision = record.decision.id if record.decision else ""
-    what = f"{record.action}/{state.stage}/{state.round}/{state.reminded}/{decision}"
-    return f"{state.run.isoformat()}/{what}"
+    told = f"{record.action}/{state.stage}/{state.round}/{state.reminded}/{decision}"
+    # By the workflow's clock too: two forged events may be alike, and each is an entry.
+    return f"{state.run.isoformat()}/{told}/{what.at.isoformat() if what.at else ''}"
 
 
-def entry(state: State, record: Record, at: Moment) -> audit.Entry:
+def entry(what: RecordInput, at: Moment) -> audit.Entry:
     """Return the audit entry for what the machine wants recorded."""
+    state, record = what.state, what.effect
     decision, verdict = record.decision, record.verdict
     return audit.Entry(
         at=at,
@@ -83,13 +87,14 @@ def entry(state: State, record: Record, at: Moment) -> audit.Entry:
         reason=_reason(state, record),
         policy_version=state.route.policy_version,
         correlation_id=decision.correlation_id if decision else "",
-        data=_data(state, record),
+        data=_data(what),
     )
 
 
-def _data(state: State, record: Record) -> dict[str, Any]:
+def _data(what: RecordInput) -> dict[str, Any]:
+    state, record = what.state, what.effect
     data = {
-        "key": entry_key(state, record),
+        "key": entry_key(what),
         "rule": state.route.rule,
         "stage": state.stage,
         "round": state.round,
@@ -110,12 +115,19 @@ def _reason(state: State, record: Record) -> str:
     return record.decision.reason if record.decision else ""
 
 
-async def write(connection: AsyncConnection, state: State, record: Record, at: Moment) -> None:
-    """Write everything that a record means. Writing it again changes nothing."""
-    wanted = entry(state, record, at)
-    newest = await audit.page(connection, audit.Filter(instance_id=state.instance_id), limit=50)
-    if all(found.data.get("key") != wanted.data["key"] for found in newest):
+async def append_once(connection: AsyncConnection, key: str, wanted: audit.Entry) -> bool:
+    """Append an entry unless it stands already; both in the caller's transaction. Returns whether it is new."""
+    new = await sent.note(connection, f"audit/{wanted.instance_id}/{wanted.action}/{key}", wanted.at)
+    if new:
         await audit.append(connection, wanted)
+    return new
+
+
+async def write(connection: AsyncConnection, what: RecordInput, at: Moment) -> None:
+    """Write everything that a record means. Writing it again changes nothing."""
+    state, record = what.state, what.effect
+    wanted = entry(what, at)
+    await append_once(connection, wanted.data["key"], wanted)
     if record.action != "refused" or record.decision is not None:
         await instances.project(connection, state.instance_id, instances.Changes(**projection(state)), at)
     if record.decision is not None and record.verdict is not None and record.verdict.reason not in UNTRUSTED:

@@ -39,6 +39,7 @@ class Slack:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._client: AsyncWebClient | None = None
         self._not_before: dict[tuple[str, str], float] = {}
+        self._ids: dict[str, str] = {}
 
     @property
     def client(self) -> AsyncWebClient:
@@ -61,13 +62,14 @@ class Slack:
 
         Errors: SlackRefusedError for Slack's no, SlackUnavailableError for everything that passes.
         """
-        await self._turn(method, channel)
+        place = self._ids.get(channel, channel)
+        await self._turn(method, place)
         if channel:
             arguments["channel"] = channel
         try:
             answer = await getattr(self.client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
-            raise self._failure(method, channel, error) from error
+            raise self._failure(method, place, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise SlackUnavailableError(f"Slack did not answer {method}: {type(error).__name__}") from error
         return answer.data if isinstance(answer.data, dict) else {}
@@ -98,6 +100,7 @@ class Slack:
         answer = await self.call(
             "chat.postMessage", channel=channel, unfurl_links=False, unfurl_media=False, **_body(message), **extra
         )
+        self._ids[channel] = answer["channel"]  # a channel has one limit, by whichever name it is called
         return CardRef(channel=answer["channel"], ts=answer["ts"])
 
     async def update(self, card: CardRef, message: Message) -> None:

@@ -9,7 +9,7 @@ from approvals.checks import approval_of, refusal_of
 from approvals.decision import Decision, Judgement, Outcome, Reason, Verdict
 from approvals.digest import digest_of
 from approvals.people import Person
-from approvals.request import ApprovalRequest, Route
+from approvals.request import ApprovalRequest, CardRef, Route
 from approvals.state import (
     Announce,
     Answer,
@@ -60,6 +60,9 @@ __all__ = [
 APPROVAL_TIMEOUT = "approval_timeout"
 UNTRUSTED = frozenset({Reason.UNSIGNED, Reason.BAD_SIGNATURE, Reason.MALFORMED})
 """With these, not even the decision's id is what it says: it must not take the id away from the true one."""
+
+NO_CARD = CardRef(channel="", ts="")
+"""Stands in `cards` for a stage whose card Slack never took."""
 
 Step = tuple[State, tuple[Effect, ...]]
 
@@ -130,8 +133,11 @@ def _ask(state: State) -> Ask:
 def _card_posted(state: State, event: CardPosted) -> Step:
     if state.asked_at is None or event.card in state.cards:
         return state, ()
-    # A card of this stage that was posted again takes the place of the one before.
-    posted = state.model_copy(update={"cards": (*state.cards[: state.stage], event.card)})
+    # A card of this stage that was posted again takes the place of the one before; a stage that was decided through
+    # REST while Slack was away never got one.
+    before = state.cards[: state.stage]
+    missing = (NO_CARD,) * (state.stage - len(before))
+    posted = state.model_copy(update={"cards": (*before, *missing, event.card)})
     if state.outcome is None:
         return posted, ()
     return posted, (Announce(what=_ending(state.outcome)),)

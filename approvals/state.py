@@ -32,7 +32,7 @@ class State(Value):
     approvals: tuple[Approval, ...] = ()
     seen: tuple[str, ...] = Field(default=(), description="ids of all decisions the workflow has answered for")
     verdicts: tuple[Verdict, ...] = Field(default=(), description="what was answered, in the order of `seen`")
-    cards: tuple[CardRef, ...] = ()
+    cards: tuple[CardRef, ...] = Field(default=(), description="by stage; empty where Slack never took the card")
     outcome: Outcome | None = None
 
 

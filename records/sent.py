@@ -1,4 +1,4 @@
-"""What people were told already: an activity that runs again tells nobody twice. Knows keys, not words."""
+"""What was told and written already: an activity that runs again does neither twice. Knows keys, not words."""
 
 from datetime import datetime
 
@@ -14,6 +14,6 @@ async def was(connection: AsyncConnection, key: str) -> bool:
     return await connection.scalar(sa.select(sent.c.key).where(sent.c.key == key)) is not None
 
 
-async def note(connection: AsyncConnection, key: str, now: datetime) -> None:
-    """Note that it was told."""
-    await insert_or_ignore(connection, sent, {"key": key, "at": now})
+async def note(connection: AsyncConnection, key: str, now: datetime) -> bool:
+    """Note that it was told. False when it was noted before."""
+    return await insert_or_ignore(connection, sent, {"key": key, "at": now})

@@ -146,6 +146,7 @@ def _ask(ctx: DaprWorkflowContext, progress: Progress, ask: Ask) -> Generator[An
     try:
         posted = yield call(ctx, Activities.request_approval, facts, SLACK)
     except TaskFailedError:
+        yield call(ctx, Activities.report_unposted, facts, DURABLE)
         return progress.model_copy(update={"unposted": ask})
     state, effects = step(progress.state, CardPosted(card=CardRef.model_validate(posted)))
     return (yield from _carry_out(ctx, Progress(state=state), effects))
@@ -154,7 +155,8 @@ def _ask(ctx: DaprWorkflowContext, progress: Progress, ask: Ask) -> Generator[An
 def _perform(ctx: DaprWorkflowContext, state: State, effect: Record | Remind | Announce | Answer) -> Steps:
     """Record for certain; tell people as well as Slack allows (the reconciler repeats what did not reach it)."""
     if isinstance(effect, Record):
-        yield call(ctx, Activities.record, RecordInput(state=state, effect=effect), DURABLE)
+        written = RecordInput(state=state, effect=effect, at=in_utc(ctx.current_utc_datetime))
+        yield call(ctx, Activities.record, written, DURABLE)
         return
     try:
         if isinstance(effect, Remind):
