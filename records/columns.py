@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -54,7 +54,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class Words(TypeDecorator[str]):
-    """Text that people typed."""
+    """Text, whoever typed it: what one database refuses (NUL) is replaced on both, so a search for it finds nothing."""
 
     impl = sa.Text
     cache_ok = True
@@ -82,5 +82,11 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-BytewiseText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Text that sorts by bytes, so that a prefix is a range."""
+class BytewiseWords(Words):
+    """Text that sorts by bytes, so that a prefix is a range."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """Name PostgreSQL's collation of bytes; SQLite's own is it."""
+        return dialect.type_descriptor(sa.Text(collation="C") if dialect.name == "postgresql" else sa.Text())

@@ -1,6 +1,7 @@
 """API keys: 256 random bits, shown once, stored as a keyed hash. Says whose key it is, never what they may do."""
 
 import hmac
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from records.sql import one, rows
 from records.tables import keys
 
 FRESH = timedelta(seconds=60)
-TOKEN_PARTS = 3
+TOKEN = re.compile(r"cs_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 ID_BYTES = 6
 NOBODY = "0" * 64
 
@@ -96,8 +97,8 @@ async def authenticate(
 
     Compares in constant time; an unknown id costs the same comparisons as a known one.
     """
-    parts = token.split("_", 2)
-    if len(parts) != TOKEN_PARTS or parts[0] != "cs" or not token.isascii():
+    parts = TOKEN.fullmatch(token)
+    if parts is None:
         return Authentication(reason=KeyReason.MALFORMED)
     stored = await one(connection, sa.select(keys).where(keys.c.id == parts[1]), _Stored)
     expected = stored.mac if stored else NOBODY

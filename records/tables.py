@@ -1,9 +1,9 @@
 """The tables, as the program of today sees them. migrations/ builds them; a test holds the two against each other."""
 
 import sqlalchemy as sa
-from sqlalchemy import Column, Index, Integer, Table, Text
+from sqlalchemy import Column, Index, Integer, Table
 
-from records.columns import BytewiseText, Instant, Json, Words
+from records.columns import BytewiseWords, Instant, Json, Words
 
 metadata = sa.MetaData()
 
@@ -14,24 +14,24 @@ VERSION_TABLE = "countersign_schema"
 instances = Table(
     "instances",
     metadata,
-    Column("instance_id", BytewiseText, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("instance_id", BytewiseWords, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("kind", Words, nullable=False),
     Column("subject", Words, nullable=False),
-    Column("engine_status", Text, nullable=False),
+    Column("engine_status", Words, nullable=False),
     Column("custom_status", Words, nullable=False),
-    Column("phase", Text, nullable=False),
-    Column("amount", Text),
-    Column("currency", Text),
+    Column("phase", Words, nullable=False),
+    Column("amount", Words),
+    Column("currency", Words),
     Column("description", Words, nullable=False),
     Column("requester", Words, nullable=False),
-    Column("requester_person", Text),
+    Column("requester_person", Words),
     Column("rule", Words),
-    Column("policy_version", Text),
+    Column("policy_version", Words),
     Column("route", Json),
     Column("request", Json),
-    Column("content_digest", Text),
-    Column("digest", Text),
+    Column("content_digest", Words),
+    Column("digest", Words),
     Column("run", Instant),
     Column("stage", Integer, nullable=False),
     Column("round", Integer, nullable=False),
@@ -42,18 +42,18 @@ instances = Table(
     Column("cards", Json, nullable=False),
     Column("outcome", Json),
     Column("state", Json),
-    Column("posting", Text, nullable=False, server_default=""),
-    Column("posted", Text, nullable=False, server_default=""),
-    Column("shown", Text, nullable=False, server_default=""),
-    Column("wanted", Text, nullable=False, server_default=""),
+    Column("posting", Words, nullable=False, server_default=""),
+    Column("posted", Words, nullable=False, server_default=""),
+    Column("shown", Words, nullable=False, server_default=""),
+    Column("wanted", Words, nullable=False, server_default=""),
     Column("input", Words),
     Column("output", Words),
-    Column("correlation_id", Text, nullable=False),
+    Column("correlation_id", Words, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("decided_at", Instant),
     Column("finished_at", Instant),
-    Column("ended_as", Text),
+    Column("ended_as", Words),
     Index("instances_by_creation", "created_at", "instance_id"),
     Index("instances_by_status", "engine_status", "created_at", "instance_id"),
     Index("instances_by_phase", "phase", "created_at", "instance_id"),
@@ -61,12 +61,14 @@ instances = Table(
     Index("instances_by_requester", "requester", "created_at", "instance_id"),
     Index("instances_by_subject", "subject", "created_at"),
     Index("instances_by_decision", "decided_at", "ended_as"),
-    Index("instances_by_end", "finished_at", "instance_id"),
 )
 OPEN = instances.c.finished_at.is_(None)
 STALE = instances.c.shown != instances.c.wanted
 Index("instances_stale", instances.c.updated_at, instances.c.instance_id, sqlite_where=STALE, postgresql_where=STALE)
+ENDED = instances.c.finished_at.is_not(None)
+Index("instances_by_end", instances.c.finished_at, instances.c.instance_id, sqlite_where=ENDED, postgresql_where=ENDED)
 Index("instances_open", instances.c.instance_id, sqlite_where=OPEN, postgresql_where=OPEN)
+Index("instances_open_new", instances.c.created_at, instances.c.instance_id, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("instances_by_deadline", instances.c.deadline, instances.c.instance_id, sqlite_where=OPEN, postgresql_where=OPEN)
 Index("instances_by_asking", instances.c.asked_at, instances.c.instance_id, sqlite_where=OPEN, postgresql_where=OPEN)
 Index(
@@ -77,9 +79,9 @@ Index(
 waiting = Table(
     "waiting",
     metadata,
-    Column("principal", Text, primary_key=True),
+    Column("principal", Words, primary_key=True),
     Column("created_at", Instant, primary_key=True),
-    Column("instance_id", BytewiseText, primary_key=True),
+    Column("instance_id", BytewiseWords, primary_key=True),
     Index("waiting_by_instance", "instance_id"),
 )
 
@@ -87,20 +89,20 @@ waiting = Table(
 instance_words = Table(
     "instance_words",
     metadata,
-    Column("word", BytewiseText, primary_key=True),
-    Column("instance_id", BytewiseText, primary_key=True),
+    Column("word", BytewiseWords, primary_key=True),
+    Column("instance_id", BytewiseWords, primary_key=True),
     Index("words_by_instance", "instance_id", "word"),
 )
 
 intake = Table(
     "intake",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("instance_id", BytewiseText, nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("instance_id", BytewiseWords, nullable=False),
     Column("payload", Json, nullable=False),
-    Column("person", Text, nullable=False),
-    Column("through", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("person", Words, nullable=False),
+    Column("through", Words, nullable=False),
+    Column("state", Words, nullable=False),
     Column("verdict", Json),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Instant),
@@ -121,18 +123,18 @@ audit = Table(
     metadata,
     Column("seq", sa.BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("at", Instant, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("instance_id", Text, nullable=False),
-    Column("request_digest", Text, nullable=False),
-    Column("through", Text, nullable=False),
-    Column("verdict", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("policy_version", Text, nullable=False),
-    Column("correlation_id", Text, nullable=False),
+    Column("actor", Words, nullable=False),
+    Column("action", Words, nullable=False),
+    Column("instance_id", Words, nullable=False),
+    Column("request_digest", Words, nullable=False),
+    Column("through", Words, nullable=False),
+    Column("verdict", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("policy_version", Words, nullable=False),
+    Column("correlation_id", Words, nullable=False),
     Column("data", Json, nullable=False),
-    Column("prev", Text, nullable=False, unique=True),
-    Column("hash", Text, nullable=False, unique=True),
+    Column("prev", Words, nullable=False, unique=True),
+    Column("hash", Words, nullable=False, unique=True),
     Index("audit_by_instance", "instance_id", "seq"),
     Index("audit_by_actor", "actor", "seq"),
     Index("audit_by_action", "action", "at"),
@@ -144,17 +146,17 @@ checkpoints = Table(
     "checkpoints",
     metadata,
     Column("seq", sa.BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("key_id", Text, primary_key=True),
-    Column("hash", Text, nullable=False),
+    Column("key_id", Words, primary_key=True),
+    Column("hash", Words, nullable=False),
     Column("at", Instant, nullable=False),
-    Column("signature", Text, nullable=False),
+    Column("signature", Words, nullable=False),
 )
 
 keys = Table(
     "keys",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("mac", Text, nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("mac", Words, nullable=False),
     Column("name", Words, nullable=False),
     Column("person", Words, nullable=False),
     Column("roles", Json, nullable=False),
@@ -169,19 +171,19 @@ keys = Table(
 sent = Table(
     "sent",
     metadata,
-    Column("key", Text, primary_key=True),
+    Column("key", Words, primary_key=True),
     Column("at", Instant, nullable=False),
 )
 
 order_ledger = Table(
     "order_ledger",
     metadata,
-    Column("idempotency_key", Text, primary_key=True),
+    Column("idempotency_key", Words, primary_key=True),
     Column("order_id", Words, nullable=False),
-    Column("amount", Text, nullable=False),
-    Column("currency", Text, nullable=False),
-    Column("instance_id", Text, nullable=False),
-    Column("digest", Text, nullable=False),
+    Column("amount", Words, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("instance_id", Words, nullable=False),
+    Column("digest", Words, nullable=False),
     Column("at", Instant, nullable=False),
     Index("ledger_by_order", "order_id"),
     Index("ledger_by_time", "at"),
@@ -190,7 +192,7 @@ order_ledger = Table(
 replays = Table(
     "replays",
     metadata,
-    Column("signature_hash", Text, primary_key=True),
+    Column("signature_hash", Words, primary_key=True),
     Column("status", Integer),
     Column("headers", Json),
     Column("body", sa.LargeBinary),
@@ -201,7 +203,7 @@ replays = Table(
 policies = Table(
     "policies",
     metadata,
-    Column("version", Text, primary_key=True),
+    Column("version", Words, primary_key=True),
     Column("content", Words, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("last_seen_at", Instant, nullable=False),
@@ -210,13 +212,13 @@ policies = Table(
 bulk_operations = Table(
     "bulk_operations",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("action", Text, nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("action", Words, nullable=False),
     Column("filter", Json, nullable=False),
     Column("reason", Words, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("token_hash", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("actor", Words, nullable=False),
+    Column("token_hash", Words, nullable=False),
+    Column("state", Words, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index("bulk_by_creation", "created_at"),
@@ -226,9 +228,9 @@ bulk_operations = Table(
 bulk_items = Table(
     "bulk_items",
     metadata,
-    Column("operation_id", Text, primary_key=True),
-    Column("instance_id", BytewiseText, primary_key=True),
-    Column("state", Text, nullable=False),
+    Column("operation_id", Words, primary_key=True),
+    Column("instance_id", BytewiseWords, primary_key=True),
+    Column("state", Words, nullable=False),
     Column("result", Words, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index("bulk_items_by_state", "operation_id", "state", "instance_id"),

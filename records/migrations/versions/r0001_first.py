@@ -170,7 +170,7 @@ def create_instances() -> None:
     op.create_index("instances_by_creation", "instances", ["created_at", "instance_id"])
     op.create_index("instances_by_deadline", "instances", ["deadline", "instance_id"], **where("finished_at IS NULL"))
     op.create_index("instances_by_decision", "instances", ["decided_at", "ended_as"])
-    op.create_index("instances_by_end", "instances", ["finished_at", "instance_id"])
+    op.create_index("instances_by_end", "instances", ["finished_at", "instance_id"], **where("finished_at IS NOT NULL"))
     op.create_index("instances_by_name", "instances", ["name", "created_at", "instance_id"])
     op.create_index("instances_by_phase", "instances", ["phase", "created_at", "instance_id"])
     op.create_index("instances_by_progress", "instances", ["updated_at", "instance_id"], **where("finished_at IS NULL"))
@@ -178,6 +178,7 @@ def create_instances() -> None:
     op.create_index("instances_by_status", "instances", ["engine_status", "created_at", "instance_id"])
     op.create_index("instances_by_subject", "instances", ["subject", "created_at"])
     op.create_index("instances_open", "instances", ["instance_id"], **where("finished_at IS NULL"))
+    op.create_index("instances_open_new", "instances", ["created_at", "instance_id"], **where("finished_at IS NULL"))
     op.create_index("instances_stale", "instances", ["updated_at", "instance_id"], **where("shown != wanted"))
 
 
