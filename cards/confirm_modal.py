@@ -78,6 +78,11 @@ def build_bulk(operation: Operation, dry_run: DryRun, reason: str = "") -> View:
     return _view(operation, (*blocks, _reason(operation.verb, reason)))
 
 
+def result(sentence: str) -> View:
+    """Return what the modal shows after the submission: what became of it."""
+    return View(title="Result", close="Close", blocks=(parts.sentence(sentence),))
+
+
 def _title(verb: ManageVerb) -> str:
     return f"{verb.capitalize()}?"
 

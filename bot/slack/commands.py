@@ -1,0 +1,249 @@
+"""The slash command /approval: see and manage workflows without leaving Slack. Every answer is for the asker alone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from activities.failures import SlackRefusedError, SlackUnavailableError
+from activities.slack import Slack
+from approvals.authority import Action
+from approvals.people import Person
+from bot.access import Access, Caller
+from bot.control.operations import Done, Operations, RefusedError
+from bot.control.overview import Overview
+from bot.control.subjects import NotFoundError, Subjects
+from bot.engine import EngineRefusedError, EngineUnavailableError
+from bot.rest.problems import Problem
+from bot.slack import lines
+from bot.slack.clicks import person_of
+from cards import Message, command, confirm_modal, private
+from cards.confirm_modal import Confirmed, ManageVerb, Operation
+from cards.paging import ACTIONS, PAGE_SIZE, Page, parse_page
+from records import listing
+from records.errors import BadCursorError
+
+log = structlog.get_logger(__name__)
+
+Body = dict[str, Any]
+
+PATIENCE = 2.3
+"""Seconds for an answer: Slack shows an error after three."""
+
+ENGINE_AWAY = (
+    "The workflow engine does not answer now, so nothing was done. What waits keeps waiting; try again in a minute."
+)
+NEEDS_ID = "An order's id or an instance id is missing."
+
+LISTS = frozenset({"", "all", "waiting", "running", "finished", "mine"})
+SPAN = timedelta(days=30)
+"""What /approval stats looks back over."""
+
+MANAGING: dict[str, Action] = {
+    "pause": Action.PAUSE,
+    "resume": Action.RESUME,
+    "terminate": Action.TERMINATE,
+    "purge": Action.PURGE,
+}
+
+
+class Commands:
+    """Answers the slash command, its pages and its confirmations."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        access: Access,
+        overview: Overview,
+        operations: Operations,
+        subjects: Subjects,
+        slack: Slack,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._access = access
+        self._overview = overview
+        self._operations = operations
+        self._subjects = subjects
+        self._slack = slack
+        self._clock = clock
+        self._verbs: dict[str, Callable[[Caller, str, Body], Awaitable[Message | None]]] = {
+            "help": self._help,
+            "status": self._status,
+            "list": self._list,
+            "history": self._history,
+            "why": self._why,
+            "stats": self._statistics,
+        }
+
+    def register(self, app: AsyncApp) -> None:
+        """Tell Bolt what we listen to."""
+        app.command("/approval")(self.run)
+        app.action(ACTIONS)(self.turn_page)
+        app.view(confirm_modal.CALLBACK)(self.confirmed)
+
+    async def run(self, ack: AsyncAck, body: Body) -> None:
+        """Answer one command."""
+        verb, _, rest = str(body.get("text") or "").strip().partition(" ")
+        message = await self._answered(self._dispatch(body, verb.casefold() or "help", rest.strip()))
+        if message is None:
+            await ack()
+        else:
+            await ack(text=message.text, blocks=list(message.blocks), response_type="ephemeral")
+
+    async def _answered(self, work: Awaitable[Message | None]) -> Message | None:
+        """Return the answer; whatever refuses gives a sentence instead."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await work
+        except (TimeoutError, EngineUnavailableError, EngineRefusedError):
+            return private.sentence(ENGINE_AWAY)
+        except Problem as problem:
+            return private.sentence(problem.detail)
+        except (NotFoundError, RefusedError, BadCursorError) as error:
+            return private.sentence(str(error))
+        except (SlackUnavailableError, SlackRefusedError):
+            return private.sentence("Slack did not take the answer, so nothing was done. Type the command again.")
+
+    async def _dispatch(self, body: Body, verb: str, rest: str) -> Message | None:
+        person = Person(team=str(body.get("team_id") or ""), user=str(body["user_id"]))
+        caller = await self._access.by_slack(person)
+        if verb in MANAGING:
+            return await self._confirm(caller, verb, rest, body)
+        answer = self._verbs.get(verb)
+        return command.unknown_verb(verb) if answer is None else await answer(caller, rest, body)
+
+    # ---- seeing -----------------------------------------------------------------------------------------------------
+
+    async def _help(self, caller: Caller, rest: str, body: Body) -> Message:
+        return command.help_text()
+
+    async def _status(self, caller: Caller, rest: str, body: Body) -> Message:
+        if not rest:
+            return command.usage("status", NEEDS_ID)
+        subject = await self._overview.one(caller, rest)
+        return command.status(lines.of_workflow(await self._overview.line(subject)))
+
+    async def _list(self, caller: Caller, rest: str, body: Body) -> Message:
+        which = rest.casefold()
+        if which not in LISTS:
+            return command.usage("list", f"There is no list “{rest[:40]}”.")
+        return await self._page(caller, which, None)
+
+    async def _page(self, caller: Caller, which: str, cursor: str | None) -> Message:
+        found = await self._overview.page(
+            caller, self._filter(which), cursor=cursor, limit=PAGE_SIZE, mine=which == "mine"
+        )
+        following = Page(verb="list", argument=which, cursor=found.cursor) if found.cursor else None
+        title = f"Requests, {which}" if which else "Requests"
+        shown = await self._overview.lines(found.lines)
+        return command.listing(title, tuple(map(lines.of_workflow, shown)), None, following)
+
+    def _filter(self, which: str) -> listing.Filter:
+        match which:
+            case "waiting":
+                return listing.Filter(phase="waiting")
+            case "running":
+                return listing.Filter(status="RUNNING")
+            case "finished":
+                return listing.Filter(finished_before=self._clock())
+            case _:
+                return listing.Filter()
+
+    async def _history(self, caller: Caller, rest: str, body: Body) -> Message:
+        if not rest:
+            return command.usage("history", NEEDS_ID)
+        return await self._history_page(caller, rest, 0)
+
+    async def _history_page(self, caller: Caller, reference: str, start: int) -> Message:
+        events = await self._overview.history(caller, reference)
+        shown = tuple(map(lines.of_history, events[start : start + PAGE_SIZE]))
+        before = Page(verb="history", argument=reference, cursor=str(max(0, start - PAGE_SIZE))) if start else None
+        more = start + PAGE_SIZE < len(events)
+        after = Page(verb="history", argument=reference, cursor=str(start + PAGE_SIZE)) if more else None
+        return command.history(reference, shown, before, after)
+
+    async def _why(self, caller: Caller, rest: str, body: Body) -> Message:
+        if not rest:
+            return command.usage("why", NEEDS_ID)
+        return command.why(rest, await self._overview.diagnosis(caller, rest))
+
+    async def _statistics(self, caller: Caller, rest: str, body: Body) -> Message:
+        return command.statistics(lines.of_statistics(await self._overview.statistics(caller, self._clock() - SPAN)))
+
+    async def turn_page(self, ack: AsyncAck, body: Body, action: Body, respond: Callable[..., Awaitable[Any]]) -> None:
+        """Show another page in the place of the one whose button was clicked."""
+        await ack()
+        message = await self._answered(self._turned(body, action))
+        if message is not None:
+            await respond(
+                text=message.text, blocks=list(message.blocks), response_type="ephemeral", replace_original=True
+            )
+
+    async def _turned(self, body: Body, action: Body) -> Message:
+        page = parse_page(action.get("value"))
+        caller = await self._access.by_slack(person_of(body))
+        if page.verb == "history":
+            return await self._history_page(caller, page.argument, int(page.cursor or 0))
+        return await self._page(caller, page.argument, page.cursor or None)
+
+    # ---- managing ---------------------------------------------------------------------------------------------------
+
+    async def _confirm(self, caller: Caller, verb: str, rest: str, body: Body) -> Message | None:
+        """Open the modal that asks to confirm; who may not is told so before anything opens."""
+        reference, reason = await self._reference(rest)
+        if not reference:
+            return command.usage(verb, NEEDS_ID)
+        subject = await self._subjects.find(reference)
+        await self._subjects.demand(caller, MANAGING[verb], subject, in_any_status=True)
+        operation = Operation(
+            verb=_managed(verb), instance_id=subject.instance_id, channel=str(body.get("channel_id") or "")
+        )
+        view = confirm_modal.build(operation, lines.of_workflow(await self._overview.line(subject)), reason)
+        await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
+        return None
+
+    async def _reference(self, rest: str) -> tuple[str, str]:
+        """Return the id and the reason. An id may hold spaces, so the longest beginning that is known wins."""
+        words = rest.split()
+        for count in range(min(len(words), 8), 1, -1):
+            candidate = " ".join(words[:count])
+            if await self._subjects.knows(candidate):
+                return candidate, " ".join(words[count:])
+        return (words[0], " ".join(words[1:])) if words else ("", "")
+
+    async def confirmed(self, ack: AsyncAck, body: Body, view: Body) -> None:
+        """Do what was confirmed, after everything was checked again; the modal shows what became of it."""
+        message = await self._answered(self._carry_out(ack, body, view))
+        if message is not None:
+            await ack(response_action="update", view=confirm_modal.result(message.text).payload())
+
+    async def _carry_out(self, ack: AsyncAck, body: Body, view: Body) -> Message | None:
+        found = confirm_modal.parse(view)
+        if not isinstance(found, Confirmed):
+            await ack(found.response())
+            return None
+        caller = await self._access.by_slack(person_of(body))
+        done = await self._do(caller, found)
+        return private.sentence(f"{done.instance_id}: {done.sentence}")
+
+    async def _do(self, caller: Caller, found: Confirmed) -> Done:
+        operation, reason = found.operation, found.reason
+        match operation.verb:
+            case "pause":
+                return await self._operations.pause(caller, operation.instance_id, reason)
+            case "resume":
+                return await self._operations.resume(caller, operation.instance_id, reason)
+            case "terminate":
+                return await self._operations.terminate(caller, operation.instance_id, reason)
+            case "purge":
+                return await self._operations.purge(caller, operation.instance_id, reason)
+
+
+def _managed(verb: str) -> ManageVerb:
+    for known in ("pause", "resume", "terminate", "purge"):
+        if verb == known:
+            return known
+    raise ValueError(verb)

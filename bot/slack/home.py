@@ -1,0 +1,66 @@
+"""The App Home: what waits for this person's decision, and what they asked for."""
+
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from activities.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
+from activities.slack import Slack
+from approvals.people import Person
+from bot.access import Access
+from bot.background import Background
+from bot.control.overview import Overview
+from bot.rest.problems import Problem
+from bot.slack import lines
+from cards import View, home
+from cards.home import MOST_LINES, HomeView
+from records import listing
+
+log = structlog.get_logger(__name__)
+
+Body = dict[str, Any]
+
+
+class Home:
+    """Publishes the home tab each time somebody opens it."""
+
+    def __init__(self, access: Access, overview: Overview, slack: Slack, background: Background) -> None:
+        self._access = access
+        self._overview = overview
+        self._slack = slack
+        self._background = background
+
+    def register(self, app: AsyncApp) -> None:
+        """Tell Bolt what we listen to."""
+        app.event("app_home_opened")(self.opened)
+
+    async def opened(self, ack: AsyncAck, body: Body, event: Body) -> None:
+        """Publish, beside the answer: Slack repeats an event that is not answered in time."""
+        await ack()
+        if event.get("tab", "home") == "home":
+            person = Person(team=str(body.get("team_id") or ""), user=str(event["user"]))
+            self._background.start(self._publish(person), "publish a home tab")
+
+    async def _publish(self, person: Person) -> None:
+        try:
+            view = await self._view(person)
+        except Problem as problem:
+            view = home.unavailable(problem.detail)
+        except LookupFailedError:
+            view = home.unavailable("Slack does not say who you are now. Open this tab again in a minute.")
+        try:
+            await self._slack.call("views.publish", user_id=person.user, view=view.payload())
+        except (SlackUnavailableError, SlackRefusedError) as error:
+            log.warning("a home tab could not be published", why=str(error))
+
+    async def _view(self, person: Person) -> View:
+        caller = await self._access.by_slack(person)
+        waiting = await self._overview.waiting_for(caller, MOST_LINES)
+        asked = await self._overview.page(caller, listing.Filter(), limit=MOST_LINES, mine=True)
+        return home.build(
+            HomeView(
+                waiting=tuple(map(lines.of_workflow, await self._overview.lines(waiting))),
+                asked=tuple(map(lines.of_workflow, await self._overview.lines(asked.lines))),
+            )
+        )

@@ -1,0 +1,168 @@
+"""/approval and the App Home, as people in Slack meet them, on real parts."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from approvals.signing import Purpose
+from records import keys
+from records.database import Database
+from tests.end_to_end.system import System, eventually, running
+
+
+def make_key(system: System, person: str, *roles: str) -> dict[str, str]:
+    async def make() -> str:
+        database = Database.open(system.settings.database_url)
+        async with database.write() as connection:
+            secret = system.settings.keys.subkey(Purpose.API_KEY)
+            _, token = await keys.create(
+                connection, secret, datetime.now(UTC), name="test", person=person, roles=roles, created_by="test"
+            )
+        await database.close()
+        return token
+
+    return {"Authorization": f"Bearer {asyncio.run(make())}"}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running(tmp_path_factory.mktemp("commands")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def key(system: System) -> dict[str, str]:
+    return make_key(system, "requester@example.com", "requester")
+
+
+def start(system: System, key: dict[str, str], name: str, amount: int = 2400) -> tuple[str, str]:
+    """Start an order; returns its id and the ts of its card."""
+    order_id = system.order_id(name)
+    assert system.http.post(f"/orders/{order_id}/start", json={"amount": amount}, headers=key).status_code == 200
+    card = eventually(
+        lambda: next((each for each in system.slack.messages("approvals") if f"order {order_id})" in each.text), None)
+    )
+    return order_id, card.ts
+
+
+def say(system: System, user: str, text: str) -> str:
+    """Type a command; returns everything that its answer shows."""
+    outcome = system.act(system.slack.act_as(user).slash("/approval", text, "approvals"))
+    assert outcome.status == 200, outcome
+    return str(outcome.body)
+
+
+def confirm(system: System, user: str, **values: Any) -> str:
+    """Submit the confirmation that is open; returns what the modal then shows."""
+    actor = system.slack.act_as(user)
+    outcome = system.act(actor.submit(values=values))
+    assert outcome.status == 200, outcome
+    return str(outcome.body)
+
+
+def card_text(system: System, order_id: str) -> str:
+    return next(each.text for each in system.slack.messages("approvals") if f"order {order_id})" in each.text)
+
+
+def test_help_names_every_verb(system: System) -> None:
+    said = say(system, "U0REQUESTER", "help")
+    for verb in ("status", "list", "history", "why", "stats", "pause", "resume", "terminate", "purge"):
+        assert f"/approval {verb}" in said
+
+
+def test_an_unknown_verb_gets_the_nearest_one(system: System) -> None:
+    assert "/approval history" in say(system, "U0REQUESTER", "histroy 42")
+
+
+def test_a_command_may_hold_the_word_payload(system: System) -> None:
+    assert "There is no /approval payload" in say(system, "U0REQUESTER", "payload=1 payload")
+
+
+def test_status_takes_an_order_id_as_well_as_an_instance_id(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "status")
+    for reference in (order_id, f"order-{order_id}-workflow"):
+        said = say(system, "U0REQUESTER", f"status {reference}")
+        assert "RUNNING" in said
+        assert "$2,400.00" in said
+
+
+def test_somebody_who_has_nothing_to_do_with_it_sees_nothing(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "private")
+    assert "$2,400.00" not in say(system, "U0GUEST", f"status {order_id}")
+
+
+def test_an_unknown_id_is_a_sentence(system: System) -> None:
+    assert "No workflow is known as nothing-like-this" in say(system, "U0OPERATOR", "status nothing-like-this")
+
+
+def test_the_list_pages_and_mine_is_only_mine(system: System, key: dict[str, str]) -> None:
+    for number in range(12):
+        start(system, key, f"page{number}")
+    first = say(system, "U0OPERATOR", "list waiting")
+    assert "list_page_next" in first
+    assert "page11" in first
+    assert "page11" in say(system, "U0REQUESTER", "list mine")
+    assert "page11" not in say(system, "U0VP", "list mine")
+
+
+def test_history_shows_the_business_and_the_engine_on_one_line(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "history")
+    said = say(system, "U0OPERATOR", f"history {order_id}")
+    assert "ExecutionStarted" in said
+    assert "asked" in said
+
+
+def test_pausing_twice_is_one_pause_and_resuming_what_runs_is_a_sentence(system: System, key: dict[str, str]) -> None:
+    order_id, ts = start(system, key, "pause")
+    assert "It is running already" in resume(system, order_id)
+    say(system, "U0OPERATOR", f"pause {order_id} stocktaking")
+    assert "It is paused" in confirm(system, "U0OPERATOR")
+    say(system, "U0OPERATOR", f"pause {order_id} again")
+    assert "It is paused already" in confirm(system, "U0OPERATOR")
+    system.act(system.slack.act_as("U0MANAGER").click("approvals", ts, "approval_approve"))
+    assert "It goes on" in resume(system, order_id)
+    eventually(lambda: "Approved" in card_text(system, order_id))
+
+
+def resume(system: System, order_id: str) -> str:
+    say(system, "U0OPERATOR", f"resume {order_id}")
+    return confirm(system, "U0OPERATOR")
+
+
+def test_terminate_asks_to_confirm_and_rewrites_the_card(system: System, key: dict[str, str]) -> None:
+    order_id, ts = start(system, key, "terminate")
+    say(system, "U0OPERATOR", f"terminate {order_id} ordered twice")
+    assert "It is terminated" in confirm(system, "U0OPERATOR")
+    card = eventually(lambda: next(m for m in system.slack.messages("approvals") if m.ts == ts and "stopped" in m.text))
+    assert "approval_approve" not in str(card.blocks)
+    assert "TERMINATED" in say(system, "U0OPERATOR", f"status {order_id}")
+
+
+def test_only_operators_manage(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "denied")
+    said = say(system, "U0MANAGER", f"terminate {order_id} because")
+    assert not system.slack.modals("U0MANAGER")
+    assert "role" in said
+    assert "RUNNING" in say(system, "U0OPERATOR", f"status {order_id}")
+
+
+def test_purge_forgets_the_history_and_never_the_audit(system: System, key: dict[str, str]) -> None:
+    order_id, ts = start(system, key, "purge")
+    system.act(system.slack.act_as("U0MANAGER").click("approvals", ts, "approval_approve"))
+    eventually(lambda: "COMPLETED" in say(system, "U0OPERATOR", f"status {order_id}"))
+    say(system, "U0OPERATOR", f"purge {order_id}")
+    assert "purged" in confirm(system, "U0OPERATOR")
+    assert "accepted" in say(system, "U0OPERATOR", f"history {order_id}")
+
+
+def test_the_home_tab_shows_what_waits_for_me(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "home", 9000)
+    vp = system.slack.act_as("U0VP")
+    system.act(vp.open_home())
+    assert eventually(lambda: vp.home and f"order {order_id}" in str(vp.home))
+    requester = system.slack.act_as("U0REQUESTER")
+    system.act(requester.open_home())
+    assert eventually(lambda: requester.home and "You asked for" in str(requester.home))
