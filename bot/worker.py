@@ -74,7 +74,7 @@ def _unmarked(workflow: Callable[..., Any]) -> Callable[..., Any]:
         return workflow(ctx, value)
 
     call.__name__ = workflow.__name__
-    call.__annotations__ = dict(workflow.__annotations__)
+    call.__annotations__ = {"value": _input_of(workflow)}  # the SDK rebuilds the input from it, by parameter name
     return call
 
 
@@ -92,6 +92,6 @@ async def _awaited(activity: Activity, ctx: WorkflowActivityContext, value: Any)
     return await activity(ctx, value)
 
 
-def _input_of(activity: Activity) -> Any:
-    names = [name for name in activity.__annotations__ if name not in {"ctx", "return"}]
-    return activity.__annotations__[names[0]] if names else Any
+def _input_of(function: Callable[..., Any]) -> Any:
+    names = [name for name in function.__annotations__ if name not in {"ctx", "return"}]
+    return function.__annotations__[names[0]] if names else Any
