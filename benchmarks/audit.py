@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/audit.py [--entries 100000] [--clicks 2000]
 
-The last line is JSON. The figures per CPU second stay the same while others use the machine. `commit_ms` is a bare SQLite
-transaction of as many bytes on the same disk, for comparison.
+The last line is JSON. The figures per CPU second stay the same while others use the machine. `commit_ms` is a bare
+SQLite transaction of as many bytes on the same disk, for comparison.
 """
 
 import argparse
