@@ -86,7 +86,9 @@ class SocketMode:
         """Send an envelope over one connection and wait for its acknowledgement."""
         started = time.perf_counter()
         if not self._connections:
-            return self._answer(envelope, None, "no Socket Mode connection is open", started, FAILED)
+            return self._answer(
+                envelope, None, "no Socket Mode connection is open, and no deliver_to was given", started, FAILED
+            )
         socket = self._connections[next(self._turn) % len(self._connections)]
         envelope_id = secrets.token_hex(8)
         waiting = self._waiting[envelope_id] = asyncio.get_running_loop().create_future()

@@ -1,7 +1,9 @@
 """One running workspace: its world, its log, its faults and its ways to the app, wired together. No HTTP routes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from local.slack.call_log import ApiCall, Delivery
 from local.slack.errors import UsageError
@@ -23,6 +25,12 @@ LOCAL_APP_TOKEN = "xapp-local-workspace"  # noqa: S105 # see above
 LOCAL_SIGNING_SECRET = "local-signing-secret"  # noqa: S105 # see above
 LOCAL_CLIENT_ID = "local-client-id"
 LOCAL_CLIENT_SECRET = "local-client-secret"  # noqa: S105 # see above
+
+
+def is_local(url: str | None) -> bool:
+    """Tell whether a manifest's address is on this machine; others are ignored, so that no payload leaves it."""
+    host = urlsplit(url or "").hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.") or host.endswith(".localhost")
 
 
 class Settings(Value):
@@ -67,7 +75,9 @@ class Workspace:
 
     async def deliver(self, envelope: Envelope) -> Delivery:
         """Send something to the app, over Socket Mode when it is connected and no address was given."""
-        over_socket = self.http.deliver_to is None and (self.socket.connected or not envelope.url)
+        nowhere = not is_local(envelope.url)
+        envelope = replace(envelope, url=None) if nowhere else envelope
+        over_socket = self.http.deliver_to is None and (nowhere or bool(self.socket.connected))
         return self._logged(await (self.socket if over_socket else self.http).deliver(envelope))
 
     async def replay(self, delivery: Delivery) -> Delivery:

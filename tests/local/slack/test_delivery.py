@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from local.slack import LocalSlack, UsageError
+from local.slack.workspace import is_local
 
 
 @pytest.fixture
@@ -46,7 +47,10 @@ async def test_an_app_that_is_not_there_is_an_error_to_the_user(slack: LocalSlac
     assert (outcome.status, outcome.error) == (None, "dispatch_failed")
     slack.deliver_to = None
     outcome = await slack.act_as("manager").slash("/lunch")
-    assert (outcome.error, outcome.body) == ("dispatch_failed", "no Socket Mode connection is open")
+    assert (outcome.error, outcome.body) == (
+        "dispatch_failed",
+        "no Socket Mode connection is open, and no deliver_to was given",
+    )
 
 
 async def test_a_slow_answer_is_given_up(client: Any, serve: Any) -> None:
@@ -112,3 +116,25 @@ async def test_an_invalid_answer_to_a_command_is_shown_as_an_error(slack: LocalS
     outcome = await slack.act_as("manager").slash("/lunch")
     assert (outcome.status, outcome.error) == (200, "invalid_blocks")
     assert slack.ephemerals("U0MANAGER") == []
+
+
+ADDRESSES = [
+    ("http://127.0.0.1:8000/x", True),
+    ("http://localhost/x", True),
+    ("http://app.localhost:3000/x", True),
+    ("http://[::1]:8000/x", True),
+    ("https://app.example.com/x", False),
+    (None, False),
+]
+
+
+@pytest.mark.parametrize(("address", "local"), ADDRESSES)
+def test_a_manifests_address_counts_only_on_this_machine(address: str | None, local: bool) -> None:  # noqa: FBT001 # a table
+    assert is_local(address) is local
+
+
+async def test_nothing_is_sent_to_a_manifests_address_elsewhere() -> None:
+    commands = [{"command": "/lunch", "url": "https://app.example.com/slack/events"}]
+    with LocalSlack(manifest={"features": {"slash_commands": commands}}) as slack:
+        outcome = await slack.act_as("manager").slash("/lunch")
+        assert (outcome.error, slack.deliveries()[0].transport) == ("dispatch_failed", "socket")
