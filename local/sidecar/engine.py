@@ -91,8 +91,8 @@ class Engine:
         row = self._store.find(instance_id)
         if row is None:
             raise errors.no_such_instance()
-        if row.status == STALLED and event.HasField("eventRaised"):
-            raise errors.stalled()
+        if row.status == STALLED:
+            raise errors.stalled(instance_id)
         if row.status not in ENDED:
             self._deliver(row.key, event)
 
@@ -214,7 +214,7 @@ class Engine:
         if recursive and row.length == 0:
             raise errors.no_such_instance()
         if not force and row.status not in ENDED:
-            raise errors.stalled() if row.status == STALLED else errors.not_completed()
+            raise errors.not_completed()
         rows = []
         if recursive:
             for child_id in descendants(self._store.history(row.key)):

@@ -59,9 +59,9 @@ def no_such_instance() -> Refused:
     return Refused(grpc.StatusCode.UNKNOWN, "no such instance exists")
 
 
-def stalled() -> Refused:
+def stalled(instance_id: str) -> Refused:
     """The instance waits for a worker that can go on with it."""
-    return Refused(grpc.StatusCode.UNKNOWN, "workflow is stalled")
+    return Refused(grpc.StatusCode.UNKNOWN, f"failed to invoke method for workflow '{instance_id}': actor is stalled")
 
 
 def not_completed() -> Refused:

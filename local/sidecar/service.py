@@ -126,7 +126,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
     @_answers
     async def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
         if request.HasField("purgeInstanceFilter"):
-            raise Refused(grpc.StatusCode.UNKNOWN, "multi-instance purge is not implemented")
+            raise Refused(grpc.StatusCode.UNKNOWN, "multi-instance purge is not unimplemented")
         if not request.force:
             await self._runtime.need_worker(request.instanceId)
         count = await self._runtime.change(
