@@ -61,6 +61,8 @@ function draw() {
     ...state.commands.map((command) => h("option", { value: `${command.command} ` }, command.description)),
   );
   showModal(state.modals, world, viewActions);
+  // Says whose view is drawn: after a switch the old one stands for a moment.
+  document.body.dataset.user = world.me;
 }
 
 function drawActor() {

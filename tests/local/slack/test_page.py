@@ -59,6 +59,7 @@ async def page(browser: Browser, slack: LocalSlack) -> AsyncIterator[Page]:
     tab.on("pageerror", lambda error: errors.append(str(error)))
     await tab.goto(slack.page_url)
     await tab.get_by_label("Act as").select_option("U0MANAGER")
+    await expect(tab.locator("body[data-user=U0MANAGER]")).to_be_visible()
     yield tab
     assert errors == []
 
