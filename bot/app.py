@@ -20,6 +20,7 @@ from bot.access import Access
 from bot.background import Background
 from bot.control.operations import Operations
 from bot.control.overview import Overview
+from bot.control.reconcile import Every, Reconciler
 from bot.control.starting import Starting
 from bot.control.subjects import Subjects
 from bot.correlation import CorrelationMiddleware
@@ -124,6 +125,14 @@ class Services:
             directory=self.directory,
             clock=self.clock,
         )
+        self.reconciler = Reconciler(
+            database=self.database,
+            engine=self.engine,
+            announcer=self.announcer,
+            directory=self.directory,
+            clock=self.clock,
+            every=Every.sweep_every(settings.reconcile_every_seconds),
+        )
         self.details = Details(self.database, self.directory)
         self.worker = Worker(settings.sidecar_address, self.activities, asyncio.get_running_loop())
         self.bolt = bolt_app(settings)
@@ -162,6 +171,8 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.worker.stop)
         delivering = asyncio.create_task(services.deliverer.run(), name="deliverer")
         stack.push_async_callback(_cancelled, delivering)
+        reconciling = asyncio.create_task(services.reconciler.run(), name="reconciler")
+        stack.push_async_callback(_cancelled, reconciling)
         if services.socket is not None:
             await services.socket.start()
             stack.push_async_callback(services.socket.stop)

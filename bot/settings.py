@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     accept_unsigned_decisions: bool = False
     checkpoint_dir: Path | None = Field(None, description="where signed checkpoints of the audit are kept as files too")
     checkpoint_every_minutes: float = Field(60.0, gt=0)
+    reconcile_every_seconds: float = Field(
+        60.0, gt=0, description="how often the engine's whole list is compared; what runs is looked at more often"
+    )
     oidc_issuer: str = ""
     oidc_audience: str = ""
     oidc_algorithms: Annotated[tuple[str, ...], NoDecode] = ("RS256", "ES256")

@@ -70,6 +70,7 @@ def line_of(row: instances.Instance) -> listing.Line:
 
 def card_link(cards: tuple[CardRef, ...], slack_url: str | None) -> str | None:
     """Return the address under which Slack opens the newest card: the workspace's, then archives/CHANNEL/pTS."""
-    if not cards or not slack_url:
+    posted = [card for card in cards if card.ts]
+    if not posted or not slack_url:
         return None
-    return f"{slack_url.rstrip('/')}/archives/{cards[-1].channel}/p{cards[-1].ts.replace('.', '')}"
+    return f"{slack_url.rstrip('/')}/archives/{posted[-1].channel}/p{posted[-1].ts.replace('.', '')}"

@@ -156,6 +156,8 @@ class Operations:
             await self._do(
                 caller, Action.PURGE, subject, reason, lambda: self._engine.purge(subject.instance_id, force=force)
             )
+            if subject.status not in instances.TERMINAL:
+                await self._ended(caller, subject, reason)  # nobody can decide it any more, and its card has to say so
             await self._forget(subject)
             return Done(
                 instance_id=subject.instance_id, status=subject.status, changed=True,

@@ -1,0 +1,42 @@
+"""What the reconciler and followers look at: rows that moved lately, cards that lag behind, rows by id. Reads only."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records.instances import Instance
+from records.listing import SHOWN, Line
+from records.sql import rows
+from records.tables import OPEN, STALE, instances
+
+
+async def progressed(connection: AsyncConnection, since: datetime, *, limit: int = 500) -> tuple[Line, ...]:
+    """Return unfinished rows that moved at a moment or later, oldest movement first."""
+    query = sa.select(*SHOWN).where(OPEN, instances.c.updated_at >= since)
+    return await rows(connection, query.order_by(instances.c.updated_at, instances.c.instance_id).limit(limit), Line)
+
+
+async def finished(connection: AsyncConnection, since: datetime, *, limit: int = 500) -> tuple[Line, ...]:
+    """Return rows that ended at a moment or later, oldest end first."""
+    query = sa.select(*SHOWN).where(instances.c.finished_at >= since, instances.c.finished_at.is_not(None))
+    return await rows(connection, query.order_by(instances.c.finished_at, instances.c.instance_id).limit(limit), Line)
+
+
+async def stale(connection: AsyncConnection, before: datetime, *, limit: int = 100) -> tuple[Instance, ...]:
+    """Return rows whose cards do not show what they have to, untouched since a moment."""
+    query = sa.select(instances).where(STALE, instances.c.updated_at < before)
+    return await rows(connection, query.order_by(instances.c.updated_at).limit(limit), Instance)
+
+
+async def ended(
+    connection: AsyncConnection, created_before: datetime, *, after: str = "", limit: int = 1_000
+) -> tuple[Line, ...]:
+    """Return ended rows that nobody has purged as far as we know, by id; `after` is the last one seen."""
+    query = sa.select(*SHOWN).where(
+        instances.c.instance_id > after,
+        instances.c.finished_at.is_not(None),
+        instances.c.phase != "purged",
+        instances.c.created_at < created_before,
+    )
+    return await rows(connection, query.order_by(instances.c.instance_id).limit(limit), Line)
