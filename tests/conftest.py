@@ -1,0 +1,24 @@
+"""What all tests share: a part of the system that is missing skips its tests for people, and fails them in CI."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+PARTS = {
+    "browser": (lambda: shutil.which("chromium") is not None, "Chromium is not installed (Debian's package chromium)"),
+    "postgres": (
+        lambda: any(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
+        "PostgreSQL's server programs are not installed (Debian's package postgresql)",
+    ),
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or in CI fail, a test whose part of the system is missing."""
+    for marker, (installed, sentence) in PARTS.items():
+        if item.get_closest_marker(marker) is not None and not installed():
+            if os.environ.get("CI"):
+                pytest.fail(sentence, pytrace=False)
+            pytest.skip(sentence)
