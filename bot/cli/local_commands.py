@@ -15,14 +15,6 @@ from bot.settings import Settings
 config = typer.Typer(help="The settings: what is missing, wrong or unreachable.", no_args_is_help=True)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(run)
-    app.command()(sidecar)
-    app.command()(manifest)
-    app.add_typer(config, name="config")
-
-
 def settings_or_exit() -> Settings:
     """Return the settings, or end with a sentence for each that is unusable; no value is shown."""
     try:

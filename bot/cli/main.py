@@ -1,21 +1,99 @@
-"""The commands and their groups. Each group is a module of its own; nothing heavy is imported before it is needed."""
+"""All commands in one table. A command's module is imported when it is called, so that help is quick."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
-from bot.cli import local_commands, policy_commands
 
-app = typer.Typer(
-    name="countersign",
-    help="Human approval for automated processes: on Dapr Workflow, decided in Slack.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+class Entry(NamedTuple):
+    """A command: its name, its function or group as `module:name` within bot.cli, and what help says of it."""
+
+    name: str
+    where: str
+    summary: str
+
+
+COMMANDS: Final = (
+    Entry("demo", "demo:demo", "Show everything in one terminal: sidecar, local Slack, app and an order."),
+    Entry("run", "local_commands:run", "Run the app: Slack, REST, dashboard, deliverer and Dapr worker."),
+    Entry("sidecar", "local_commands:sidecar", "Run the local workflow sidecar."),
+    Entry("order", "order_commands:app", "Orders: start one, approve or reject it."),
+    Entry("list", "seeing:list_", "List workflows, newest first."),
+    Entry("status", "seeing:status", "Show one workflow: where it stands and whom it waits for."),
+    Entry("history", "seeing:history", "Show what happened to a workflow, oldest first."),
+    Entry("why", "seeing:why", "Say why a workflow does not go on, and what to do next."),
+    Entry("watch", "watching:watch", "Follow a workflow until it is over."),
+    Entry("stats", "seeing:stats", "Show what waits now and how decisions went."),
+    Entry("raise-event", "managing:raise_event", "Raise an event at a workflow, or decide an order."),
+    Entry("pause", "managing:pause", "Hold a running workflow."),
+    Entry("suspend", "managing:pause", "The same as pause."),
+    Entry("resume", "managing:resume", "Let a paused workflow go on."),
+    Entry("terminate", "managing:terminate", "End a workflow, or all that are stuck, for good."),
+    Entry("purge", "managing:purge", "Forget the history of finished workflows. The audit stays."),
+    Entry("rerun", "managing:rerun", "Run a finished workflow again from one of its events."),
+    Entry("policy", "policy_commands:app", "The policy file: check it, and ask it."),
+    Entry("keys", "key_commands:app", "API keys: whose they are, what they may do, until when."),
+    Entry("audit", "audit_commands:app", "The audit: verify it, export it, show entries, sign checkpoints."),
+    Entry("config", "local_commands:config", "The settings: what is missing, wrong or unreachable."),
+    Entry("manifest", "local_commands:manifest", "Print the Slack app's manifest."),
 )
-local_commands.register(app)
-app.add_typer(policy_commands.app, name="policy")
+
+
+class Commands(TyperGroup):
+    """Knows every command's name and summary, and puts the command itself in its place when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the command that is called."""
+        entry = next((each for each in COMMANDS if args and each.name == args[0]), None)
+        if entry is not None:
+            self.commands[entry.name] = loaded(entry)
+        return super().resolve_command(ctx, args)
+
+
+def loaded(entry: Entry) -> Any:
+    """Return a command of the table, ready to be called."""
+    module, _, name = entry.where.partition(":")
+    found = getattr(import_module(f"bot.cli.{module}"), name)
+    around = typer.Typer(rich_markup_mode=None, add_completion=False)
+    if isinstance(found, typer.Typer):
+        around.add_typer(found, name=entry.name)
+    else:
+        around.command(entry.name)(found)
+    around.callback()(_nothing)
+    made: Any = typer.main.get_command(around)
+    return made.commands[entry.name]
+
+
+def _nothing() -> None:
+    """Keep a single command from becoming the whole group."""
+
+
+def _placeholder(entry: Entry) -> Callable[[], None]:
+    def never_called() -> None:
+        raise NotImplementedError(entry.name)
+
+    return never_called
+
+
+def build() -> typer.Typer:
+    """Return the command line."""
+    app = typer.Typer(
+        name="countersign",
+        cls=Commands,
+        help="Human approval for automated processes: on Dapr Workflow, decided in Slack.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for entry in COMMANDS:
+        app.command(entry.name, help=entry.summary)(_placeholder(entry))
+    return app
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    build()()

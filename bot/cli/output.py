@@ -1,12 +1,14 @@
 """What the command line prints: tables for people, JSON for programs, a sentence on standard error when it fails."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -36,19 +38,61 @@ class Format(StrEnum):
 Output = Annotated[Format, typer.Option("-o", "--output", help="table for people, json for programs")]
 
 
-def rows(columns: Sequence[str], lines: Iterable[Mapping[str, Any]], output: Format) -> None:
-    """Print a list. A table's columns are upper case, as `dapr workflow` prints them; JSON has every field."""
+WIDE = 1_000
+"""Columns of a table that no terminal shows: programs that read it want one line for each row."""
+
+
+def rows(
+    columns: Sequence[str], lines: Iterable[Mapping[str, Any]], output: Format, *, whole: Sequence[Any] | None = None
+) -> None:
+    """Print a list. A table's columns are upper case, as `dapr workflow` prints them; JSON has every field.
+
+    `whole` is what JSON gives in place of lines that were made short for a table.
+    """
     found = list(lines)
     if output is Format.JSON:
-        print_json(found)
+        print_json(found if whole is None else whole)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for line in found:
         # As Text: what people typed is shown as it is and never read as markup.
-        table.add_row(*(Text(str(line.get(column.lower().replace(" ", "_"), "") or "")) for column in columns))
-    Console().print(table)
+        table.add_row(*(Text(_cell(line.get(column.lower().replace(" ", "_")))) for column in columns))
+    console().print(table)
+
+
+def console() -> Console:
+    """Return standard output; as wide as it needs where no terminal folds it."""
+    found = Console()
+    return found if found.is_terminal else Console(width=WIDE)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def fields(values: Mapping[str, Any]) -> None:
+    """Print one thing's fields, a line each; what is empty is left out."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        if value not in (None, "", (), [], {}):
+            shown = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+            table.add_row(name.replace("_", " "), Text(shown))
+    console().print(table)
+
+
+@contextmanager
+def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error while something long goes on; gives the function that moves it on."""
+    where = Console(stderr=True)
+    with Progress(console=where, transient=True, disable=not shown or not where.is_terminal) as bar:
+        task = bar.add_task(what, total=total or None)
+        yield lambda steps: bar.advance(task, steps)
 
 
 def print_json(value: Any) -> None:
@@ -59,6 +103,11 @@ def print_json(value: Any) -> None:
 def say(sentence: str) -> None:
     """Print a sentence for a person."""
     typer.echo(sentence)
+
+
+def note(sentence: str) -> None:
+    """Print a sentence beside the result, on standard error: a program that reads the result never meets it."""
+    typer.echo(sentence, err=True)
 
 
 def fail(sentence: str, code: int = FAILED) -> NoReturn:

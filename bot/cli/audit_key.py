@@ -1,0 +1,53 @@
+"""The key that signs the audit's checkpoints: Ed25519, derived from COUNTERSIGN_SECRET_KEY for this one purpose.
+
+Whoever has only the public key can check every checkpoint and sign none.
+"""
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from bot.cli import output
+from bot.cli.book import key_ring_or_exit
+from bot.settings import Settings
+from records.checkpoints import Signer
+
+PURPOSE = b"countersign/v1/audit-checkpoint"
+PUBLIC_KEY_HEX = 64
+
+
+def signer(settings: Settings) -> Signer:
+    """Return the signer of the current key. Ends with a sentence where COUNTERSIGN_SECRET_KEY is unusable."""
+    return _signers(settings)[0]
+
+
+def trusted(settings: Settings) -> list[bytes]:
+    """Return the raw public keys of the current key and of those that it replaced, the current one first."""
+    return [each.public_key for each in _signers(settings)]
+
+
+def public_key(text: str) -> bytes:
+    """Return a raw public key from the hex digits that `audit public-key` prints. Ends with a sentence."""
+    digits = text.strip()
+    try:
+        raw = bytes.fromhex(digits)
+    except ValueError:
+        raw = b""
+    if len(digits) != PUBLIC_KEY_HEX or not raw:
+        output.fail("A public key has 64 hex digits: give the one that `countersign audit public-key` prints.", 2)
+    return raw
+
+
+def _signers(settings: Settings) -> list[Signer]:
+    key_ring_or_exit(settings)
+    return [Signer.from_seed(_seed(secret)) for secret in _secrets(settings.secret_key.get_secret_value().strip())]
+
+
+def _secrets(text: str) -> list[str]:
+    """Return the secrets of a text that the key ring has taken: one plain secret, or id:secret with commas between."""
+    if ":" not in text:
+        return [text]
+    return [part.strip().partition(":")[2].strip() for part in text.split(",")]
+
+
+def _seed(secret: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(secret.encode())

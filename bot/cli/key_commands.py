@@ -1,0 +1,168 @@
+"""`countersign keys`: API keys are made, listed and revoked at the machine that has the database and the secret."""
+
+import difflib
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from approvals.authority import Role
+from approvals.signing import Purpose
+from bot.cli import output
+from bot.cli.book import key_ring_or_exit, moment, operator, with_database
+from bot.cli.local_commands import settings_or_exit
+from bot.cli.output import Format, Output
+from bot.correlation import correlation_id
+from records import audit, keys
+from records.database import Database
+
+app = typer.Typer(help="API keys: whose they are, what they may do, until when.", no_args_is_help=True)
+
+EMAIL = re.compile(r"[^@\s<>|]{1,64}@[^@\s<>|]{1,189}")
+NEVER = "never"
+COLUMNS = ("ID", "NAME", "PERSON", "ROLES", "STATE", "EXPIRES", "LAST USED")
+
+
+def _role(text: str) -> Role:
+    written = text.strip().casefold()
+    try:
+        return Role(written)
+    except ValueError:
+        near = difflib.get_close_matches(written, list(Role), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        output.fail(f"There is no role {text[:60]!r}.{hint} The roles are: {', '.join(Role)}.", output.MISUSED)
+
+
+def _person(text: str) -> str:
+    if not EMAIL.fullmatch(text.strip()):
+        output.fail(
+            f"{text[:60]!r} is no e-mail address. A key belongs to a person: give the address that Slack has of them.",
+            output.MISUSED,
+        )
+    return text.strip().lower()
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="what the key is for, for example 'order system'")],
+    person: Annotated[str, typer.Option(help="e-mail of whoever it belongs to, as Slack knows it")],
+    role: Annotated[list[str], typer.Option(help="requester, approver, operator, auditor or admin; more than once")],
+    expires: Annotated[str, typer.Option(help="a duration, a date, or 'never'")] = "90d",
+    output_as: Output = Format.TABLE,
+) -> None:
+    """Make a key. Its token is printed once, alone on standard output, and cannot be had again.
+
+    Example: countersign keys create "order system" --person requester@example.com --role requester --expires 90d
+    """
+    settings = settings_or_exit()
+    ring = key_ring_or_exit(settings)
+    now = datetime.now(UTC)
+    roles = tuple(dict.fromkeys(_role(each).value for each in role))
+    until = None if expires.strip().casefold() == NEVER else moment(expires, now, ahead=True)
+    if until is not None and until <= now:
+        output.fail(f"{expires} has passed: a key expires in the future.", output.MISUSED)
+    whose = _person(person)
+
+    async def make(database: Database) -> tuple[keys.ApiKey, str]:
+        async with database.write() as connection:
+            made, token = await keys.create(
+                connection,
+                ring.subkey(Purpose.API_KEY),
+                now,
+                name=name,
+                person=whose,
+                roles=roles,
+                created_by=operator(),
+                expires_at=until,
+            )
+            await audit.append(connection, _entry("key.created", made, now))
+        return made, token
+
+    made, token = with_database(settings, make)
+    if output_as is Format.JSON:
+        output.print_json(made.model_dump(mode="json") | {"token": token})
+        return
+    end = f"until {made.expires_at:%Y-%m-%d %H:%M} UTC" if made.expires_at else "without an end"
+    typer.echo(f"Key {made.id} for {made.person} as {', '.join(made.roles)}, {end}. Its token, shown once:", err=True)
+    output.say(token)
+
+
+@app.command("list")
+def list_(output_as: Output = Format.TABLE) -> None:
+    """List the keys: whose, with which roles, until when, last used when (right to a minute).
+
+    Example: countersign keys list
+    """
+    now = datetime.now(UTC)
+    found = with_database(settings_or_exit(), _all)
+    whole = [key.model_dump(mode="json") | {"state": _state(key, now)} for key in found]
+    output.rows(COLUMNS, [_line(key, now) for key in found], output_as, whole=whole)
+
+
+async def _all(database: Database) -> list[keys.ApiKey]:
+    found: list[keys.ApiKey] = []
+    while True:
+        async with database.read() as connection:
+            page = await keys.page(connection, after=found[-1].id if found else "")
+        if not page:
+            return found
+        found += page
+
+
+def _state(key: keys.ApiKey, now: datetime) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= now else "good"
+
+
+def _line(key: keys.ApiKey, now: datetime) -> dict[str, Any]:
+    return {
+        **key.model_dump(include={"id", "name", "person", "roles"}),
+        "state": _state(key, now),
+        "expires": _day(key.expires_at) or NEVER,
+        "last_used": _day(key.last_used_at) or NEVER,
+    }
+
+
+def _day(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="the key's id, as `keys list` shows it")],
+    reason: Annotated[str, typer.Option(help="why; stands in the audit")] = "",
+) -> None:
+    """Revoke a key. From the next call on it is worth nothing.
+
+    Example: countersign keys revoke 4f1d2c3b5a69 --reason "it was in a log"
+    """
+    now = datetime.now(UTC)
+
+    async def end(database: Database) -> tuple[keys.ApiKey | None, bool]:
+        async with database.write() as connection:
+            done = await keys.revoke(connection, key_id, now)
+            found = await keys.get(connection, key_id)
+            if done and found is not None:
+                await audit.append(connection, _entry("key.revoked", found, now, reason))
+        return found, done
+
+    found, done = with_database(settings_or_exit(), end)
+    if found is None:
+        output.fail(f"There is no key {key_id[:60]}. `countersign keys list` shows the ids.", output.NOT_FOUND)
+    what = "is revoked" if done else "was revoked before, so nothing was done"
+    output.say(f"Key {found.id} ({found.name}, {found.person}) {what}.")
+
+
+def _entry(action: str, key: keys.ApiKey, now: datetime, reason: str = "") -> audit.Entry:
+    about = key.model_dump(mode="json", include={"id", "name", "person", "roles", "expires_at"})
+    return audit.Entry(
+        at=now,
+        actor=operator(),
+        action=action,
+        through="cli",
+        reason=reason,
+        correlation_id=correlation_id(),
+        data={"key": about},
+    )
