@@ -1,0 +1,151 @@
+"""The commands' way to the app: its REST API with the caller's key. Every failure is a sentence and an exit code."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import httpx
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.cli import output
+
+EXIT_CODES: Mapping[int, int] = {
+    400: output.MISUSED,
+    401: output.REFUSED,
+    403: output.REFUSED,
+    404: output.NOT_FOUND,
+    422: output.MISUSED,
+    429: output.UNREACHABLE,
+    502: output.UNREACHABLE,
+    503: output.UNREACHABLE,
+    504: output.UNREACHABLE,
+}
+"""By HTTP status; any other failure is output.FAILED."""
+
+
+class ClientSettings(BaseSettings):
+    """Where the app is and whose key is sent: from the environment and a .env file."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_prefix="COUNTERSIGN_", extra="ignore", hide_input_in_errors=True
+    )
+
+    url: str = "http://127.0.0.1:8000"
+    api_key: SecretStr = SecretStr("")
+    timeout_seconds: float = Field(30.0, gt=0, validation_alias="COUNTERSIGN_CLIENT_TIMEOUT_SECONDS")
+
+
+class Remote:
+    """The app, asked by REST."""
+
+    def __init__(self, http: httpx.Client, url: str) -> None:
+        self._http = http
+        self._url = url
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return what the app answers to a GET; parameters that are None are left out."""
+        return self._json("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return what the app answers to a POST; fields that are None are left out."""
+        sent = {name: value for name, value in (body or {}).items() if value is not None}
+        return self._json("POST", path, json=sent)
+
+    @contextmanager
+    def stream(self, path: str, **query: Any) -> Iterator[Iterator[str] | None]:
+        """Give the lines of a long answer, None where the app offers no such path."""
+        with self._explained(), self._http.stream("GET", path, params=query, timeout=None) as answer:
+            if answer.status_code in {404, 405}:
+                yield None
+                return
+            if answer.is_error:
+                answer.read()
+                _fail(answer)
+            yield answer.iter_lines()
+
+    def _json(self, method: str, path: str, **what: Any) -> Any:
+        with self._explained():
+            answer = self._http.request(method, path, **what)
+        if answer.is_error:
+            _fail(answer)
+        try:
+            return answer.json()
+        except ValueError:
+            output.fail(f"{self._url} answers, but is no Countersign: look at COUNTERSIGN_URL.", output.UNREACHABLE)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            output.fail(
+                f"Nothing answers at {self._url}. Start the app there (countersign run, or countersign demo), or set "
+                "COUNTERSIGN_URL to where it runs.",
+                output.UNREACHABLE,
+            )
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            output.fail(f"COUNTERSIGN_URL is no address: {self._url[:100]}. Write it like http://127.0.0.1:8000.", 2)
+        except httpx.HTTPError as error:
+            output.fail(
+                f"{self._url} did not answer to the end ({type(error).__name__}), so whether the call took effect is "
+                "not known. Look with `countersign status` before you call again.",
+                output.UNREACHABLE,
+            )
+
+
+def path_of(*parts: str) -> str:
+    """Return a path; each part is one segment, whatever it holds."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+@contextmanager
+def connected() -> Iterator[Remote]:
+    """Give the app. Ends with a sentence where no key is set."""
+    try:
+        settings = ClientSettings()
+    except ValidationError as error:
+        names = ", ".join(str(each["loc"][0]) for each in error.errors(include_input=False))
+        output.fail(f"The settings are not usable: {names}.", output.MISUSED)
+    key = settings.api_key.get_secret_value().strip()
+    if not key:
+        output.fail(
+            "COUNTERSIGN_API_KEY is missing. Where the app runs, make a key with `countersign keys create NAME "
+            "--person EMAIL --role operator`, and set it in the environment or in .env.",
+            output.MISUSED,
+        )
+    url = settings.url.rstrip("/")
+    headers = {"Authorization": f"Bearer {key}", "User-Agent": "countersign-cli"}
+    if not key.isascii() or not key.isprintable():
+        output.fail("COUNTERSIGN_API_KEY is no key: copy it again, as `keys create` printed it.", output.MISUSED)
+    with httpx.Client(base_url=url, headers=headers, timeout=settings.timeout_seconds) as http:
+        yield Remote(http, url)
+
+
+def _fail(answer: httpx.Response) -> NoReturn:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict) or "detail" not in problem:
+        problem = {"detail": f"The app answered {answer.status_code} {answer.reason_phrase} without a sentence."}
+    correlation = problem.get("correlation_id") or answer.headers.get("x-correlation-id")
+    quoted = f"\nTo ask about it, quote the correlation id {correlation}." if correlation else ""
+    output.fail(f"{problem['detail']}{quoted}", EXIT_CODES.get(answer.status_code, output.FAILED))
+
+
+def payload(text: str) -> dict[str, Any]:
+    """Return a JSON object that somebody typed. Ends with a sentence for anything else."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        output.fail(f"--input is no JSON ({error}). Write it like '{{\"paid\": true}}', in single quotes.", 2)
+    if not isinstance(found, dict) or not found:
+        output.fail(
+            "--input has to be a JSON object with something in it: the engine delivers an empty one, false or 0 as "
+            "nothing.",
+            output.MISUSED,
+        )
+    return found

@@ -1,0 +1,238 @@
+"""`countersign list | status | history | why | stats`: what there is and why it waits, in `dapr workflow`'s words."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from bot.cli import output
+from bot.cli.book import age
+from bot.cli.output import Format, Output
+from bot.cli.remote import Remote, connected, path_of
+
+Reference = Annotated[str, typer.Argument(metavar="ID", help="an order's id or an instance's")]
+
+PAGE = 200
+"""Lines that the app gives at once."""
+
+SENTENCES = {
+    "PENDING": "It has not started yet.",
+    "RUNNING": "It is under way.",
+    "SUSPENDED": "It is paused; decisions are kept until it is resumed.",
+    "COMPLETED": "It has come to its end.",
+    "FAILED": "It broke off with an error; nothing further happens.",
+    "TERMINATED": "Somebody ended it; nothing further happens.",
+}
+
+ENDS = {
+    "ExecutionStarted": "RUNNING",
+    "ExecutionSuspended": "SUSPENDED",
+    "ExecutionResumed": "RUNNING",
+    "ExecutionTerminated": "TERMINATED",
+    "TaskCompleted": "COMPLETED",
+    "TaskFailed": "FAILED",
+    "SubOrchestrationInstanceCompleted": "COMPLETED",
+    "SubOrchestrationInstanceFailed": "FAILED",
+}
+"""The STATUS column of an engine's event, as `dapr workflow history` has it."""
+
+
+def list_(  # noqa: PLR0913 a list's filters
+    *,
+    status_: Annotated[
+        str | None,
+        typer.Option("--filter-status", help="RUNNING, COMPLETED, FAILED, TERMINATED, PENDING or SUSPENDED"),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--filter-name", help="the workflow's name")] = None,
+    max_age: Annotated[str | None, typer.Option("--filter-max-age", help="started within: 2h, 30d, or a date")] = None,
+    older_than: Annotated[str | None, typer.Option(help="started longer ago than: 2h, 30d, or a date")] = None,
+    waiting_on: Annotated[
+        str | None, typer.Option(help="a group, an e-mail, a Slack user id, or 'me' for what waits for you")
+    ] = None,
+    words: Annotated[
+        str | None, typer.Option("-q", "--query", help="beginnings of words: subject, requester, id")
+    ] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="only what you have asked for")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=PAGE, help="how many at most")] = 50,
+    every: Annotated[bool, typer.Option("--all", help="every page")] = False,
+    output_as: Output = Format.TABLE,
+) -> None:
+    """List workflows, newest first. Who may not see all of them sees their own.
+
+    Example: countersign list --filter-status RUNNING --waiting-on me
+    """
+    query = {
+        "status": status_.upper() if status_ else None,
+        "name": name,
+        "newer_than": max_age,
+        "older_than": older_than,
+        "waiting_on": waiting_on,
+        "q": words,
+        "mine": True if mine else None,
+        "limit": PAGE if every else limit,
+    }
+    with connected() as remote:
+        found, more = _pages(remote, query, every=every)
+    output.rows(_columns(found), [_line(each) for each in found], output_as, whole=found)
+    if output_as is Format.TABLE and not found:
+        output.note("No workflow fits. `countersign list` without filters shows all.")
+    if more:
+        output.note(f"The first {len(found)}. There are more: --all gives every page.")
+
+
+def _pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[dict[str, Any]], bool]:
+    found: list[dict[str, Any]] = []
+    cursor = None
+    with output.progress("Listing", 0, shown=every) as advance:
+        while True:
+            page = remote.get("/workflows", cursor=cursor, **query)
+            found += page["workflows"]
+            advance(len(page["workflows"]))
+            cursor = page["cursor"]
+            if cursor is None or not every:
+                return found, cursor is not None
+
+
+def _columns(found: list[dict[str, Any]]) -> tuple[str, ...]:
+    custom = ("CUSTOM STATUS",) if any(each["custom_status"] for each in found) else ()
+    return ("NAME", "ID", "STATUS", *custom, "AGE")
+
+
+def _line(each: dict[str, Any]) -> dict[str, Any]:
+    return each | {"age": age(datetime.fromisoformat(each["created_at"]), datetime.now(UTC))}
+
+
+def status(reference: Reference, output_as: Output = Format.TABLE) -> None:
+    """Show one workflow: where it stands, whom it waits for, since when and until when.
+
+    Example: countersign status 42
+    """
+    with connected() as remote:
+        found = remote.get(path_of("workflows", reference))
+    if output_as is Format.JSON:
+        output.print_json(found)
+        return
+    output.fields(_shown(found))
+
+
+def _shown(found: dict[str, Any]) -> dict[str, Any]:
+    one = found["workflow"]
+    amount = f"{one['amount']} {one['currency']}" if one["amount"] is not None else ""
+    kept = (
+        "custom_status", "phase", "description", "requester", "rule", "stage", "waiting_on", "since", "deadline",
+        "created_at", "decided_at", "finished_at", "card_link",
+    )  # fmt: skip
+    return {
+        "id": one["id"],
+        "name": one["name"],
+        "status": f"{one['status']}: {SENTENCES[one['status']]}",
+        "what": f"{one['kind']} {one['subject']}".strip(),
+        "amount": amount,
+        **{name: _text(one[name]) for name in kept},
+        "purged": "The engine has forgotten its history; the audit stays." if found["purged"] else "",
+        "failure": found["failure"],
+        "input": found["input"],
+        "output": found["output"],
+    }
+
+
+def _text(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+
+
+def history(reference: Reference, output_as: Output = Format.TABLE) -> None:
+    """Show the engine's events and who did what on one time line, oldest first.
+
+    Example: countersign history 42
+    """
+    with connected() as remote:
+        events = remote.get(path_of("workflows", reference, "history"))["events"]
+    columns = ("TYPE", "NAME", "EVENTID", "ELAPSED", "STATUS", "DETAILS")
+    output.rows(columns, time_line(events), output_as, whole=events)
+
+
+def time_line(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return events as lines of a table; elapsed is the time since the first one."""
+    begun = datetime.fromisoformat(events[0]["at"]) if events else None
+    return [_event(each, begun or datetime.now(UTC)) for each in events]
+
+
+def _event(event: dict[str, Any], begun: datetime) -> dict[str, Any]:
+    business = event["source"] == "business"
+    elapsed = (datetime.fromisoformat(event["at"]) - begun).total_seconds()
+    details = [event["text"], f"payload={event['payload']}" if event.get("payload") else ""]
+    return {
+        "type": event["type"],
+        "name": event["actor"] if business else event["name"],
+        "eventid": "-" if event["event_id"] is None else event["event_id"],
+        "elapsed": f"{elapsed:.3f}s" if elapsed < 60 else age(begun, datetime.fromisoformat(event["at"])),  # noqa: PLR2004 a minute
+        "status": event["name"] if business else ENDS.get(event["type"], ""),
+        "details": " ".join(filter(None, details)),
+    }
+
+
+def why(reference: Reference, output_as: Output = Format.TABLE) -> None:
+    """Say why a workflow does not go on: each answer with its evidence and the next step.
+
+    Example: countersign why 42
+    """
+    with connected() as remote:
+        answers = remote.get(path_of("workflows", reference, "diagnosis"))["answers"]
+    if output_as is Format.JSON:
+        output.print_json(answers)
+        return
+    for answer in answers:
+        output.say(answer["sentence"])
+        for label, field in (("Evidence", "evidence"), ("Next step", "next_step")):
+            if answer.get(field):
+                output.say(f"  {label}: {answer[field]}")
+
+
+def stats(
+    since: Annotated[str, typer.Option(help="how long ago, or a date")] = "30d", output_as: Output = Format.TABLE
+) -> None:
+    """Show what waits now by rule and approver, and how decisions went.
+
+    Example: countersign stats --since 7d
+    """
+    with connected() as remote:
+        found = remote.get("/statistics", since=since)
+    if output_as is Format.JSON:
+        output.print_json(found)
+        return
+    oldest = f", the oldest since {found['oldest']}" if found["oldest"] else ""
+    output.fields(
+        {
+            "waiting now": f"{found['waiting']}{oldest}",
+            "decided by people": str(found["decided"]),
+            "median time": _duration(found["median_seconds"]),
+            "p90 time": _duration(found["p90_seconds"]),
+            "timeouts": str(found["timeouts"]),
+        }
+    )
+    for title, counts in _tables(found):
+        if counts:
+            output.say("")
+            output.rows(
+                (title, "COUNT"), [{title.lower().replace(" ", "_"): k, "count": v} for k, v in counts], output_as
+            )
+
+
+def _tables(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, Any]]]]:
+    shares = found["shares"]
+    return [
+        ("WAITING BY RULE", [(each["what"] or "-", each["count"]) for each in found["waiting_by_rule"]]),
+        ("WAITING BY APPROVER", [(each["what"], each["count"]) for each in found["waiting_by_approver"]]),
+        ("OUTCOME", [(name, f"{count} ({shares[name]:.0%})") for name, count in found["outcomes"].items()]),
+        ("DAY", [(day["day"], sum(day["outcomes"].values())) for day in found["decided_per_day"]]),
+        ("REFUSED BECAUSE", list(found["refusals"].items())),
+    ]
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.1f} seconds"
