@@ -132,6 +132,8 @@ async def write(connection: AsyncConnection, what: RecordInput, at: Moment) -> N
         await instances.project(connection, state.instance_id, instances.Changes(**projection(state)), at)
     if record.decision is not None and record.verdict is not None and record.verdict.reason not in UNTRUSTED:
         await intake.answer(connection, record.decision.id, record.verdict.model_dump(mode="json"), at)
+    if state.outcome is not None:
+        await intake.hurry(connection, state.instance_id, at)  # the workflow will take no further decision
 
 
 UNTRUSTED = frozenset({Reason.UNSIGNED, Reason.BAD_SIGNATURE, Reason.MALFORMED})

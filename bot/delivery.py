@@ -18,7 +18,7 @@ from approvals.sentences import sentence
 from bot.background import Background
 from bot.engine import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
 from cards import private
-from records import audit, intake
+from records import audit, instances, intake
 from records.database import Database
 from records.errors import RecordsError
 
@@ -128,6 +128,9 @@ class Deliverer:
     async def _raise(self, row: intake.Row) -> None:
         """Raise once. Before a repetition the state is read: a finished instance drops what it takes (DAPR.md)."""
         if row.attempts > 1:
+            if await self._is_over(row.instance_id):
+                await self._answer_for(row)
+                return
             state = await self._engine.state(row.instance_id, payloads=False)
             if state is None or state.finished:
                 await self._answer_for(row)
@@ -144,6 +147,12 @@ class Deliverer:
         else:
             if row.attempts > 1:
                 await self._again_in(row, min(LONGEST_WAIT, ANSWER_BY * 2 ** min(row.attempts, 8)))
+
+    async def _is_over(self, instance_id: str) -> bool:
+        """Return whether the workflow has written down its outcome: after that it takes no decision any more."""
+        async with self._database.read() as connection:
+            found = await instances.get(connection, instance_id)
+        return found is not None and found.state is not None and found.state.outcome is not None
 
     async def _again_in(self, row: intake.Row, pause: timedelta) -> None:
         async with self._database.write() as connection:
@@ -171,7 +180,10 @@ class Deliverer:
 
     async def _tell(self, row: intake.Row, verdict: Verdict) -> None:
         user = row.person.partition("/")[2]
+        async with self._database.read() as connection:
+            found = await instances.get(connection, row.instance_id)
+        place = found.cards[-1].channel if found and found.cards else None
         try:
-            await self._announcer.tell(None, user, private.sentence(sentence(verdict.reason)))
+            await self._announcer.tell(place or None, user, private.sentence(sentence(verdict.reason)))
         except (SlackUnavailableError, SlackRefusedError) as error:
             log.warning("a person could not be told what became of their decision", why=str(error))

@@ -107,6 +107,15 @@ async def retry_at(connection: AsyncConnection, decision_id: str, moment: dateti
     )
 
 
+async def hurry(connection: AsyncConnection, instance_id: str, now: datetime) -> None:
+    """Make an instance's unanswered decisions due at once: something happened that answers them."""
+    await connection.execute(
+        sa.update(intake)
+        .where(intake.c.instance_id == instance_id, intake.c.answered_at.is_(None))
+        .values(next_attempt_at=now)
+    )
+
+
 async def answer(
     connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], now: datetime, *, told: bool = False
 ) -> bool:
