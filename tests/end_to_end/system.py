@@ -1,25 +1,41 @@
 """The whole of it on real parts: sidecar, local Slack and the app under uvicorn, each on a free port of loopback."""
 
+import asyncio
 import contextlib
+import functools
+import json
 import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import uvicorn
+from dapr.ext.workflow import DaprWorkflowClient
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from approvals.signing import Purpose
 from bot.app import create_app
 from bot.settings import Settings
+from cards import reject_modal, request_card
 from local.sidecar import Sidecar
-from local.slack import LocalSlack
+from local.slack import Delivery, LocalSlack, Message, Outcome
+from local.slack.transport import Envelope
+from records import audit, intake, keys, ledger
+from records.database import Database
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 REAL_SIDECAR = os.environ.get("COUNTERSIGN_TEST_SIDECAR")
+"""HOST:PORT of a real runtime. All apps on it are one app-id, so only one may run at a time, and without -n."""
+
+MANAGER = "manager@example.com"
+REQUESTER = "requester@example.com"
+CHANNEL = "approvals"
 
 
 def eventually(found: Callable[[], T], seconds: float = 15.0) -> T:
@@ -66,6 +82,7 @@ class System:
         self.sidecar = sidecar
         self.http = httpx.Client(base_url=url, timeout=20)
         self._run = secrets.token_hex(3)
+        self._tokens: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def order_id(self, name: str) -> str:
         """Return an id of this run alone: a real runtime keeps what earlier runs left."""
@@ -75,6 +92,193 @@ class System:
         """Run one of local Slack's coroutines."""
         return self.slack.run(coroutine)
 
+    # ---- what programs do
+
+    def records(self, query: Callable[[AsyncConnection], Awaitable[T]], *, write: bool = False) -> T:
+        """Ask the app's own database."""
+
+        async def asked() -> T:
+            database = Database.open(self.settings.database_url)
+            try:
+                async with database.write() if write else database.read() as connection:
+                    return await query(connection)
+            finally:
+                await database.close()
+
+        return asyncio.run(asked())
+
+    def token(self, person: str = REQUESTER, *roles: str) -> str:
+        """Return an API key of a person."""
+        known = (person, roles or ("requester", "approver"))
+        if known not in self._tokens:
+            made = functools.partial(
+                keys.create,
+                secret=self.settings.keys.subkey(Purpose.API_KEY),
+                now=datetime.now(UTC),
+                name="test",
+                person=person,
+                roles=known[1],
+                created_by="test",
+            )
+            self._tokens[known] = self.records(made, write=True)[1]
+        return self._tokens[known]
+
+    def post(self, path: str, body: Any = None, *, by: str = REQUESTER, roles: tuple[str, ...] = ()) -> httpx.Response:
+        """Call REST with a person's key."""
+        return self.http.post(path, json=body, headers={"Authorization": f"Bearer {self.token(by, *roles)}"})
+
+    def start(self, name: str, amount: str = "2400", *, by: str = REQUESTER, **body: Any) -> httpx.Response:
+        """Start an order; `name` becomes an id of this run."""
+        return self.post(f"/orders/{self.order_id(name)}/start", {"amount": amount, **body}, by=by)
+
+    def order(self, name: str, amount: str = "2400", *, by: str = REQUESTER, **body: Any) -> "Order":
+        """Start an order that must start."""
+        answer = self.start(name, amount, by=by, **body)
+        assert answer.status_code == 200, answer.text
+        return Order(self, self.order_id(name))
+
+    # ---- what people do and see
+
+    def deliver(self, payload: dict[str, Any]) -> Delivery:
+        """Send an interaction as Slack sends it, freshly signed or in a new envelope."""
+        envelope = Envelope("interactive", payload, None)
+        delivered: Delivery = self.act(self.slack.on_loop(self.slack.workspace.deliver(envelope)))
+        return delivered
+
+    def private(self, user: str) -> list[str]:
+        """Return what only this person sees, and what the bot wrote to them."""
+        return [message.text for message in (*self.slack.ephemerals(user), *self.slack.dms(user))]
+
+    @contextlib.contextmanager
+    def hears(self, user: str, part: str) -> Iterator[None]:
+        """Wait at the end of the block until the person is told a sentence that holds `part`."""
+        before = self.private(user).count
+        known = {text: before(text) for text in self.private(user)}
+        yield
+
+        def new() -> list[str]:
+            now = self.private(user)
+            return [text for text in now if part in text and now.count(text) > known.get(text, 0)]
+
+        eventually(new)
+
+    # ---- the engine
+
+    @property
+    def engine(self) -> DaprWorkflowClient:
+        """The SDK's client, as an operator's own program has it."""
+        return _client(self.sidecar)
+
+
+class Order:
+    """One order on its way."""
+
+    def __init__(self, system: System, order_id: str) -> None:
+        self.system = system
+        self.id = order_id
+        self.instance_id = f"order-{order_id}-workflow"
+
+    def cards(self) -> list[Message]:
+        """Return the cards of this order, oldest first."""
+        found = self.system.slack.messages(CHANNEL)
+        return [each for each in found if _instance_of(each) == self.instance_id]
+
+    def card(self, stage: int = 0) -> Message:
+        """Wait for the card of a stage and return it as it stands."""
+        return eventually(lambda: self._cards_of(stage))[-1]
+
+    def _cards_of(self, stage: int) -> list[Message]:
+        return [each for each in self.cards() if each.metadata["event_payload"]["stage"] == stage]
+
+    def card_says(self, *parts: str, stage: int = 0, seconds: float = 15) -> Message:
+        """Wait until the card says all of this somewhere."""
+
+        def found() -> Message | None:
+            card = self.card(stage)
+            return card if all(part in text_of(card) for part in parts) else None
+
+        return eventually(found, seconds)
+
+    def thread(self, stage: int = 0) -> list[str]:
+        """Return the replies in the card's thread."""
+        return [message.text for message in self.system.slack.thread(CHANNEL, self.card(stage).ts)]
+
+    def click(self, user: str, action: str = request_card.APPROVE, stage: int = 0) -> Outcome:
+        """Press a button of the card."""
+        return self.system.act(self.system.slack.act_as(user).click(CHANNEL, self.card(stage).ts, action))
+
+    def open_rejection(self, user: str) -> None:
+        """Press Reject and wait for the modal that asks why."""
+        self.click(user, request_card.REJECT)
+        eventually(lambda: self.system.slack.modals(user))
+
+    def reject(self, user: str, reason: str) -> Outcome:
+        """Reject with a reason."""
+        self.open_rejection(user)
+        return self.system.act(self.system.slack.act_as(user).submit(values={reject_modal.ACTION: reason}))
+
+    def approve_by_rest(self, *, by: str = MANAGER, roles: tuple[str, ...] = (), **body: Any) -> httpx.Response:
+        """Decide through REST."""
+        return self.system.post(f"/orders/{self.id}/approve", {"approved": True, **body}, by=by, roles=roles)
+
+    def state(self) -> Any:
+        """Return the engine's state of the instance."""
+        return self.system.engine.get_workflow_state(self.instance_id, fetch_payloads=True)
+
+    def status(self) -> str:
+        """Return one of Dapr's six statuses."""
+        return str(self.state().runtime_status.name)
+
+    def output(self) -> Any:
+        """Wait for the instance's end and return its output."""
+        ended = eventually(lambda: (found := self.state()) and found.runtime_status.name in ENDED and found)
+        return json.loads(ended.serialized_output)
+
+    def audit(self) -> tuple[audit.Chained, ...]:
+        """Return the order's audit entries, oldest first."""
+        return self.system.records(lambda connection: audit.of_instance(connection, self.instance_id))
+
+    def actions(self) -> list[str]:
+        """Return the actions of the order's audit entries, oldest first."""
+        return [entry.action for entry in self.audit()]
+
+    def decisions(self) -> tuple[intake.Row, ...]:
+        """Return what the intake holds for this order."""
+        return self.system.records(lambda connection: intake.of_instance(connection, self.instance_id))
+
+    def processed(self) -> tuple[ledger.LedgerRow, ...]:
+        """Return what the order ledger holds for this order."""
+        return self.system.records(lambda connection: ledger.of_order(connection, self.id))
+
+    def raise_event(self, payload: Any, name: str = "approval_decision") -> None:
+        """Raise an event at the sidecar, past everything that checks."""
+        self.system.engine.raise_workflow_event(self.instance_id, name, data=payload)
+
+
+ENDED = frozenset({"COMPLETED", "FAILED", "TERMINATED"})
+
+
+def text_of(message: Message) -> str:
+    """Return all that a message says."""
+    return message.text + json.dumps(message.blocks, ensure_ascii=False)
+
+
+def buttons_of(message: Message) -> dict[str, dict[str, Any]]:
+    """Return a message's buttons by their action."""
+    found = [each for block in message.blocks if block["type"] == "actions" for each in block["elements"]]
+    return {each["action_id"]: each for each in found}
+
+
+def _instance_of(message: Message) -> str:
+    return str(((message.metadata or {}).get("event_payload") or {}).get("instance_id", ""))
+
+
+@functools.cache
+def _client(address: str) -> DaprWorkflowClient:
+    """Return one client for each address: every construction adds a log handler (DAPR.md)."""
+    host, _, port = address.rpartition(":")
+    return DaprWorkflowClient(host=host, port=port)
+
 
 @contextlib.contextmanager
 def running(folder: Path, *, socket_mode: bool = False, **changes: Any) -> Iterator[System]:
@@ -82,23 +286,30 @@ def running(folder: Path, *, socket_mode: bool = False, **changes: Any) -> Itera
     with contextlib.ExitStack() as stack:
         sidecar = REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
         slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
-        host, _, port = sidecar.rpartition(":")
-        values = {
-            "slack_bot_token": slack.bot_token,
-            "slack_signing_secret": "" if socket_mode else slack.signing_secret,
-            "slack_app_token": slack.app_token if socket_mode else "",
-            "slack_api_url": slack.api_url,
-            "dapr_grpc_host": host,
-            "dapr_grpc_port": int(port),
-            "database_url": f"sqlite:///{folder / 'countersign.db'}",
-            "policy": ROOT / "policy.yml",
-            "secret_key": secrets.token_urlsafe(48),
-            **changes,
-        }
-        settings = Settings(_env_file=None, **values)
+        settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)
         url = stack.enter_context(AppServer(settings))
         slack.deliver_to = None if socket_mode else f"{url}/slack/events"
         system = System(slack, url, settings, sidecar)
         stack.callback(system.http.close)
         eventually(lambda: system.http.get("/readyz").status_code == 200)
         yield system
+
+
+def settings_for(
+    folder: Path, slack: LocalSlack, sidecar: str, *, socket_mode: bool = False, **changes: Any
+) -> Settings:
+    """Return the settings that join an app to these parts."""
+    host, _, port = sidecar.rpartition(":")
+    values = {
+        "slack_bot_token": slack.bot_token,
+        "slack_signing_secret": "" if socket_mode else slack.signing_secret,
+        "slack_app_token": slack.app_token if socket_mode else "",
+        "slack_api_url": slack.api_url,
+        "dapr_grpc_host": host,
+        "dapr_grpc_port": int(port),
+        "database_url": f"sqlite:///{folder / 'countersign.db'}",
+        "policy": ROOT / "policy.yml",
+        "secret_key": secrets.token_urlsafe(48),
+        **changes,
+    }
+    return Settings(_env_file=None, **values)

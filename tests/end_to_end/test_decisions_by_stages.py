@@ -1,0 +1,120 @@
+"""Several people, several stages, time that runs out, and requests that are passed on."""
+
+import copy
+
+from approvals.decision import Reason
+from approvals.sentences import sentence
+from tests.end_to_end.system import System, buttons_of, eventually, text_of
+
+
+def test_nobody_answers_and_that_is_not_a_no(story: System) -> None:
+    order = story.order("timeout", currency="EUR")
+    assert buttons_of(order.card())
+    with story.hears("U0REQUESTER", f"order {order.id} "):
+        assert order.output() == {"status": "rejected", "reason": "approval_timeout"}
+    card = order.card_says("Nobody answered")
+    assert "This is not a no" in text_of(card)
+    assert buttons_of(card) == {}
+    reminders = [text for text in order.thread() if text.startswith("Reminder ")]
+    assert [text[:11] for text in reminders] == ["Reminder 1:", "Reminder 2:"]
+    actions = order.actions()
+    assert actions.count("request.reminded") == 2
+    assert actions[-1] == "request.timed_out"
+
+
+def test_a_late_click_hears_that_it_is_over(story: System) -> None:
+    order = story.order("late", currency="EUR")
+    late = order.click("U0VP").payload
+    assert order.output()["reason"] == "approval_timeout"
+    with story.hears("U0MANAGER", sentence(Reason.REQUEST_OVER)):
+        story.deliver(late | {"user": late["user"] | {"id": "U0MANAGER"}})
+
+
+def test_two_stages_need_two_people(story: System) -> None:
+    order = story.order("stages", "900", currency="GBP")
+    order.click("U0MANAGER")
+    second = order.card(stage=1)
+    assert "<@U0MANAGER>" not in second.text
+    assert buttons_of(order.card_says("On to the next stage")) == {}
+    with story.hears("U0MANAGER", sentence(Reason.ALREADY_COUNTED)):
+        order.click("U0MANAGER", stage=1)
+    order.click("U0VP", stage=1)
+    assert order.output() == {"status": "completed"}
+    order.card_says("Approved: order", stage=1)
+    first = order.card_says("Approved: order")
+    assert buttons_of(first) == {}
+
+
+def test_the_card_of_a_stage_that_is_complete_decides_nothing(story: System) -> None:
+    order = story.order("old", "900", currency="GBP")
+    old = order.click("U0MANAGER").payload
+    order.card(stage=1)
+    with story.hears("U0MANAGER2", sentence(Reason.OLD_CARD)):
+        story.deliver(old | {"user": old["user"] | {"id": "U0MANAGER2"}})
+    order.click("U0VP", stage=1)
+    assert order.output() == {"status": "completed"}
+
+
+def test_one_person_counts_in_both_stages_where_the_policy_says_so(story: System) -> None:
+    order = story.order("repeat", "2000", currency="GBP")
+    order.click("U0MANAGER")
+    order.card(stage=1)
+    order.click("U0MANAGER", stage=1)
+    assert order.output() == {"status": "completed"}
+
+
+def test_two_of_a_group_must_say_yes_and_one_no_is_enough(story: System) -> None:
+    order = story.order("both", currency="CHF")
+    order.click("U0MANAGER")
+    order.card_says("1 of 2")
+    assert len(eventually(order.thread)) == 1
+    order.click("U0MANAGER2")
+    assert order.output() == {"status": "completed"}
+    refused = story.order("one-no", currency="CHF")
+    refused.click("U0MANAGER")
+    refused.card_says("1 of 2")
+    refused.reject("U0MANAGER2", "No")
+    assert refused.output() == {"status": "rejected", "reason": "No"}
+
+
+def test_an_escalation_rewrites_the_card_and_the_old_rendering_is_refused(story: System) -> None:
+    order = story.order("escalated", currency="JPY", amount="100")
+    before = order.click("U0GUEST").payload  # a rendering of the first round, as a slow client still shows it
+    order.card_says("S0VPS")
+    with story.hears("U0MANAGER", sentence(Reason.REROUTED_CARD)):
+        story.deliver(before | {"user": before["user"] | {"id": "U0MANAGER"}})
+    assert any("<!subteam^S0VPS>" in text for text in eventually(order.thread))
+    order.click("U0VP")
+    assert order.output() == {"status": "completed"}
+
+
+def test_a_rule_that_names_an_unknown_group_lets_nobody_approve(story: System) -> None:
+    order = story.order("nobody", currency="SEK")
+    with story.hears("U0MANAGER", sentence(Reason.UNKNOWN_GROUP)):
+        order.click("U0MANAGER")
+    assert order.status() == "RUNNING"
+
+
+def test_a_card_of_another_order_or_with_changed_content_decides_nothing(story: System) -> None:
+    first, other = story.order("mine", currency="CHF"), story.order("yours", currency="CHF")
+    payload = first.click("U0GUEST").payload
+    payload["user"]["id"] = "U0MANAGER"
+    value = payload["actions"][0]["value"]
+    theirs = buttons_of(other.card())["approval_approve"]["value"]
+    digest, nonce = (_part(value, name) for name in ("digest", "nonce"))
+    for changed, reason in (
+        (value.replace(first.instance_id, other.instance_id), Reason.REUSED_ID),
+        (value.replace(digest, "0" * 64), Reason.CHANGED_REQUEST),
+        (value.replace(nonce, "0" * 32), Reason.FORGED_CARD),
+        (value.replace('"stage":0', '"stage":1'), Reason.FORGED_CARD),
+        (value.replace(nonce, _part(theirs, "nonce")), Reason.FORGED_CARD),
+    ):
+        sent = copy.deepcopy(payload)
+        sent["actions"][0]["value"] = changed
+        with story.hears("U0MANAGER", sentence(reason)):
+            story.deliver(sent)
+    assert first.status() == other.status() == "RUNNING"
+
+
+def _part(value: str, name: str) -> str:
+    return value.split(f'"{name}":"', 1)[1].split('"', 1)[0]

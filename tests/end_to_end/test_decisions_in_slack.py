@@ -1,0 +1,155 @@
+"""A click moves a workflow: approve, reject with a reason, details; then card, thread and requester tell of it."""
+
+import contextlib
+from typing import Any
+
+from approvals.decision import Reason
+from approvals.sentences import sentence
+from cards import reject_modal, request_card
+from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
+
+
+def test_an_approval_completes_the_order_and_everybody_is_told(system: System) -> None:
+    order = system.order("approved")
+    with system.hears("U0REQUESTER", f"order {order.id} "):
+        assert order.click("U0MANAGER").ok
+        assert order.output() == {"status": "completed"}
+    card = order.card_says("Approved: order", "U0MANAGER")
+    assert buttons_of(card) == {}
+    assert eventually(order.thread) == [f"order {order.id} ($2,400.00): Approved. By <@U0MANAGER>."]
+    assert [row.order_id for row in order.processed()] == [order.id]
+    actions = order.actions()
+    kept = [each for each in actions if not each.startswith("policy.")]
+    assert kept == [
+        "order.started",
+        "request.asked",
+        "card.posted",
+        "decision.submitted",
+        "request.accepted",
+        "request.approved",
+        "effect.order_processed",
+    ]
+
+
+def test_a_rejection_asks_why_and_the_reason_reaches_everybody(system: System) -> None:
+    order = system.order("rejected")
+    order.open_rejection("U0MANAGER")
+    manager = system.slack.act_as("U0MANAGER")
+    empty = system.act(manager.submit(values={reject_modal.ACTION: "  \n "}))
+    assert reject_modal.BLOCK in (empty.errors or {})
+    with system.hears("U0REQUESTER", "Too dear for now"):
+        assert system.act(manager.submit(values={reject_modal.ACTION: "Too dear for now"})).ok
+        assert order.output() == {"status": "rejected", "reason": "Too dear for now"}
+    card = order.card_says("Rejected: order", "Too dear for now")
+    assert buttons_of(card) == {}
+    assert any("Too dear for now" in text for text in eventually(order.thread))
+    assert order.processed() == ()
+
+
+def test_details_show_everything_in_a_modal(system: System) -> None:
+    order = system.order("details", description="Two laptops")
+    assert order.click("U0GUEST", request_card.DETAILS).ok
+    eventually(lambda: [view for view in system.slack.modals("U0GUEST") if order.instance_id in str(view.blocks)])
+    view = eventually(lambda: [view for view in system.slack.modals("U0GUEST") if "Two laptops" in str(view.blocks)])[0]
+    for part in ("a manager within 3 days", "Policy version", "Digest"):
+        assert part in str(view.blocks)
+    system.act(system.slack.act_as("U0GUEST").close(everything=True))
+
+
+def test_a_second_click_counts_once_and_says_so_in_private(system: System) -> None:
+    order = system.order("second")
+    first = order.click("U0MANAGER")
+    assert order.output() == {"status": "completed"}
+    with system.hears("U0MANAGER2", sentence(Reason.REQUEST_OVER)):
+        again = dict(first.payload) | {"user": first.payload["user"] | {"id": "U0MANAGER2"}}
+        assert system.deliver(again).error is None
+    assert [row.verdict["reason"] for row in order.decisions()] == ["request_over", "allowed"]
+    assert len(order.processed()) == 1
+
+
+def test_two_clicks_of_one_person_at_once_count_once(system: System) -> None:
+    order = system.order("double")
+    first = order.click("U0MANAGER")
+    system.deliver(dict(first.payload))
+    assert order.output() == {"status": "completed"}
+    eventually(lambda: all(row.verdict for row in order.decisions()))
+    assert {"allowed"} <= {row.verdict["reason"] for row in order.decisions()}
+    assert order.actions().count("request.accepted") == 1
+
+
+WRONG_PEOPLE = [
+    ("U0VP", Reason.NOT_AN_APPROVER, {}),
+    ("U0REQUESTER", Reason.OWN_REQUEST, {}),
+    ("U0GUEST", Reason.GUEST, {}),
+    ("U0GONE", Reason.DEACTIVATED, {}),
+    ("U0STRANGER", Reason.OTHER_TEAM, {}),
+    ("U0ELSEWHERE", Reason.STRANGER, {"is_stranger": True}),
+    ("U0INVITED", Reason.INVITED, {"is_invited_user": True}),
+    ("U0ROBOT", Reason.BOT, {"is_bot": True}),
+]
+
+
+def test_a_wrong_person_decides_nothing_and_hears_why(system: System) -> None:
+    order = system.order("wrong")
+    for user, reason, flags in WRONG_PEOPLE:
+        if flags:
+            system.act(
+                system.slack.change_user(user, name=user.lower(), real_name=user, email=f"{user}@example.com", **flags)
+            )
+        # Slack takes no message for somebody who has left.
+        with contextlib.nullcontext() if user == "U0GONE" else system.hears(user, sentence(reason)):
+            assert order.click(user).ok
+        refused = order.audit()[-1]
+        assert (refused.action, refused.verdict) == ("decision.refused", reason.value)
+        assert refused.actor.endswith(f"/{user}")
+    assert order.status() == "RUNNING"
+    assert buttons_of(order.card())
+    order.click("U0MANAGER")
+    assert order.output() == {"status": "completed"}
+
+
+def test_a_wrong_person_gets_no_form_for_a_rejection(system: System) -> None:
+    order = system.order("no-form")
+    with system.hears("U0VP", sentence(Reason.NOT_AN_APPROVER)):
+        order.click("U0VP", request_card.REJECT)
+    assert system.slack.modals("U0VP") == []
+
+
+def test_nobody_decides_on_what_they_submitted_for_somebody_else(system: System) -> None:
+    order = system.order("submitted", by="manager@example.com", requester="requester@example.com")
+    with system.hears("U0MANAGER", sentence(Reason.OWN_REQUEST)):
+        order.click("U0MANAGER")
+    order.click("U0MANAGER2")
+    assert order.output() == {"status": "completed"}
+
+
+def test_a_second_account_with_the_requesters_email_is_the_requester(http_system: System) -> None:
+    twin = {"name": "twin", "real_name": "Twin", "email": "Requester@Example.com"}
+    http_system.act(http_system.slack.change_user("U0TWIN", **twin))
+    order = http_system.order("twin")
+    with http_system.hears("U0TWIN", sentence(Reason.OWN_REQUEST)):
+        order.click("U0TWIN")
+
+
+def test_a_requester_whom_slack_does_not_know_holds_up_nothing(http_system: System) -> None:
+    order = http_system.order("unknown", requester="nobody@elsewhere.example")
+    assert "nobody@elsewhere.example" in text_of(order.card())
+    order.click("U0MANAGER")
+    assert order.output() == {"status": "completed"}
+
+
+def test_a_click_on_what_is_no_card_of_ours_decides_nothing(http_system: System) -> None:
+    order = http_system.order("garbled")
+    payload = _clicked(http_system, order)
+    for value in ("", "{}", "nonsense", None, '{"instance_id": "order-1-workflow"}'):
+        payload["actions"][0]["value"] = value
+        with http_system.hears("U0MANAGER", "othing was decided"):
+            assert http_system.deliver(payload).error is None
+    assert order.status() == "RUNNING"
+
+
+def _clicked(system: System, order: Order) -> dict[str, Any]:
+    """Return the payload of a click on a card by somebody who may not, to change it and send it again."""
+    payload = dict(order.click("U0VP").payload)
+    payload["user"] = payload["user"] | {"id": "U0MANAGER"}
+    return payload

@@ -1,0 +1,191 @@
+"""An order starts a workflow, once for each id, and the policy says who is asked."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cards import request_card
+from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
+
+
+def test_a_start_answers_the_instance_and_the_same_call_again_answers_the_same(system: System) -> None:
+    first, second = system.start("same"), system.start("same")
+    wanted = {"instance_id": f"order-{system.order_id('same')}-workflow", "status": "started"}
+    assert (first.status_code, first.json()) == (200, wanted)
+    assert (second.status_code, second.json()) == (200, wanted)
+    order = Order(system, system.order_id("same"))
+    order.card()
+    assert len(order.cards()) == 1
+
+
+def test_a_tutorials_query_form_starts_the_same_order(http_system: System) -> None:
+    path = f"/orders/{http_system.order_id('query')}/start"
+    first = http_system.post(f"{path}?amount=2400")
+    assert (first.status_code, http_system.post(path, {"amount": 2400.00}).status_code) == (200, 200)
+    assert http_system.post(f"{path}?amount=2400", {"amount": "1"}).status_code == 422
+
+
+def test_an_id_with_other_content_is_a_conflict(http_system: System) -> None:
+    http_system.order("conflict", "2400")
+    answer = http_system.start("conflict", "2401")
+    assert answer.status_code == 409
+    assert "started before with other content" in answer.json()["detail"]
+
+
+def test_a_finished_order_is_not_run_again(http_system: System) -> None:
+    order = http_system.order("finished", "10")
+    assert order.output() == {"status": "completed"}
+    assert http_system.start("finished", "10").status_code == 200
+    assert http_system.start("finished", "11").status_code == 409
+    assert len(order.processed()) == 1
+
+
+def test_an_id_that_somebody_else_has_run_is_not_run_again(http_system: System) -> None:
+    order_id = http_system.order_id("elsewhere")
+    http_system.engine.schedule_new_workflow(
+        _named("approval_workflow"),
+        instance_id=f"order-{order_id}-workflow",
+        input={"subject": order_id, "amount": "1", "currency": "USD", "requester": "requester@example.com"},
+    )
+    order = Order(http_system, order_id)
+    assert order.output() == {"status": "completed"}
+    assert http_system.start("elsewhere", "1").status_code == 409
+    assert len(order.processed()) == 1
+
+
+def _named(name: str) -> Callable[..., None]:
+    def workflow() -> None: ...
+
+    workflow.__name__ = name
+    return workflow
+
+
+@pytest.mark.parametrize(
+    ("amount", "part"),
+    [
+        (None, "The amount is missing"),
+        ("-1", "must not be negative"),
+        ("abc", "not usable"),
+        ("NaN", "not usable"),
+        ("Infinity", "not usable"),
+        ("1000000000001", "at most 1,000,000,000,000"),
+        ("1e400", "at most 1,000,000,000,000"),
+        ("10.001", "more than 2 decimal places"),
+        (True, "must be a number"),
+    ],
+)
+def test_an_unusable_amount_is_refused_with_a_sentence(http_system: System, amount: object, part: str) -> None:
+    answer = http_system.post(f"/orders/{http_system.order_id('amount')}/start", {"amount": amount})
+    assert answer.status_code == 422
+    assert part in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("order_id", ["a%2Fb", "%C3%A9", "a%23b", "..", "%20a", "a.", "x" * 81, "a%7Cb", "a%40b"])
+def test_an_id_that_the_engine_would_refuse_is_refused_with_a_sentence(http_system: System, order_id: str) -> None:
+    answer = http_system.post(f"/orders/{order_id}/start", {"amount": 1})
+    assert answer.status_code in {404, 405} if "/" in answer.url.path[8:-6] or order_id == ".." else 422
+    if answer.status_code == 422:
+        assert "1 to 80 characters" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("body", [{"currency": "dollars"}, {"requester": ""}, {"colour": "red"}, {"details": {"a": 1}}])
+def test_a_body_that_says_something_else_is_refused(http_system: System, body: dict[str, object]) -> None:
+    answer = http_system.post(f"/orders/{http_system.order_id('body')}/start", {"amount": 1, **body})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("The request is not usable: body.")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer cs_0000_wrong"}, {"Authorization": "Basic eA=="}])
+def test_without_a_good_key_nothing_starts(http_system: System, headers: dict[str, str]) -> None:
+    answer = http_system.http.post("/orders/none/start", json={"amount": 1}, headers=headers)
+    assert answer.status_code == 401
+    assert "API key" in answer.json()["detail"]
+
+
+def test_an_approver_alone_may_not_start_an_order(http_system: System) -> None:
+    answer = http_system.post("/orders/none/start", {"amount": 1}, roles=("auditor",))
+    assert (answer.status_code, answer.json()["reason"]) == (403, "not_permitted")
+
+
+ROUTES = [
+    ("0", "automatic"),
+    ("499.99", "automatic"),
+    ("500", "S0MANAGERS"),
+    ("2400", "S0MANAGERS"),
+    ("5000", "S0MANAGERS"),
+    ("5000.01", "S0VPS"),
+    ("1000000000000", "S0VPS"),
+]
+
+
+@pytest.mark.parametrize(("amount", "asked"), ROUTES)
+def test_the_policy_decides_who_is_asked(http_system: System, amount: str, asked: str) -> None:
+    order = http_system.order(f"route-{amount}", amount)
+    if asked == "automatic":
+        assert order.output() == {"status": "completed"}
+        assert order.cards() == []
+        eventually(lambda: [text for text in http_system.private("U0REQUESTER") if f"order {order.id} " in text])
+    else:
+        assert asked in text_of(order.card())
+
+
+def test_a_policy_with_a_single_threshold_works_too(alone: Callable[..., System], tmp_path: Path) -> None:
+    policy = tmp_path / "single.yml"
+    policy.write_text(
+        "version: 1\nchannel: approvals\nrules:\n"
+        "  - {name: small, when: {amount: {below: 1000}}, approve: automatic}\n"
+        "  - {name: large, approve: [{email: vp@example.com}], within: 1 h}\n"
+    )
+    system = alone(policy=policy)
+    assert system.order("below", "999.99").output() == {"status": "completed"}
+    order = system.order("at", "1000")
+    assert "<@U0VP>" in text_of(order.card())
+    order.click("U0VP")
+    assert order.output() == {"status": "completed"}
+
+
+def test_a_broken_policy_stops_a_start_with_line_and_reason(alone: Callable[..., System], tmp_path: Path) -> None:
+    policy = tmp_path / "changing.yml"
+    policy.write_text("version: 1\nchannel: approvals\nrules:\n  - {name: all, approve: [{group: managers}]}\n")
+    system = alone(policy=policy)
+    waiting = system.order("before")
+    waiting.card()
+    policy.write_text("version: 1\nchannel: approvals\nrules:\n  - name: all\n    aprove: automatic\n")
+    answer = system.start("broken")
+    assert answer.status_code == 503
+    assert "changing.yml:5: " in answer.json()["detail"]
+    assert "aprove" in answer.json()["detail"]
+    # A request keeps the route it was asked under.
+    waiting.click("U0MANAGER")
+    assert waiting.output() == {"status": "completed"}
+
+
+def test_a_rule_that_leads_to_nobody_stops_the_start(alone: Callable[..., System], tmp_path: Path) -> None:
+    policy = tmp_path / "nobody.yml"
+    policy.write_text(
+        "version: 1\nchannel: approvals\nreports_to: {requester@example.com: manager@example.com}\nrules:\n"
+        "  - {name: own manager, approve: reports_to, within: 1 h}\n"
+    )
+    system = alone(policy=policy)
+    answer = system.start("no-manager", by="vp@example.com")
+    assert answer.status_code == 503
+    assert "own manager" in answer.json()["detail"]
+    order = system.order("manager")
+    assert "<@U0MANAGER>" in text_of(order.card())
+    order.click("U0MANAGER")
+    assert order.output() == {"status": "completed"}
+
+
+def test_the_card_says_who_asks_for_what_and_why_and_until_when(system: System) -> None:
+    order = system.order("card", "2400", description="Two <!channel> laptops & *a* <http://x|link>")
+    card = order.card()
+    said = text_of(card)
+    for part in ("$2,400.00", "<@U0REQUESTER>", "<!subteam^S0MANAGERS>", "a manager within 3 days", "<!date^"):
+        assert part in said
+    assert card.text.startswith("requester@example.com asks for $2,400.00")
+    assert set(card.pings) == {"S0MANAGERS", "U0REQUESTER"}
+    buttons = buttons_of(card)
+    assert [each["text"]["text"] for each in buttons.values()] == ["Approve", "Reject", "Details"]
+    assert all(each["accessibility_label"] for each in buttons.values())
+    assert "confirm" in buttons[request_card.APPROVE]
