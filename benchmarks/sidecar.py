@@ -74,19 +74,24 @@ class Engine:
         self.client = wf.DaprWorkflowClient(host=host, port=port, logger_options=quiet())
 
     def close(self) -> None:
+        """End the worker and the client."""
         self.client.close()
         self.worker.communicate(timeout=30)
 
     def ids(self, count: int) -> list[str]:
+        """Make fresh instance ids."""
         return [f"bench-{uuid.uuid4().hex}" for _ in range(count)]
 
     def schedule(self, instance: str, what: str = "waiting") -> None:
+        """Start an instance."""
         self.client.schedule_new_workflow(f"{what}_{self.mark}", input={"n": 1}, instance_id=instance)
 
     def decide(self, instance: str) -> None:
+        """Raise the decision."""
         self.client.raise_workflow_event(instance, "decision", data={"approved": True})
 
     def finish(self, instance: str) -> None:
+        """Wait for the end."""
         self.client.wait_for_workflow_completion(instance, timeout_in_seconds=120)
 
 

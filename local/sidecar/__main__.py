@@ -8,7 +8,7 @@ from local.sidecar.server import APP_ID, run
 
 
 def main() -> int:
-    """Reads the command line and serves."""
+    """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m local.sidecar", description="A Dapr Workflow sidecar on SQLite.")
     parser.add_argument("--db", type=Path, required=True, help="the database file; made if it isn't there")
     parser.add_argument("--port", type=int, default=50001)

@@ -59,7 +59,7 @@ class Dispatcher:
         self.connected = asyncio.Event()
 
     def join(self) -> Worker:
-        """A worker has connected."""
+        """Note that a worker has connected."""
         worker = Worker()
         self._workers.append(worker)
         self.connected.set()
@@ -67,7 +67,7 @@ class Dispatcher:
         return worker
 
     def leave(self, worker: Worker) -> None:
-        """A worker is gone: what it had in hand is handed out again."""
+        """Note that a worker is gone: what it had in hand is handed out again."""
         self._workers.remove(worker)
         if not self._workers:
             self.connected.clear()
@@ -82,12 +82,12 @@ class Dispatcher:
         self.pump()
 
     def dismiss(self) -> None:
-        """Ends every stream, for a shutdown."""
+        """End every stream, for a shutdown."""
         for worker in self._workers:
             worker.outbox.put_nowait(None)
 
     def ready(self, keys: Iterable[int]) -> None:
-        """These instances have events."""
+        """Note that these instances have events."""
         for key in keys:
             if key in self._busy:
                 self._again.add(key)
@@ -95,11 +95,11 @@ class Dispatcher:
                 self._ready[key] = None
 
     def run(self, activities: Iterable[Activity]) -> None:
-        """These activities are to be run."""
+        """Note that these activities are to be run."""
         self._activities.extend(activities)
 
     def forget(self, keys: Iterable[int]) -> None:
-        """These instances were purged."""
+        """Note that these instances were purged."""
         for key in keys:
             self._ready.pop(key, None)
             self._again.discard(key)
@@ -165,7 +165,7 @@ class Dispatcher:
         flight.worker.outbox.put_nowait(pb.WorkItem(workflowRequest=request, completionToken=flight.token))
 
     def claim(self, key: int, token: str) -> InFlight | None:
-        """The turn that an answer belongs to; None for an answer that comes late or twice."""
+        """Give the turn that an answer belongs to; None for an answer that comes late or twice."""
         flight = self._busy.get(key)
         if flight is None or flight.committing or (token and token != flight.token):
             return None
@@ -173,7 +173,7 @@ class Dispatcher:
         return flight
 
     def go_on(self, flight: InFlight, turn: Turn) -> None:
-        """Hands out the next generation of a workflow that continued as new, to the same worker if it is still there."""
+        """Hand out the next generation of what continued as new, to the same worker if it is still there."""
         flight.turn = turn
         if flight.worker in self._workers:
             self._hand_out(flight)
@@ -181,7 +181,7 @@ class Dispatcher:
             self.release(flight, again=True)
 
     def release(self, flight: InFlight, *, again: bool = False) -> None:
-        """A turn is over; what came in meanwhile makes the next."""
+        """Note that a turn is over; what came in meanwhile makes the next."""
         key = flight.instance.key
         flight.worker.turns.discard(key)
         if self._busy.get(key) is flight:
@@ -192,19 +192,19 @@ class Dispatcher:
         self.pump()
 
     def ended(self, activity: Activity) -> None:
-        """An activity's result is stored."""
+        """Note that an activity's result is stored."""
         worker = self._running.pop(activity, None)
         if worker is not None:
             worker.activities.discard(activity)
 
     def retry(self, activity: Activity) -> None:
-        """An activity's result could not be stored: it is run again."""
+        """Note that an activity's result could not be stored: it is run again."""
         self.ended(activity)
         self._activities.append(activity)
         self.pump()
 
 
 def first_batch(inbox: list[tuple[int, pb.HistoryEvent]]) -> list[tuple[int, pb.HistoryEvent]]:
-    """The events of one turn: everything there is, but at most one fired timer, as the runtime's reminders do it."""
+    """Give the events of one turn: everything there is, but one fired timer at most, like the runtime's reminders."""
     timers = [place for place, (_, event) in enumerate(inbox) if event.HasField("timerFired")]
     return inbox[: timers[1]] if len(timers) > 1 else inbox

@@ -47,12 +47,12 @@ class Engine:
         self._effects = Effects()
 
     def take_effects(self) -> Effects:
-        """The effects since the last call."""
+        """Give the effects since the last call."""
         effects, self._effects = self._effects, Effects()
         return effects
 
     def start(self, request: pb.CreateInstanceRequest) -> str:
-        """Creates an instance; returns its id."""
+        """Create an instance; return its id."""
         if not request.instanceId:
             request.instanceId = uuid.uuid4().hex
         check_id(request.instanceId)
@@ -87,7 +87,7 @@ class Engine:
                 self._check_descendants(child)
 
     def deliver(self, instance_id: str, event: pb.HistoryEvent) -> None:
-        """Puts an event into an instance's inbox; one for an ended instance is dropped."""
+        """Put an event into an instance's inbox; one for an ended instance is dropped."""
         row = self._store.find(instance_id)
         if row is None:
             raise errors.no_such_instance()
@@ -101,9 +101,9 @@ class Engine:
         self._effects.ready.append(key)
 
     def commit_turn(self, row: Instance, last: int, outcome: Outcome) -> None:
-        """Stores what a turn left behind; nothing if the instance was purged or started anew meanwhile."""
+        """Store what a turn left behind; nothing if the instance has been purged, started anew or moved on since."""
         current = self._store.get(row.key)
-        if current is None or current.run != row.run:
+        if current is None or (current.run, current.length) != (row.run, row.length):
             return
         length = current.length
         if outcome.continued:
@@ -172,7 +172,7 @@ class Engine:
             self._deliver(row.key, events.terminated(self._now(), output, recurse=True))
 
     def end_activity(self, activity: Activity, response: pb.ActivityResponse) -> None:
-        """Passes an activity's end on to its instance, once; a second or late one is dropped."""
+        """Pass an activity's end on to its instance, once; a second or late one is dropped."""
         scheduled = self._store.activity(*activity)
         if scheduled is None:
             return
@@ -182,7 +182,7 @@ class Engine:
             self._deliver(row.key, events.activity_ended(self._now(), scheduled, response))
 
     def fire_timers(self) -> None:
-        """Turns what is due into events."""
+        """Turn what is due into events."""
         now = self._now()
         seconds, nanos = divmod(now, 1_000_000_000)
         for key, timer, due, due_nanos in self._store.due_timers(seconds, nanos, TIMER_BATCH):
@@ -195,7 +195,7 @@ class Engine:
         self._effects.timers = True
 
     def purge(self, instance_id: str, *, recursive: bool, force: bool) -> int:
-        """Deletes an instance and, if recursive, its descendants, all or nothing; returns how many."""
+        """Delete an instance and, if recursive, its descendants, all or nothing; return how many."""
         try:
             rows = self._purgeable(instance_id, recursive=recursive, force=force)
         except errors.Refused as refusal:
@@ -230,7 +230,7 @@ class Engine:
             raise refusal.within("failed to purge child workflow") from None
 
     def rerun(self, request: pb.RerunWorkflowFromEventRequest) -> str:
-        """Creates an instance with another's history up to an event; returns its id."""
+        """Create an instance with another's history up to an event; return its id."""
         source = self._store.find(request.sourceInstanceID)
         if not request.newInstanceID:
             request.newInstanceID = uuid.uuid4().hex

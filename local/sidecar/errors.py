@@ -16,7 +16,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
         self.text = text
 
     def within(self, context: str) -> "Refused":
-        """The same refusal as the runtime words it when a call wraps an actor's error."""
+        """Give the same refusal as the runtime words it when a call wraps an actor's error."""
         return Refused(self.code, f"{context}: {self.text}")
 
 
@@ -50,17 +50,17 @@ _RFC_1123 = (
 
 
 def from_actor(code: grpc.StatusCode, text: str) -> Refused:
-    """A refusal that reaches the caller as a nested gRPC error, the way the runtime's router passes it on."""
+    """Make a refusal that reaches the caller as a nested gRPC error, the way the runtime's router passes it on."""
     return Refused(code, f"rpc error: code = {_RPC_CODES[code]} desc = {text}")
 
 
 def no_such_instance() -> Refused:
-    """The instance isn't known."""
+    """Say that the instance isn't known."""
     return Refused(grpc.StatusCode.UNKNOWN, "no such instance exists")
 
 
 def stalled(instance_id: str) -> Refused:
-    """The instance waits for a worker that can go on with it."""
+    """Say that the instance waits for a worker that can go on with it."""
     return Refused(grpc.StatusCode.UNKNOWN, f"failed to invoke method for workflow '{instance_id}': actor is stalled")
 
 
@@ -70,19 +70,19 @@ def not_completed() -> Refused:
 
 
 def already_active(instance_id: str) -> Refused:
-    """An instance of that id has not ended yet."""
+    """Say that an instance of that id has not ended yet."""
     text = f"an active workflow with ID '{instance_id}' already exists"
     return from_actor(grpc.StatusCode.ALREADY_EXISTS, text).within(CREATE)
 
 
 def children_active(instance_id: str, child_id: str) -> Refused:
-    """An id is free again only when every descendant of its last run has ended."""
+    """Say that an id is free again only when every descendant of its last run has ended."""
     text = f"cannot recreate workflow with ID '{instance_id}': child workflow '{child_id}': {not_completed().text}"
     return from_actor(grpc.StatusCode.ALREADY_EXISTS, text).within(CREATE)
 
 
 def invalid_id(instance_id: str) -> Refused:
-    """The id can't be part of the runtime's job names."""
+    """Say that the id can't be part of the runtime's job names."""
     return from_actor(grpc.StatusCode.UNKNOWN, f'job name is invalid "{instance_id}": {_RFC_1123}').within(CREATE)
 
 
@@ -103,7 +103,7 @@ def rerun_unknown(instance_id: str) -> Refused:
 
 
 def rerun_same_id() -> Refused:
-    """A rerun needs an id of its own."""
+    """Say that a rerun needs an id of its own."""
     text = "rerun workflow instance ID must be different from the original instance ID"
     return Refused(grpc.StatusCode.INVALID_ARGUMENT, text)
 
@@ -114,12 +114,12 @@ def rerun_active(instance_id: str) -> Refused:
 
 
 def rerun_child(instance_id: str) -> Refused:
-    """A child is rerun through its parent."""
+    """Say that a child is rerun through its parent."""
     return Refused(grpc.StatusCode.INVALID_ARGUMENT, f"'{instance_id}': cannot rerun from child-workflows")
 
 
 def already_created(instance_id: str) -> Refused:
-    """A rerun's id is taken."""
+    """Say that a rerun's id is taken."""
     return Refused(grpc.StatusCode.ALREADY_EXISTS, f"workflow '{instance_id}' has already been created")
 
 
@@ -136,15 +136,15 @@ def rerun_wrong_event(kind: str, event_id: int) -> Refused:
 
 
 def rerun_bad_request(what: str, kind: str, event_id: int) -> Refused:
-    """The request asks for a change that this kind of event has no place for."""
+    """Say that the request asks for a change that this kind of event has no place for."""
     return Refused(grpc.StatusCode.INVALID_ARGUMENT, f"cannot {what} {kind} event '{event_id}'")
 
 
 def stopping() -> Refused:
-    """The sidecar is on its way out; the call may be tried again."""
+    """Say that the sidecar is on its way out; the call may be tried again."""
     return Refused(grpc.StatusCode.UNAVAILABLE, "the sidecar is stopping: try again when it is back")
 
 
 def unauthenticated(text: str) -> Refused:
-    """The caller has not shown DAPR_API_TOKEN."""
+    """Say that the caller has not shown DAPR_API_TOKEN."""
     return Refused(grpc.StatusCode.UNAUTHENTICATED, text)

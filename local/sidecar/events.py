@@ -17,12 +17,12 @@ def _given(text: StringValue) -> StringValue | None:
 
 
 def turn_started(now: int) -> pb.HistoryEvent:
-    """Opens every turn; its timestamp is the workflow's clock."""
+    """Open every turn; its timestamp is the workflow's clock."""
     return _event(now, workflowStarted=pb.WorkflowStartedEvent())
 
 
 def execution_started(now: int, app_id: str, request: pb.CreateInstanceRequest) -> pb.HistoryEvent:
-    """A client's request for a new instance."""
+    """Make a client's request for a new instance."""
     start = pb.ExecutionStartedEvent(
         name=request.name,
         input=request.input if request.HasField("input") else None,
@@ -37,7 +37,7 @@ def execution_started(now: int, app_id: str, request: pb.CreateInstanceRequest) 
 def child_started(
     now: int, action: pb.WorkflowAction, parent: pb.ExecutionStartedEvent, parent_id: str
 ) -> pb.HistoryEvent:
-    """A parent's request for a child instance."""
+    """Make a parent's request for a child instance."""
     child = action.createChildWorkflow
     start = pb.ExecutionStartedEvent(
         name=child.name,
@@ -56,7 +56,7 @@ def child_started(
 def child_restarted(
     now: int, created: pb.HistoryEvent, parent_name: str, parent_id: str, app_id: str
 ) -> pb.HistoryEvent:
-    """The request for a child that a rerun starts over; it names no execution of the parent, as the runtime's doesn't."""
+    """Make the request for a child that a rerun starts over; like the runtime's it names no execution of the parent."""
     child = created.childWorkflowInstanceCreated
     start = pb.ExecutionStartedEvent(
         name=child.name,
@@ -75,7 +75,7 @@ def child_restarted(
 def continued(
     now: int, start: pb.ExecutionStartedEvent, action: pb.WorkflowAction, instance_id: str
 ) -> pb.HistoryEvent:
-    """The start of the next generation: same name and parent, the new input, a new execution id."""
+    """Make the start of the next generation: same name and parent, the new input, a new execution id."""
     done = action.completeWorkflow
     following = pb.ExecutionStartedEvent(
         name=start.name,
@@ -91,7 +91,7 @@ def _instance(instance_id: str) -> pb.WorkflowInstance:
 
 
 def raised(now: int, request: pb.RaiseEventRequest) -> pb.HistoryEvent:
-    """An external event, in the spelling it was raised with."""
+    """Make an external event, in the spelling it was raised with."""
     return _event(
         now,
         eventRaised=pb.EventRaisedEvent(name=request.name, input=request.input if request.HasField("input") else None),
@@ -99,32 +99,32 @@ def raised(now: int, request: pb.RaiseEventRequest) -> pb.HistoryEvent:
 
 
 def terminated(now: int, output: StringValue | None, *, recurse: bool) -> pb.HistoryEvent:
-    """The order to end at once."""
+    """Make the order to end at once."""
     return _event(now, executionTerminated=pb.ExecutionTerminatedEvent(input=output, recurse=recurse))
 
 
 def suspended(now: int, reason: StringValue) -> pb.HistoryEvent:
-    """The order to pause."""
+    """Make the order to pause."""
     return _event(now, executionSuspended=pb.ExecutionSuspendedEvent(input=_given(reason)))
 
 
 def resumed(now: int, reason: StringValue) -> pb.HistoryEvent:
-    """The order to go on."""
+    """Make the order to go on."""
     return _event(now, executionResumed=pb.ExecutionResumedEvent(input=_given(reason)))
 
 
 def stalled(now: int, reason: pb.StalledReason.ValueType, description: str) -> pb.HistoryEvent:
-    """The instance waits until a worker can go on with it."""
+    """Make the note that an instance waits until a worker can go on with it."""
     return _event(now, executionStalled=pb.ExecutionStalledEvent(reason=reason, description=description))
 
 
 def timer_fired(now: int, timer_id: int, fire_at: Timestamp) -> pb.HistoryEvent:
-    """A timer's moment has come."""
+    """Make the event that a timer's moment has come."""
     return _event(now, timerFired=pb.TimerFiredEvent(timerId=timer_id, fireAt=fire_at))
 
 
 def activity_ended(now: int, scheduled: pb.HistoryEvent, response: pb.ActivityResponse) -> pb.HistoryEvent:
-    """An activity's result or failure, matched to the event that scheduled it."""
+    """Make an activity's result or failure, matched to the event that scheduled it."""
     task, execution = scheduled.eventId, scheduled.taskScheduled.taskExecutionId
     if response.HasField("failureDetails"):
         failed = pb.TaskFailedEvent(
@@ -137,7 +137,7 @@ def activity_ended(now: int, scheduled: pb.HistoryEvent, response: pb.ActivityRe
 
 
 def child_ended(now: int, start: pb.ExecutionStartedEvent, action: pb.WorkflowAction) -> pb.HistoryEvent:
-    """A child's end as its parent hears of it: everything but COMPLETED is a failure."""
+    """Make a child's end as its parent hears of it: everything but COMPLETED is a failure."""
     done, task = action.completeWorkflow, start.parentInstance.taskScheduledId
     router = pb.TaskRouter(sourceAppID=action.router.sourceAppID, targetAppID=start.parentInstance.appID)
     if done.workflowStatus == COMPLETED:
@@ -150,7 +150,7 @@ def child_ended(now: int, start: pb.ExecutionStartedEvent, action: pb.WorkflowAc
 
 
 def child_refused(now: int, task_id: int, error_type: str, text: str) -> pb.HistoryEvent:
-    """A child that could not be created."""
+    """Make a child that could not be created."""
     details = pb.TaskFailureDetails(errorType=error_type, errorMessage=text)
     failed = pb.ChildWorkflowInstanceFailedEvent(taskScheduledId=task_id, failureDetails=details)
     return _event(now, childWorkflowInstanceFailed=failed)

@@ -22,7 +22,7 @@ Open = dict[str, dict[int, pb.HistoryEvent]]
 def fork(
     history: Sequence[pb.HistoryEvent], request: pb.RerunWorkflowFromEventRequest, now: int
 ) -> tuple[list[pb.HistoryEvent], list[pb.HistoryEvent]]:
-    """The new instance's history, and the events after it that are carried out again."""
+    """Give the new instance's history, and the events after it that are carried out again."""
     kept: list[pb.HistoryEvent] = []
     still_open: Open = {"tasks": {}, "timers": {}, "children": {}}
     for event in history:

@@ -42,13 +42,13 @@ class Runtime:
         self._retries: set[asyncio.Task[None]] = set()
 
     def resume(self) -> None:
-        """Takes up what an earlier process left."""
+        """Take up what an earlier process left."""
         self._dispatcher.ready(self.reader.waiting_turns())
         self._dispatcher.run(self.reader.waiting_activities())
         self._set_alarm()
 
     def stop(self) -> None:
-        """Ends the streams and tells the callers that wait."""
+        """End the streams and tell the callers that wait."""
         self._stopping = True
         if self._alarm is not None:
             self._alarm.cancel()
@@ -59,7 +59,7 @@ class Runtime:
                     future.set_exception(errors.stopping())
 
     def close(self) -> None:
-        """Writes what is queued and closes the file. Blocks."""
+        """Write what is queued and close the file. Blocks."""
         self._writer.close()
         self.reader.close()
 
@@ -74,7 +74,7 @@ class Runtime:
         return await asyncio.shield(self._writer.submit(operation))
 
     async def need_worker(self, instance_id: str) -> None:
-        """Waits a while for a worker, and refuses without one."""
+        """Wait a while for a worker, and refuse without one."""
         if self._dispatcher.connected.is_set():
             return
         try:
@@ -83,11 +83,11 @@ class Runtime:
             raise errors.no_worker(self.app_id, instance_id) from None
 
     async def await_worker(self) -> None:
-        """Waits for a worker as long as the caller does."""
+        """Wait for a worker as long as the caller does."""
         await self._dispatcher.connected.wait()
 
     async def wait_for(self, instance_id: str, condition: Condition) -> None:
-        """Returns when an instance's status meets a condition, or the instance is purged."""
+        """Return when an instance's status meets a condition, or the instance is purged."""
         row = self.reader.find(instance_id)
         if row is not None and condition(row.status):
             return
@@ -104,16 +104,16 @@ class Runtime:
                 del self._waiters[instance_id]
 
     def join(self) -> Worker:
-        """A worker has connected; it may be the one that stalled instances wait for."""
+        """Note that a worker has connected; it may be the one that stalled instances wait for."""
         self._dispatcher.ready(self.reader.with_status(STALLED))
         return self._dispatcher.join()
 
     def leave(self, worker: Worker) -> None:
-        """A worker is gone."""
+        """Note that a worker is gone."""
         self._dispatcher.leave(worker)
 
     async def complete_turn(self, response: pb.WorkflowResponse) -> None:
-        """Applies and stores a worker's answer; one that comes late or twice is dropped."""
+        """Apply and store a worker's answer; one that comes late or twice is dropped."""
         row = self.reader.find(response.instanceId)
         flight = self._dispatcher.claim(row.key, response.completionToken) if row else None
         if flight is None:
@@ -145,7 +145,7 @@ class Runtime:
         self._dispatcher.release(flight, again=True)
 
     async def complete_activity(self, response: pb.ActivityResponse) -> None:
-        """Stores an activity's end; one that comes late or twice is dropped."""
+        """Store an activity's end; one that comes late or twice is dropped."""
         activity = self._activity(response)
         if activity is None:
             return

@@ -1,5 +1,6 @@
 """Opening the database file: locked against a second sidecar, recognised, never rebuilt. Raises SidecarError."""
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -41,7 +42,7 @@ CREATE TABLE activities (
 
 
 def lock(path: Path) -> int:
-    """Takes the file for this process; the descriptor holds the lock until it is closed."""
+    """Take the file for this process; the descriptor holds the lock until it is closed."""
     try:
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -57,7 +58,7 @@ def lock(path: Path) -> int:
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection to a prepared file; commits are durable when they return (WAL, synchronous=FULL)."""
+    """Give a connection to a prepared file; commits are durable when they return (WAL, synchronous=FULL)."""
     mode = "ro" if read_only else "rw"
     database = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
@@ -68,11 +69,10 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def prepare(path: Path) -> None:
-    """Creates the tables in a new file, and refuses what isn't a sound file of this version."""
+    """Create the tables in a new file, and refuse what isn't a sound file of this version."""
     try:
-        with sqlite3.connect(path, isolation_level=None) as database:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
             _prepare(path, database)
-        database.close()
     except sqlite3.Error as error:
         raise SidecarError(
             f"{path} can't be used as the sidecar's database: {error}. Nothing was changed in it; restore it from a "

@@ -45,10 +45,10 @@ def check_exposure(host: str, token: str) -> None:
         raise SidecarError(f"Listening on {host} needs DAPR_API_TOKEN: set it, or listen on 127.0.0.1.")
 
 
-async def serve(  # noqa: PLR0913 - the parts of one server
+async def serve(  # noqa: PLR0913, PLR0917 - the parts of one server
     database: Path, host: str, port: int, app_id: str, token: str, ready: Callable[[str], None], stop: asyncio.Event
 ) -> None:
-    """Serves until `stop` is set; calls `ready` with the address once calls are answered. Raises SidecarError."""
+    """Serve until `stop` is set; call `ready` with the address once calls are answered. Raises SidecarError."""
     check_exposure(host, token)
     descriptor = schema.lock(database)
     try:
@@ -80,7 +80,7 @@ def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
 def run(
     database: Path, port: int = 50001, host: str = "127.0.0.1", *, app_id: str = APP_ID, token: str | None = None
 ) -> int:
-    """Serves until SIGTERM or SIGINT; prints the address when ready. Returns the exit status: 0, or 1 with a sentence.
+    """Serve until SIGTERM or SIGINT; print the address when ready. Return the exit status: 0, or 1 with a sentence.
 
     Without `token` DAPR_API_TOKEN of the environment guards the port, if set.
     """
@@ -127,7 +127,7 @@ class Sidecar:
         self.address = ""
 
     def start(self) -> Self:
-        """Returns once calls are answered; `address` is HOST:PORT. Raises SidecarError."""
+        """Return once calls are answered; `address` is HOST:PORT. Raises SidecarError."""
         self._started.clear()
         self._thread = threading.Thread(target=self._main, name="sidecar", daemon=True)
         self._thread.start()
@@ -138,7 +138,7 @@ class Sidecar:
         return self
 
     def stop(self) -> None:
-        """Ends within about a second; what was accepted is on disk."""
+        """End within about a second; what was accepted is on disk."""
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._stop.set)

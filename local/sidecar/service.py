@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def _answers(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Checks the token, and turns what went wrong into a gRPC status; the server stays up whatever a call does."""
+    """Check the token, and turn what went wrong into a gRPC status; the server stays up whatever a call does."""
 
     @functools.wraps(method)
     async def call(self: "Service", request: Any, context: Context) -> Any:
@@ -36,7 +36,7 @@ def _answers(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
             await context.abort(refusal.code, refusal.text)
         except (grpc.aio.AbortError, grpc.RpcError):
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last resort of the entry point
             reference = uuid.uuid4().hex[:8]
             _log.exception("%s failed (reference %s)", method.__name__, reference)
             text = f"the sidecar made a mistake in this call; its log has the cause under reference {reference}"
@@ -63,11 +63,11 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
             raise errors.unauthenticated("authentication error: api token mismatch")
 
     @_answers
-    async def Hello(self, request: Empty, context: Context) -> Empty:  # noqa: ARG002, D102, N802
+    async def Hello(self, request: Empty, context: Context) -> Empty:  # noqa: D102, N802
         return Empty()
 
     @_answers
-    async def StartInstance(self, request: pb.CreateInstanceRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def StartInstance(self, request: pb.CreateInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
         await self._runtime.await_worker()
         instance_id = await self._runtime.change(lambda engine: engine.start(request))
         if not request.HasField("scheduledStartTimestamp"):
@@ -75,29 +75,29 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
         return pb.CreateInstanceResponse(instanceId=instance_id)
 
     @_answers
-    async def GetInstance(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def GetInstance(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
         return self._state(request)
 
     @_answers
-    async def WaitForInstanceStart(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def WaitForInstanceStart(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
         await self._runtime.need_worker(request.instanceId)
         await self._runtime.wait_for(request.instanceId, has_started)
         return self._state(request)
 
     @_answers
-    async def WaitForInstanceCompletion(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def WaitForInstanceCompletion(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
         await self._runtime.need_worker(request.instanceId)
         await self._runtime.wait_for(request.instanceId, ENDED.__contains__)
         return self._state(request)
 
     @_answers
-    async def RaiseEvent(self, request: pb.RaiseEventRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def RaiseEvent(self, request: pb.RaiseEventRequest, context: Context) -> Any:  # noqa: D102, N802
         event = events.raised(self._runtime.now(), request)
         await self._deliver(request.instanceId, event)
         return pb.RaiseEventResponse()
 
     @_answers
-    async def TerminateInstance(self, request: pb.TerminateRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def TerminateInstance(self, request: pb.TerminateRequest, context: Context) -> Any:  # noqa: D102, N802
         output = request.output if request.HasField("output") else None
         event = events.terminated(self._runtime.now(), output, recurse=request.recursive)
         try:
@@ -108,13 +108,13 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
         return pb.TerminateResponse()
 
     @_answers
-    async def SuspendInstance(self, request: pb.SuspendRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def SuspendInstance(self, request: pb.SuspendRequest, context: Context) -> Any:  # noqa: D102, N802
         await self._deliver(request.instanceId, events.suspended(self._runtime.now(), request.reason))
         await self._runtime.wait_for(request.instanceId, (ENDED | {SUSPENDED}).__contains__)
         return pb.SuspendResponse()
 
     @_answers
-    async def ResumeInstance(self, request: pb.ResumeRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def ResumeInstance(self, request: pb.ResumeRequest, context: Context) -> Any:  # noqa: D102, N802
         await self._deliver(request.instanceId, events.resumed(self._runtime.now(), request.reason))
         await self._runtime.wait_for(request.instanceId, (ENDED | {RUNNING}).__contains__)
         return pb.ResumeResponse()
@@ -124,7 +124,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
         await self._runtime.change(lambda engine: engine.deliver(instance_id, event))
 
     @_answers
-    async def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Context) -> Any:  # noqa: D102, N802
         if request.HasField("purgeInstanceFilter"):
             raise Refused(grpc.StatusCode.UNKNOWN, "multi-instance purge is not unimplemented")
         if not request.force:
@@ -135,13 +135,13 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
         return pb.PurgeInstancesResponse(deletedInstanceCount=count)
 
     @_answers
-    async def RerunWorkflowFromEvent(self, request: pb.RerunWorkflowFromEventRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def RerunWorkflowFromEvent(self, request: pb.RerunWorkflowFromEventRequest, context: Context) -> Any:  # noqa: D102, N802
         await self._runtime.need_worker(request.sourceInstanceID)
         new_id = await self._runtime.change(lambda engine: engine.rerun(request))
         return pb.RerunWorkflowFromEventResponse(newInstanceID=new_id)
 
     @_answers
-    async def ListInstanceIDs(self, request: pb.ListInstanceIDsRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def ListInstanceIDs(self, request: pb.ListInstanceIDsRequest, context: Context) -> Any:  # noqa: D102, N802
         token = request.continuationToken or "0"
         if not token.isdigit():
             raise Refused(
@@ -153,14 +153,14 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
         return pb.ListInstanceIDsResponse(instanceIds=[name for _, name in rows[:size]], continuationToken=more)
 
     @_answers
-    async def GetInstanceHistory(self, request: pb.GetInstanceHistoryRequest, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def GetInstanceHistory(self, request: pb.GetInstanceHistoryRequest, context: Context) -> Any:  # noqa: D102, N802
         row = self._runtime.reader.find(request.instanceId)
         if row is None:
             raise errors.history_not_found(request.instanceId)
         return pb.GetInstanceHistoryResponse(events=self._runtime.reader.history(row.key))
 
     @_answers
-    async def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Context) -> None:  # noqa: ARG002, D102, N802
+    async def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Context) -> None:  # noqa: D102, N802
         worker = self._runtime.join()
         await context.send_initial_metadata(())  # the worker knows now that it is heard
         try:
@@ -170,7 +170,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
             self._runtime.leave(worker)
 
     @_answers
-    async def CompleteActivityTask(self, request: pb.ActivityResponse, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def CompleteActivityTask(self, request: pb.ActivityResponse, context: Context) -> Any:  # noqa: D102, N802
         try:
             await self._runtime.complete_activity(request)
         except StoreUnavailable as error:
@@ -178,7 +178,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
         return pb.CompleteTaskResponse()
 
     @_answers
-    async def CompleteWorkflowTask(self, request: pb.WorkflowResponse, context: Context) -> Any:  # noqa: ARG002, D102, N802
+    async def CompleteWorkflowTask(self, request: pb.WorkflowResponse, context: Context) -> Any:  # noqa: D102, N802
         try:
             await self._runtime.complete_turn(request)
         except UnusableReply as error:
@@ -225,5 +225,5 @@ def _add_payloads(
 
 
 def _retryable(error: StoreUnavailable) -> Refused:
-    """The SDK's worker takes RESOURCE_EXHAUSTED for an oversized result and fails the workflow: it must not see it."""
+    """Reword it: a worker takes RESOURCE_EXHAUSTED for an oversized result and would fail the workflow."""
     return Refused(grpc.StatusCode.UNAVAILABLE, error.text)

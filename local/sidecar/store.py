@@ -38,16 +38,16 @@ class Reader:
         self._execute = database.execute
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._database.close()
 
     def find(self, instance_id: str) -> Instance | None:
-        """The instance of that id."""
+        """Give the instance of that id."""
         row = self._execute(f"SELECT {_COLUMNS} FROM instances WHERE id = ?", (instance_id,)).fetchone()  # noqa: S608 - a constant
         return Instance(*row) if row else None
 
     def get(self, key: int) -> Instance | None:
-        """The instance of that key."""
+        """Give the instance of that key."""
         row = self._execute(f"SELECT {_COLUMNS} FROM instances WHERE key = ?", (key,)).fetchone()  # noqa: S608 - a constant
         return Instance(*row) if row else None
 
@@ -57,12 +57,12 @@ class Reader:
         return [pb.HistoryEvent.FromString(event) for (event,) in rows]
 
     def inbox(self, key: int) -> list[tuple[int, pb.HistoryEvent]]:
-        """The events that no turn has consumed, numbered, oldest first."""
+        """Give the events that no turn has consumed, numbered, oldest first."""
         rows = self._execute("SELECT seq, event FROM inbox WHERE key = ? ORDER BY seq", (key,))
         return [(seq, pb.HistoryEvent.FromString(event)) for seq, event in rows]
 
     def activity(self, key: int, run: int, task: int) -> pb.HistoryEvent | None:
-        """The event that scheduled an activity which has not ended."""
+        """Give the event that scheduled an activity which has not ended."""
         query = "SELECT event FROM activities WHERE key = ? AND run = ? AND task = ?"
         row = self._execute(query, (key, run, task)).fetchone()
         return pb.HistoryEvent.FromString(row[0]) if row else None
@@ -100,7 +100,7 @@ class Store(Reader):
     """Reads and writes on the one writing connection."""
 
     def insert(self, instance_id: str, start: pb.ExecutionStartedEvent) -> int:
-        """A new instance; returns its key."""
+        """Add an instance; return its key."""
         parent, task = _parent(start)
         cursor = self._execute(
             "INSERT INTO instances (id, status, execution, parent, parent_task) VALUES (?, ?, ?, ?, ?)",
@@ -119,54 +119,54 @@ class Store(Reader):
         )
 
     def wipe(self, key: int) -> None:
-        """Deletes everything of an instance but its row and the activities still running."""
+        """Delete everything of an instance but its row and the activities still running."""
         self._execute("DELETE FROM history WHERE key = ?", (key,))
         self.silence(key)
 
     def cancel_all(self, key: int) -> None:
-        """Deletes an instance's history and timers for its next generation."""
+        """Delete an instance's history and timers for its next generation."""
         self._execute("DELETE FROM history WHERE key = ?", (key,))
         self._execute("DELETE FROM timers WHERE key = ?", (key,))
 
     def silence(self, key: int) -> None:
-        """Deletes what could still wake an instance."""
+        """Delete what could still wake an instance."""
         self._execute("DELETE FROM inbox WHERE key = ?", (key,))
         self._execute("DELETE FROM timers WHERE key = ?", (key,))
 
     def remove(self, key: int) -> None:
-        """Deletes an instance."""
+        """Delete an instance."""
         self.wipe(key)
         self._execute("DELETE FROM activities WHERE key = ?", (key,))
         self._execute("DELETE FROM instances WHERE key = ?", (key,))
 
     def append(self, key: int, length: int, history: Sequence[pb.HistoryEvent]) -> int:
-        """Adds events after the first `length`; returns the new length."""
+        """Add events after the first `length`; return the new length."""
         rows = [(key, length + n, event.SerializeToString()) for n, event in enumerate(history)]
         self._database.executemany("INSERT INTO history (key, seq, event) VALUES (?, ?, ?)", rows)
         return length + len(rows)
 
     def update(self, row: Instance) -> None:
-        """Writes an instance's changed columns."""
+        """Write an instance's changed columns."""
         self._execute(
             "UPDATE instances SET status = ?, run = ?, length = ?, execution = ?, custom_status = ? WHERE key = ?",
             (row.status, row.run, row.length, row.execution, row.custom_status, row.key),
         )
 
     def deliver(self, key: int, event: pb.HistoryEvent) -> None:
-        """Puts an event into an instance's inbox."""
+        """Put an event into an instance's inbox."""
         self._execute("INSERT INTO inbox (key, event) VALUES (?, ?)", (key, event.SerializeToString()))
 
     def consume(self, key: int, last: int) -> None:
-        """Deletes the inbox up to and including a number."""
+        """Delete the inbox up to and including a number."""
         self._execute("DELETE FROM inbox WHERE key = ? AND seq <= ?", (key, last))
 
     def add_timer(self, key: int, timer: int, seconds: int, nanos: int) -> None:
-        """Sets a timer; one that never fires isn't stored."""
+        """Set a timer; one that never fires isn't stored."""
         if seconds < events.FIRES_NEVER:
             self._execute("INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?)", (key, timer, seconds, nanos))
 
     def cancel_timers(self, key: int, timers: Iterable[int]) -> None:
-        """Deletes timers."""
+        """Delete timers."""
         self._database.executemany("DELETE FROM timers WHERE key = ? AND timer = ?", [(key, t) for t in timers])
 
     def due_timers(self, seconds: int, nanos: int, limit: int) -> list[tuple[int, int, int, int]]:
@@ -177,14 +177,14 @@ class Store(Reader):
         return self._execute(query, (seconds, nanos, limit)).fetchall()
 
     def add_activity(self, key: int, run: int, event: pb.HistoryEvent) -> None:
-        """An activity that is to be run."""
+        """Add an activity that is to be run."""
         self._execute(
             "INSERT OR REPLACE INTO activities VALUES (?, ?, ?, ?)",
             (key, run, event.eventId, event.SerializeToString()),
         )
 
     def end_activity(self, key: int, run: int, task: int) -> None:
-        """Deletes an activity."""
+        """Delete an activity."""
         self._execute("DELETE FROM activities WHERE key = ? AND run = ? AND task = ?", (key, run, task))
 
 

@@ -37,7 +37,7 @@ class Fold:
     stalled: bool = False
 
     def add(self, event: pb.HistoryEvent) -> None:
-        """Takes the next event into account."""
+        """Take the next event into account."""
         kind = event.WhichOneof("eventType")
         if kind == "executionStarted":
             self.start = event
@@ -64,7 +64,7 @@ class Fold:
 
 
 def fold(history: Iterable[pb.HistoryEvent]) -> Fold:
-    """Reads a history from its beginning."""
+    """Read a history from its beginning."""
     seen = Fold()
     for event in history:
         seen.add(event)
@@ -137,7 +137,7 @@ def _resolution(event: pb.HistoryEvent) -> tuple[str, int] | None:
 
 
 def open_turn(instance_id: str, past: Sequence[pb.HistoryEvent], inbox: Sequence[pb.HistoryEvent], now: int) -> Turn:
-    """The next turn of an instance; what resolves a task, timer or child a second time is left out."""
+    """Give the next turn of an instance; what resolves a task, timer or child a second time is left out."""
     settled = {found for event in past if (found := _resolution(event))}
     started = any(event.HasField("executionStarted") for event in past)
     new = [events.turn_started(now)]
@@ -153,7 +153,7 @@ def open_turn(instance_id: str, past: Sequence[pb.HistoryEvent], inbox: Sequence
 
 
 def close_turn(turn: Turn, response: pb.WorkflowResponse, now: int, app_id: str) -> Outcome | Turn:
-    """Applies a worker's answer. A turn in return is the next generation, to be handed out at once.
+    """Apply a worker's answer. A turn in return is the next generation, to be handed out at once.
 
     Raises UnusableReply for an action that is unknown or repeats one that is committed already.
     """
@@ -309,13 +309,13 @@ def _outcome(draft: _Draft, response: pb.WorkflowResponse, order: pb.ExecutionTe
 
 
 def descendants(history: Iterable[pb.HistoryEvent]) -> Sequence[str]:
-    """The ids of the children that a history created, each once, in order."""
+    """Give the ids of the children that a history created, each once, in order."""
     made = (e.childWorkflowInstanceCreated for e in history if e.HasField("childWorkflowInstanceCreated"))
     return tuple(dict.fromkeys(child.instanceId for child in made))
 
 
 def _without_orphans(past: Sequence[pb.HistoryEvent], new: Sequence[pb.HistoryEvent]) -> Sequence[pb.HistoryEvent]:
-    """Drops results of tasks and children that this history never scheduled (an earlier generation's)."""
+    """Drop results of tasks and children that this history never scheduled (an earlier generation's)."""
     made = {
         (_SCHEDULES[kind], event.eventId)
         for event in (*past, *new)

@@ -6,7 +6,7 @@ from local.sidecar.wire import pb
 
 
 def cancelled_timers(past: Sequence[pb.HistoryEvent], new: Sequence[pb.HistoryEvent]) -> Sequence[int]:
-    """The timers of waits that this turn's events have answered: each event takes the oldest open wait of its name."""
+    """Give the timers of the waits that new events have answered: each takes the oldest open one of its name."""
     if not any(event.HasField("eventRaised") for event in new):
         return ()
     waits: dict[str, list[int]] = {}

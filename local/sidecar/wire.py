@@ -28,7 +28,7 @@ MAX_MESSAGE: Final = 4 * 1024 * 1024  # bytes; the runtime's default --max-body-
 
 
 def moment(nanoseconds: int) -> Timestamp:
-    """The protobuf timestamp of so many nanoseconds after 1970 UTC."""
+    """Give the protobuf timestamp of so many nanoseconds after 1970 UTC."""
     stamp = Timestamp()
     stamp.FromNanoseconds(nanoseconds)
     return stamp
