@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -98,7 +99,7 @@ def run(
     try:
         asyncio.run(main())
     except SidecarError as error:
-        print(error, flush=True)  # noqa: T201 - the sentence the user needs
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
