@@ -16,7 +16,6 @@ FILE = "manifest.yml"
 METHODS: dict[str, str | None] = {
     "auth.test": None,
     "chat.delete": "chat:write",
-    "chat.getPermalink": None,
     "chat.postEphemeral": "chat:write",
     "chat.postMessage": "chat:write",
     "chat.update": "chat:write",
