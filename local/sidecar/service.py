@@ -12,8 +12,8 @@ from google.protobuf.empty_pb2 import Empty
 
 from local.sidecar import errors, events
 from local.sidecar.errors import Refused, StoreUnavailable, UnusableReply
+from local.sidecar.fold import fold
 from local.sidecar.runtime import Runtime, has_started
-from local.sidecar.turn import fold
 from local.sidecar.wire import ENDED, RUNNING, SUSPENDED, StringValue, Timestamp, pb, stubs
 
 TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the header's name

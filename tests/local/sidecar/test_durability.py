@@ -241,6 +241,13 @@ def test_a_taken_port_is_said(empty: Any, tmp_path: Path) -> None:
 # the program
 
 
+def test_the_program_says_why_it_can_not_start(empty: Any) -> None:
+    command = [sys.executable, "-m", "local.sidecar", "--db", str(empty.path), "--port", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Another sidecar already uses" in ended.stderr
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Any]:
     command = [sys.executable, "-m", "local.sidecar", "--db", str(tmp_path / "p.db"), "--port", "0"]

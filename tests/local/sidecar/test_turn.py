@@ -8,8 +8,9 @@ from local.sidecar import events
 from local.sidecar.dispatcher import first_batch
 from local.sidecar.engine import check_id
 from local.sidecar.errors import Refused, UnusableReply
+from local.sidecar.fold import fold
 from local.sidecar.rerun import fork
-from local.sidecar.turn import Outcome, Turn, close_turn, fold, open_turn
+from local.sidecar.turn import Outcome, Turn, close_turn, open_turn
 from local.sidecar.waits import cancelled_timers
 from local.sidecar.wire import RUNNING, SUSPENDED, TERMINATED, StringValue, Timestamp, pb
 
