@@ -5,6 +5,7 @@ The SDK's own retries are off: it sends chat.postMessage again on a dropped conn
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -98,7 +99,7 @@ class Slack:
         """Post a message; returns where it stands. A name such as #approvals is answered with the channel's id."""
         extra = {"client_msg_id": client_msg_id} if client_msg_id else {}
         answer = await self.call(
-            "chat.postMessage", channel=channel, unfurl_links=False, unfurl_media=False, **_body(message), **extra
+            "chat.postMessage", channel=_address(channel), unfurl_links=False, unfurl_media=False, **_body(message), **extra
         )
         self._ids[channel] = answer["channel"]  # a channel has one limit, by whichever name it is called
         return CardRef(channel=answer["channel"], ts=answer["ts"])
@@ -137,6 +138,14 @@ class Slack:
     async def delete(self, card: CardRef) -> None:
         """Remove a message of our own."""
         await self.call("chat.delete", channel=card.channel, ts=card.ts)
+
+
+CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{6,}")
+
+
+def _address(channel: str) -> str:
+    """Return a channel as Slack takes it: an id as it is, a policy's name with its #."""
+    return channel if CHANNEL_ID.fullmatch(channel) or channel.startswith("#") else f"#{channel}"
 
 
 def _body(message: Message) -> dict[str, Any]:
