@@ -97,9 +97,10 @@ class Slack:
 
     async def post(self, channel: str, message: Message, client_msg_id: str | None = None) -> CardRef:
         """Post a message; returns where it stands. A name such as #approvals is answered with the channel's id."""
+        channel = _address(channel)
         extra = {"client_msg_id": client_msg_id} if client_msg_id else {}
         answer = await self.call(
-            "chat.postMessage", channel=_address(channel), unfurl_links=False, unfurl_media=False, **_body(message), **extra
+            "chat.postMessage", channel=channel, unfurl_links=False, unfurl_media=False, **_body(message), **extra
         )
         self._ids[channel] = answer["channel"]  # a channel has one limit, by whichever name it is called
         return CardRef(channel=answer["channel"], ts=answer["ts"])
