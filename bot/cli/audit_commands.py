@@ -10,8 +10,9 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from bot.cli import audit_key, output
-from bot.cli.book import moment, with_database
+from bot.cli.book import with_database
 from bot.cli.local_commands import settings_or_exit
+from bot.cli.moments import moment
 from bot.cli.output import Format, Output
 from bot.orders import instance_id_of
 from bot.settings import Settings

@@ -262,7 +262,7 @@ def _app(settings: Settings, listener: socket.socket) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(3)
+        thread.join(2)
 
 
 def _invite(parts: Demo) -> None:
@@ -288,7 +288,8 @@ Then look at what became of it:
     countersign status 42
     countersign history 42
     countersign list
-    countersign order start 43 --amount 7000 --requester requester@example.com   # this one needs a VP
+    countersign order start 43 --amount 900 --requester requester@example.com
+    COUNTERSIGN_API_KEY=$MANAGER_KEY countersign order approve 43
 
 Ctrl-C ends everything."""
     )
@@ -298,7 +299,11 @@ def _environment_file(parts: Demo) -> Path:
     """Write the address and the operator's key where a shell can read them; the file goes with the demo's folder."""
     path = parts.settings.policy.parent / "env"
     path.touch(mode=0o600)
-    lines = {"COUNTERSIGN_URL": parts.url, "COUNTERSIGN_API_KEY": parts.tokens["operator"]}
+    lines = {
+        "COUNTERSIGN_URL": parts.url,
+        "COUNTERSIGN_API_KEY": parts.tokens["operator"],
+        "MANAGER_KEY": parts.tokens["manager"],
+    }
     exported = "".join(f"export {name}={value}\n" for name, value in lines.items())
     path.write_text(f'{exported}export PATH="{Path(sys.executable).parent}:$PATH"\n', encoding="utf-8")
     return path

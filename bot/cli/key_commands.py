@@ -10,8 +10,9 @@ import typer
 from approvals.authority import Role
 from approvals.signing import Purpose
 from bot.cli import output
-from bot.cli.book import key_ring_or_exit, moment, operator, with_database
+from bot.cli.book import key_ring_or_exit, operator, with_database
 from bot.cli.local_commands import settings_or_exit
+from bot.cli.moments import moment
 from bot.cli.output import Format, Output
 from bot.correlation import correlation_id
 from records import audit, keys

@@ -1,5 +1,6 @@
 """What the command line prints: tables for people, JSON for programs, a sentence on standard error when it fails."""
 
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class Format(StrEnum):
 Output = Annotated[Format, typer.Option("-o", "--output", help="table for people, json for programs")]
 
 
-WIDE = 1_000
+WIDE = 10_000
 """Columns of a table that no terminal shows: programs that read it want one line for each row."""
 
 
@@ -59,13 +60,19 @@ def rows(
     for line in found:
         # As Text: what people typed is shown as it is and never read as markup.
         table.add_row(*(Text(_cell(line.get(column.lower().replace(" ", "_")))) for column in columns))
-    console().print(table)
+    _print(table)
 
 
-def console() -> Console:
-    """Return standard output; as wide as it needs where no terminal folds it."""
-    found = Console()
-    return found if found.is_terminal else Console(width=WIDE)
+def _print(table: Table) -> None:
+    """Print a table; as wide as it needs, and without spaces at the ends, where no terminal folds it."""
+    console = Console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    plain = Console(width=WIDE, file=io.StringIO())
+    with plain.capture() as printed:
+        plain.print(table)
+    typer.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def _cell(value: Any) -> str:
@@ -83,7 +90,7 @@ def fields(values: Mapping[str, Any]) -> None:
         if value not in (None, "", (), [], {}):
             shown = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
             table.add_row(name.replace("_", " "), Text(shown))
-    console().print(table)
+    _print(table)
 
 
 @contextmanager

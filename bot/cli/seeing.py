@@ -1,19 +1,35 @@
 """`countersign list | status | history | why | stats`: what there is and why it waits, in `dapr workflow`'s words."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from bot.cli import output
-from bot.cli.book import age
+from bot.cli.moments import age
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 
 Reference = Annotated[str, typer.Argument(metavar="ID", help="an order's id or an instance's")]
 
+
+class Status(StrEnum):
+    """Dapr's six."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUSPENDED = "SUSPENDED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    TERMINATED = "TERMINATED"
+
+
 PAGE = 200
 """Lines that the app gives at once."""
+
+LONGEST = 200
+"""Characters of an event's details in a table."""
 
 SENTENCES = {
     "PENDING": "It has not started yet.",
@@ -39,10 +55,7 @@ ENDS = {
 
 def list_(  # noqa: PLR0913 a list's filters
     *,
-    status_: Annotated[
-        str | None,
-        typer.Option("--filter-status", help="RUNNING, COMPLETED, FAILED, TERMINATED, PENDING or SUSPENDED"),
-    ] = None,
+    status_: Annotated[Status | None, typer.Option("--filter-status", case_sensitive=False)] = None,
     name: Annotated[str | None, typer.Option("--filter-name", help="the workflow's name")] = None,
     max_age: Annotated[str | None, typer.Option("--filter-max-age", help="started within: 2h, 30d, or a date")] = None,
     older_than: Annotated[str | None, typer.Option(help="started longer ago than: 2h, 30d, or a date")] = None,
@@ -62,7 +75,7 @@ def list_(  # noqa: PLR0913 a list's filters
     Example: countersign list --filter-status RUNNING --waiting-on me
     """
     query = {
-        "status": status_.upper() if status_ else None,
+        "status": status_,
         "name": name,
         "newer_than": max_age,
         "older_than": older_than,
@@ -167,8 +180,12 @@ def _event(event: dict[str, Any], begun: datetime) -> dict[str, Any]:
         "eventid": "-" if event["event_id"] is None else event["event_id"],
         "elapsed": f"{elapsed:.3f}s" if elapsed < 60 else age(begun, datetime.fromisoformat(event["at"])),  # noqa: PLR2004 a minute
         "status": event["name"] if business else ENDS.get(event["type"], ""),
-        "details": " ".join(filter(None, details)),
+        "details": _cut(" ".join(filter(None, details))),
     }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… (-o json has all)"
 
 
 def why(reference: Reference, output_as: Output = Format.TABLE) -> None:
