@@ -18,6 +18,7 @@ from activities.processing import Processing
 from activities.slack import Slack
 from bot.access import Access
 from bot.background import Background
+from bot.control.finding import FactFinder
 from bot.control.operations import Operations
 from bot.control.overview import Overview
 from bot.control.reconcile import Every, Reconciler
@@ -38,7 +39,7 @@ from bot.slack.home import Home
 from bot.slack.ingress import Ingress
 from bot.slack.replay import ReplayGuard
 from bot.slack.sockets import Socket
-from bot.worker import STARTABLE, Worker
+from bot.worker import NAMES, STARTABLE, Worker
 from records.database import Database
 
 log = structlog.get_logger(__name__)
@@ -123,6 +124,7 @@ class Services:
             access=self.access,
             subjects=self.subjects,
             directory=self.directory,
+            facts=FactFinder(self.database, self.engine, NAMES, lambda: self.worker.ready, self.clock),
             clock=self.clock,
         )
         self.reconciler = Reconciler(

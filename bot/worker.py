@@ -14,6 +14,7 @@ from workflows.approval import approval_workflow
 log = structlog.get_logger(__name__)
 
 WORKFLOWS = (approval_workflow,)
+NAMES = tuple(workflow.__name__ for workflow in WORKFLOWS)
 STARTABLE = ("approval_workflow",)
 """What an operator may start by name. A bulk operation needs its dry run's token, so it is not among them."""
 

@@ -14,12 +14,12 @@ import structlog
 
 from activities.announcing import Announcer
 from activities.failures import SlackRefusedError, SlackUnavailableError
-from approvals.authority import Action
+from approvals.authority import Action, Resource
 from approvals.values import Value
 from bot.access import Access, Caller
 from bot.background import Background
 from bot.control.starting import Starting
-from bot.control.subjects import Subject, Subjects
+from bot.control.subjects import NotFoundError, Subject, Subjects
 from bot.correlation import correlation_id
 from bot.engine import (
     AlreadyExistsError,
@@ -29,7 +29,7 @@ from bot.engine import (
     UnknownInstanceError,
 )
 from cards.request_card import Ending
-from records import audit, instances
+from records import audit, instances, intake
 from records.database import Database
 
 log = structlog.get_logger(__name__)
@@ -179,6 +179,13 @@ class Operations:
 
     async def raise_event(self, caller: Caller, reference: str, name: str, payload: Any, reason: str = "") -> Done:
         """Raise an event at a waiting instance. `approval_decision` is refused: it needs a person's own path."""
+        try:
+            await self._subjects.find(reference)
+        except NotFoundError as error:
+            await self._access.demand(caller, Action.RAISE_EVENT, Resource(status="RUNNING"))
+            lost = Subject(instance_id=reference[:200], engine=None, row=None)
+            await self._audit(caller, "workflow.raise_event_failed", lost, str(error), event=name)
+            raise
         async with self._alone(caller, Action.RAISE_EVENT, reference) as subject:
             if name.casefold() == "approval_decision":
                 raise RefusedError(
@@ -191,7 +198,9 @@ class Operations:
                     "false or 0 as nothing."
                 )
             if subject.status in instances.TERMINAL:
-                raise RefusedError(f"{subject.instance_id} is over ({subject.status}): the event would be dropped.")
+                text = f"{subject.instance_id} is over ({subject.status}): the event would be dropped."
+                await self._audit(caller, "workflow.raise_event_failed", subject, text, event=name)
+                raise RefusedError(text)
             if subject.status == "PENDING":
                 raise RefusedError(
                     f"{subject.instance_id} has not started yet, and any event would start it at once. Wait until it "
@@ -271,6 +280,7 @@ class Operations:
         async with self._database.write() as connection:
             changes = instances.Changes(engine_status=status)
             await instances.project(connection, subject.instance_id, changes, self._clock())
+            await intake.hurry(connection, subject.instance_id, self._clock())
         return Done(instance_id=subject.instance_id, status=status, changed=True, sentence=text)
 
     async def _ended(self, caller: Caller, subject: Subject, reason: str) -> None:
@@ -291,6 +301,7 @@ class Operations:
             await instances.project(
                 connection, subject.instance_id, changes, now, while_in=("starting", "waiting", "unknown")
             )
+            await intake.hurry(connection, subject.instance_id, now)
         if row is not None and row.state is not None:
             self._background.start(self._rewrite(row, ending), f"rewrite the card of {row.instance_id}")
 

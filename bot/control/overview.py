@@ -12,9 +12,10 @@ from approvals.authority import Action, Resource, authorize
 from approvals.decision import Reason, Verdict
 from approvals.values import Moment, Value, in_utc
 from bot.access import Access, Caller
-from bot.control.diagnosis import Facts, diagnose
+from bot.control.diagnosis import diagnose
+from bot.control.finding import FactFinder
 from bot.control.lines import Workflow, line_of, workflow
-from bot.control.subjects import Subject, Subjects
+from bot.control.subjects import NotFoundError, Subject, Subjects
 from bot.engine import Engine, UnknownInstanceError
 from bot.rest.problems import refused
 from cards.values import Diagnosis
@@ -46,6 +47,7 @@ class Overview:
         access: Access,
         subjects: Subjects,
         directory: Directory,
+        facts: FactFinder,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -53,6 +55,7 @@ class Overview:
         self._access = access
         self._subjects = subjects
         self._directory = directory
+        self._facts = facts
         self._clock = clock
 
     async def one(self, caller: Caller, reference: str) -> Subject:
@@ -117,9 +120,15 @@ class Overview:
 
     async def diagnosis(self, caller: Caller, reference: str) -> tuple[Diagnosis, ...]:
         """Return why an instance does not go on, the most likely answer first; what to do next stands with each."""
-        subject = await self._subjects.find(reference)
+        try:
+            subject = await self._subjects.find(reference)
+        except NotFoundError:
+            if not authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed:
+                raise
+            return diagnose(await self._facts.unknown(reference))
         await self._subjects.demand(caller, Action.SEE_DIAGNOSIS, subject)
-        return diagnose(Facts(instance_id=subject.instance_id, status=subject.status))
+        everything = authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed
+        return diagnose(await self._facts.find(subject, neighbours=everything))
 
     async def statistics(self, caller: Caller, since: datetime) -> statistics.Statistics:
         """Return what waits now, and the figures of decisions since a moment."""

@@ -19,7 +19,7 @@ from bot.control.mending import Mending
 from bot.engine import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine import Instance as EngineInstance
 from cards.request_card import Ending
-from records import audit, instances, listing, reconciling
+from records import audit, instances, intake, listing, reconciling
 from records.database import Database
 from records.errors import DatabaseUnavailableError
 
@@ -201,6 +201,7 @@ class Reconciler:
             )
             if done:
                 await audit.append(connection, self._entry(row, ending.kind, ending.reason))
+                await intake.hurry(connection, row.instance_id, self._clock())
         if done:
             log.warning("a workflow ended without us", instance_id=row.instance_id, how=ending.kind)
             await self._mending.show(row.instance_id)
