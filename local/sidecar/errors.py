@@ -35,13 +35,13 @@ class StoreUnavailable(Exception):  # noqa: N818 - as above
 
 _RPC_CODES = {
     grpc.StatusCode.ALREADY_EXISTS: "AlreadyExists",
-    grpc.StatusCode.FAILED_PRECONDITION: "FailedPrecondition",
     grpc.StatusCode.UNKNOWN: "Unknown",
 }
 
 CREATE = "failed to create workflow instance"
 TERMINATE = "failed to submit termination request"
 PURGE = "failed to purge workflow state"
+LOOKUP = "failed to lookup actor: api error: code = FailedPrecondition desc = "
 
 _RFC_1123 = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
@@ -88,8 +88,8 @@ def invalid_id(instance_id: str) -> Refused:
 
 def no_worker(app_id: str, instance_id: str) -> Refused:
     """No worker is connected, so the runtime knows no actor of that type."""
-    actor = f"dapr.internal.default.{app_id}.workflow||{instance_id}"
-    return from_actor(grpc.StatusCode.FAILED_PRECONDITION, f"did not find address for actor '{actor}'")
+    actor = f"dapr.internal.default.{app_id}.workflow/{instance_id}"
+    return Refused(grpc.StatusCode.FAILED_PRECONDITION, f"did not find address for actor '{actor}'")
 
 
 def history_not_found(instance_id: str) -> Refused:

@@ -74,13 +74,20 @@ class Runtime:
         return await asyncio.shield(self._writer.submit(operation))
 
     async def need_worker(self, instance_id: str) -> None:
-        """Wait a while for a worker, and refuse without one."""
+        """Wait a while for a worker, and refuse without one: what the runtime does for a caller that only waits."""
         if self._dispatcher.connected.is_set():
             return
         try:
             await asyncio.wait_for(self._dispatcher.connected.wait(), WAIT_FOR_WORKER)
         except TimeoutError:
             raise errors.no_worker(self.app_id, instance_id) from None
+
+    async def need_worker_to_change(self, instance_id: str) -> None:
+        """Wait a while for a worker, and refuse without one, in the words for a change."""
+        try:
+            await self.need_worker(instance_id)
+        except errors.Refused as refusal:
+            raise errors.Refused(refusal.code, errors.LOOKUP + refusal.text) from None
 
     async def await_worker(self) -> None:
         """Wait for a worker as long as the caller does."""

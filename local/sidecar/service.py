@@ -120,23 +120,31 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
         return pb.ResumeResponse()
 
     async def _deliver(self, instance_id: str, event: pb.HistoryEvent) -> None:
-        await self._runtime.need_worker(instance_id)
+        await self._runtime.need_worker_to_change(instance_id)
         await self._runtime.change(lambda engine: engine.deliver(instance_id, event))
 
     @_answers
     async def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Context) -> Any:  # noqa: D102, N802
         if request.HasField("purgeInstanceFilter"):
             raise Refused(grpc.StatusCode.UNKNOWN, "multi-instance purge is not unimplemented")
-        if not request.force:
-            await self._runtime.need_worker(request.instanceId)
+        await self._need_worker_to_purge(request)
         count = await self._runtime.change(
             lambda engine: engine.purge(request.instanceId, recursive=request.recursive, force=request.force)
         )
         return pb.PurgeInstancesResponse(deletedInstanceCount=count)
 
+    async def _need_worker_to_purge(self, request: pb.PurgeInstancesRequest) -> None:
+        row = self._runtime.reader.find(request.instanceId)
+        if request.force or (request.recursive and (row is None or row.status not in ENDED)):
+            return  # done, or refused, from what is stored alone
+        try:
+            await self._runtime.need_worker_to_change(request.instanceId)
+        except Refused as refusal:
+            raise refusal.within(errors.PURGE) from None
+
     @_answers
     async def RerunWorkflowFromEvent(self, request: pb.RerunWorkflowFromEventRequest, context: Context) -> Any:  # noqa: D102, N802
-        await self._runtime.need_worker(request.sourceInstanceID)
+        await self._runtime.need_worker_to_change(request.sourceInstanceID)
         new_id = await self._runtime.change(lambda engine: engine.rerun(request))
         return pb.RerunWorkflowFromEventResponse(newInstanceID=new_id)
 

@@ -77,21 +77,28 @@ def test_without_a_worker_reads_work(empty: Any) -> None:
 
 
 @pytest.mark.local_only
-def test_without_a_worker_changes_are_refused_after_a_while(empty: Any) -> None:
-    calls = {
-        "": lambda: empty.stub.RaiseEvent(pb.RaiseEventRequest(instanceId="x", name="e")),
-        "failed to submit termination request: ": lambda: empty.stub.TerminateInstance(
-            pb.TerminateRequest(instanceId="x")
+def test_without_a_worker_changes_and_waits_are_refused_after_a_while(empty: Any) -> None:
+    stub, lookup = empty.stub, "failed to lookup actor: api error: code = FailedPrecondition desc = "
+    rerun = pb.RerunWorkflowFromEventRequest(sourceInstanceID="x", eventID=1)
+    calls = [
+        (lookup, lambda: stub.RaiseEvent(pb.RaiseEventRequest(instanceId="x", name="e"))),
+        (
+            f"failed to submit termination request: {lookup}",
+            lambda: stub.TerminateInstance(pb.TerminateRequest(instanceId="x")),
         ),
-        "rpc error": lambda: empty.stub.SuspendInstance(pb.SuspendRequest(instanceId="x")),
-        "rpc error: ": lambda: empty.stub.ResumeInstance(pb.ResumeRequest(instanceId="x")),
-    }
+        (lookup, lambda: stub.SuspendInstance(pb.SuspendRequest(instanceId="x"))),
+        (lookup, lambda: stub.ResumeInstance(pb.ResumeRequest(instanceId="x"))),
+        (lookup, lambda: stub.RerunWorkflowFromEvent(rerun)),
+        (
+            f"failed to purge workflow state: {lookup}",
+            lambda: stub.PurgeInstances(pb.PurgeInstancesRequest(instanceId="x")),
+        ),
+        ("", lambda: stub.WaitForInstanceCompletion(pb.GetInstanceRequest(instanceId="x"))),
+    ]
+    actor = "did not find address for actor 'dapr.internal.default.countersign.workflow/x'"
     with ThreadPoolExecutor() as threads:
-        answers = list(threads.map(refused, calls.values()))
-    for start, (code, text) in zip(calls, answers, strict=True):
-        assert code == "FAILED_PRECONDITION"
-        assert text.startswith(start)
-        assert "did not find address for actor" in text
+        answers = list(threads.map(lambda call: refused(call[1]), calls))
+    assert answers == [("FAILED_PRECONDITION", f"{context}{actor}") for context, _ in calls]
 
 
 @pytest.mark.local_only
