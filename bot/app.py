@@ -25,6 +25,7 @@ from bot.control.reconcile import Every, Reconciler
 from bot.control.starting import Starting
 from bot.control.subjects import Subjects
 from bot.correlation import CorrelationMiddleware
+from bot.dashboard import site as dashboard
 from bot.decisions import Decisions
 from bot.delivery import Deliverer
 from bot.details import Details
@@ -208,6 +209,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _mount(app: FastAPI, services: Services) -> None:
+    _mount_dashboard(app, services)  # first: its pages share addresses with REST and answer browsers alone
     app.include_router(health.routes(services.database, services.engine, services.worker, services.socket))
     app.include_router(
         orders.routes(services.access, services.orders, services.decisions, services.policies, services.database)
@@ -219,3 +221,20 @@ def _mount(app: FastAPI, services: Services) -> None:
         @app.post("/slack/events", include_in_schema=False)
         async def slack_events(request: Request) -> Response:
             return await services.ingress(request)
+
+
+def _mount_dashboard(app: FastAPI, services: Services) -> None:
+    dashboard.mount(
+        app,
+        settings=services.settings,
+        database=services.database,
+        access=services.access,
+        directory=services.directory,
+        policies=services.policies,
+        overview=services.overview,
+        operations=services.operations,
+        subjects=services.subjects,
+        decisions=services.decisions,
+        http=services.http,
+        clock=services.clock,
+    )

@@ -1,0 +1,210 @@
+"""/w/{id}/{verb} and /w/{id}/decide : the page that asks why, then the call. Nothing is done by a link alone."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from approvals.authority import Action
+from approvals.decision import Reason, Verdict
+from approvals.sentences import sentence
+from approvals.state import binding_of
+from bot.access import Access
+from bot.control.operations import Done, Operations, RefusedError, as_json
+from bot.control.overview import Overview
+from bot.control.subjects import Subject, Subjects
+from bot.dashboard.desk import Desk
+from bot.dashboard.door import Visit
+from bot.dashboard.instance import VERBS, Instances, Verb
+from bot.dashboard.rendering import segment
+from bot.dashboard.waiting import refuse_unknown
+from bot.decisions import Decisions, Receipt, Wanted
+from bot.rest.problems import Problem
+from cards.binding import UnreadableCardError, binding_value, parse_binding
+
+LONGEST_REASON = 1000
+SOON_S = 3.0
+"""Seconds in which the workflow usually answers; after that the page says that it is recorded."""
+
+RERUN_FROM = frozenset({"TaskScheduled", "TimerCreated", "SubOrchestrationInstanceCreated"})
+NEEDS_REASON = "Say why: it stands in the audit with your name."
+RECORDED = (
+    "Your answer is recorded and not yet decided: the workflow has not answered so far. This page shows the outcome as "
+    "soon as there is one; you need not answer again."
+)
+
+
+class Acting:
+    """Confirms, then does."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        desk: Desk,
+        overview: Overview,
+        subjects: Subjects,
+        operations: Operations,
+        decisions: Decisions,
+        access: Access,
+        instances: Instances,
+    ) -> None:
+        self._desk = desk
+        self._overview = overview
+        self._subjects = subjects
+        self._operations = operations
+        self._decisions = decisions
+        self._access = access
+        self._instances = instances
+
+    def register(self, router: APIRouter) -> None:
+        """Add the pages; the decision first, for its address would fit a verb's too."""
+        router.get("/w/{reference}/decide")(self.ask_decision)
+        router.post("/w/{reference}/decide")(self.decide)
+        router.get("/w/{reference}/{verb}")(self.ask)
+        router.post("/w/{reference}/{verb}")(self.act)
+
+    # ---- managing ---------------------------------------------------------------------------------------------------
+
+    async def ask(self, request: Request, reference: str, verb: str) -> Response:
+        """Ask why, and whether it is really wanted."""
+        visit, subject, wanted = await self._entered(request, reference, verb)
+        return await self._confirm(request, visit, subject, wanted, {}, "")
+
+    async def act(self, request: Request, reference: str, verb: str) -> Response:
+        """Do what was confirmed."""
+        visit, subject, wanted = await self._entered(request, reference, verb)
+        form = await self._desk.door.form(request, visit.session.id)
+        given = {name: str(value).strip() for name, value in form.items()}
+        reason = given.get("reason", "")
+        if not reason or len(reason) > LONGEST_REASON:
+            return await self._confirm(request, visit, subject, wanted, given, NEEDS_REASON)
+        try:
+            done = await self._do(visit, subject, wanted, given, reason)
+        except RefusedError as error:
+            return await self._confirm(request, visit, subject, wanted, given, str(error))
+        return self._desk.go(request, f"/w/{segment(done.instance_id)}", done.sentence, good=done.changed)
+
+    async def _entered(self, request: Request, reference: str, verb: str) -> tuple[Visit, Subject, Verb]:
+        visit = await self._desk.door.enter(request)
+        refuse_unknown(reference)
+        if verb not in VERBS:
+            raise Problem(404, "There is no such page. Open the workflow and choose what to do there.")
+        subject = await self._overview.one(visit.caller, reference)
+        await self._subjects.demand(visit.caller, VERBS[verb].action, subject, in_any_status=True)
+        return visit, subject, VERBS[verb]
+
+    async def _do(self, visit: Visit, subject: Subject, verb: Verb, given: Mapping[str, str], reason: str) -> Done:
+        caller, instance_id = visit.caller, subject.instance_id
+        match verb.name:
+            case "pause":
+                return await self._operations.pause(caller, instance_id, reason)
+            case "resume":
+                return await self._operations.resume(caller, instance_id, reason)
+            case "terminate":
+                return await self._operations.terminate(caller, instance_id, reason)
+            case "purge":
+                return await self._operations.purge(caller, instance_id, reason)
+            case "rerun":
+                event, new_id = _event_id(given.get("event_id", "")), given.get("new_id") or None
+                return await self._operations.rerun(caller, instance_id, event, new_id, reason)
+            case _:
+                name, payload = given.get("name", ""), as_json(given.get("payload", ""))
+                if not name:
+                    raise RefusedError("The event needs a name, such as payment_confirmed.")
+                return await self._operations.raise_event(caller, instance_id, name, payload, reason)
+
+    async def _confirm(  # noqa: PLR0913, PLR0917 what the page shows
+        self, request: Request, visit: Visit, subject: Subject, verb: Verb, given: Mapping[str, str], mistake: str
+    ) -> Response:
+        events = await self._overview.history(visit.caller, subject.instance_id) if verb.name == "rerun" else ()
+        return self._desk.show(
+            request,
+            visit,
+            "confirm.html",
+            status=422 if mistake else 200,
+            line=await self._overview.line(subject),
+            verb=verb,
+            given=given,
+            mistake=mistake,
+            points=[event for event in events if event.event_id is not None and event.type in RERUN_FROM],
+        )
+
+    # ---- deciding ---------------------------------------------------------------------------------------------------
+
+    async def ask_decision(self, request: Request, reference: str) -> Response:
+        """Show what is to be decided, and ask for a reason."""
+        visit = await self._desk.door.enter(request)
+        refuse_unknown(reference)
+        approved = request.query_params.get("answer") != "reject"
+        return await self._decision_page(request, visit, reference, approved=approved)
+
+    async def decide(self, request: Request, reference: str) -> Response:
+        """Take the decision on exactly what the page showed (law 5)."""
+        visit = await self._desk.door.enter(request)
+        refuse_unknown(reference)
+        form = await self._desk.door.form(request, visit.session.id)
+        approved, reason = form.get("answer") == "approve", str(form.get("reason", "")).strip()
+        if form.get("answer") not in {"approve", "reject"}:
+            raise Problem(422, "The form does not say whether to approve or to reject, so nothing was decided.")
+        if len(reason) > LONGEST_REASON or not (approved or reason):
+            mistake = sentence(Reason.REASON_MISSING) if not reason else f"Shorten it to {LONGEST_REASON} characters."
+            return await self._decision_page(request, visit, reference, approved=approved, mistake=mistake)
+        receipt = await self._take(visit, reference, form, approved=approved, reason=reason)
+        verdict: Verdict | None = receipt.verdict
+        if receipt.taken:
+            verdict = await self._decisions.answer(receipt.decision_id, SOON_S)
+        text = RECORDED if verdict is None else sentence(verdict.reason)
+        return self._desk.go(request, f"/w/{segment(reference)}", text, good=verdict is None or verdict.allowed)
+
+    async def _take(
+        self, visit: Visit, reference: str, form: Mapping[str, object], *, approved: bool, reason: str
+    ) -> Receipt:
+        subject = await self._overview.one(visit.caller, reference)
+        await self._subjects.demand(visit.caller, Action.DECIDE, subject)
+        try:
+            binding = parse_binding(str(form.get("binding", "")))
+        except UnreadableCardError as error:
+            raise Problem(422, str(error)) from error
+        if binding.instance_id != subject.instance_id:
+            raise Problem(422, sentence(Reason.WRONG_INSTANCE))
+        # The id is made of the session and the form: sent twice it is the same decision, and nobody can name another's.
+        seed = f"{visit.session.id}\n{subject.instance_id}\n{form.get('once', '')}"
+        wanted = Wanted(
+            id=f"page-{hashlib.sha256(seed.encode()).hexdigest()[:40]}",
+            instance_id=subject.instance_id,
+            binding=binding,
+            person=await self._access.slack_person(visit.caller),
+            approved=approved,
+            reason=reason,
+            through="dashboard",
+        )
+        return await self._decisions.take(wanted)
+
+    async def _decision_page(
+        self, request: Request, visit: Visit, reference: str, *, approved: bool, mistake: str = ""
+    ) -> Response:
+        subject = await self._overview.one(visit.caller, reference)
+        await self._subjects.demand(visit.caller, Action.DECIDE, subject)
+        row = subject.row
+        if row is None or row.state is None or row.phase != "waiting":
+            raise RefusedError(sentence(Reason.REQUEST_OVER))
+        return self._desk.show(
+            request,
+            visit,
+            "decide.html",
+            status=422 if mistake else 200,
+            line=await self._overview.line(subject),
+            card=await self._instances.card(subject),
+            approved=approved,
+            binding=binding_value(binding_of(row.state)),
+            once=secrets.token_urlsafe(12),
+            mistake=mistake,
+        )
+
+
+def _event_id(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):  # noqa: PLR2004 more do not fit the engine's number
+        raise RefusedError("Choose the event to run again from.")
+    return int(text)

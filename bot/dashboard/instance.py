@@ -1,0 +1,212 @@
+"""/w/{id} : one instance, with what happened, why it waits, its card as Slack shows it, and what the reader may do."""
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from activities.directory import Directory
+from activities.rendering import card_view
+from approvals.authority import Action, Resource
+from approvals.decision import Verdict
+from approvals.sentences import sentence, status_sentence
+from approvals.state import binding_of
+from approvals.values import Value
+from bot.access import Access
+from bot.control.overview import Overview, TimeLineEvent
+from bot.control.subjects import Subject, Subjects
+from bot.dashboard.blocks import Part, mentioned, preview
+from bot.dashboard.desk import Desk, may
+from bot.dashboard.door import Visit
+from bot.dashboard.names import Names
+from bot.dashboard.waiting import refuse_unknown
+from bot.decisions import Decisions
+from bot.rest.problems import Problem
+from cards import request_card
+from cards.request_card import Ending
+
+SHOWN_EVENTS = 200
+LONGEST_PAYLOAD = 20_000
+
+
+class Verb(Value):
+    """Something that may be done to an instance."""
+
+    name: str
+    label: str
+    action: Action
+    what: str
+    needs_reason: bool = True
+    danger: bool = False
+
+
+VERBS: dict[str, Verb] = {
+    verb.name: verb
+    for verb in (
+        Verb(
+            name="pause",
+            label="Pause",
+            action=Action.PAUSE,
+            what="It is held until somebody resumes it. Decisions are kept and count then; its deadlines go on.",
+        ),
+        Verb(
+            name="resume",
+            label="Resume",
+            action=Action.RESUME,
+            what="It goes on. Decisions that were kept count at once.",
+        ),
+        Verb(
+            name="terminate",
+            label="Terminate",
+            action=Action.TERMINATE,
+            what="It ends for good without a decision, and its card loses its buttons. This cannot be taken back.",
+            danger=True,
+        ),
+        Verb(
+            name="purge",
+            label="Purge",
+            action=Action.PURGE,
+            what="The engine forgets its history, input and output. Its audit entries stay.",
+            danger=True,
+        ),
+        Verb(
+            name="rerun",
+            label="Run again",
+            action=Action.RERUN,
+            what="It runs again as a new instance, from the event that you choose.",
+        ),
+        Verb(
+            name="raise-event",
+            label="Raise an event",
+            action=Action.RAISE_EVENT,
+            what="The event reaches the workflow as if another system had sent it. A decision cannot be raised so.",
+        ),
+    )
+}
+
+
+class Standing(Value):
+    """Where a request stands for the reader: may they decide, and if not though they were asked, why."""
+
+    asked: bool = False
+    may: bool = False
+    why_not: str = ""
+
+
+class Instances:
+    """The page of one instance."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        desk: Desk,
+        overview: Overview,
+        subjects: Subjects,
+        access: Access,
+        decisions: Decisions,
+        directory: Directory,
+        names: Names,
+    ) -> None:
+        self._desk = desk
+        self._overview = overview
+        self._subjects = subjects
+        self._access = access
+        self._decisions = decisions
+        self._directory = directory
+        self._names = names
+
+    def register(self, router: APIRouter) -> None:
+        """Add the page."""
+        router.get("/w/{reference}")(self.show)
+
+    async def show(self, request: Request, reference: str) -> Response:
+        """Show one instance."""
+        visit = await self._desk.door.enter(request)
+        refuse_unknown(reference)
+        subject = await self._overview.one(visit.caller, reference)
+        resource = await self._subjects.resource(visit.caller, subject)
+        line = await self._overview.line(subject)
+        card = await self.card(subject)
+        events = await self._history(visit, subject, resource)
+        people = [*line.waiting_on, line.requester, *(event.actor for event in events[-SHOWN_EVENTS:] if event.actor)]
+        return self._desk.show(
+            request,
+            visit,
+            "instance.html",
+            line=line,
+            subject=subject,
+            meaning=status_sentence(subject.status),
+            card=card,
+            standing=await self.standing(visit, subject, resource),
+            verbs=[verb for verb in VERBS.values() if may(visit.caller, verb.action, resource)],
+            answers=await self._answers(visit, subject, resource),
+            events=events[-SHOWN_EVENTS:],
+            hidden=max(0, len(events) - SHOWN_EVENTS),
+            payloads=await self._payloads(visit, subject),
+            audit=may(visit.caller, Action.AUDIT_READ),
+            names=await self._names.of(people),
+        )
+
+    async def card(self, subject: Subject) -> tuple[Part, ...]:
+        """Return the card as it must look now; empty where nothing is asked of anybody."""
+        row = subject.row
+        if row is None or row.state is None:
+            return ()
+        view = await card_view(self._directory, row.state, _ending(row.output) if row.phase == "terminated" else None)
+        blocks = request_card.build(view).blocks
+        return preview(blocks, await self._names.of(mentioned(blocks)) or {"": ""})
+
+    async def standing(self, visit: Visit, subject: Subject, resource: Resource) -> Standing:
+        """Return whether the reader may decide now. What is shown is only for the eye: it is asked again."""
+        row = subject.row
+        if row is None or row.state is None or row.phase != "waiting":
+            return Standing()
+        if not may(visit.caller, Action.DECIDE, resource.model_copy(update={"own": False})):
+            return Standing()
+        try:
+            person = await self._access.slack_person(visit.caller)
+        except Problem as problem:
+            return Standing(asked=True, why_not=problem.detail)
+        refusal: Verdict | None = await self._decisions.refusal(binding_of(row.state), person)
+        if refusal is not None:
+            return Standing(asked=True, why_not=sentence(refusal.reason))
+        return Standing(asked=True, may=True)
+
+    async def _answers(self, visit: Visit, subject: Subject, resource: Resource) -> tuple[Any, ...]:
+        if not may(visit.caller, Action.SEE_DIAGNOSIS, resource):
+            return ()
+        return await self._overview.diagnosis(visit.caller, subject.instance_id)
+
+    async def _history(self, visit: Visit, subject: Subject, resource: Resource) -> tuple[TimeLineEvent, ...]:
+        if not may(visit.caller, Action.SEE_HISTORY, resource):
+            return ()
+        return await self._overview.history(visit.caller, subject.instance_id)
+
+    async def _payloads(self, visit: Visit, subject: Subject) -> dict[str, str] | None:
+        """Return input and output as readable JSON, None for those who may not see them."""
+        if not await self._overview.payloads(visit.caller, subject):
+            return None
+        engine, row = subject.engine, subject.row
+        known = {
+            "Input": (engine.input if engine else None) or (row.input if row else None),
+            "Output": (engine.output if engine else None) or (row.output if row else None),
+            "Failure": engine.failure if engine else None,
+        }
+        return {name: _readable(text) for name, text in known.items() if text}
+
+
+def _ending(output: str | None) -> Ending | None:
+    try:
+        return Ending.model_validate_json(output or "")
+    except ValidationError:
+        return None
+
+
+def _readable(text: str) -> str:
+    try:
+        shown = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        shown = text
+    return shown if len(shown) <= LONGEST_PAYLOAD else f"{shown[:LONGEST_PAYLOAD]}\n… cut here; REST has all of it"

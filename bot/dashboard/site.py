@@ -1,0 +1,79 @@
+"""Puts the dashboard together: what each page needs of the services, and where it is served."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import httpx
+from fastapi import APIRouter, FastAPI
+
+from activities.directory import Directory
+from activities.policies import PolicyFile
+from bot.access import Access
+from bot.control.operations import Operations
+from bot.control.overview import Overview
+from bot.control.subjects import Subjects
+from bot.dashboard.acting import Acting
+from bot.dashboard.desk import Desk
+from bot.dashboard.door import Door
+from bot.dashboard.entrance import Entrance
+from bot.dashboard.instance import Instances
+from bot.dashboard.live import Live
+from bot.dashboard.names import Names
+from bot.dashboard.rendering import STATIC, Assets
+from bot.dashboard.sealing import Seals
+from bot.dashboard.serving import PageRoute
+from bot.dashboard.slack_identity import SlackIdentity
+from bot.dashboard.waiting import Waiting
+from bot.decisions import Decisions
+from bot.settings import Settings
+from records.database import Database
+
+
+def mount(  # noqa: PLR0913 the parts it is made of
+    app: FastAPI,
+    *,
+    settings: Settings,
+    database: Database,
+    access: Access,
+    directory: Directory,
+    policies: PolicyFile,
+    overview: Overview,
+    operations: Operations,
+    subjects: Subjects,
+    decisions: Decisions,
+    http: httpx.AsyncClient,
+    clock: Callable[[], datetime],
+) -> None:
+    """Serve the dashboard. Before REST, whose addresses it shares: pages answer browsers alone."""
+    seals = Seals(settings.keys)
+    door = Door(database=database, access=access, seals=seals, clock=clock, public_url=settings.public_url)
+    desk, names = Desk(door, clock), Names(directory, policies)
+    secret = settings.slack_client_secret.get_secret_value()
+    identity = SlackIdentity(http, settings.slack_api_url, settings.slack_client_id, secret)
+    pages = APIRouter(route_class=PageRoute, include_in_schema=False)
+    instances = Instances(
+        desk=desk,
+        overview=overview,
+        subjects=subjects,
+        access=access,
+        decisions=decisions,
+        directory=directory,
+        names=names,
+    )
+    Entrance(door, access, directory, identity).register(pages)
+    Waiting(desk, overview, names).register(pages)
+    instances.register(pages)
+    Acting(
+        desk=desk,
+        overview=overview,
+        subjects=subjects,
+        operations=operations,
+        decisions=decisions,
+        access=access,
+        instances=instances,
+    ).register(pages)
+    streams = APIRouter()
+    Live(database, door).register(streams)
+    app.include_router(pages)
+    app.include_router(streams)
+    app.mount("/assets", Assets(directory=STATIC), name="assets")

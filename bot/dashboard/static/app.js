@@ -1,0 +1,75 @@
+// What pages do beyond reading: times in the reader's zone, ages that stay true, and lists that follow what happens.
+// Every page works without it.
+"use strict";
+
+const zone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const long = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+
+function span(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  const days = Math.floor(hours / 24);
+  if (days) return `${days} day${days === 1 ? "" : "s"}${hours % 24 ? ` ${hours % 24} h` : ""}`;
+  if (hours) return `${hours} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
+  return minutes ? `${minutes} min` : `${Math.floor(seconds)} s`;
+}
+
+function tell(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    time.title = long.format(moment);
+    const seconds = (Date.now() - moment.getTime()) / 1000;
+    const text = "age" in time.dataset ? (seconds >= 0 ? `${span(seconds)} ago` : `in ${span(-seconds)}`) : zone.format(moment);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+function place(element) {
+  return element?.id ? `#${CSS.escape(element.id)}` : element?.getAttribute?.("href") ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : null;
+}
+
+let asking = false;
+let again = false;
+
+async function follow() {
+  if (asking) return void (again = true);
+  const regions = [...document.querySelectorAll("[data-live]")];
+  if (!regions.length || document.querySelector("details[open]") || getSelection()?.type === "Range") return;
+  asking = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error", cache: "no-store" });
+    if (answer.ok) replace(regions, new DOMParser().parseFromString(await answer.text(), "text/html"));
+  } catch {
+    // The stream tells us again; a page that cannot be fetched now stays as it is.
+  } finally {
+    asking = false;
+    if (again) {
+      again = false;
+      setTimeout(follow, 500);
+    }
+  }
+}
+
+function replace(regions, fresh) {
+  let changed = false;
+  for (const region of regions) {
+    const next = fresh.querySelector(`[data-live="${region.dataset.live}"]`);
+    if (!next) continue;
+    tell(next);
+    if (next.innerHTML === region.innerHTML) continue;
+    const focused = region.contains(document.activeElement) ? place(document.activeElement) : null;
+    region.replaceChildren(...next.childNodes);
+    if (focused) region.querySelector(focused)?.focus({ preventScroll: true });
+    changed = true;
+  }
+  if (changed) document.getElementById("live").textContent = "The page has changed: it shows what is the case now.";
+}
+
+tell(document);
+setInterval(() => tell(document), 30_000);
+if (document.querySelector("[data-live]")) {
+  const stream = new EventSource("/live");
+  stream.addEventListener("changed", follow);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && follow());
+}
