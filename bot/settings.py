@@ -1,7 +1,9 @@
 """The settings, by the names that people know. Read once, by the composition root or the command line."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -92,4 +94,60 @@ class Settings(BaseSettings):
                 _ = self.keys
             except ValueError as error:
                 found.append(f"COUNTERSIGN_SECRET_KEY is unusable: {error}")
+        return (*found, *self._unsafe())
+
+    def _unsafe(self) -> list[str]:
+        """Return a sentence for each combination that would open a door."""
+        found = []
+        if not self.dapr_api_token.get_secret_value().strip() and not is_loopback(_host_of(self.sidecar_address)):
+            found.append(
+                "DAPR_API_TOKEN is missing: the sidecar is not on this machine, and whoever reaches its port could "
+                "steer every workflow. Set the token that the sidecar demands, or use a sidecar on 127.0.0.1."
+            )
+        if self.oidc_issuer and not self.oidc_audience.strip():
+            found.append("COUNTERSIGN_OIDC_AUDIENCE is missing: without it a token for any other service would do.")
+        unfit = sorted({each for each in self.oidc_algorithms if each not in ASYMMETRIC})
+        if self.oidc_issuer and (unfit or not self.oidc_algorithms):
+            found.append(
+                f"COUNTERSIGN_OIDC_ALGORITHMS may name {', '.join(ASYMMETRIC)}: only these are signed by a key that "
+                "the issuer alone has."
+            )
+        issuer = urlsplit(self.oidc_issuer)
+        if self.oidc_issuer and issuer.scheme != "https" and not is_loopback(issuer.hostname or ""):
+            found.append("COUNTERSIGN_OIDC_ISSUER must be an https address: its keys decide who somebody is.")
+        return found
+
+    def cautions(self) -> tuple[str, ...]:
+        """Return a sentence for each setting that is risky and allowed; it is said loudly at every start."""
+        found = []
+        if self.accept_unsigned_decisions:
+            found.append(
+                "COUNTERSIGN_ACCEPT_UNSIGNED_DECISIONS is on: whoever reaches the sidecar can approve. Turn it off."
+            )
+        if not is_loopback(self.host) and not self.public_url.startswith("https://"):
+            found.append(
+                f"The app listens on {self.host} without https: API keys and sessions can be read on the way. Put a "
+                "proxy with TLS in front of it and set COUNTERSIGN_PUBLIC_URL to its https address."
+            )
         return tuple(found)
+
+
+ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host's name or address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _host_of(address: str) -> str:
+    return urlsplit(address if "://" in address else f"//{address}").hostname or ""
+
+
+def without_userinfo(url: str) -> str:
+    """Return a URL without the name and password that may stand in it, for people and logs."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url

@@ -18,7 +18,7 @@ from approvals.policy_lint import lint
 from approvals.values import Value
 from bot.engine import Engine, EngineRefusedError, EngineUnavailableError
 from bot.manifest import scopes
-from bot.settings import Settings
+from bot.settings import Settings, without_userinfo
 from records.database import Database
 from records.errors import RecordsError
 
@@ -40,9 +40,7 @@ async def findings(settings: Settings) -> list[Finding]:
     """Look at everything; one that is wrong does not keep the others from being looked at."""
     found = [Finding(check="settings", state="wrong", what_to_do=each) for each in settings.missing()]
     found = found or [Finding(check="settings", state="ok")]
-    if settings.accept_unsigned_decisions:
-        sentence = "COUNTERSIGN_ACCEPT_UNSIGNED_DECISIONS is on: whoever reaches the sidecar can approve. Turn it off."
-        found.append(Finding(check="unsigned decisions", state="note", what_to_do=sentence))
+    found += [Finding(check="exposure", state="note", what_to_do=each) for each in settings.cautions()]
     slack = Slack(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
     try:
         parts = await asyncio.gather(
@@ -154,7 +152,7 @@ def _shown(name: str, value: object) -> str:
         return "set" if value.get_secret_value().strip() else "missing"
     if name == "database_url":
         return _without_password(str(value))
-    return str(value)
+    return without_userinfo(str(value)) if isinstance(value, str) else str(value)
 
 
 def _without_password(url: str) -> str:

@@ -43,6 +43,7 @@ def run(
 
     from bot import logs
     from bot.app import MissingSettingsError, create_app
+    from bot.limits import BoundedHead
 
     settings = settings_or_exit()
     logs.configure(settings.log_level)
@@ -57,6 +58,7 @@ def run(
             host=host,
             port=settings.port if port is None else port,
             loop="uvloop",
+            http=BoundedHead,
             log_config=None,
             access_log=False,
         )

@@ -49,6 +49,7 @@ class Ingress:
         try:
             signed = await _signed_bytes(request)
         except TooLargeError:
+            log.warning("request refused at Slack's door", why="larger than 1 MiB")
             return _refusal(413, "The request is larger than 1 MiB.")
         except ClientDisconnect:
             return _refusal(400, "The request broke off.")

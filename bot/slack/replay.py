@@ -4,16 +4,24 @@ A decision needs no reservation of its own: its id is the fingerprint of what wa
 once.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+import structlog
 from pydantic import Field
 
 from approvals.values import Value
 from cards import reject_modal, request_card
 from records import replays
 from records.database import Database
+from records.errors import RecordsError
+
+log = structlog.get_logger(__name__)
+
+PRUNE_EVERY = 60.0
+"""Seconds between two times of forgetting answers whose signature is too old to be taken."""
 
 IDEMPOTENT = frozenset({request_card.APPROVE})
 UNFINISHED = 200
@@ -52,6 +60,21 @@ class ReplayGuard:
                 connection, fingerprint, status=answer.status, headers=answer.headers, body=answer.body
             )
         return answer
+
+    async def prune(self) -> None:
+        """Forget what is too old to come again, for ever."""
+        while True:
+            try:
+                await self._pruned()
+            except RecordsError as error:
+                log.warning("old answers are not forgotten yet", why=str(error))
+            await asyncio.sleep(PRUNE_EVERY)
+
+    async def _pruned(self) -> None:
+        found = replays.BATCH
+        while found == replays.BATCH:
+            async with self._database.write() as connection:
+                found = await replays.prune(connection, self._clock())
 
 
 def is_decision(payload: dict[str, Any]) -> bool:
