@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,13 +144,13 @@ def export(
     start = moment(since, datetime.now(UTC)) if since else None
     settings = settings_or_exit()
     if file is None:
-        with_database(settings, lambda database: _write(database, form, start, typer.get_text_stream("stdout")))
+        with_database(settings, lambda database: _write(database, form, start, sys.stdout))
         return
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         with draft.open("x", encoding="utf-8", newline="") as target:
             draft.chmod(0o600)
-            count = with_database(settings, lambda database: _write(database, form, start, target))
+            count = with_database(settings, lambda database: _write(database, form, start, target, shown=True))
         draft.replace(file)
     except OSError as error:
         output.fail(f"{file} cannot be written: {error.strerror}. Name another file or folder.")
@@ -158,11 +159,13 @@ def export(
     output.say(f"{count} entries are in {file}.")
 
 
-async def _write(database: Database, form: Literal["jsonl", "csv"], since: datetime | None, target: TextIO) -> int:
+async def _write(
+    database: Database, form: Literal["jsonl", "csv"], since: datetime | None, target: TextIO, *, shown: bool = False
+) -> int:
     async with database.read() as connection:
         head = await audit.head(connection)
     count = 0
-    with output.progress("Exporting", head.seq if head else 0, shown=target.fileno() != 1) as advance:
+    with output.progress("Exporting", head.seq if head else 0, shown=shown) as advance:
         async for line in audit_export.export(database, form, since):
             target.write(line)
             count += 1

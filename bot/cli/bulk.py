@@ -1,13 +1,26 @@
 """Many workflows at once: the dry run is shown first, and only what it named is hit. The app does the work durably."""
 
-from typing import Any
+import sys
+import time
+from typing import Annotated, Any, NamedTuple
 
-from approvals.values import Value
+import typer
+
 from bot.cli import output
-from bot.cli.output import Format
+from bot.cli.output import Format, Output
+from bot.cli.remote import Remote, connected, path_of
+from bot.cli.seeing import shown_line
+
+app = typer.Typer(help="Operations on many workflows: how far one is, and going on with it.", no_args_is_help=True)
+
+OVER = {"done", "stopped"}
+LATEST = 1.0
+"""Seconds between two looks at an operation, at most."""
+
+OperationId = Annotated[str, typer.Argument(metavar="ID", help="the operation's id, as it was printed")]
 
 
-class Wanted(Value):
+class Wanted(NamedTuple):
     """What is to be done to all that a filter names."""
 
     action: str
@@ -15,16 +28,115 @@ class Wanted(Value):
     reason: str
 
 
-def stuck(older_than: str) -> dict[str, Any]:
-    """Return the filter for what made no progress for so long, or is past its deadline."""
-    return {"stuck": older_than}
-
-
-def finished(older_than: str | None, *, completed: bool) -> dict[str, Any]:
-    """Return the filter for what is over."""
-    return {"status": "COMPLETED" if completed else None, "finished_before": older_than}
+def sure(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone. A program, which is no terminal, is taken at its word."""
+    if not yes and sys.stdin.isatty() and not typer.confirm(question):
+        output.fail("Nothing was done.")
 
 
 def run(wanted: Wanted, *, dry_run: bool, yes: bool, output_as: Format) -> None:
-    """Show the dry run, ask, and do what it named."""
-    output.fail("not there yet")
+    """Show the dry run, ask, and do what it named. Exit code 1 where something failed."""
+    with connected() as remote:
+        filter_ = {name: value for name, value in wanted.filter.items() if value is not None}
+        asked = {"action": wanted.action, "filter": filter_, "reason": wanted.reason}
+        plan = remote.post("/workflows/bulk", asked)
+        if dry_run and output_as is Format.JSON:
+            output.print_json(plan)
+            return
+        if output_as is Format.TABLE:
+            _show(plan)
+        if dry_run or not plan["total"]:
+            output.note("Nothing was done.")
+            return
+        sure(f"{wanted.action.capitalize()} these {plan['total']} for good?", yes=yes)
+        real = {"action": wanted.action, "dry_run": False, "token": plan["token"], "reason": wanted.reason}
+        begun = remote.post("/workflows/bulk", real)
+        _finish(remote, begun, output_as)
+
+
+def _show(plan: dict[str, Any]) -> None:
+    """Print exactly what would be hit: the first ones as a list has them, the rest by their ids."""
+    plural = "s" * (plan["total"] != 1)
+    output.say(f"This would {plan['action']} {plan['total']} workflow{plural}: {plan['filter']}.")
+    if plan["lines"]:
+        output.rows(("NAME", "ID", "STATUS", "AGE"), [shown_line(each) for each in plan["lines"]], Format.TABLE)
+    for each in plan["ids"][len(plan["lines"]) :]:
+        output.say(each)
+    if plan["total"] > len(plan["ids"]):
+        output.say(f"… and {plan['total'] - len(plan['ids'])} more")
+
+
+def _finish(remote: Remote, begun: dict[str, Any], output_as: Format) -> None:
+    found = _followed(remote, begun)
+    results = _results(remote, found["operation_id"])
+    if output_as is Format.JSON:
+        output.print_json(found | {"results": results})
+    else:
+        for each in results:
+            output.say(f"{each['instance_id']}: {each['result'] or each['state']}")
+        output.say(_summary(found))
+    if found["failed"] or found["state"] == "stopped":
+        output.note(f"What is left can be continued: countersign bulk continue {found['operation_id']}")
+        raise typer.Exit(output.FAILED)
+
+
+def _summary(found: dict[str, Any]) -> str:
+    left = [f"{found[state]} {state}" for state in ("failed", "skipped", "pending") if found[state]]
+    return f"{found['done']} of {found['total']} done{''.join(f', {each}' for each in left)}."
+
+
+def _followed(remote: Remote, begun: dict[str, Any]) -> dict[str, Any]:
+    """Wait for an operation's end with a bar. It goes on by itself where nobody waits."""
+    found, before, pause = begun, 0, 0.1
+    with output.progress(begun["action"].capitalize(), begun["total"]) as advance:
+        try:
+            while found["state"] not in OVER:
+                time.sleep(pause)
+                pause = min(pause * 1.5, LATEST)
+                found = remote.get(path_of("workflows", "bulk", begun["operation_id"]))
+                now = found["total"] - found["pending"]
+                advance(now - before)
+                before = now
+        except KeyboardInterrupt:
+            known = f"countersign bulk status {begun['operation_id']}"
+            output.fail(f"Stopped watching; the operation goes on. See how far it is: {known}")
+    return found
+
+
+def _results(remote: Remote, operation_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    after: str | None = ""
+    while after is not None:
+        page = remote.get(path_of("workflows", "bulk", operation_id, "results"), after=after, limit=1000)
+        found += page["results"]
+        after = page["after"]
+    return found
+
+
+@app.command()
+def status(operation_id: OperationId, output_as: Output = Format.TABLE) -> None:
+    """Show how far an operation is.
+
+    Example: countersign bulk status 5f0c9a7d1b3e4c5d8e9f0a1b2c3d4e5f
+    """
+    with connected() as remote:
+        found = remote.get(path_of("workflows", "bulk", operation_id))
+    if output_as is Format.JSON:
+        output.print_json(found)
+    else:
+        output.fields(found)
+
+
+@app.command("continue")
+def continue_(
+    operation_id: OperationId,
+    reason: Annotated[str, typer.Option(help="why it goes on; stands in the audit")] = "",
+    output_as: Output = Format.TABLE,
+) -> None:
+    """Go on with what failed or was left. What has a result is not touched again.
+
+    Example: countersign bulk continue 5f0c9a7d1b3e4c5d8e9f0a1b2c3d4e5f --reason "the sidecar is back"
+    """
+    with connected() as remote:
+        begun = remote.post(path_of("workflows", "bulk", operation_id, "continue"), {"reason": reason})
+        _finish(remote, begun, output_as)

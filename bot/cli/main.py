@@ -34,6 +34,7 @@ COMMANDS: Final = (
     Entry("terminate", "managing:terminate", "End a workflow, or all that are stuck, for good."),
     Entry("purge", "managing:purge", "Forget the history of finished workflows. The audit stays."),
     Entry("rerun", "managing:rerun", "Run a finished workflow again from one of its events."),
+    Entry("bulk", "bulk:app", "Operations on many workflows: how far one is, and going on with it."),
     Entry("policy", "policy_commands:app", "The policy file: check it, and ask it."),
     Entry("keys", "key_commands:app", "API keys: whose they are, what they may do, until when."),
     Entry("audit", "audit_commands:app", "The audit: verify it, export it, show entries, sign checkpoints."),

@@ -1,11 +1,11 @@
 """`countersign raise-event | pause | resume | terminate | purge | rerun`: what operators do, by the app's REST API."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from bot.cli import bulk, output
+from bot.cli.bulk import sure
 from bot.cli.order_commands import decide
 from bot.cli.output import Format, Output
 from bot.cli.remote import connected, path_of, payload
@@ -17,12 +17,6 @@ DECISION_FIELDS = {"approved", "reason", "digest", "decision_id"}
 Why = Annotated[str, typer.Option("--reason", help="why; stands in the audit with your name")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 Maybe = Annotated[str | None, typer.Argument(metavar="ID", help="an order's id or an instance's")]
-
-
-def sure(question: str, *, yes: bool) -> None:
-    """Ask before what cannot be undone. A program, which is no terminal, is taken at its word."""
-    if not yes and sys.stdin.isatty() and not typer.confirm(question):
-        output.fail("Nothing was done.")
 
 
 def _act(reference: str, verb: str, body: dict[str, Any], output_as: Format) -> None:
@@ -90,7 +84,9 @@ def terminate(  # noqa: PLR0913 one workflow, or a filter for many
     """
     _one_or_many(reference, many=stuck, options="--stuck")
     if reference is None:
-        wanted = bulk.Wanted(action="terminate", filter=bulk.stuck(older_than), reason=reason)
+        wanted = bulk.Wanted(action="terminate", filter={"stuck": True, "older_than": older_than}, reason=reason)
+        if not dry_run:
+            _given(reason)
         bulk.run(wanted, dry_run=dry_run, yes=yes, output_as=output_as)
         return
     given = _given(reason)
@@ -119,7 +115,9 @@ def purge(  # noqa: PLR0913 one workflow, or a filter for many
     """
     _one_or_many(reference, many=completed or every, options="--completed or --all")
     if reference is None:
-        wanted = bulk.Wanted(action="purge", filter=bulk.finished(older_than, completed=completed), reason=reason)
+        which = {"completed": True} if completed else {"everything": True}
+        typed = f"countersign purge --{'completed' if completed else 'all'} --older-than {older_than or 0}"
+        wanted = bulk.Wanted(action="purge", filter=which | {"older_than": older_than}, reason=reason or typed)
         bulk.run(wanted, dry_run=dry_run, yes=yes, output_as=output_as)
         return
     if dry_run:

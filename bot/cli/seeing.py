@@ -86,7 +86,7 @@ def list_(  # noqa: PLR0913 a list's filters
     }
     with connected() as remote:
         found, more = _pages(remote, query, every=every)
-    output.rows(_columns(found), [_line(each) for each in found], output_as, whole=found)
+    output.rows(_columns(found), [shown_line(each) for each in found], output_as, whole=found)
     if output_as is Format.TABLE and not found:
         output.note("No workflow fits. `countersign list` without filters shows all.")
     if more:
@@ -111,7 +111,8 @@ def _columns(found: list[dict[str, Any]]) -> tuple[str, ...]:
     return ("NAME", "ID", "STATUS", *custom, "AGE")
 
 
-def _line(each: dict[str, Any]) -> dict[str, Any]:
+def shown_line(each: dict[str, Any]) -> dict[str, Any]:
+    """Return a workflow as a table's line, with its age."""
     return each | {"age": age(datetime.fromisoformat(each["created_at"]), datetime.now(UTC))}
 
 
