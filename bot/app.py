@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 
 from activities import Activities
 from activities.announcing import Announcer
+from activities.bulk import BulkActivities
 from activities.directory import Directory
 from activities.judging import Judge
 from activities.policies import PolicyFile
@@ -18,6 +19,8 @@ from activities.processing import Processing
 from activities.slack import Slack
 from bot.access import Access
 from bot.background import Background
+from bot.control.acting import Acting
+from bot.control.bulk import Bulk
 from bot.control.finding import FactFinder
 from bot.control.operations import Operations
 from bot.control.overview import Overview
@@ -30,8 +33,9 @@ from bot.decisions import Decisions
 from bot.delivery import Deliverer
 from bot.details import Details
 from bot.engine import Engine
+from bot.limits import BodyLimit
 from bot.orders import Orders
-from bot.rest import documented, failures, health, orders, problems, statistics, workflows
+from bot.rest import bulk, documented, failures, health, orders, problems, statistics, workflows
 from bot.settings import Settings
 from bot.slack.bolt import bolt_app
 from bot.slack.clicks import Clicks
@@ -128,6 +132,15 @@ class Services:
             facts=FactFinder(self.database, self.engine, NAMES, lambda: self.worker.ready, self.clock),
             clock=self.clock,
         )
+        self.bulk_activities = BulkActivities(self.database, Acting(self.operations).act, self.clock)
+        self.bulk = Bulk(
+            database=self.database,
+            engine=self.engine,
+            access=self.access,
+            overview=self.overview,
+            keys=settings.keys,
+            clock=self.clock,
+        )
         self.reconciler = Reconciler(
             database=self.database,
             engine=self.engine,
@@ -137,7 +150,9 @@ class Services:
             every=Every.sweep_every(settings.reconcile_every_seconds),
         )
         self.details = Details(self.database, self.directory)
-        self.worker = Worker(settings.sidecar_address, self.activities, asyncio.get_running_loop())
+        self.worker = Worker(
+            settings.sidecar_address, self.activities, self.bulk_activities, asyncio.get_running_loop()
+        )
         self.bolt = bolt_app(settings)
         Clicks(
             decisions=self.decisions,
@@ -176,6 +191,8 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(_cancelled, delivering)
         reconciling = asyncio.create_task(services.reconciler.run(), name="reconciler")
         stack.push_async_callback(_cancelled, reconciling)
+        pruning = asyncio.create_task(services.replays.prune(), name="pruning of replays")
+        stack.push_async_callback(_cancelled, pruning)
         if services.socket is not None:
             await services.socket.start()
             stack.push_async_callback(services.socket.stop)
@@ -191,6 +208,8 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the web app. Errors: MissingSettingsError before anything starts (law 6)."""
     if missing := settings.missing():
         raise MissingSettingsError("\n".join(missing))
+    for caution in settings.cautions():
+        log.warning(caution)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -201,6 +220,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan)
+    app.add_middleware(BodyLimit)
     app.add_middleware(CorrelationMiddleware)
     problems.install(app)
     failures.install(app)
@@ -214,6 +234,7 @@ def _mount(app: FastAPI, services: Services) -> None:
     app.include_router(
         orders.routes(services.access, services.orders, services.decisions, services.policies, services.database)
     )
+    app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))
     app.include_router(statistics.routes(services.access, services.overview, services.clock))
     if services.settings.slack_signing_secret.get_secret_value().strip():

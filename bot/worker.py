@@ -9,11 +9,13 @@ import structlog
 from dapr.ext.workflow import WorkflowActivityContext, WorkflowRuntime
 
 from activities import Activities
+from activities.bulk import BulkActivities
 from workflows.approval import approval_workflow
+from workflows.bulk import bulk_workflow
 
 log = structlog.get_logger(__name__)
 
-WORKFLOWS = (approval_workflow,)
+WORKFLOWS = (approval_workflow, bulk_workflow)
 NAMES = tuple(workflow.__name__ for workflow in WORKFLOWS)
 STARTABLE = ("approval_workflow",)
 """What an operator may start by name. A bulk operation needs its dry run's token, so it is not among them."""
@@ -37,13 +39,16 @@ Activity = Callable[[WorkflowActivityContext, Any], Awaitable[Any]]
 class Worker:
     """Connects to the sidecar in a thread of its own: `start()` blocks for ever while there is none (DAPR.md)."""
 
-    def __init__(self, address: str, activities: Activities, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, address: str, activities: Activities, bulk: BulkActivities, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._runtime = _runtime(address)
         for workflow in WORKFLOWS:
             # Registered under a wrapper of its own: the SDK marks a function as registered, once for the process.
             self._runtime.register_workflow(_unmarked(workflow), name=workflow.__name__)
         for name in ACTIVITIES:
             self._runtime.register_activity(_on_loop(getattr(activities, name), loop), name=name)
+        self._runtime.register_activity(_on_loop(bulk.bulk_batch, loop), name="bulk_batch")
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:

@@ -98,6 +98,13 @@ async def move(
     return bool(done.rowcount)
 
 
+async def give_reason(connection: AsyncConnection, operation_id: str, reason: str) -> None:
+    """Keep the reason of whoever starts an operation: a dry run need not have had one."""
+    await connection.execute(
+        sa.update(bulk_operations).where(bulk_operations.c.id == operation_id).values(reason=reason)
+    )
+
+
 async def pending(connection: AsyncConnection, operation_id: str, limit: int = BATCH) -> tuple[Item, ...]:
     """Return items without a result, in the order of their ids: where to begin or continue."""
     return await items(connection, operation_id, state="pending", limit=limit)

@@ -177,7 +177,7 @@ def elsewhere(facts: Facts) -> Found | None:
 
 
 def taken(facts: Facts) -> Found | None:
-    """See that the event came before this wait began, so that a wait before has had it. Decisions have their own rule."""
+    """See that the event came before this wait began, so that another had it. Decisions have their own rule."""
     for wait, raised in _pairs(facts):
         same = wait.name.casefold() == raised.name.casefold()
         if same and raised.at <= wait.since and wait.name.casefold() != DECISION:
@@ -272,10 +272,11 @@ def waiting(facts: Facts) -> Found | None:
     for wait in facts.open_waits if _live(facts) else ():
         if wait.until is not None:
             whom = f", for {', '.join(facts.waiting_on)}" if facts.waiting_on else ""
+            until = facts.deadline if facts.deadline is not None and facts.phase == "waiting" else wait.until
             return {
                 "event": wait.name,
                 "since": moment(wait.since),
-                "until": moment(wait.until),
+                "until": moment(until),
                 "whom": whom,
             }
     return None

@@ -119,7 +119,7 @@ SITUATIONS: tuple[Situation, ...] = (
         title="No worker is connected",
         sentence="No worker of this process is connected to the engine, so no workflow goes on.",
         evidence="The worker's stream to the sidecar is not open.",
-        next_step="Start the app, look at /readyz and at the sidecar's log. Nothing is lost: it goes on by itself then.",
+        next_step="Start the app, and look at /readyz and the sidecar's log. Nothing is lost: it goes on by itself.",
         example={},
     ),
     Situation(

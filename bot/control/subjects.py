@@ -6,7 +6,7 @@ from typing import cast
 
 from activities.directory import Directory
 from activities.failures import LookupFailedError
-from approvals.authority import Action, Resource
+from approvals.authority import Action, Resource, authorize
 from approvals.values import Value
 from bot.access import Access, Caller
 from bot.engine import Engine, Instance
@@ -84,6 +84,9 @@ class Subjects:
 
     async def demand(self, caller: Caller, action: Action, subject: Subject, *, in_any_status: bool = False) -> None:
         """Refuse what the caller may not do to the subject. `in_any_status` asks only for the role. Errors: Problem."""
+        anybodys = Resource(status=ANY_STATUS.get(action, subject.status) if in_any_status else subject.status)
+        if authorize(caller.as_actor, action, anybodys).allowed:
+            return  # whose request it is makes no difference: Slack need not be asked
         resource = await self.resource(caller, subject)
         if in_any_status:
             resource = resource.model_copy(update={"status": ANY_STATUS.get(action, resource.status)})

@@ -75,6 +75,12 @@ class Room:
         found = [each for each in self.system.slack.messages("approvals") if f"order {order_id}" in each.text]
         return found[-1] if found else None
 
+    def without_buttons(self, instance_id: str, seconds: float = 15.0) -> Any:
+        """Wait until an order's card offers no decision any more; returns it."""
+        order_id = instance_id.removeprefix("order-").removesuffix("-workflow")
+        eventually(lambda: "approval_approve" not in str(self.card(order_id).blocks), seconds)
+        return self.card(order_id)
+
     def line(self, instance_id: str) -> Any:
         """Return an instance's line as the list has it: what the read model knows."""
         found = self.get("/workflows", q=instance_id, limit=200)["workflows"]

@@ -1,0 +1,137 @@
+"""What a bulk operation is about: filters as operators say them, and the ids that they mean now. Reads only."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import field_validator
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from approvals.durations import duration_text
+from approvals.values import Value
+from records import listing
+from records.instances import TERMINAL, EngineStatus
+
+BulkAction = Literal["terminate", "purge", "pause", "resume"]
+ACTIONS: dict[str, BulkAction] = {"terminate": "terminate", "purge": "purge", "pause": "pause", "resume": "resume"}
+FITTING: dict[BulkAction, frozenset[EngineStatus]] = {
+    "terminate": frozenset({"PENDING", "RUNNING", "SUSPENDED"}),
+    "purge": TERMINAL,
+    "pause": frozenset({"RUNNING"}),
+    "resume": frozenset({"SUSPENDED"}),
+}
+STUCK = timedelta(hours=2)
+MOST = 50_000
+PAGE = 1_000
+OURS = re.compile("bulk-[0-9a-f]{32}")
+"""The workflows of bulk operations."""
+
+
+class UnusableSelectionError(Exception):
+    """The selection is not usable. The text is a sentence."""
+
+
+class Selection(Value):
+    """Which instances a bulk operation means; all that are set must fit.
+
+    `older_than` counts from the last progress with `stuck`, from the end where something is purged, else from creation.
+    `stuck` also takes what is past its deadline. An empty selection is refused unless `everything` says so.
+    """
+
+    status: EngineStatus | None = None
+    name: str | None = None
+    waiting_on: str | None = None
+    q: str | None = None
+    older_than: timedelta | None = None
+    stuck: bool = False
+    completed: bool = False
+    everything: bool = False
+
+    @field_validator("older_than")
+    @classmethod
+    def _positive(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value < timedelta(0):
+            raise ValueError("a duration is not below zero")
+        return value
+
+    def words(self, action: BulkAction) -> str:
+        """Return the selection in words."""
+        since = "no progress" if self.stuck else "ended" if action == "purge" else "created"
+        found = [f"{name} {value}" for name, value in self._named() if value]
+        if self.stuck:
+            found.append(f"no progress for {duration_text(self.older_than or STUCK)} or past its deadline")
+        elif self.older_than is not None:
+            found.append(f"{since} more than {duration_text(self.older_than)} ago")
+        return ", ".join(found) or f"everything that can be {PAST[action]}"
+
+    def _named(self) -> tuple[tuple[str, str | None], ...]:
+        status = "COMPLETED" if self.completed else self.status
+        return ("status", status), ("name", self.name), ("waiting on", self.waiting_on), ("words", self.q)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says nothing."""
+        return self == Selection(everything=self.everything)
+
+
+PAST: dict[BulkAction, str] = {
+    "terminate": "terminated",
+    "purge": "purged",
+    "pause": "paused",
+    "resume": "resumed",
+}
+
+
+async def select(connection: AsyncConnection, action: BulkAction, wanted: Selection, now: datetime) -> tuple[str, ...]:
+    """Return the ids that are meant, sorted. Errors: UnusableSelectionError with a sentence."""
+    check(action, wanted)
+    found: set[str] = set()
+    for each in filters(action, wanted, now):
+        after = ""
+        while True:
+            page = await listing.ids(connection, each, after=after, limit=PAGE)
+            found.update(page)
+            if len(found) > MOST:
+                raise UnusableSelectionError(
+                    f"These are more than {MOST:,} workflows, too many at once. Say older_than, name or status."
+                )
+            if len(page) < PAGE:
+                break
+            after = page[-1]
+    # An operation must not end itself or another one in the middle; one that has ended is purged like anything else.
+    return tuple(sorted(found if action == "purge" else {each for each in found if not OURS.fullmatch(each)}))
+
+
+def check(action: BulkAction, wanted: Selection) -> None:
+    """Refuse what makes no sense. Errors: UnusableSelectionError with a sentence."""
+    if wanted.empty and not wanted.everything:
+        raise UnusableSelectionError(
+            "The filter is empty, which would mean all. Say which: status, name, waiting_on, q, older_than, stuck or "
+            "completed; or everything: true."
+        )
+    status = "COMPLETED" if wanted.completed else wanted.status
+    if wanted.completed and wanted.status not in {None, "COMPLETED"}:
+        raise UnusableSelectionError(f"completed means the status COMPLETED, and the filter says {wanted.status} too.")
+    if status is not None and status not in FITTING[action]:
+        fitting = ", ".join(sorted(FITTING[action]))
+        raise UnusableSelectionError(f"What is {status} cannot be {PAST[action]}: the status must be {fitting}.")
+    if wanted.stuck and action == "purge":
+        raise UnusableSelectionError("What is stuck is not over and cannot be purged: terminate it first.")
+
+
+def filters(action: BulkAction, wanted: Selection, now: datetime) -> tuple[listing.Filter, ...]:
+    """Return the read model's filters: one for each status that fits, and for stuck one for each way to be stuck."""
+    base = listing.Filter(name=wanted.name, waiting_on=wanted.waiting_on, q=wanted.q)
+    before = now - (wanted.older_than or timedelta(0))
+    if action == "purge":
+        base = base.model_copy(update={"finished_before": before})
+    elif not wanted.stuck and wanted.older_than is not None:
+        base = base.model_copy(update={"older_than": before})
+    given = "COMPLETED" if wanted.completed else wanted.status
+    statuses = [given] if given is not None else sorted(FITTING[action])
+    chosen = [base.model_copy(update={"status": status}) for status in statuses]
+    if wanted.stuck:
+        still = {"progress_before": now - (wanted.older_than or STUCK)}
+        late = {"overdue_at": now}
+        chosen = [each.model_copy(update=way) for each in chosen for way in (still, late)]
+    return tuple(chosen)
