@@ -22,6 +22,7 @@ from bot.background import Background
 from bot.control.acting import Acting
 from bot.control.bulk import Bulk
 from bot.control.finding import FactFinder
+from bot.control.following import Following
 from bot.control.operations import Operations
 from bot.control.overview import Overview
 from bot.control.reconcile import Every, Reconciler
@@ -34,8 +35,9 @@ from bot.delivery import Deliverer
 from bot.details import Details
 from bot.engine import Engine
 from bot.limits import BodyLimit
+from bot.oidc import Oidc
 from bot.orders import Orders
-from bot.rest import bulk, documented, failures, health, orders, problems, statistics, workflows
+from bot.rest import bulk, documented, events, failures, health, orders, problems, statistics, workflows
 from bot.settings import Settings
 from bot.slack.bolt import bolt_app
 from bot.slack.clicks import Clicks
@@ -110,6 +112,7 @@ class Services:
             policies=self.policies,
             key_ring=settings.keys,
             clock=self.clock,
+            oidc=oidc_of(settings, self.http),
         )
         self.orders = Orders(self.database, self.engine, self.policies, self.clock)
         self.subjects = Subjects(self.database, self.engine, self.access, self.directory, self.clock)
@@ -133,6 +136,7 @@ class Services:
             clock=self.clock,
         )
         self.bulk_activities = BulkActivities(self.database, Acting(self.operations).act, self.clock)
+        self.following = Following(self.database, self.access, self.overview, self.clock)
         self.bulk = Bulk(
             database=self.database,
             engine=self.engine,
@@ -166,6 +170,7 @@ class Services:
             overview=self.overview,
             operations=self.operations,
             subjects=self.subjects,
+            bulk=self.bulk,
             slack=self.slack,
             clock=self.clock,
         ).register(self.bolt)
@@ -173,6 +178,13 @@ class Services:
         self.replays = ReplayGuard(self.database, self.clock)
         self.ingress = Ingress(self.bolt, settings.slack_signing_secret.get_secret_value(), self.replays)
         self.socket = Socket(settings, self.ingress, self.replays) if settings.socket_mode else None
+
+
+def oidc_of(settings: Settings, http: httpx.AsyncClient) -> Oidc | None:
+    """Return the check of an identity provider's tokens, where one is configured."""
+    if not settings.oidc_issuer:
+        return None
+    return Oidc(http, issuer=settings.oidc_issuer, audience=settings.oidc_audience, algorithms=settings.oidc_algorithms)
 
 
 @asynccontextmanager
@@ -234,6 +246,7 @@ def _mount(app: FastAPI, services: Services) -> None:
     app.include_router(
         orders.routes(services.access, services.orders, services.decisions, services.policies, services.database)
     )
+    app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))
     app.include_router(statistics.routes(services.access, services.overview, services.clock))
@@ -256,6 +269,7 @@ def _mount_dashboard(app: FastAPI, services: Services) -> None:
         operations=services.operations,
         subjects=services.subjects,
         decisions=services.decisions,
+        bulk=services.bulk,
         http=services.http,
         clock=services.clock,
     )

@@ -30,6 +30,10 @@ SOON = 2.0
 """Seconds after which a clicker is told that the decision is recorded and not yet decided."""
 
 
+MENDED_WITHIN = 30.0
+"""Seconds that a second card waits for the workflow's answer before it is rewritten as things stand."""
+
+
 def person_of(body: Body) -> Person:
     """Return who acted, from the signed payload alone (law 4)."""
     user = body["user"]
@@ -71,7 +75,7 @@ class Clicks:
             self._say(_place(body), person_of(body), private.went_wrong(correlation_id()))
             raise
         await ack()
-        self._follow_up(receipt, _place(body), person_of(body))
+        self._follow_up(receipt, _place(body), person_of(body), binding)
 
     async def ask_reason(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Open the modal that asks why; the trigger lives three seconds, so it comes before all else."""
@@ -112,7 +116,7 @@ class Clicks:
             await ack(FieldErrors(errors={reject_modal.BLOCK: NOT_RECORDED}).response())
             return
         await ack()
-        self._follow_up(receipt, place, person_of(body))
+        self._follow_up(receipt, place, person_of(body), binding)
 
     async def details(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Show everything: a loading modal at once, its content when it is there."""
@@ -149,14 +153,29 @@ class Clicks:
         )
         return await self._decisions.take(wanted)
 
-    def _follow_up(self, receipt: Receipt, place: CardRef | None, person: Person) -> None:
+    def _follow_up(self, receipt: Receipt, place: CardRef | None, person: Person, binding: Binding) -> None:
         """Tell the clicker what the card does not show by itself. A repetition is told nothing again."""
         if receipt.repeated:
             return
+        if place is not None:
+            self._background.start(self._mend(receipt, place, binding), "mend a card that was posted twice")
         if not receipt.taken:
             self._say(place, person, private.sentence(sentence(receipt.verdict.reason)))
         else:
             self._background.start(self._tell_if_late(receipt, place, person), "tell that a decision is recorded")
+
+    async def _mend(self, receipt: Receipt, place: CardRef, binding: Binding) -> None:
+        """Rewrite a second card, which stands where Slack's answer to the first posting was lost."""
+        if await self._details.knows(binding.instance_id, place):
+            return
+        if receipt.taken:
+            await self._decisions.answer(receipt.decision_id, MENDED_WITHIN)
+        state = await self._details.state(binding.instance_id)
+        try:
+            if state is not None:
+                await self._announcer.mend(place, state, binding.stage)
+        except (SlackRefusedError, SlackUnavailableError) as error:
+            log.warning("a second card could not be rewritten", instance_id=binding.instance_id, why=str(error))
 
     async def _tell_if_late(self, receipt: Receipt, place: CardRef | None, person: Person) -> None:
         if await self._decisions.answer(receipt.decision_id, SOON) is None:

@@ -13,16 +13,19 @@ from activities.slack import Slack
 from approvals.authority import Action
 from approvals.people import Person
 from bot.access import Access, Caller
+from bot.control.bulk import Bulk
 from bot.control.operations import Done, Operations, RefusedError
 from bot.control.overview import Overview
+from bot.control.selection import UnusableSelectionError
 from bot.control.subjects import NotFoundError, Subjects
 from bot.engine import EngineRefusedError, EngineUnavailableError
 from bot.rest.problems import Problem
-from bot.slack import lines
+from bot.slack import bulk_words, lines
 from bot.slack.clicks import person_of
 from cards import Message, command, confirm_modal, private
 from cards.confirm_modal import Confirmed, ManageVerb, Operation
 from cards.paging import ACTIONS, PAGE_SIZE, Page, parse_page
+from cards.values import DryRun
 from records import listing
 from records.errors import BadCursorError
 
@@ -60,6 +63,7 @@ class Commands:
         overview: Overview,
         operations: Operations,
         subjects: Subjects,
+        bulk: Bulk,
         slack: Slack,
         clock: Callable[[], datetime],
     ) -> None:
@@ -67,6 +71,7 @@ class Commands:
         self._overview = overview
         self._operations = operations
         self._subjects = subjects
+        self._bulk = bulk
         self._slack = slack
         self._clock = clock
         self._verbs: dict[str, Callable[[Caller, str, Body], Awaitable[Message | None]]] = {
@@ -102,7 +107,7 @@ class Commands:
             return private.sentence(ENGINE_AWAY)
         except Problem as problem:
             return private.sentence(problem.detail)
-        except (NotFoundError, RefusedError, BadCursorError) as error:
+        except (NotFoundError, RefusedError, BadCursorError, UnusableSelectionError) as error:
             return private.sentence(str(error))
         except (SlackUnavailableError, SlackRefusedError):
             return private.sentence("Slack did not take the answer, so nothing was done. Type the command again.")
@@ -193,6 +198,8 @@ class Commands:
 
     async def _confirm(self, caller: Caller, verb: str, rest: str, body: Body) -> Message | None:
         """Open the modal that asks to confirm; who may not is told so before anything opens."""
+        if bulk_words.is_bulk(rest):
+            return await self._confirm_many(caller, _managed(verb), rest, body)
         reference, reason = await self._reference(rest)
         if not reference:
             return command.usage(verb, NEEDS_ID)
@@ -202,6 +209,21 @@ class Commands:
             verb=_managed(verb), instance_id=subject.instance_id, channel=str(body.get("channel_id") or "")
         )
         view = confirm_modal.build(operation, lines.of_workflow(await self._overview.line(subject)), reason)
+        await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
+        return None
+
+    async def _confirm_many(self, caller: Caller, verb: ManageVerb, rest: str, body: Body) -> Message | None:
+        """Open the modal with the dry run: exactly what its token will hit."""
+        try:
+            typed = bulk_words.parse(verb, rest)
+        except bulk_words.UnreadableWordsError as error:
+            return command.usage(verb, str(error))
+        plan = await self._bulk.dry_run(caller, verb, typed.selection, typed.reason)
+        shown = DryRun(
+            token=plan.token, total=plan.total, lines=tuple(map(lines.of_workflow, plan.lines)), filter=plan.filter
+        )
+        operation = Operation(verb=verb, token=plan.token, channel=str(body.get("channel_id") or ""))
+        view = confirm_modal.build_bulk(operation, shown, typed.reason)
         await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
         return None
 
@@ -226,6 +248,12 @@ class Commands:
             await ack(found.response())
             return None
         caller = await self._access.by_slack(person_of(body))
+        if found.operation.token:
+            status = await self._bulk.start(caller, found.operation.token, found.reason, found.operation.verb)
+            return private.sentence(
+                f"{found.operation.verb.capitalize()} of {status.total} workflows has begun, as {status.workflow}. "
+                f"/approval status {status.workflow} shows how far it is."
+            )
         done = await self._do(caller, found)
         return private.sentence(f"{done.instance_id}: {done.sentence}")
 

@@ -136,7 +136,9 @@ def test_terminate_asks_to_confirm_and_rewrites_the_card(system: System, key: di
     order_id, ts = start(system, key, "terminate")
     say(system, "U0OPERATOR", f"terminate {order_id} ordered twice")
     assert "It is terminated" in confirm(system, "U0OPERATOR")
-    card = eventually(lambda: next(m for m in system.slack.messages("approvals") if m.ts == ts and "stopped" in m.text))
+    card = eventually(
+        lambda: next((m for m in system.slack.messages("approvals") if m.ts == ts and "stopped" in m.text), None)
+    )
     assert "approval_approve" not in str(card.blocks)
     assert "TERMINATED" in say(system, "U0OPERATOR", f"status {order_id}")
 
@@ -166,3 +168,43 @@ def test_the_home_tab_shows_what_waits_for_me(system: System, key: dict[str, str
     requester = system.slack.act_as("U0REQUESTER")
     system.act(requester.open_home())
     assert eventually(lambda: requester.home and "You asked for" in str(requester.home))
+
+
+def test_why_says_what_it_waits_for(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "why")
+    assert order_id in say(system, "U0OPERATOR", f"why {order_id}")
+
+
+def test_stats_counts_what_waits(system: System, key: dict[str, str]) -> None:
+    start(system, key, "stats")
+    assert "wait now" in say(system, "U0OPERATOR", "stats")
+
+
+def test_terminating_what_is_stuck_shows_the_dry_run_and_hits_only_that(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "stuck")
+    assert "Nothing would be hit" in modal_of(system, "terminate --stuck --older-than 2h")
+    dry_run = "terminate --stuck --older-than 1s"
+    eventually(lambda: f"order-{order_id}-workflow" in modal_of(system, dry_run))
+    later, _ = start(system, key, "later")
+    assert "has begun" in confirm(system, "U0OPERATOR", reason="clean up")
+    eventually(lambda: "TERMINATED" in say(system, "U0OPERATOR", f"status {order_id}"))
+    assert "RUNNING" in say(system, "U0OPERATOR", f"status {later}")
+
+
+def modal_of(system: System, text: str) -> str:
+    """Type a command as the operator; returns the modal that it opens."""
+    operator = system.slack.act_as("U0OPERATOR")
+    while operator.modals():
+        system.act(operator.close())
+    said = say(system, "U0OPERATOR", text)
+    assert operator.modals(), said
+    return str(operator.modal)
+
+
+def test_options_that_do_not_exist_are_a_sentence(system: System) -> None:
+    assert "There is no option --everything" in say(system, "U0OPERATOR", "terminate --everything")
+    assert "is no time" in say(system, "U0OPERATOR", "purge --older-than yesterday")
+
+
+def test_only_operators_see_a_dry_run(system: System) -> None:
+    assert "role" in say(system, "U0MANAGER", "terminate --stuck")

@@ -1,0 +1,57 @@
+"""How `/approval terminate --stuck --older-than 2h` is read. Words in, a selection out; nothing is looked up here."""
+
+import shlex
+from datetime import timedelta
+
+from approvals.durations import parse_duration
+from approvals.values import Value
+from bot.control.selection import BulkAction, Selection
+
+
+class UnreadableWordsError(ValueError):
+    """The words say nothing usable. The text is a sentence."""
+
+
+class BulkWords(Value):
+    """A bulk operation as somebody typed it, and the reason that stood behind the options."""
+
+    selection: Selection
+    reason: str = ""
+
+
+def is_bulk(rest: str) -> bool:
+    """Return whether the words behind the verb name many workflows, not one."""
+    return rest.startswith(("--", "\N{EM DASH}", "\N{EN DASH}"))
+
+
+def parse(action: BulkAction, rest: str) -> BulkWords:
+    """Return what was typed. Errors: UnreadableWordsError. Phones turn two dashes into one long one: both are read."""
+    try:
+        words = shlex.split(rest.replace("\N{EM DASH}", "--").replace("\N{EN DASH}", "--"))
+    except ValueError as error:
+        raise UnreadableWordsError("A quotation mark is not closed.") from error
+    stuck = completed = False
+    older_than: timedelta | None = None
+    while words and words[0].startswith("--"):
+        option = words.pop(0)
+        if option == "--stuck":
+            stuck = True
+        elif option == "--completed":
+            completed = True
+        elif option == "--older-than":
+            older_than = _duration(words.pop(0) if words else "")
+        else:
+            raise UnreadableWordsError(f"There is no option {option[:40]}.")
+    if action == "purge" and older_than is None:
+        raise UnreadableWordsError("Say from which age on: --older-than 30d.")
+    selection = Selection(older_than=older_than, stuck=stuck, completed=completed)
+    if selection.empty:
+        raise UnreadableWordsError("Say which: --stuck, or --older-than with a time.")
+    return BulkWords(selection=selection, reason=" ".join(words))
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UnreadableWordsError(f"“{text[:40]}” is no time: write it like 2h or 30d.") from error
