@@ -5,10 +5,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from records.audit import Chained
 from records.instances import Instance
 from records.listing import SHOWN, Line
 from records.sql import rows
-from records.tables import OPEN, STALE, instances
+from records.tables import OPEN, STALE, audit, instances
 
 
 async def progressed(connection: AsyncConnection, since: datetime, *, limit: int = 500) -> tuple[Line, ...]:
@@ -40,3 +41,18 @@ async def ended(
         instances.c.created_at < created_before,
     )
     return await rows(connection, query.order_by(instances.c.instance_id).limit(limit), Line)
+
+
+async def entries_after(connection: AsyncConnection, seq: int, *, limit: int = 200) -> tuple[Chained, ...]:
+    """Return audit entries after one, oldest first."""
+    query = sa.select(audit).where(audit.c.seq > seq).order_by(audit.c.seq).limit(limit)
+    return await rows(connection, query, Chained)
+
+
+async def newest(connection: AsyncConnection) -> tuple[int, datetime | None]:
+    """Return the newest audit entry's seq and the latest moment at which a row moved: three looks at indexes' ends."""
+    seq = await connection.scalar(sa.select(sa.func.max(audit.c.seq)))
+    moved = await connection.scalar(sa.select(sa.func.max(instances.c.updated_at)).where(OPEN))
+    ended_at = sa.func.max(instances.c.finished_at)
+    over = await connection.scalar(sa.select(ended_at).where(instances.c.finished_at.is_not(None)))
+    return int(seq or 0), max((each for each in (moved, over) if each is not None), default=None)

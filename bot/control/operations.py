@@ -4,10 +4,12 @@ One call at a time for each instance, the state read first: pausing twice is one
 Each call is audited before it is made and after it failed. What ends a request rewrites its card (law 2).
 """
 
+import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -29,10 +31,17 @@ from bot.engine import (
     UnknownInstanceError,
 )
 from cards.request_card import Ending
-from records import audit, instances, intake
+from records import audit, instances, intake, leases
 from records.database import Database
 
 log = structlog.get_logger(__name__)
+
+
+LEASE = timedelta(minutes=2)
+"""How long a call may hold an instance. Each call to the engine has a deadline far below."""
+
+TURNS = (0.05, 0.1, 0.2, *[0.4] * 24)
+"""Seconds between the looks whether it is our turn; ten seconds in all."""
 
 
 class Done(Value):
@@ -88,7 +97,7 @@ class Operations:
         """
         await self._access.demand(caller, Action.START_WORKFLOW)
         start = self._starting.checked(name, value, instance_id, start_at, caller.email)
-        async with self._engine.alone(start.instance_id):
+        async with self._turn(start.instance_id):
             found = await self._engine.state(start.instance_id, payloads=False)
             if found is not None or not await self._starting.begin(start):
                 status = found.status if found else "known from before"
@@ -221,12 +230,35 @@ class Operations:
 
     @asynccontextmanager
     async def _alone(self, caller: Caller, action: Action, reference: str) -> AsyncIterator[Subject]:
-        """Find the subject, hold it against other calls of this process, and ask whether the caller may."""
+        """Find the subject, hold it against all other calls, and ask whether the caller may."""
         found = await self._subjects.find(reference)
-        async with self._engine.alone(found.instance_id):
+        async with self._turn(found.instance_id):
             subject = await self._subjects.find(found.instance_id)
             await self._subjects.demand(caller, action, subject, in_any_status=True)
             yield subject
+
+    @asynccontextmanager
+    async def _turn(self, instance_id: str) -> AsyncIterator[None]:
+        """Hold an instance against calls of this process and of every other one. Errors: RefusedError."""
+        async with self._engine.alone(instance_id):
+            holder = uuid.uuid4().hex
+            await self._lease(instance_id, holder)
+            try:
+                yield
+            finally:
+                async with self._database.write() as connection:
+                    await leases.release(connection, instance_id, holder)
+
+    async def _lease(self, instance_id: str, holder: str) -> None:
+        """Wait for another process's call to end; one that died in the middle loses its turn after LEASE."""
+        for pause in TURNS:
+            async with self._database.write() as connection:
+                if await leases.take(connection, instance_id, holder, self._clock(), LEASE):
+                    return
+            await asyncio.sleep(pause)
+        raise RefusedError(
+            f"Another call is at work on {instance_id}, so nothing was done. Look at its status and try again."
+        )
 
     async def _do(
         self,

@@ -84,7 +84,7 @@ class Overview:
             await self._access.audit_refusal(caller, Action.LIST, verdict)
             raise refused(verdict)
         if mine or not everything:
-            wanted = wanted.model_copy(update={"requester": _own_name(caller)})
+            wanted = wanted.model_copy(update={"requester": own_name(caller)})
         async with self._database.read() as connection:
             return await listing.page(connection, wanted, sort=sort, cursor=cursor, limit=limit)
 
@@ -153,7 +153,7 @@ class Overview:
             events = ()
         async with self._database.read() as connection:
             entries = await audit.of_instance(connection, subject.instance_id, limit=1000)
-        business = [_business_event(entry) for entry in entries]
+        business = [business_event(entry) for entry in entries]
         return tuple(sorted([*engine_events(events, payloads=payloads), *business], key=lambda event: event.at))
 
 
@@ -181,7 +181,7 @@ def _custom_status(text: str) -> str:
     return found if isinstance(found, str) else text
 
 
-def _own_name(caller: Caller) -> str:
+def own_name(caller: Caller) -> str:
     """Return how the caller's own requests name them. An empty name would show what nobody requested."""
     if caller.email:
         return caller.email
@@ -224,7 +224,8 @@ def _payload(body: object) -> str | None:
     return None
 
 
-def _business_event(entry: audit.Chained) -> TimeLineEvent:
+def business_event(entry: audit.Chained) -> TimeLineEvent:
+    """Return an audit entry as an event of the time line."""
     return TimeLineEvent(
         at=entry.at, source="business", type=entry.action, text=entry.reason, actor=entry.actor, name=entry.verdict
     )

@@ -1,0 +1,48 @@
+"""GET /events: what happens, as server-sent events, so that pages and scripts follow without polling."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from bot.access import Access, Caller
+from bot.control.following import Following
+from bot.rest.callers import caller_of
+from bot.rest.documented import SIGNED_IN, problems
+from bot.rest.problems import Problem
+
+MOST = 100
+"""Streams at once in one process."""
+
+LONGEST = 600.0
+"""Seconds until a stream ends. EventSource comes back by itself, with its position, and is authorized anew."""
+
+DESCRIPTION = (
+    "`workflow` events carry a workflow as the list has it, `history` events what somebody did, `reset` says to read "
+    "the lists again. Send the last id as Last-Event-ID to go on from there. A comment every 15 s keeps it open; after "
+    "ten minutes it ends, and an EventSource connects again by itself."
+)
+
+
+def routes(access: Access, following: Following) -> APIRouter:
+    """Return the route of events."""
+    router = APIRouter(tags=["events"], dependencies=SIGNED_IN)
+    who = Depends(caller_of(access))
+
+    async def admitted(caller: Annotated[Caller, who]) -> Caller:
+        await following.demand(caller)
+        if following.followers >= MOST:
+            raise Problem(503, "Too many follow at once. Try again in a moment.", {"Retry-After": "15"})
+        return caller
+
+    @router.get("/events", response_class=EventSourceResponse, responses=problems(), description=DESCRIPTION)
+    async def get_events(
+        caller: Annotated[Caller, Depends(admitted)],
+        last_event_id: Annotated[str, Header(max_length=60, examples=["17-1767621600000000"])] = "",
+    ) -> AsyncIterator[ServerSentEvent]:
+        yield ServerSentEvent(comment="following", retry=2000)
+        async for change in following.follow(caller, last_event_id, LONGEST):
+            yield ServerSentEvent(event=change.kind, id=change.position, data=change.data)
+
+    return router
