@@ -39,32 +39,17 @@ def run(
 
     Example: countersign run --port 8000
     """
-    import uvicorn
-
     from bot import logs
     from bot.app import MissingSettingsError, create_app
-    from bot.limits import BoundedHead
+    from bot.cli.serving import serve
 
     settings = settings_or_exit()
     logs.configure(settings.log_level)
-    host = host or settings.host
     try:
         app = create_app(settings)
     except MissingSettingsError as error:
         output.fail(f"Countersign does not start.\n{error}", output.MISUSED)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=settings.port if port is None else port,
-            loop="uvloop",
-            http=BoundedHead,
-            log_config=None,
-            access_log=False,
-        )
-    )
-    server.run()
-    if not server.started:
+    if not serve(app, host or settings.host, settings.port if port is None else port):
         raise typer.Exit(output.FAILED)
 
 

@@ -1,0 +1,41 @@
+"""The web server of `countersign run`: says its address once it takes requests, and ends in bounded time."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from bot.cli import output
+from bot.limits import BoundedHead
+
+GRACE_S = 3
+"""Seconds that requests under way have when the app is told to end. Slack waits no longer for its answer."""
+
+
+class Server(uvicorn.Server):
+    """Prints one line when it is ready, on standard output, where a script can wait for it."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say where."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            output.say(f"Countersign is ready at http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as an order that was carried out: the exit code is 0, not the signal's."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()  # uvicorn would raise them again, before the loop has been closed
+
+
+def serve(app: FastAPI, host: str, port: int) -> bool:
+    """Serve until SIGTERM or SIGINT. Returns whether it had started."""
+    settings: dict[str, Any] = {"loop": "uvloop", "http": BoundedHead, "log_config": None, "access_log": False}
+    server = Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings))
+    server.run()
+    return server.started
