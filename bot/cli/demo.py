@@ -149,7 +149,9 @@ def running(port: int = 0, slack_port: int = 0, sidecar_port: int = 0, *, quick:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="countersign-demo-")))
         listener = stack.enter_context(_listener(port))
         token = secrets.token_urlsafe(32)
-        sidecar = stack.enter_context(_sidecar(folder, sidecar_port, token))
+        if sidecar_port:
+            _listener(sidecar_port).close()  # gRPC would tell of a taken port in its own words
+        sidecar = stack.enter_context(Sidecar(folder / "sidecar.db", sidecar_port, token=token))
         slack = stack.enter_context(_slack(slack_port))
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         settings = _settings(folder, slack, sidecar.address, token, url, quick=quick)
@@ -167,10 +169,6 @@ def _listener(port: int) -> socket.socket:
         return socket.create_server((HOST, port))
     except OSError as error:
         raise DemoError(f"Port {port} cannot be had ({error.strerror}): name another one, or none.") from error
-
-
-def _sidecar(folder: Path, port: int, token: str) -> Sidecar:
-    return Sidecar(folder / "sidecar.db", port, token=token)
 
 
 @contextlib.contextmanager

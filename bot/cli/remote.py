@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 from pydantic import Field, SecretStr, ValidationError
@@ -86,8 +86,6 @@ class Remote:
                 "COUNTERSIGN_URL to where it runs.",
                 output.UNREACHABLE,
             )
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            output.fail(f"COUNTERSIGN_URL is no address: {self._url[:100]}. Write it like http://127.0.0.1:8000.", 2)
         except httpx.HTTPError as error:
             output.fail(
                 f"{self._url} did not answer to the end ({type(error).__name__}), so whether the call took effect is "
@@ -97,7 +95,9 @@ class Remote:
 
 
 def path_of(*parts: str) -> str:
-    """Return a path; each part is one segment, whatever it holds."""
+    """Return a path of one segment for each part. Ends with a sentence for an id that can be no segment."""
+    if wrong := [part for part in parts if "/" in part or part.strip(".") == ""]:
+        output.fail(f"{wrong[0][:100]!r} is no id: letters, digits, spaces, '-', '_' and '.' are.", output.MISUSED)
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
@@ -116,12 +116,23 @@ def connected() -> Iterator[Remote]:
             "--person EMAIL --role operator`, and set it in the environment or in .env.",
             output.MISUSED,
         )
-    url = settings.url.rstrip("/")
+    url = _address(settings.url.rstrip("/"))
     headers = {"Authorization": f"Bearer {key}", "User-Agent": "countersign-cli"}
     if not key.isascii() or not key.isprintable():
         output.fail("COUNTERSIGN_API_KEY is no key: copy it again, as `keys create` printed it.", output.MISUSED)
     with httpx.Client(base_url=url, headers=headers, timeout=settings.timeout_seconds) as http:
         yield Remote(http, url)
+
+
+def _address(url: str) -> str:
+    try:
+        parsed = urlsplit(url)
+        good = parsed.scheme in {"http", "https"} and bool(parsed.hostname) and parsed.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        output.fail(f"COUNTERSIGN_URL is no address: {url[:100]}. Write it like http://127.0.0.1:8000.", output.MISUSED)
+    return url
 
 
 def _fail(answer: httpx.Response) -> NoReturn:

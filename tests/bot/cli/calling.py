@@ -9,7 +9,12 @@ from typer.testing import CliRunner
 
 from bot.cli.main import build
 
-SETTINGS = ("COUNTERSIGN_URL", "COUNTERSIGN_API_KEY", "COUNTERSIGN_SECRET_KEY", "COUNTERSIGN_DATABASE_URL")
+SETTINGS = (
+    "COUNTERSIGN_URL", "COUNTERSIGN_API_KEY", "COUNTERSIGN_SECRET_KEY", "COUNTERSIGN_DATABASE_URL",
+    "COUNTERSIGN_POLICY", "COUNTERSIGN_CHECKPOINT_DIR", "DAPR_API_TOKEN", "DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT",
+    "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_API_URL",
+)  # fmt: skip
+"""What a developer's shell may have set, and a test must not see."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The command line in this process, and one running system for each module that asks it by REST."""
 
+import logging
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from bot.cli import demo
 from tests.bot.cli.calling import Cli, Ran, run
@@ -32,8 +34,12 @@ def local(book: dict[str, str]) -> Cli:
 
 @pytest.fixture(scope="module")
 def parts() -> Iterator[demo.Demo]:
+    before = structlog.get_config()
+    # The app's thread shares standard output with the commands under test.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with demo.running() as found:
         yield found
+    structlog.configure(**before)
 
 
 @pytest.fixture

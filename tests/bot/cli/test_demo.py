@@ -1,0 +1,76 @@
+"""`countersign demo`: the story comes out as told, and Ctrl-C leaves nothing behind."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.cli import demo_story
+from bot.cli.demo import Demo, DemoError
+from tests.bot.cli.calling import run
+
+COMMAND = [sys.executable, "-m", "bot.cli", "demo"]
+
+
+def test_the_story_plays_by_itself_and_every_step_comes_out_as_told(tmp_path: Path) -> None:
+    played = subprocess.run([*COMMAND, "--auto"], capture_output=True, text=True, cwd=tmp_path, timeout=90, check=False)
+    assert (played.returncode, played.stderr) == (0, ""), played.stdout + played.stderr
+    told = " ".join(played.stdout.split())
+    endings = [json.loads(found) for found in re.findall(r"workflow [A-Z]+ (\{.*?\})", told)]
+    assert endings == [
+        {"status": "completed"},
+        {"status": "rejected", "reason": "Over the budget of this quarter"},
+        {"status": "terminated", "reason": "The conference is cancelled", "by": "operator@example.com"},
+        {"status": "rejected", "reason": "approval_timeout"},
+    ]
+    for seen in ("nobody decides on their own request", "does not name you as an approver", "This is not a no"):
+        assert seen in told
+    assert "Everything came out as told" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_says_what_to_open_and_click_and_ends_at_ctrl_c(tmp_path: Path) -> None:
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        assert running.stdout is not None
+        said = ""
+        while "Ctrl-C ends everything." not in said:
+            line = running.stdout.readline()
+            assert line, said
+            said += line
+        environment = Path(re.findall(r"\. (/\S+/env)", said)[0])
+        given = dict(re.findall(r"export (\w+)=(\S+)", environment.read_text()))
+        assert environment.stat().st_mode & 0o077 == 0
+        found = run(
+            "status", "42", "-o", "json",
+            COUNTERSIGN_URL=given["COUNTERSIGN_URL"], COUNTERSIGN_API_KEY=given["COUNTERSIGN_API_KEY"],
+        )  # fmt: skip
+        assert found.json["workflow"]["amount"] == "2400.00"
+        running.send_signal(signal.SIGINT)
+        rest, errors = running.communicate(timeout=20)
+    assert (running.returncode, errors) == (0, "")
+    assert "Stopped" in rest
+    assert not environment.parent.exists()
+    for clicked in ("Approve", "Manager", "#approvals"):
+        assert clicked in said
+
+
+def test_a_port_that_is_taken_is_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for option in ("--port", "--slack-port", "--sidecar-port"):
+            refused = run("demo", option, port)
+            assert (refused.code, refused.out) == (1, ""), refused
+            assert port in refused.err
+
+
+def test_a_step_that_comes_out_otherwise_is_named(parts: Demo) -> None:
+    story = demo_story.Story(parts)
+    card = story.asks("otherwise", "900.00", "A chair")
+    parts.call("POST", "/workflows/otherwise/terminate", {"reason": "to see what the story says"})
+    with pytest.raises(DemoError, match="otherwise should have ended with"):
+        story.ends("otherwise", card, "TERMINATED", {"status": "completed"})

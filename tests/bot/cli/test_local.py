@@ -1,0 +1,172 @@
+"""The commands that need nothing but this machine: run, sidecar, manifest, config, policy."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from bot.cli.demo import Demo
+from local.slack import LocalSlack
+from tests.bot.cli.calling import Ran, run
+from tests.end_to_end.system import eventually
+
+POLICY = Path(__file__).parents[3] / "policy.yml"
+CANARY = "canary-that-must-not-be-shown-anywhere"
+
+
+def set_up(parts: Demo) -> dict[str, str]:
+    """Return the running system's settings as an environment."""
+    settings = parts.settings
+    return {
+        "SLACK_BOT_TOKEN": settings.slack_bot_token.get_secret_value(),
+        "SLACK_SIGNING_SECRET": settings.slack_signing_secret.get_secret_value(),
+        "SLACK_API_URL": settings.slack_api_url,
+        "DAPR_GRPC_PORT": str(settings.dapr_grpc_port),
+        "DAPR_API_TOKEN": settings.dapr_api_token.get_secret_value(),
+        "COUNTERSIGN_DATABASE_URL": settings.database_url,
+        "COUNTERSIGN_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "COUNTERSIGN_POLICY": str(settings.policy),
+    }
+
+
+def states(found: Ran) -> dict[str, str]:
+    return {each["check"]: each["state"] for each in found.json}
+
+
+def test_a_check_finds_a_whole_system_well(parts: Demo) -> None:
+    found = run("config", "check", "-o", "json", **set_up(parts))
+    assert found.code == 0, found.out
+    assert {"settings": "ok", "Slack": "ok", "sidecar": "ok", "database": "ok"}.items() <= states(found).items()
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "sentence"),
+    [
+        ({"SLACK_BOT_TOKEN": ""}, "settings", "SLACK_BOT_TOKEN is missing"),
+        ({"SLACK_BOT_TOKEN": "xoxb-wrong"}, "Slack", "invalid_auth"),
+        ({"COUNTERSIGN_SECRET_KEY": "short"}, "settings", "COUNTERSIGN_SECRET_KEY"),
+        ({"COUNTERSIGN_DATABASE_URL": "sqlite:////nowhere/x.db"}, "database", "its folder does not exist"),
+        ({"COUNTERSIGN_POLICY": "nowhere.yml"}, "policy", "cannot be read"),
+        ({"DAPR_API_TOKEN": "wrong"}, "sidecar", "DAPR_API_TOKEN"),
+    ],
+)
+def test_a_check_says_what_is_wrong_and_what_to_do(
+    parts: Demo, change: dict[str, str], check: str, sentence: str
+) -> None:
+    found = run("config", "check", "-o", "json", **(set_up(parts) | change))
+    assert found.code == 1
+    wrong = [each for each in found.json if each["state"] == "wrong"]
+    assert [each["check"] for each in wrong] == [check]
+    assert sentence in wrong[0]["what_to_do"]
+
+
+def test_the_settings_are_shown_without_a_secret() -> None:
+    planted = {
+        "SLACK_BOT_TOKEN": CANARY,
+        "COUNTERSIGN_SECRET_KEY": CANARY,
+        "COUNTERSIGN_DATABASE_URL": f"postgresql://me:{CANARY}@host/name",
+    }
+    for form in ("table", "json"):
+        shown = run("config", "show", "-o", form, **planted)
+        assert shown.code == 0
+        assert CANARY not in shown.out + shown.err
+        assert "SLACK_BOT_TOKEN" in shown.out
+
+
+def test_a_setting_that_cannot_be_read_is_named_without_its_value() -> None:
+    refused = run("config", "show", COUNTERSIGN_PORT=CANARY)
+    assert (refused.code, "COUNTERSIGN_PORT" in refused.err) == (2, True)
+    assert CANARY not in refused.err
+
+
+def test_settings_stand_in_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("COUNTERSIGN_PORT=8123\n")
+    shown = {each["setting"]: each["value"] for each in run("config", "show", "-o", "json").json}
+    assert shown["COUNTERSIGN_PORT"] == "8123"
+
+
+def test_the_manifest_has_both_forms() -> None:
+    over_http = yaml.safe_load(run("manifest", "--url", "https://approvals.example.com").out)
+    assert over_http["settings"]["interactivity"]["request_url"] == "https://approvals.example.com/slack/events"
+    over_socket = yaml.safe_load(run("manifest", "--socket-mode").out)
+    assert over_socket["settings"]["socket_mode_enabled"] is True
+    refused = run("manifest", "--url", "http://plain.example.com")
+    assert (refused.code, "no public https address" in refused.err) == (1, True)
+
+
+def test_the_policy_is_checked_and_explained() -> None:
+    file = ("--file", str(POLICY))
+    checked = run("policy", "check", *file)
+    assert (checked.code, "3 rules" in checked.out) == (0, True)
+    explained = run("policy", "explain", "--amount", "2400", *file)
+    assert "-> a manager within 3 days" in explained.out
+    assert run("policy", "explain", "--amount", "2400", "-o", "json", *file).json["rules"]
+    assert run("policy", "explain", "--amount", "much", *file).code == 2
+
+
+def test_a_broken_policy_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_text(POLICY.read_text().replace("within: 3 days", "within: soon"))
+    refused = run("policy", "check")
+    assert refused.code == 1
+    assert "within" in refused.err or "soon" in refused.err
+
+
+def test_the_app_does_not_start_without_its_secrets() -> None:
+    refused = run("run", SLACK_BOT_TOKEN="", SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN="")
+    assert refused.code == 2
+    for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "COUNTERSIGN_SECRET_KEY"):
+        assert f"{name} is missing" in refused.err
+
+
+@contextmanager
+def process(*words: str, cwd: Path, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a command as a program of its own; ends it as a supervisor would."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "bot.cli", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd, env=os.environ | environment,
+    ) as running:  # fmt: skip
+        try:
+            yield running
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.communicate(timeout=20)
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return str(found.getsockname()[1])
+
+
+def test_sidecar_and_app_run_as_programs_and_end_when_told(tmp_path: Path) -> None:
+    sidecar_port, port = free_port(), free_port()
+    with LocalSlack() as slack, process("sidecar", "--port", sidecar_port, cwd=tmp_path) as sidecar:
+        assert sidecar.stdout is not None
+        assert f"ready on 127.0.0.1:{sidecar_port}" in sidecar.stdout.readline()
+        environment = {
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_SIGNING_SECRET": slack.signing_secret,
+            "SLACK_API_URL": slack.api_url,
+            "DAPR_GRPC_PORT": sidecar_port,
+            "COUNTERSIGN_SECRET_KEY": secrets.token_urlsafe(48),
+            "COUNTERSIGN_POLICY": str(POLICY),
+        }
+        with process("run", "--port", port, cwd=tmp_path, **environment) as app:
+            eventually(lambda: ready(port), 30)
+        assert app.returncode in {0, -signal.SIGTERM}
+    assert sidecar.returncode == 0
+
+
+def ready(port: str) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,45 @@
+"""The table of commands says what the commands say themselves, and help costs nothing."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from bot.cli.main import COMMANDS, Entry, build, loaded
+from tests.bot.cli.calling import run
+
+
+def commands(entry: Entry) -> list[tuple[str, object]]:
+    made = loaded(entry)
+    inner = getattr(made, "commands", None)
+    return [(entry.name, made)] if inner is None else [(f"{entry.name} {name}", each) for name, each in inner.items()]
+
+
+EVERY = [(name, command) for entry in COMMANDS for name, command in commands(entry)]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in EVERY])
+def test_each_command_explains_itself_with_an_example(name: str) -> None:
+    result = CliRunner().invoke(build(), [*name.split(), "--help"], terminal_width=200)
+    assert result.exit_code == 0
+    verb = "pause" if name == "suspend" else name
+    assert f"Example: countersign {verb}" in result.output
+
+
+def test_a_command_that_is_not_there_gets_the_nearest() -> None:
+    found = run("statsu")
+    assert found.code == 2
+    assert "Did you mean 'status'" in found.err or "'stats'" in found.err
+
+
+def test_help_names_every_command_and_imports_none_of_them() -> None:
+    code = (
+        "import sys; from bot.cli.main import build; from typer.testing import CliRunner;"
+        "print(CliRunner().invoke(build(), ['--help']).output);"
+        "print(sorted({'dapr', 'sqlalchemy', 'fastapi', 'httpx', 'pydantic'} & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.rstrip().endswith("[]")
+    for entry in COMMANDS:
+        assert f"\n  {entry.name} " in printed
