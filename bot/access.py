@@ -3,7 +3,9 @@
 Identity comes from an API key, a session or Slack's signature (law 4); roles from the key, or from the policy's groups.
 """
 
+import math
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
@@ -22,11 +24,18 @@ from approvals.policy import PolicyError
 from approvals.signing import KeyRing, Purpose
 from approvals.values import Value
 from bot.correlation import correlation_id
+from bot.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
 from bot.rest.problems import Problem, refused
 from records import audit, keys
 from records.database import Database
 
 log = structlog.get_logger(__name__)
+
+
+KEY_ID_END = len("cs_") + 12
+"""How many characters of a token name the key; the rest is its secret."""
+
+KNOWN_KEYS = 10_000
 
 
 class Caller(Value):
@@ -38,17 +47,18 @@ class Caller(Value):
     through: Channel
     person: Person | None = None
     key_id: str = ""
+    scopes: frozenset[Action] | None = None
 
     @property
     def as_actor(self) -> Actor:
         """The caller as the authority knows them."""
-        return Actor(roles=self.roles, through=self.through, person=self.person)
+        return Actor(roles=self.roles, through=self.through, person=self.person, scopes=self.scopes)
 
 
 class Access:
     """Authenticates and authorizes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         *,
         database: Database,
@@ -56,6 +66,7 @@ class Access:
         policies: PolicyFile,
         key_ring: KeyRing,
         clock: Callable[[], datetime],
+        oidc: Oidc | None = None,
     ) -> None:
         self._database = database
         self._directory = directory
@@ -63,6 +74,8 @@ class Access:
         self._key_ring = key_ring
         self._clock = clock
         self._throttle = keys.Throttle()
+        self._oidc = oidc
+        self._good: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def rest(self, action: Action, resource: Resource | None = None) -> Callable[..., Awaitable[Caller]]:
         """Return a FastAPI dependency: the caller, if their key or session may do this to such a resource."""
@@ -88,27 +101,66 @@ class Access:
                 "Create one with: countersign keys create.",
                 {"WWW-Authenticate": "Bearer"},
             )
-        return await self.by_key(token, request.client.host if request.client else "unknown")
+        source = request.client.host if request.client else "unknown"
+        if self._oidc is not None and is_jwt(token):
+            return await self.by_oidc(self._oidc, token, source)
+        return await self.by_key(token, source)
 
-    async def by_key(self, token: str, source: str) -> Caller:
-        """Return whose API key this is. Errors: Problem 401, or 429 after too many failures from this source."""
+    async def by_oidc(self, oidc: Oidc, token: str, source: str) -> Caller:
+        """Return who a bearer token of the identity provider names, with the roles the policy gives them now.
+
+        Errors: Problem 401, 429, and 503 while the provider's keys cannot be had.
+        """
+        self._demand_patience(source)
+        try:
+            email = await oidc.email_of(token)
+        except BadTokenError as error:
+            self._throttle.failed(source, time.monotonic())
+            log.warning("a bearer token was refused", why=str(error), source=source)
+            raise Problem(401, str(error), {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error
+        except ProviderUnavailableError as error:
+            raise Problem(503, str(error), {"Retry-After": "10"}) from error
+        self._throttle.succeeded(source)
+        try:
+            profile = await self._directory.by_email(email)
+        except LookupFailedError as error:
+            raise refused(Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="access"), 503) from error
+        if profile is None:
+            raise refused(Verdict(allowed=False, reason=Reason.UNKNOWN_PERSON, rule="access"))
+        caller = await self.by_slack(profile.person)
+        return caller.model_copy(update={"through": "rest", "email": email})
+
+    def _demand_patience(self, source: str) -> None:
         wait = self._throttle.wait_s(source, time.monotonic())
         if wait > 0:
             raise Problem(
-                429, "Too many failed keys from here. Wait before trying again.", {"Retry-After": f"{wait:.0f}"}
+                429,
+                "Too many failed keys from here. Wait before trying again.",
+                {"Retry-After": str(math.ceil(wait))},
             )
+
+    async def by_key(self, token: str, source: str) -> Caller:
+        """Return whose API key this is. Errors: Problem 401, or 429 after too many failures from this source.
+
+        A key that was good from a source stays usable there: somebody who guesses behind the same proxy must not lock
+        everybody out.
+        """
+        known = (source, token[:KEY_ID_END])
+        if known not in self._good:
+            self._demand_patience(source)
         secrets = [self._key_ring.subkey(Purpose.API_KEY, key_id) for key_id in self._key_ring.ids]
         async with self._database.read() as connection:
             found = await keys.authenticate(connection, token, secrets, self._clock())
         if found.key is None:
             self._throttle.failed(source, time.monotonic())
+            self._good.pop(known, None)
             log.warning("an API key was refused", why=found.reason.value, key=found.key_id, source=source)
             raise Problem(
                 401,
                 "This API key is not valid: it is unknown, expired or revoked. Ask an administrator for a new one.",
                 {"WWW-Authenticate": 'Bearer error="invalid_token"'},
             )
-        self._throttle.succeeded(source)
+        self._remember(known)
         if found.stale:
             async with self._database.write() as connection:
                 await keys.used(connection, found.key.id, self._clock())
@@ -118,7 +170,15 @@ class Access:
             roles=frozenset(Role(role) for role in found.key.roles),
             through="rest",
             key_id=found.key.id,
+            scopes=_scopes(found.key.scopes),
         )
+
+    def _remember(self, known: tuple[str, str]) -> None:
+        """Keep that this key is good from this source, for a bounded number of them."""
+        self._good[known] = None
+        self._good.move_to_end(known)
+        while len(self._good) > KNOWN_KEYS:
+            self._good.popitem(last=False)
 
     async def demand(
         self, caller: Caller, action: Action, resource: Resource | None = None, *, instance_id: str = ""
@@ -187,6 +247,11 @@ class Access:
             found = await self._directory.members(group)
             memberships[group] = "unknown" if found is None else found
         return roles_of(policy, profile, memberships)
+
+
+def _scopes(names: tuple[str, ...] | None) -> frozenset[Action] | None:
+    """Return a key's scopes. A name that this program does not know gives nothing, and never everything."""
+    return None if names is None else frozenset(each for each in Action if each.value in names)
 
 
 def _bearer(authorization: str | None) -> str:

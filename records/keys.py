@@ -23,7 +23,10 @@ NOBODY = "0" * 64
 
 
 class ApiKey(Value):
-    """A key without its secret. `person` is an e-mail, `last_used_at` right to a minute."""
+    """A key without its secret. `person` is an e-mail, `last_used_at` right to a minute.
+
+    `scopes` are the only actions that it may be used for; None means all that its roles give.
+    """
 
     id: str
     name: str
@@ -34,6 +37,7 @@ class ApiKey(Value):
     expires_at: Moment | None = None
     revoked_at: Moment | None = None
     last_used_at: Moment | None = None
+    scopes: tuple[str, ...] | None = None
 
 
 class KeyReason(StrEnum):
@@ -74,6 +78,7 @@ async def create(  # noqa: PLR0913 a key's properties
     roles: tuple[str, ...],
     created_by: str,
     expires_at: datetime | None = None,
+    scopes: tuple[str, ...] | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key. Returns it with its token, which can't be had again. `secret` is the HMAC key (32 bytes or more)."""
     key = ApiKey(
@@ -84,6 +89,7 @@ async def create(  # noqa: PLR0913 a key's properties
         created_at=now,
         created_by=created_by,
         expires_at=expires_at,
+        scopes=scopes,
     )
     token = f"cs_{key.id}_{secrets.token_urlsafe(32)}"
     await connection.execute(sa.insert(keys), key.model_dump() | {"mac": _mac(token, secret)})

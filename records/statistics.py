@@ -146,9 +146,13 @@ async def by_outcome(connection: AsyncConnection, since: datetime, until: dateti
     return {ended: count for ended, count in found}  # noqa: C416 rows are no pairs for the type checker
 
 
+REFUSED = ("decision.refused", "request.refused")
+"""What the audit calls a decision that did not count: refused at the door, or by the workflow."""
+
+
 async def refusals(connection: AsyncConnection, since: datetime, until: datetime) -> dict[str, int]:
     """Return how many decisions were refused, by verdict reason, from the audit (purged requests included)."""
-    what = (audit.c.action == "refused", audit.c.at >= since, audit.c.at < until)
+    what = (audit.c.action.in_(REFUSED), audit.c.at >= since, audit.c.at < until)
     query = sa.select(audit.c.verdict, sa.func.count()).where(*what).group_by(audit.c.verdict)
     found = (await connection.execute(query.order_by(sa.func.count().desc()).limit(GROUPS))).all()
     return {reason: count for reason, count in found}  # noqa: C416 rows are no pairs for the type checker

@@ -165,6 +165,16 @@ keys = Table(
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
     Column("last_used_at", Instant),
+    Column("scopes", Json),
+)
+
+# Who may call the engine for an instance now, when several processes might.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("holder", Words, nullable=False),
+    Column("until", Instant, nullable=False),
 )
 
 # What people were told, so that a repeated activity tells nobody twice.

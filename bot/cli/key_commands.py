@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from approvals.authority import Role
+from approvals.authority import Action, Role
 from approvals.signing import Purpose
 from bot.cli import output
 from bot.cli.book import key_ring_or_exit, operator, with_database
@@ -22,7 +22,7 @@ app = typer.Typer(help="API keys: whose they are, what they may do, until when."
 
 EMAIL = re.compile(r"[^@\s<>|]{1,64}@[^@\s<>|]{1,189}")
 NEVER = "never"
-COLUMNS = ("ID", "NAME", "PERSON", "ROLES", "STATE", "EXPIRES", "LAST USED")
+COLUMNS = ("ID", "NAME", "PERSON", "ROLES", "SCOPES", "STATE", "EXPIRES", "LAST USED")
 
 
 def _role(text: str) -> Role:
@@ -35,6 +35,16 @@ def _role(text: str) -> Role:
         output.fail(f"There is no role {text[:60]!r}.{hint} The roles are: {', '.join(Role)}.", output.MISUSED)
 
 
+def _scope(text: str) -> Action:
+    written = text.strip().casefold().replace("-", "_")
+    try:
+        return Action(written)
+    except ValueError:
+        near = difflib.get_close_matches(written, list(Action), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        output.fail(f"There is no action {text[:60]!r}.{hint} The actions are: {', '.join(Action)}.", output.MISUSED)
+
+
 def _person(text: str) -> str:
     if not EMAIL.fullmatch(text.strip()):
         output.fail(
@@ -45,11 +55,14 @@ def _person(text: str) -> str:
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913, PLR0917 options of a command
     name: Annotated[str, typer.Argument(help="what the key is for, for example 'order system'")],
     person: Annotated[str, typer.Option(help="e-mail of whoever it belongs to, as Slack knows it")],
     role: Annotated[list[str], typer.Option(help="requester, approver, operator, auditor or admin; more than once")],
     expires: Annotated[str, typer.Option(help="a duration, a date, or 'never'")] = "90d",
+    scope: Annotated[
+        list[str] | None, typer.Option(help="the only actions it may be used for, such as start_order; more than once")
+    ] = None,
     output_as: Output = Format.TABLE,
 ) -> None:
     """Make a key. Its token is printed once, alone on standard output, and cannot be had again.
@@ -64,6 +77,7 @@ def create(
     if until is not None and until <= now:
         output.fail(f"{expires} has passed: a key expires in the future.", output.MISUSED)
     whose = _person(person)
+    scopes = tuple(dict.fromkeys(_scope(each).value for each in scope)) if scope else None
 
     async def make(database: Database) -> tuple[keys.ApiKey, str]:
         async with database.write() as connection:
@@ -76,6 +90,7 @@ def create(
                 roles=roles,
                 created_by=operator(),
                 expires_at=until,
+                scopes=scopes,
             )
             await audit.append(connection, _entry("key.created", made, now))
         return made, token
@@ -120,6 +135,7 @@ def _state(key: keys.ApiKey, now: datetime) -> str:
 def _line(key: keys.ApiKey, now: datetime) -> dict[str, Any]:
     return {
         **key.model_dump(include={"id", "name", "person", "roles"}),
+        "scopes": key.scopes if key.scopes is not None else "all",
         "state": _state(key, now),
         "expires": _day(key.expires_at) or NEVER,
         "last_used": _day(key.last_used_at) or NEVER,
@@ -157,7 +173,7 @@ def revoke(
 
 
 def _entry(action: str, key: keys.ApiKey, now: datetime, reason: str = "") -> audit.Entry:
-    about = key.model_dump(mode="json", include={"id", "name", "person", "roles", "expires_at"})
+    about = key.model_dump(mode="json", include={"id", "name", "person", "roles", "scopes", "expires_at"})
     return audit.Entry(
         at=now,
         actor=operator(),

@@ -41,12 +41,12 @@ async def test_the_migrations_build_exactly_the_tables_that_the_program_knows(da
 
 
 async def test_migrating_twice_changes_nothing(database: Database) -> None:
-    assert await database.migrate() == await database.revision() == "0001"
+    assert await database.migrate() == await database.revision() == "0002"
 
 
 async def test_processes_that_start_at_once_migrate_once(bare: str) -> None:
     several = [Database.open(bare) for _ in range(4)]
-    assert await asyncio.gather(*(one.migrate() for one in several)) == ["0001"] * 4
+    assert await asyncio.gather(*(one.migrate() for one in several)) == ["0002"] * 4
     for one in several:
         await one.ping()
         await one.close()

@@ -387,8 +387,9 @@ async def test_the_figures_are_those_of_a_small_world_counted_by_hand(database: 
         await instances.begin(
             connection, known("w2", rule="vp", waiting_on=("group:managers", "user:U1")), now + HOUR * 2
         )
-        for reason in ("own_request", "own_request", "too_late"):
-            await audit.append(connection, Entry(at=now, actor="a", action="refused", verdict=reason))
+        refused = [("own_request", "decision.refused"), ("own_request", "request.refused")]
+        for reason, action in (*refused, ("too_late", "request.refused"), ("not_permitted", "access.refused")):
+            await audit.append(connection, Entry(at=now, actor="a", action=action, verdict=reason))
         await instances.forget(connection, "order-0-workflow", now + DAY)
     async with database.read() as connection:
         figures = await statistics.gather(connection, now - DAY, now + DAY * 3)

@@ -1,0 +1,145 @@
+"""Bearer tokens of an identity provider (OpenID Connect): who somebody is, proven by a key that only the issuer has.
+
+Gives a verified e-mail and nothing else. What that person may do is the policy's to say.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+LEEWAY = 60
+"""Seconds that the issuer's clock and ours may differ."""
+
+KEYS_FOR = 600.0
+"""Seconds after which the issuer's keys are fetched again."""
+
+NOT_AGAIN_FOR = 30.0
+"""Seconds between two fetches, also when tokens name keys that nobody knows."""
+
+PATIENCE = 5.0
+LARGEST_TOKEN = 16 * 1024
+LARGEST_ANSWER = 512 * 1024
+
+
+class BadTokenError(Exception):
+    """The token proves nothing. The text is a sentence for whoever sent it, and repeats nothing of the token."""
+
+
+class ProviderUnavailableError(Exception):
+    """The issuer's keys cannot be had now, so no token can be checked: none is taken (law 6)."""
+
+
+def is_jwt(token: str) -> bool:
+    """Return whether a bearer token has the form of a JWT, and not of an API key."""
+    return not token.startswith("cs_") and token.count(".") == 2  # noqa: PLR2004 header, claims, signature
+
+
+class Oidc:
+    """Checks tokens of one issuer for one audience. `clock` gives Unix seconds, `monotonic` the age of the keys."""
+
+    def __init__(  # noqa: PLR0913 what a check depends on
+        self,
+        http: httpx.AsyncClient,
+        *,
+        issuer: str,
+        audience: str,
+        algorithms: tuple[str, ...],
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._http = http
+        self._issuer = issuer
+        self._audience = audience
+        self._algorithms = algorithms
+        self._clock = clock
+        self._monotonic = monotonic
+        self._keys: KeySet | None = None
+        self._fetched = float("-inf")
+        self._tried = float("-inf")
+
+    async def email_of(self, token: str) -> str:
+        """Return the verified e-mail that the token proves. Errors: BadTokenError, ProviderUnavailableError."""
+        if len(token) > LARGEST_TOKEN:
+            raise BadTokenError("This bearer token is too long to be one.")
+        keys = await self._current()
+        claims = self._claims(token, keys)
+        if claims is None and (newer := await self._refreshed()) is not None:
+            claims = self._claims(token, newer)  # signed by a key that the issuer has rotated in
+        if claims is None:
+            raise BadTokenError("This bearer token is not signed by the identity provider. Sign in again.")
+        return self._email(claims)
+
+    def _claims(self, token: str, keys: KeySet) -> dict[str, Any] | None:
+        """Return what the token claims, None where no known key has signed it with an allowed algorithm."""
+        try:
+            claims = jwt.decode(token, keys, algorithms=list(self._algorithms)).claims
+        except (JoseError, ValueError, RecursionError):
+            return None
+        return claims if isinstance(claims, dict) else None
+
+    def _email(self, claims: dict[str, Any]) -> str:
+        registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(self._clock()),
+            leeway=LEEWAY,
+            iss={"essential": True, "value": self._issuer},
+            aud={"essential": True, "value": self._audience},
+            exp={"essential": True},
+        )
+        try:
+            registry.validate(claims)
+        except (JoseError, TypeError, ValueError) as error:
+            raise BadTokenError(
+                f"This bearer token is not good here ({_word(error)}): it has expired, or it is for another service. "
+                "Sign in again."
+            ) from error
+        email = claims.get("email")
+        if not isinstance(email, str) or "@" not in email or claims.get("email_verified") is not True:
+            raise BadTokenError("This bearer token names no verified e-mail, so it does not say who you are.")
+        return email.strip().lower()
+
+    # ---- the issuer's keys ------------------------------------------------------------------------------------------
+
+    async def _current(self) -> KeySet:
+        if self._keys is None or self._monotonic() - self._fetched > KEYS_FOR:
+            await self._refreshed()
+        if self._keys is None:
+            raise ProviderUnavailableError("The identity provider's keys cannot be had now. Try again in a minute.")
+        return self._keys
+
+    async def _refreshed(self) -> KeySet | None:
+        """Fetch the keys unless that was tried just now. None where there is nothing newer."""
+        now = self._monotonic()
+        if now - self._tried < NOT_AGAIN_FOR:
+            return None
+        self._tried = now
+        try:
+            found = await self._fetch()
+        except (httpx.HTTPError, JoseError, ValueError, KeyError, TypeError):
+            return None  # the keys of before stay good for their time; without any the caller is told
+        self._keys, self._fetched = found, now
+        return found
+
+    async def _fetch(self) -> KeySet:
+        about = await self._json(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if about["issuer"] != self._issuer:
+            raise ValueError("another issuer answers at the configured address")
+        address = httpx.URL(about["jwks_uri"])
+        if address.scheme != httpx.URL(self._issuer).scheme and address.scheme != "https":
+            raise ValueError("the keys are offered over a weaker way")
+        return KeySet.import_key_set(await self._json(str(address)))
+
+    async def _json(self, url: str) -> Any:
+        answer = await self._http.get(url, timeout=PATIENCE, follow_redirects=False)
+        answer.raise_for_status()
+        if answer.is_redirect or len(answer.content) > LARGEST_ANSWER:
+            raise ValueError("not a document of the provider's")
+        return answer.json()
+
+
+def _word(error: Exception) -> str:
+    return str(getattr(error, "error", type(error).__name__))[:40]
