@@ -20,6 +20,7 @@ from google.protobuf.empty_pb2 import Empty
 from grpc.aio import AioRpcError, Channel, insecure_channel, secure_channel
 
 from approvals.values import Moment, Value, in_utc
+from bot import logs
 
 
 class EngineUnavailableError(Exception):
@@ -69,7 +70,10 @@ class Engine:
             ("DAPR_GRPC_ENDPOINT", address if "://" in address else None),
         ):
             setattr(dapr_settings, name, value)
-        self._client = DaprWorkflowClient() if "://" in address else DaprWorkflowClient(host=host, port=port)
+        at_endpoint = "://" in address
+        self._client = DaprWorkflowClient(
+            None if at_endpoint else host, None if at_endpoint else port, logger_options=logs.of_the_sdk()
+        )
         self._channel: Channel = _channel(address)
         self._stub: Any = TaskHubSidecarServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated code
         self._metadata = (("dapr-api-token", token),) if token else ()

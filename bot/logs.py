@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import structlog
+from dapr.ext.workflow.logger import LoggerOptions
 
 LIBRARIES = (
     "slack_bolt",
@@ -15,6 +16,7 @@ LIBRARIES = (
     "durabletask-worker",
     "durabletask-client",
     "grpc",
+    "WorkflowRuntime",
 )
 
 
@@ -40,3 +42,8 @@ def configure(level: str = "INFO") -> None:
     root.setLevel(level.upper())
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def of_the_sdk() -> LoggerOptions:
+    """Return how Dapr's SDK logs: through us alone. Its own handler writes every line once more, unescaped."""
+    return LoggerOptions(log_handler=logging.NullHandler())

@@ -10,6 +10,7 @@ from dapr.ext.workflow import WorkflowActivityContext, WorkflowRuntime
 
 from activities import Activities
 from activities.bulk import BulkActivities
+from bot import logs
 from workflows.approval import approval_workflow
 from workflows.bulk import bulk_workflow
 
@@ -69,10 +70,11 @@ class Worker:
 
 
 def _runtime(address: str) -> WorkflowRuntime:
+    options = logs.of_the_sdk()
     if "://" in address:
-        return WorkflowRuntime()  # the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
+        return WorkflowRuntime(logger_options=options)  # the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
     host, _, port = address.rpartition(":")
-    return WorkflowRuntime(host=host, port=port)
+    return WorkflowRuntime(host=host, port=port, logger_options=options)
 
 
 def _unmarked(workflow: Callable[..., Any]) -> Callable[..., Any]:
