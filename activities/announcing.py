@@ -77,6 +77,12 @@ class Announcer:
         async with self._database.write() as connection:
             await instances.project(connection, state.instance_id, changes, self._clock(), progress=False)
 
+    async def mend(self, card: CardRef, state: State, stage: int) -> None:
+        """Rewrite a card that we do not know of, so that it tells the truth: its posting's reply was lost (trap 5)."""
+        passed = stage < state.stage
+        view = await (passed_view(self._directory, state, stage) if passed else card_view(self._directory, state))
+        await self._rewrite(card, request_card.build(view))
+
     async def remind(self, state: State, what: Remind) -> None:
         """Remind the approvers in the card's thread; without a card there is no thread to remind in."""
         place = _newest(state)

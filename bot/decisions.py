@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 QUICK = 1.5
 """Seconds the check at the door may take. Slack wants its answer within 3; the workflow's own check has time."""
 
-LEASE = timedelta(seconds=15)
+LEASE = timedelta(seconds=5)
 """How long a fresh decision belongs to the process that took it; after that any process delivers it."""
 
 

@@ -4,6 +4,7 @@ from activities.directory import Directory
 from activities.rendering import card_view
 from approvals.people import Person
 from approvals.request import Binding, CardRef
+from approvals.state import State
 from cards import details_modal, reject_modal
 from cards.binding import UnreadableCardError
 from cards.details_modal import DetailsView
@@ -41,6 +42,18 @@ class Details:
             raise UnreadableCardError(GONE)
         history = await self.history(instance_id)
         return details_modal.build(DetailsView(card=await card_view(self._directory, row.state), history=history))
+
+    async def knows(self, instance_id: str, card: CardRef) -> bool:
+        """Return whether the card is one that the read model knows of. What cannot be told counts as known."""
+        async with self._database.read() as connection:
+            row = await instances.get(connection, instance_id)
+        return row is None or row.state is None or not row.cards or card.ts in {each.ts for each in row.cards}
+
+    async def state(self, instance_id: str) -> State | None:
+        """Return where a request stands."""
+        async with self._database.read() as connection:
+            row = await instances.get(connection, instance_id)
+        return row.state if row else None
 
     async def history(self, instance_id: str) -> tuple[HistoryLine, ...]:
         """Return the business events of an instance, oldest first."""
