@@ -17,8 +17,10 @@ from activities.judging import Judge
 from activities.policies import PolicyFile
 from activities.processing import Processing
 from activities.slack import Slack
+from bot import metrics
 from bot.access import Access
 from bot.background import Background
+from bot.checkpointing import Checkpointing, signers_of
 from bot.control.acting import Acting
 from bot.control.bulk import Bulk
 from bot.control.finding import FactFinder
@@ -35,6 +37,7 @@ from bot.delivery import Deliverer
 from bot.details import Details
 from bot.engine import Engine
 from bot.limits import BodyLimit
+from bot.metrics import Metrics
 from bot.oidc import Oidc
 from bot.orders import Orders
 from bot.rest import bulk, documented, events, failures, health, orders, problems, statistics, workflows
@@ -175,6 +178,14 @@ class Services:
             clock=self.clock,
         ).register(self.bolt)
         Home(self.access, self.overview, self.slack, self.background).register(self.bolt)
+        self.metrics = Metrics(self.database, self.worker, self.deliverer, self.clock)
+        self.checkpointing = Checkpointing(
+            self.database,
+            signers_of(settings.secret_key.get_secret_value())[0],
+            settings.checkpoint_dir,
+            self.clock,
+            settings.checkpoint_every_minutes * 60,
+        )
         self.replays = ReplayGuard(self.database, self.clock)
         self.ingress = Ingress(self.bolt, settings.slack_signing_secret.get_secret_value(), self.replays)
         self.socket = Socket(settings, self.ingress, self.replays) if settings.socket_mode else None
@@ -203,6 +214,8 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(_cancelled, delivering)
         reconciling = asyncio.create_task(services.reconciler.run(), name="reconciler")
         stack.push_async_callback(_cancelled, reconciling)
+        signing = asyncio.create_task(services.checkpointing.run(), name="checkpoints")
+        stack.push_async_callback(_cancelled, signing)
         pruning = asyncio.create_task(services.replays.prune(), name="pruning of replays")
         stack.push_async_callback(_cancelled, pruning)
         if services.socket is not None:
@@ -242,6 +255,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _mount(app: FastAPI, services: Services) -> None:
     _mount_dashboard(app, services)  # first: its pages share addresses with REST and answer browsers alone
+    app.include_router(metrics.routes(services.metrics))
     app.include_router(health.routes(services.database, services.engine, services.worker, services.socket))
     app.include_router(
         orders.routes(services.access, services.orders, services.decisions, services.policies, services.database)

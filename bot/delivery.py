@@ -59,6 +59,8 @@ class Deliverer:
         self._announcer = announcer
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting: dict[str, asyncio.Event] = {}
+        self.failures = 0
+        """How often raising has failed in this process, for the metrics."""
 
     def deliver(self, row: intake.Row) -> None:
         """Deliver a fresh decision at once; its lease keeps the loop away meanwhile."""
@@ -121,6 +123,7 @@ class Deliverer:
             except (EngineUnavailableError, EngineRefusedError) as error:
                 # A refusal too may pass: a wrong token, a store that is full. Acknowledged is never given up (law 3).
                 pause = min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311
+                self.failures += 1
                 log.warning("a decision is not delivered yet", decision=row.id[:12], why=str(error), again_in=pause)
                 async with self._database.write() as connection:
                     await intake.retry_at(connection, row.id, self._clock() + timedelta(seconds=pause))

@@ -3,15 +3,12 @@
 Whoever has only the public key can check every checkpoint and sign none.
 """
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
+from bot.checkpointing import signers_of
 from bot.cli import output
 from bot.cli.book import key_ring_or_exit
 from bot.settings import Settings
 from records.checkpoints import Signer
 
-PURPOSE = b"countersign/v1/audit-checkpoint"
 PUBLIC_KEY_HEX = 64
 
 
@@ -39,15 +36,4 @@ def public_key(text: str) -> bytes:
 
 def _signers(settings: Settings) -> list[Signer]:
     key_ring_or_exit(settings)
-    return [Signer.from_seed(_seed(secret)) for secret in _secrets(settings.secret_key.get_secret_value().strip())]
-
-
-def _secrets(text: str) -> list[str]:
-    """Return the secrets of a text that the key ring has taken: one plain secret, or id:secret with commas between."""
-    if ":" not in text:
-        return [text]
-    return [part.strip().partition(":")[2].strip() for part in text.split(",")]
-
-
-def _seed(secret: str) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(secret.encode())
+    return signers_of(settings.secret_key.get_secret_value())

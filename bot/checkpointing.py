@@ -1,0 +1,75 @@
+"""Signed checkpoints of the audit: at an interval and on demand, in the database and as files outside of it.
+
+The key is derived from COUNTERSIGN_SECRET_KEY for this one purpose: whoever has only the public key can check every
+checkpoint and sign none.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from records import checkpoints
+from records.chain import Checkpoint
+from records.checkpoints import Signer
+from records.database import Database
+from records.errors import RecordsError
+
+log = structlog.get_logger(__name__)
+
+PURPOSE = b"countersign/v1/audit-checkpoint"
+
+
+def signers_of(secret_key: str) -> list[Signer]:
+    """Return the signers of all keys in a text that the key ring has taken, the current one first."""
+    text = secret_key.strip()
+    secrets = [part.strip().partition(":")[2].strip() for part in text.split(",")] if ":" in text else [text]
+    return [Signer.from_seed(_seed(secret)) for secret in secrets]
+
+
+def _seed(secret: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(secret.encode())
+
+
+class Checkpointing:
+    """Takes checkpoints. `folder` should lie where whoever can write the database cannot: else a file proves less."""
+
+    def __init__(
+        self, database: Database, signer: Signer, folder: Path | None, clock: Callable[[], datetime], every: float
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._folder = folder
+        self._clock = clock
+        self._every = every
+
+    async def run(self) -> None:
+        """Take one now and then one each interval (seconds), for ever. A failure is said loudly and tried again."""
+        while True:
+            try:
+                await self.take()
+            except (RecordsError, OSError) as error:
+                log.error("the audit's checkpoint could not be kept", why=_why(error))  # noqa: TRY400 no trace needed
+            await asyncio.sleep(self._every)
+
+    async def take(self) -> Checkpoint | None:
+        """Sign the chain's end unless that was done; write its file. None while the audit is empty.
+
+        Errors: RecordsError; OSError where the folder cannot be written, and then the database has it nevertheless.
+        """
+        async with self._database.write() as connection:
+            last = await checkpoints.take(connection, self._signer, self._clock())
+        if last is None or self._folder is None:
+            return last
+        async with self._database.read() as connection:
+            kept = await checkpoints.kept(connection, limit=1)  # where one of this entry stood, that one counts
+        await asyncio.to_thread(checkpoints.write, kept[0] if kept else last, self._folder)
+        return last
+
+
+def _why(error: Exception) -> str:
+    return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)

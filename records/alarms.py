@@ -1,0 +1,31 @@
+"""Counts that somebody must be woken for. Reads only, by the indexes of what is open."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records.tables import OPEN, STALE, instances
+
+AT_MOST = 10_000
+
+
+async def _count(connection: AsyncConnection, *conditions: sa.ColumnElement[bool]) -> int:
+    few = sa.select(instances.c.instance_id).where(*conditions).limit(AT_MOST).subquery()
+    return int(await connection.scalar(sa.select(sa.func.count()).select_from(few)) or 0)
+
+
+async def waiting(connection: AsyncConnection) -> int:
+    """Count requests that wait for a decision, up to a bound."""
+    return await _count(connection, instances.c.phase == "waiting")
+
+
+async def unposted(connection: AsyncConnection, before: datetime) -> int:
+    """Count requests asked before a moment whose current card Slack has not taken."""
+    lacking = sa.or_(instances.c.posted == "", instances.c.posted != instances.c.posting)
+    return await _count(connection, OPEN, instances.c.phase == "waiting", lacking, instances.c.created_at < before)
+
+
+async def stale(connection: AsyncConnection, before: datetime) -> int:
+    """Count requests whose cards do not show what they have to, untouched since a moment."""
+    return await _count(connection, STALE, instances.c.updated_at < before)
