@@ -33,6 +33,7 @@ class ProblemDocument(BaseModel):
 
 
 SENTENCES = {
+    400: "The body cannot be read as JSON.",
     401: "This call needs an API key: send it as 'Authorization: Bearer cs_…'.",
     403: "Your role does not allow this.",
     404: "No workflow is known as 43. Look at the id.",
@@ -73,18 +74,34 @@ def install(app: FastAPI) -> None:
             schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
             for path in made["paths"].values():
                 for operation in path.values():
-                    _without_headers(operation)
+                    _complete(operation)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # how FastAPI wants its document to be extended
 
 
-def _without_headers(operation: dict[str, Any]) -> None:
-    """Drop the key's headers: OpenAPI describes them by the security scheme, and ignores them as parameters."""
+def _complete(operation: dict[str, Any]) -> None:
+    """Describe the key by the security scheme alone, and every error by the problem that it is.
+
+    OpenAPI ignores a key's header among the parameters. FastAPI would describe its own form of 422.
+    """
     kept = [each for each in operation.get("parameters", ()) if each["name"].lower() not in HEADERS]
     if kept or "parameters" in operation:
         operation["parameters"] = kept
+    if {"health"} & set(operation.get("tags", ())):
+        return
+    operation.setdefault("security", [{"apiKey": []}])
+    answers = operation.setdefault("responses", {})
+    for status in (400, 401, 403, 404, 409, 422, 429, 503):
+        ours = answers.get(str(status), {}).get("content", {}).get("application/problem+json")
+        if ours is None and (str(status) in answers or status in COMMON or "requestBody" in operation):
+            answers[str(status)] = _problem(status)
+
+
+COMMON = frozenset({401, 403, 422, 429, 503})
 
 
 ABOUT = (
