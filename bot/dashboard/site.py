@@ -9,16 +9,22 @@ from fastapi import APIRouter, FastAPI
 from activities.directory import Directory
 from activities.policies import PolicyFile
 from bot.access import Access
+from bot.cli.audit_key import trusted
+from bot.control.bulk import Bulk
 from bot.control.operations import Operations
 from bot.control.overview import Overview
 from bot.control.subjects import Subjects
 from bot.dashboard.acting import Acting
+from bot.dashboard.audit_page import AuditPage
+from bot.dashboard.bulk_pages import BulkPages
 from bot.dashboard.desk import Desk
 from bot.dashboard.door import Door
 from bot.dashboard.entrance import Entrance
+from bot.dashboard.figures import Figures
 from bot.dashboard.instance import Instances
 from bot.dashboard.live import Live
 from bot.dashboard.names import Names
+from bot.dashboard.policy_page import PolicyPage
 from bot.dashboard.rendering import STATIC, Assets
 from bot.dashboard.sealing import Seals
 from bot.dashboard.serving import PageRoute
@@ -41,6 +47,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     operations: Operations,
     subjects: Subjects,
     decisions: Decisions,
+    bulk: Bulk,
     http: httpx.AsyncClient,
     clock: Callable[[], datetime],
 ) -> None:
@@ -72,6 +79,12 @@ def mount(  # noqa: PLR0913 the parts it is made of
         access=access,
         instances=instances,
     ).register(pages)
+    BulkPages(desk=desk, bulk=bulk, access=access, database=database, names=names).register(pages)
+    Figures(desk, overview, names).register(pages)
+    AuditPage(desk=desk, access=access, database=database, names=names, trusted=tuple(trusted(settings))).register(
+        pages
+    )
+    PolicyPage(desk, access, policies).register(pages)
     streams = APIRouter()
     Live(database, door).register(streams)
     app.include_router(pages)

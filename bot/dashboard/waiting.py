@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
-from approvals.authority import Action
+from approvals.authority import Action, Resource
 from approvals.values import Value
 from bot.control.lines import Workflow
 from bot.control.overview import Overview
@@ -103,7 +103,9 @@ class Waiting:
         return await self._page(request, visit, wanted, page, asked, mistake)
 
     async def _asked(self, visit: Visit) -> tuple[Workflow, ...]:
-        """Return what waits for the reader's own decision."""
+        """Return what waits for the reader's own decision; nothing for those who may not see what they are asked."""
+        if not may(visit.caller, Action.LIST, Resource(asked=True)):
+            return ()
         return await self._overview.lines(await self._overview.waiting_for(visit.caller, PAGE))
 
     async def _page(  # noqa: PLR0913, PLR0917 what the page shows

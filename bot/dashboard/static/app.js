@@ -35,7 +35,7 @@ let again = false;
 async function follow() {
   if (asking) return void (again = true);
   const regions = [...document.querySelectorAll("[data-live]")];
-  if (!regions.length || document.querySelector("details[open]") || getSelection()?.type === "Range") return;
+  if (!regions.length || document.querySelector("[data-live] details[open]") || getSelection()?.type === "Range") return;
   asking = true;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error", cache: "no-store" });
@@ -57,6 +57,7 @@ function replace(regions, fresh) {
     const next = fresh.querySelector(`[data-live="${region.dataset.live}"]`);
     if (!next) continue;
     tell(next);
+    if (!next.dataset.every) delete region.dataset.every;
     if (next.innerHTML === region.innerHTML) continue;
     const focused = region.contains(document.activeElement) ? place(document.activeElement) : null;
     region.replaceChildren(...next.childNodes);
@@ -66,9 +67,15 @@ function replace(regions, fresh) {
   if (changed) document.getElementById("live").textContent = "The page has changed: it shows what is the case now.";
 }
 
+function keepAsking() {
+  const every = Number(document.querySelector("[data-live][data-every]")?.dataset.every);
+  if (every) setTimeout(() => follow().finally(keepAsking), every);
+}
+
 tell(document);
 setInterval(() => tell(document), 30_000);
 if (document.querySelector("[data-live]")) {
+  keepAsking();
   const stream = new EventSource("/live");
   stream.addEventListener("changed", follow);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && follow());

@@ -1,0 +1,133 @@
+"""/audit : who did what, when and why, newest first; and whether the chain is whole."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from approvals.authority import Action
+from bot.access import Access
+from bot.correlation import correlation_id
+from bot.dashboard.desk import Desk, may
+from bot.dashboard.door import Visit
+from bot.dashboard.names import Names
+from bot.rest.queries import moment_of
+from records import audit, checkpoints
+from records.chain import Verification
+from records.checkpoints import is_signed
+from records.database import Database
+
+PAGE = 50
+FIELDS = ("instance", "actor", "action", "correlation")
+MOST_DIGITS = 18
+
+
+class AuditPage:
+    """The page of the audit. `trusted` are the public keys whose checkpoints count."""
+
+    def __init__(
+        self, *, desk: Desk, access: Access, database: Database, names: Names, trusted: tuple[bytes, ...]
+    ) -> None:
+        self._desk = desk
+        self._access = access
+        self._database = database
+        self._names = names
+        self._trusted = trusted
+
+    def register(self, router: APIRouter) -> None:
+        """Add the pages."""
+        router.get("/audit")(self.show)
+        router.post("/audit/verify")(self.verify)
+
+    async def show(self, request: Request) -> Response:
+        """Show entries."""
+        visit = await self._desk.door.enter(request)
+        if not may(visit.caller, Action.AUDIT_VERIFY):
+            await self._access.demand(visit.caller, Action.AUDIT_READ)
+        given = {name: request.query_params.get(name, "").strip()[:200] for name in (*FIELDS, "since", "before")}
+        mistake, wanted = "", audit.Filter()
+        try:
+            wanted = self._filter(given)
+        except ValueError as error:
+            mistake = f"The time is not usable: {error}. The newest entries are shown."
+        return await self._page(request, visit, given, wanted, mistake)
+
+    def _filter(self, given: dict[str, str]) -> audit.Filter:
+        fields: dict[str, Any] = {
+            "instance_id": given["instance"] or None,
+            "actor": given["actor"] or None,
+            "action": given["action"] or None,
+            "correlation_id": given["correlation"] or None,
+            "since": moment_of(given["since"], self._desk.clock()) if given["since"] else None,
+        }
+        return audit.Filter(**fields)
+
+    async def _page(
+        self, request: Request, visit: Visit, given: dict[str, str], wanted: audit.Filter, mistake: str
+    ) -> Response:
+        readable = may(visit.caller, Action.AUDIT_READ)
+        before = given["before"]
+        last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
+        entries: tuple[audit.Chained, ...] = ()
+        if readable:
+            async with self._database.read() as connection:
+                entries = await audit.page(connection, wanted, before=last, limit=PAGE)
+        kept = {name: value for name, value in given.items() if value and name != "before"}
+        following = urlencode(kept | {"before": str(entries[-1].seq)}) if len(entries) == PAGE else ""
+        return self._desk.show(
+            request,
+            visit,
+            "audit.html",
+            status=422 if mistake else 200,
+            given=given,
+            entries=entries,
+            readable=readable,
+            verifiable=may(visit.caller, Action.AUDIT_VERIFY),
+            filtered=bool(kept),
+            first=f"/audit?{urlencode(kept)}" if kept else "/audit",
+            following=f"/audit?{following}" if following else "",
+            mistake=mistake,
+            names=await self._names.of([entry.actor for entry in entries]),
+        )
+
+    async def verify(self, request: Request) -> Response:
+        """Check the whole chain against itself and its signed checkpoints."""
+        visit = await self._desk.door.enter(request)
+        await self._access.demand(visit.caller, Action.AUDIT_VERIFY)
+        await self._desk.door.form(request, visit.session.id)
+        async with self._database.read() as connection:
+            kept = await checkpoints.kept(connection)
+        unsigned = [each.seq for each in kept if not is_signed(each, self._trusted)]
+        found = await audit.verify(self._database, kept)
+        good = found.ok and not unsigned
+        await self._note(visit, found, good=good)
+        return self._desk.go(request, "/audit", _sentence(found, unsigned), good=good)
+
+    async def _note(self, visit: Visit, found: Verification, *, good: bool) -> None:
+        entry = audit.Entry(
+            at=self._desk.clock(),
+            actor=visit.caller.actor,
+            action="audit.verified",
+            through="dashboard",
+            verdict="whole" if good else "broken",
+            correlation_id=correlation_id(),
+            data={"entries": found.entries, "email": visit.caller.email},
+        )
+        async with self._database.write() as connection:
+            await audit.append(connection, entry)
+
+
+def _sentence(found: Verification, unsigned: list[int]) -> str:
+    if not found.ok:
+        return (
+            f"The audit is NOT whole. {found.problem} The {found.entries:,} entries before it are whole. Keep the "
+            "database as it is and tell whoever is responsible for security."
+        )
+    if unsigned:
+        return (
+            f"The chain is whole, but the checkpoint of entry {unsigned[0]} is not signed by this installation's key: "
+            "it was changed, or the key was rotated away. `countersign audit verify --public-key` takes older keys."
+        )
+    agree = f"{found.checkpoints} signed checkpoints agree" if found.checkpoints else "no checkpoint was compared"
+    return f"The audit is whole: {found.entries:,} entries up to number {found.seq:,}, {agree}."

@@ -1,0 +1,178 @@
+"""/bulk : the dry run first, then exactly what it has shown, with its progress and a result for each instance."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from approvals.authority import Action
+from bot.access import Access
+from bot.control.bulk import Bulk, Plan
+from bot.control.operations import RefusedError
+from bot.control.selection import ACTIONS, UnusableSelectionError
+from bot.control.subjects import NotFoundError
+from bot.dashboard.desk import Desk
+from bot.dashboard.door import Visit
+from bot.dashboard.names import Names
+from bot.dashboard.words import STATUSES
+from bot.rest.bulk import BulkFilter
+from bot.rest.problems import Problem
+from records import bulk as book
+from records.database import Database
+
+RESULTS = 100
+RECENT = 20
+LONGEST_REASON = 1000
+TEXTS = ("status", "name", "waiting_on", "q", "older_than")
+FLAGS = ("stuck", "completed", "everything")
+FIRST: dict[str, str] = {"action": "terminate", "stuck": "on", "older_than": "2h"}
+"""What the form offers when it is opened: the case that operators come for."""
+
+
+class BulkPages:
+    """The pages of bulk operations."""
+
+    def __init__(self, *, desk: Desk, bulk: Bulk, access: Access, database: Database, names: Names) -> None:
+        self._desk = desk
+        self._bulk = bulk
+        self._access = access
+        self._database = database
+        self._names = names
+
+    def register(self, router: APIRouter) -> None:
+        """Add the pages."""
+        router.get("/bulk")(self.ask)
+        router.post("/bulk")(self.dry_run)
+        router.post("/bulk/start")(self.start)
+        router.get("/bulk/{operation_id}")(self.show)
+        router.post("/bulk/{operation_id}/continue")(self.continue_)
+
+    async def ask(self, request: Request) -> Response:
+        """Show the form, and what was done in bulk before."""
+        visit = await self._entered(request)
+        return await self._form(request, visit, request.query_params or FIRST, "")
+
+    async def dry_run(self, request: Request) -> Response:
+        """List what would be hit. Nothing is done to any of it."""
+        visit = await self._entered(request)
+        given = await self._given(request, visit)
+        try:
+            plan = await self._planned(visit, given)
+        except (UnusableSelectionError, ValidationError) as error:
+            return await self._form(request, visit, given, _sentence(error))
+        return await self._plan(request, visit, plan, plan.token, "")
+
+    async def start(self, request: Request) -> Response:
+        """Do what the dry run has shown, and nothing else."""
+        visit = await self._entered(request)
+        given = await self._given(request, visit)
+        reason = given.get("reason", "")
+        if not reason or len(reason) > LONGEST_REASON:
+            raise Problem(
+                422,
+                "A bulk operation needs a reason of up to 1000 characters: it stands in the audit with your name. "
+                "Nothing was done. Go back and say why.",
+            )
+        status = await self._bulk.start(visit.caller, given.get("token", ""), reason)
+        return self._desk.go(request, f"/bulk/{status.operation_id}", "It has started. This page follows it.")
+
+    async def show(self, request: Request, operation_id: str) -> Response:
+        """Show how far an operation is, and each result."""
+        visit = await self._entered(request)
+        state, after = request.query_params.get("state") or None, request.query_params.get("after", "")[:200]
+        if state not in {None, *get_args(book.ItemState)}:
+            raise Problem(422, "There is no such kind of result. Choose one on the page.")
+        status = await self._bulk.status(visit.caller, _known(operation_id))
+        results = await self._bulk.results(
+            visit.caller,
+            operation_id,
+            state=state,  # type: ignore[arg-type]  # checked above
+            after=after,
+            limit=RESULTS,
+        )
+        return self._desk.show(
+            request,
+            visit,
+            "bulk_operation.html",
+            status=200,
+            operation=status,
+            results=results,
+            state=state or "",
+            after=after,
+            more=results[-1].instance_id if len(results) == RESULTS else "",
+        )
+
+    async def continue_(self, request: Request, operation_id: str) -> Response:
+        """Go on with what failed or was left."""
+        visit = await self._entered(request)
+        given = await self._given(request, visit)
+        address = f"/bulk/{_known(operation_id)}"
+        try:
+            await self._bulk.continue_(visit.caller, operation_id, given.get("reason", "")[:LONGEST_REASON])
+        except RefusedError as error:
+            return self._desk.go(request, address, str(error), good=False)
+        return self._desk.go(request, address, "It goes on with what was left.")
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    async def _entered(self, request: Request) -> Visit:
+        visit = await self._desk.door.enter(request)
+        await self._access.demand(visit.caller, Action.BULK)
+        return visit
+
+    async def _given(self, request: Request, visit: Visit) -> dict[str, str]:
+        form = await self._desk.door.form(request, visit.session.id)
+        return {name: str(value).strip() for name, value in form.items()}
+
+    async def _planned(self, visit: Visit, given: Mapping[str, str]) -> Plan:
+        action = ACTIONS.get(given.get("action", ""))
+        if action is None:
+            raise UnusableSelectionError("Choose what is to be done: terminate, purge, pause or resume.")
+        wanted: dict[str, Any] = {name: given[name] for name in TEXTS if given.get(name)}
+        wanted |= {name: True for name in FLAGS if given.get(name)}
+        selection = BulkFilter.model_validate(wanted).selection()
+        return await self._bulk.dry_run(visit.caller, action, selection)
+
+    async def _form(self, request: Request, visit: Visit, given: Mapping[str, str], mistake: str) -> Response:
+        async with self._database.read() as connection:
+            recent = await book.page(connection, limit=RECENT)
+        return self._desk.show(
+            request,
+            visit,
+            "bulk.html",
+            status=422 if mistake else 200,
+            given=given,
+            mistake=mistake,
+            actions=tuple(ACTIONS),
+            statuses=STATUSES,
+            recent=[each for each in recent if each.state != "planned"],
+            names=await self._names.of([each.actor for each in recent]),
+        )
+
+    async def _plan(self, request: Request, visit: Visit, plan: Plan, token: str, mistake: str) -> Response:
+        people = [name for line in plan.lines for name in (*line.waiting_on, line.requester)]
+        return self._desk.show(
+            request,
+            visit,
+            "bulk_plan.html",
+            plan=plan,
+            token=token,
+            mistake=mistake,
+            names=await self._names.of(people),
+        )
+
+
+def _known(operation_id: str) -> str:
+    if len(operation_id) != 32 or not operation_id.isalnum():  # noqa: PLR2004 a UUID's hex digits
+        raise NotFoundError(operation_id)
+    return operation_id
+
+
+def _sentence(error: UnusableSelectionError | ValidationError) -> str:
+    if isinstance(error, UnusableSelectionError):
+        return str(error)
+    first = error.errors(include_input=False, include_url=False)[0]
+    what = str(first["msg"]).removeprefix("Value error, ")
+    return f"“{first['loc'][0]}” is not usable: {what}. Nothing was done."

@@ -1,0 +1,131 @@
+"""/policy : the rules as a table, and a form that says which one would win, why, and who would be asked until when."""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from activities.policies import PolicyFile
+from approvals.authority import Action
+from approvals.durations import duration_text
+from approvals.policy import Explanation, Policy, PolicyError, explain
+from approvals.policy_model import Rule, StageRule, approver_text
+from approvals.request import ApprovalRequest
+from approvals.values import Value
+from bot.access import Access
+from bot.dashboard.desk import Desk
+
+
+class RuleLine(Value):
+    """One rule in words."""
+
+    name: str
+    line: int
+    when: tuple[str, ...]
+    who: tuple[str, ...]
+    within: tuple[str, ...]
+    reminders: str
+    risk: str
+
+
+class PolicyPage:
+    """The page of the policy."""
+
+    def __init__(self, desk: Desk, access: Access, policies: PolicyFile) -> None:
+        self._desk = desk
+        self._access = access
+        self._policies = policies
+
+    def register(self, router: APIRouter) -> None:
+        """Add the page."""
+        router.get("/policy")(self.show)
+
+    async def show(self, request: Request) -> Response:
+        """Show the rules, and what they would do with a request that is tried."""
+        visit = await self._desk.door.enter(request)
+        await self._access.demand(visit.caller, Action.POLICY_READ)
+        fields = ("amount", "currency", "requester", "kind")
+        given = {name: request.query_params.get(name, "").strip()[:254] for name in fields}
+        policy: Policy | None = None
+        broken, mistake = "", ""
+        explanation: Explanation | None = None
+        try:
+            policy = await self._policies.current()
+        except PolicyError as error:
+            broken = str(error)
+        if policy is not None and given["amount"]:
+            tried = _request(given, policy, visit.caller.email)
+            mistake = tried if isinstance(tried, str) else ""
+            explanation = None if isinstance(tried, str) else explain(policy, tried)
+        return self._desk.show(
+            request,
+            visit,
+            "policy.html",
+            status=422 if mistake else 200,
+            policy=policy,
+            rules=[_line(rule, policy) for rule in policy.rules] if policy else [],
+            file=self._policies.path.name,
+            changed_at=self._policies.changed_at,
+            given=given,
+            broken=broken,
+            mistake=mistake,
+            explanation=explanation,
+            deadlines=_deadlines(explanation, self._desk.clock()),
+            approver=approver_text,
+        )
+
+
+def _request(given: dict[str, str], policy: Policy, email: str) -> ApprovalRequest | str:
+    """Return the request that is tried, or a sentence about what is wrong with it."""
+    try:
+        return ApprovalRequest(
+            kind=given["kind"] or "order",
+            subject="a try",
+            amount=given["amount"].replace(",", ""),
+            currency=(given["currency"] or policy.currency).upper(),
+            requester=given["requester"] or email or "somebody@example.com",
+        )
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        what = str(first["msg"]).removeprefix("Value error, ")
+        return f"“{first['loc'][0]}” is not usable: {what}."
+
+
+def _line(rule: Rule, policy: Policy) -> RuleLine:
+    when = rule.when
+    conditions = [str(when.amount), " or ".join(when.currencies or (policy.currency,))]
+    conditions += [f"kind {' or '.join(when.kinds)}"] if when.kinds else []
+    conditions += [f"asked by {' or '.join(when.requesters)}"] if when.requesters else []
+    return RuleLine(
+        name=rule.name,
+        line=rule.line,
+        when=tuple(conditions),
+        who=tuple(_who(stage) for stage in rule.stages) or ("nobody: it is automatic",),
+        within=tuple(duration_text(stage.within) for stage in rule.stages),
+        reminders="; ".join(_reminders(stage) for stage in rule.stages if stage.remind),
+        risk=rule.risk,
+    )
+
+
+def _who(stage: StageRule) -> str:
+    people = " or ".join(map(approver_text, stage.approvers))
+    several = f"{stage.needed} of {people}" if stage.needed > 1 else people
+    if stage.escalate is None:
+        return several
+    more = " or ".join(map(approver_text, stage.escalate.to))
+    return f"{several}; after {duration_text(stage.escalate.after)} also {more}"
+
+
+def _reminders(stage: StageRule) -> str:
+    return ", ".join(f"after {duration_text(each)}" for each in stage.remind)
+
+
+def _deadlines(explanation: Explanation | None, now: datetime) -> tuple[datetime, ...]:
+    """Return until when each stage would wait, if each were asked at the end of the one before."""
+    found: list[datetime] = []
+    moment = now
+    for stage in explanation.route.stages if explanation and explanation.route else ():
+        moment += stage.within
+        found.append(moment)
+    return tuple(found)
