@@ -6,12 +6,17 @@ import functools
 import json
 import os
 import secrets
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 import uvicorn
@@ -90,7 +95,7 @@ class System:
 
     def act(self, coroutine: Any) -> Any:
         """Run one of local Slack's coroutines."""
-        return self.slack.run(coroutine)
+        return _apart(self.slack.run, coroutine)
 
     # ---- what programs do
 
@@ -105,7 +110,7 @@ class System:
             finally:
                 await database.close()
 
-        return asyncio.run(asked())
+        return _apart(asyncio.run, asked())
 
     def token(self, person: str = REQUESTER, *roles: str) -> str:
         """Return an API key of a person."""
@@ -160,7 +165,7 @@ class System:
             now = self.private(user)
             return [text for text in now if part in text and now.count(text) > known.get(text, 0)]
 
-        eventually(new)
+        eventually(new, 40)
 
     # ---- the engine
 
@@ -255,6 +260,14 @@ class Order:
         self.system.engine.raise_workflow_event(self.instance_id, name, data=payload)
 
 
+def _apart(run: Callable[[Any], T], coroutine: Any) -> T:
+    """Run a coroutine in a thread of its own where a loop runs in this one: Playwright keeps one in the test's."""
+    if asyncio._get_running_loop() is None:
+        return run(coroutine)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run, coroutine).result()
+
+
 ENDED = frozenset({"COMPLETED", "FAILED", "TERMINATED"})
 
 
@@ -281,10 +294,10 @@ def _client(address: str) -> DaprWorkflowClient:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, socket_mode: bool = False, **changes: Any) -> Iterator[System]:
-    """Start all parts, the app last."""
+def running(folder: Path, *, socket_mode: bool = False, sidecar: str | None = None, **changes: Any) -> Iterator[System]:
+    """Start all parts, the app last. `sidecar` names one that runs already."""
     with contextlib.ExitStack() as stack:
-        sidecar = REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
+        sidecar = sidecar or REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
         slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
         settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)
         url = stack.enter_context(AppServer(settings))
@@ -313,3 +326,44 @@ def settings_for(
         **changes,
     }
     return Settings(_env_file=None, **values)
+
+
+class SidecarProcess:
+    """A local sidecar as a program of its own, that can be frozen and killed. Always the local one."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self.port = _free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again on the same port and file."""
+        code = "import sys; from pathlib import Path; from local.sidecar import run; "
+        code += "run(Path(sys.argv[1]), int(sys.argv[2]))"
+        command = [sys.executable, "-c", code, str(self._database), str(self.port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert self._process.stdout is not None
+        assert "ready" in self._process.stdout.readline()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal: SIGSTOP freezes it, SIGCONT lets it go on, SIGKILL ends it."""
+        self._process.send_signal(number)
+        if number is signal.SIGKILL:
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

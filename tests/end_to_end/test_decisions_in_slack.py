@@ -125,10 +125,10 @@ def test_nobody_decides_on_what_they_submitted_for_somebody_else(system: System)
 
 def test_a_second_account_with_the_requesters_email_is_the_requester(http_system: System) -> None:
     twin = {"name": "twin", "real_name": "Twin", "email": "Requester@Example.com"}
-    http_system.act(http_system.slack.change_user("U0TWIN", **twin))
+    http_system.act(http_system.slack.change_user("U0TWINOFREQUESTER", **twin))
     order = http_system.order("twin")
-    with http_system.hears("U0TWIN", sentence(Reason.OWN_REQUEST)):
-        order.click("U0TWIN")
+    with http_system.hears("U0TWINOFREQUESTER", sentence(Reason.OWN_REQUEST)):
+        order.click("U0TWINOFREQUESTER")
 
 
 def test_a_requester_whom_slack_does_not_know_holds_up_nothing(http_system: System) -> None:

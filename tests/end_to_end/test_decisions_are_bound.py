@@ -1,0 +1,178 @@
+"""Reaching the sidecar's port is not enough to approve, and nothing that was signed once works twice."""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from approvals.decision import Decision
+from approvals.people import Person
+from approvals.signing import parse_key_ring
+from approvals.state import binding_of
+from local.slack import Delivery
+from records import instances
+from tests.end_to_end.system import AppServer, Order, System, eventually, running
+
+FORGERIES: list[object] = [
+    {"approved": True},
+    {"approved": True, "reason": "please"},
+    {"approved": 1},
+    "yes",
+    ["approved"],
+    {"decision": {"approved": True}},
+    {"decision": None, "key_id": "k1", "mac": "0" * 64},
+]
+
+
+def test_an_unsigned_event_is_refused_and_audited_and_the_wait_goes_on(http_system: System) -> None:
+    order = http_system.order("unsigned")
+    order.card()
+    for payload in FORGERIES:
+        order.raise_event(payload)
+    order.raise_event({"approved": True}, "APPROVAL_Decision")
+
+    def refused() -> list[str]:
+        return [entry.verdict for entry in order.audit() if entry.action == "request.refused"]
+
+    found = eventually(lambda: len(refused()) == len(FORGERIES) + 1 and refused())
+    assert set(found) == {"unsigned", "malformed"}
+    assert order.status() == "RUNNING"
+    order.click("U0MANAGER")
+    assert order.output() == {"status": "completed"}
+
+
+def test_an_event_signed_with_another_key_is_refused_and_takes_no_id_away(http_system: System) -> None:
+    order = http_system.order("forged")
+    order.card()
+    row = http_system.records(lambda connection: instances.get(connection, order.instance_id))
+    assert row is not None
+    assert row.state is not None
+    decision = Decision(
+        id="stolen-id",
+        binding=binding_of(row.state),
+        person=Person(team="T0LOCAL", user="U0MANAGER"),
+        approved=True,
+        through="slack",
+        at=datetime.now(UTC),
+    )
+    forged = parse_key_ring("x" * 40).sign(decision).model_dump(mode="json")
+    order.raise_event(forged)
+    good = http_system.settings.keys.sign(decision).model_dump(mode="json")
+    order.raise_event(good | {"decision": good["decision"] | {"approved": False, "reason": "changed on the way"}})
+    eventually(lambda: order.actions().count("request.refused") == 2)
+    assert {entry.verdict for entry in order.audit() if entry.action == "request.refused"} == {"bad_signature"}
+    order.raise_event(good)
+    assert order.output() == {"status": "completed"}
+
+
+def test_the_tutorials_setting_takes_a_plain_event(alone: Callable[..., System]) -> None:
+    system = alone(accept_unsigned_decisions=True)
+    order = system.order("plain")
+    order.card()
+    order.raise_event({"approved": True})
+    assert order.output() == {"status": "completed"}
+    refused = system.order("plain-no")
+    refused.card()
+    refused.raise_event({"approved": False, "reason": "Not today"})
+    assert refused.output() == {"status": "rejected", "reason": "Not today"}
+    assert {entry.actor for entry in refused.audit() if entry.action == "request.accepted"} == {"sidecar/unsigned"}
+
+
+def test_the_same_signed_bytes_again_have_no_second_effect(http_system: System) -> None:
+    order = http_system.order("replayed")
+    order.click("U0VP")
+    order.click("U0MANAGER")
+    assert order.output() == {"status": "completed"}
+    before = len(order.audit())
+    for delivery in _clicks(http_system, order):
+        again: Delivery = http_system.act(http_system.slack.replay(delivery))
+        assert (again.status, again.body) == (delivery.status, delivery.body)
+    assert len(order.audit()) == before
+    assert len(order.decisions()) == 2
+
+
+def _clicks(system: System, order: Order) -> list[Delivery]:
+    return [each for each in system.slack.deliveries("interactive") if order.instance_id in str(each.payload)]
+
+
+@pytest.mark.parametrize("kind", ["decision", "details"])
+def test_bytes_replayed_after_a_restart_and_at_a_second_process_do_nothing(tmp_path: Path, kind: str) -> None:
+    with running(tmp_path) as system, AppServer(system.settings) as second:
+        order = system.order("restart")
+        order.click("U0MANAGER", "approval_approve" if kind == "decision" else "approval_details")
+        if kind == "decision":
+            assert order.output() == {"status": "completed"}
+        eventually(lambda: system.slack.modals("U0MANAGER") or kind == "decision")
+        first = _clicks(system, order)[0]
+        opened = len(system.slack.calls("views.open"))
+        with AppServer(system.settings) as third:
+            for url in (second, third):
+                system.slack.deliver_to = f"{url}/slack/events"
+                again: Delivery = system.act(system.slack.replay(first))
+                assert (again.status, again.body) == (first.status, first.body)
+        assert len(order.decisions()) == (kind == "decision")
+        assert len(system.slack.calls("views.open")) == opened
+
+
+def test_two_processes_on_one_database_count_one_click_once(tmp_path: Path) -> None:
+    with running(tmp_path) as system, AppServer(system.settings) as second:
+        order = system.order("two")
+        first = order.click("U0MANAGER")
+        system.slack.deliver_to = f"{second}/slack/events"
+        system.deliver(dict(first.payload or {}))
+        assert order.output() == {"status": "completed"}
+        assert order.actions().count("request.accepted") == 1
+
+
+def signed(secret: str, body: bytes, **changes: str) -> dict[str, str]:
+    stamp = changes.get("stamp", str(int(time.time())))
+    mac = hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
+    return {
+        "X-Slack-Request-Timestamp": stamp,
+        "X-Slack-Signature": changes.get("signature", f"v0={mac}"),
+        "Content-Type": changes.get("type", "application/x-www-form-urlencoded"),
+    }
+
+
+PAYLOAD = urlencode({"payload": '{"type": "block_actions"}'}).encode()
+DOOR = [
+    ("no headers", {}, PAYLOAD, 401),
+    ("a wrong signature", {"signature": "v0=" + "0" * 64}, PAYLOAD, 401),
+    ("a signature that is not ASCII", {"signature": "v0=é"}, PAYLOAD, 401),
+    ("a timestamp in words", {"stamp": "now"}, PAYLOAD, 401),
+    ("a timestamp of 400 digits", {"stamp": "1" * 400}, PAYLOAD, 401),
+    ("a timestamp in other digits", {"stamp": "\uff11\uff17"}, PAYLOAD, 401),
+    ("an old timestamp", {"stamp": str(int(time.time()) - 301)}, PAYLOAD, 401),
+    ("a future timestamp", {"stamp": str(int(time.time()) + 400)}, PAYLOAD, 401),
+    ("a large body", {"large": "1"}, b"x" * (1024 * 1024 + 1), 413),
+    ("a body that is not UTF-8", {"sign": "1"}, b"\xff\xfe", 400),
+    ("a JSON list", {"sign": "1", "type": "application/json"}, b"[1]", 400),
+    ("deep JSON", {"sign": "1", "type": "application/json"}, b"[" * 100_000, 400),
+    ("a lone surrogate", {"sign": "1", "type": "application/json"}, b'{"command": "\\ud800"}', 400),
+    ("no person", {"sign": "1"}, PAYLOAD, 400),
+    ("nothing", {"sign": "1"}, b"", 400),
+    ("a person who is a number", {"sign": "1", "type": "application/json"}, b'{"type":"x","user":{"id":5}}', 400),
+    ("an action without a name", {"sign": "1", "type": "application/json"},
+     b'{"type":"block_actions","user":{"id":"U1"},"actions":[{}]}', 400),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "how", "body", "status"), DOOR, ids=[each[0] for each in DOOR])
+def test_what_is_not_slacks_stops_at_the_door(
+    http_system: System, name: str, how: dict[str, str], body: bytes, status: int
+) -> None:
+    headers = {} if name == "no headers" else signed(http_system.slack.signing_secret, body, **how)
+    encoded = {key: value.encode() for key, value in headers.items()}
+    answer = httpx.post(f"{http_system.url}/slack/events", content=body, headers=encoded)
+    assert answer.status_code == status
+    assert answer.text.endswith(".")
+
+
+def test_slacks_check_of_the_request_url_is_answered(http_system: System) -> None:
+    assert http_system.act(http_system.slack.verify_request_url()) is True

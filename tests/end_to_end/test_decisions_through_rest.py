@@ -1,0 +1,145 @@
+"""A decision through REST takes the same path as a click: same checks, same sentences, one answer."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from approvals.decision import Reason
+from approvals.sentences import sentence
+from tests.end_to_end.conftest import Systems
+from tests.end_to_end.system import System, eventually
+
+
+def test_an_approval_by_key_says_what_the_workflow_made_of_it(http_system: System) -> None:
+    order = http_system.order("rest")
+    order.card()
+    answer = order.approve_by_rest(reason="Fine")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["event"], told["sent"], told["outcome"]) == ("approval_decision", True, "accepted")
+    assert order.output() == {"status": "completed"}
+    order.card_says("Approved: order", "U0MANAGER")
+
+
+def test_a_rejection_by_key_needs_a_reason(http_system: System) -> None:
+    order = http_system.order("rest-no")
+    order.card()
+    refused = order.approve_by_rest(approved=False)
+    assert (refused.status_code, refused.json()["detail"]) == (422, sentence(Reason.REASON_MISSING))
+    assert order.approve_by_rest(approved=False, reason="Over budget").json()["outcome"] == "accepted"
+    assert order.output() == {"status": "rejected", "reason": "Over budget"}
+
+
+@pytest.mark.parametrize(
+    ("by", "status", "reason"),
+    [
+        ("vp@example.com", 403, Reason.NOT_AN_APPROVER),
+        ("requester@example.com", 403, Reason.OWN_REQUEST),
+        ("guest@example.com", 403, Reason.GUEST),
+        ("nobody@example.com", 403, Reason.UNKNOWN_PERSON),
+    ],
+)
+def test_a_wrong_person_by_key_hears_the_same_sentence(
+    http_system: System, by: str, status: int, reason: Reason
+) -> None:
+    order = http_system.order(f"rest-{reason}")
+    order.card()
+    answer = order.approve_by_rest(by=by)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason.value)
+    assert answer.json()["detail"] == sentence(reason)
+    assert order.status() == "RUNNING"
+
+
+def test_whoever_submitted_by_key_does_not_approve_by_key(http_system: System) -> None:
+    order = http_system.order("rest-own", by="manager@example.com", requester="requester@example.com")
+    order.card()
+    assert order.approve_by_rest().json()["reason"] == "own_request"
+
+
+def test_a_key_without_the_role_decides_nothing(http_system: System) -> None:
+    order = http_system.order("rest-role")
+    answer = order.approve_by_rest(roles=("requester",))
+    assert (answer.status_code, answer.json()["reason"]) == (403, "not_permitted")
+
+
+def test_without_a_key_nothing_is_decided(http_system: System) -> None:
+    answer = http_system.http.post("/orders/1/approve", json={"approved": True})
+    assert answer.status_code == 401
+
+
+def test_a_decision_on_what_never_started_is_not_found(http_system: System) -> None:
+    answer = http_system.post("/orders/never-there/approve", {"approved": True}, by="manager@example.com")
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"approved": "yes"}, {"approved": 1}, {"approved": True, "person": "U0VP"}, []])
+def test_a_body_that_is_no_decision_is_refused(http_system: System, body: Any) -> None:
+    answer = http_system.post("/orders/1/approve", body, by="manager@example.com")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_same_call_again_is_the_same_decision(http_system: System) -> None:
+    order = http_system.order("rest-again")
+    order.card()
+    body = {"decision_id": "only-once-1"}
+    first, again = order.approve_by_rest(**body), order.approve_by_rest(**body)
+    assert first.json() == again.json()
+    assert len(order.decisions()) == 1
+    other = order.approve_by_rest(decision_id="only-once-2")
+    assert (other.status_code, other.json()["reason"]) == (409, "request_over")
+
+
+def test_a_decision_bound_to_another_content_is_a_conflict(http_system: System) -> None:
+    order = http_system.order("rest-digest")
+    order.card()
+    answer = order.approve_by_rest(digest="0" * 64)
+    assert (answer.status_code, answer.json()["reason"]) == (409, "changed_request")
+
+
+class Receiver(HTTPServer):
+    """Another system's order service: fails the first time, and keeps the keys that it was sent."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Receiver)
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.calls.append((self.headers["Idempotency-Key"], body))
+        self.send_response(500 if len(self.server.calls) == 1 else 204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_configured_url_gets_the_order_with_one_key_however_often_it_is_tried(systems: Systems) -> None:
+    with receiving() as receiver:
+        system = systems.get("receiver", process_order_url=f"http://127.0.0.1:{receiver.server_port}/orders")
+        order = system.order("posted")
+        order.click("U0MANAGER")
+        assert order.output() == {"status": "completed"}
+        keys = [key for key, _ in receiver.calls]
+        assert len(keys) == 2
+        assert len(set(keys)) == 1
+        assert f'"subject":"{order.id}"' in receiver.calls[0][1]
+        assert order.processed() == ()
+        assert eventually(order.actions).count("effect.sent") == 1
