@@ -27,6 +27,7 @@ from bot import manifest as slack_manifest
 from bot.app import create_app
 from bot.cli import output
 from bot.cli.book import operator, with_database
+from bot.limits import BoundedHead
 from bot.settings import Settings
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
@@ -251,7 +252,12 @@ async def _keys(database: Database, settings: Settings) -> dict[str, str]:
 def _app(settings: Settings, listener: socket.socket) -> Iterator[None]:
     """Serve in a thread of its own, so that the terminal stays free for Ctrl-C."""
     config = uvicorn.Config(
-        create_app(settings), loop="uvloop", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        create_app(settings),
+        loop="uvloop",
+        http=BoundedHead,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="app", daemon=True)

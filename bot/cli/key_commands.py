@@ -3,7 +3,7 @@
 import difflib
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -25,24 +25,17 @@ NEVER = "never"
 COLUMNS = ("ID", "NAME", "PERSON", "ROLES", "SCOPES", "STATE", "EXPIRES", "LAST USED")
 
 
-def _role(text: str) -> Role:
-    written = text.strip().casefold()
-    try:
-        return Role(written)
-    except ValueError:
-        near = difflib.get_close_matches(written, list(Role), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        output.fail(f"There is no role {text[:60]!r}.{hint} The roles are: {', '.join(Role)}.", output.MISUSED)
+Known = TypeVar("Known", Role, Action)
 
 
-def _scope(text: str) -> Action:
+def _known(text: str, what: str, among: type[Known]) -> Known:
     written = text.strip().casefold().replace("-", "_")
     try:
-        return Action(written)
+        return among(written)
     except ValueError:
-        near = difflib.get_close_matches(written, list(Action), n=1)
+        near = difflib.get_close_matches(written, list(among), n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        output.fail(f"There is no action {text[:60]!r}.{hint} The actions are: {', '.join(Action)}.", output.MISUSED)
+        output.fail(f"There is no {what} {text[:60]!r}.{hint} The {what}s are: {', '.join(among)}.", output.MISUSED)
 
 
 def _person(text: str) -> str:
@@ -58,10 +51,13 @@ def _person(text: str) -> str:
 def create(  # noqa: PLR0913, PLR0917 options of a command
     name: Annotated[str, typer.Argument(help="what the key is for, for example 'order system'")],
     person: Annotated[str, typer.Option(help="e-mail of whoever it belongs to, as Slack knows it")],
-    role: Annotated[list[str], typer.Option(help="requester, approver, operator, auditor or admin; more than once")],
+    role: Annotated[
+        list[str], typer.Option(metavar="ROLE", help="requester, approver, operator, auditor or admin; more than once")
+    ],
     expires: Annotated[str, typer.Option(help="a duration, a date, or 'never'")] = "90d",
     scope: Annotated[
-        list[str] | None, typer.Option(help="the only actions it may be used for, such as start_order; more than once")
+        list[str] | None,
+        typer.Option(metavar="ACTION", help="only this of what the roles give, such as start_order; more than once"),
     ] = None,
     output_as: Output = Format.TABLE,
 ) -> None:
@@ -72,12 +68,12 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
     settings = settings_or_exit()
     ring = key_ring_or_exit(settings)
     now = datetime.now(UTC)
-    roles = tuple(dict.fromkeys(_role(each).value for each in role))
+    roles = tuple(dict.fromkeys(_known(each, "role", Role).value for each in role))
     until = None if expires.strip().casefold() == NEVER else moment(expires, now, ahead=True)
     if until is not None and until <= now:
         output.fail(f"{expires} has passed: a key expires in the future.", output.MISUSED)
     whose = _person(person)
-    scopes = tuple(dict.fromkeys(_scope(each).value for each in scope)) if scope else None
+    scopes = tuple(dict.fromkeys(_known(each, "action", Action).value for each in scope)) if scope else None
 
     async def make(database: Database) -> tuple[keys.ApiKey, str]:
         async with database.write() as connection:
@@ -100,7 +96,8 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
         output.print_json(made.model_dump(mode="json") | {"token": token})
         return
     end = f"until {made.expires_at:%Y-%m-%d %H:%M} UTC" if made.expires_at else "without an end"
-    typer.echo(f"Key {made.id} for {made.person} as {', '.join(made.roles)}, {end}. Its token, shown once:", err=True)
+    only = f", only for {', '.join(made.scopes)}" if made.scopes else ""
+    output.note(f"Key {made.id} for {made.person} as {', '.join(made.roles)}{only}, {end}. Its token, shown once:")
     output.say(token)
 
 

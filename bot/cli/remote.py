@@ -1,8 +1,8 @@
 """The commands' way to the app: its REST API with the caller's key. Every failure is a sentence and an exit code."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
@@ -24,6 +24,10 @@ EXIT_CODES: Mapping[int, int] = {
     504: output.UNREACHABLE,
 }
 """By HTTP status; any other failure is output.FAILED."""
+
+
+HEARTBEAT_S = 30.0
+"""A stream that is silent for longer is dead: the app sends something every 15 seconds."""
 
 
 class ClientSettings(BaseSettings):
@@ -54,17 +58,16 @@ class Remote:
         sent = {name: value for name, value in (body or {}).items() if value is not None}
         return self._json("POST", path, json=sent)
 
-    @contextmanager
-    def stream(self, path: str, **query: Any) -> Iterator[Iterator[str] | None]:
-        """Give the lines of a long answer, None where the app offers no such path."""
-        with self._explained(), self._http.stream("GET", path, params=query, timeout=None) as answer:
-            if answer.status_code in {404, 405}:
-                yield None
-                return
-            if answer.is_error:
-                answer.read()
-                _fail(answer)
-            yield answer.iter_lines()
+    async def lines(self, path: str) -> AsyncIterator[str]:
+        """Give the lines of a stream while there is one. Ends quietly: whoever follows looks by themselves as well."""
+        with suppress(httpx.HTTPError):
+            async with (
+                httpx.AsyncClient(base_url=self._url, headers=self._http.headers, timeout=HEARTBEAT_S) as http,
+                http.stream("GET", path) as answer,
+            ):
+                if answer.is_success:
+                    async for line in answer.aiter_lines():
+                        yield line
 
     def _json(self, method: str, path: str, **what: Any) -> Any:
         with self._explained():

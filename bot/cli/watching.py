@@ -1,7 +1,9 @@
-"""`countersign watch`: follow one workflow until it is over. The app tells what is new; where it cannot, we ask."""
+"""`countersign watch`: follow one workflow until it is over. The app tells when there is news; now and then we look."""
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,7 +17,7 @@ from bot.cli.seeing import Reference
 OVER = {"COMPLETED", "FAILED", "TERMINATED"}
 SOONEST = 0.5
 LATEST = 5.0
-"""Seconds between two questions: at first and after a while without news."""
+"""Seconds between two looks: at first, and after a while without news."""
 
 
 def watch(
@@ -29,7 +31,7 @@ def watch(
     """
     with connected() as remote:
         try:
-            found = _followed(remote, reference, timeout, output_as)
+            found = asyncio.run(_followed(remote, reference, timeout, output_as))
         except KeyboardInterrupt:
             output.fail(f"Stopped watching. {reference} goes on by itself.")
     if output_as is Format.JSON:
@@ -45,32 +47,49 @@ def _end(found: dict[str, Any]) -> str:
     return f"{found['workflow']['id']} is {found['workflow']['status']} ({found['workflow']['phase']}).{shown}"
 
 
-def _followed(remote: Remote, reference: str, timeout: float | None, output_as: Format) -> dict[str, Any]:
-    until = None if timeout is None else time.monotonic() + timeout
+async def _followed(remote: Remote, reference: str, seconds: float | None, output_as: Format) -> dict[str, Any]:
+    until = None if seconds is None else time.monotonic() + seconds
+    told = asyncio.Event()
+    found: dict[str, Any] = remote.get(path_of("workflows", reference))
+    listening = asyncio.create_task(_listen(remote, found["workflow"]["id"], told))
     known: tuple[str, str] | None = None
     seen = 0
-    for _ in _moments(until):
-        found: dict[str, Any] = remote.get(path_of("workflows", reference))
-        now = found["workflow"]["status"], found["workflow"]["updated_at"]
-        if output_as is Format.TABLE and now != known:
-            known, seen = now, _news(remote, reference, seen)
-        if now[0] in OVER:
-            break
-    else:
-        output.fail(f"{reference} is not over after {timeout:g} s. It goes on by itself; watch it again.")
+    try:
+        async for _ in _moments(told, until):
+            found = await asyncio.to_thread(remote.get, path_of("workflows", reference))
+            now = found["workflow"]["status"], found["workflow"]["updated_at"]
+            if output_as is Format.TABLE and now != known:
+                known, seen = now, await asyncio.to_thread(_news, remote, reference, seen)
+            if now[0] in OVER:
+                break
+        else:
+            output.fail(f"{reference} is not over after {seconds:g} s. It goes on by itself; watch it again.")
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
     return found
 
 
-def _moments(until: float | None) -> Iterator[None]:
-    """Give the moments to look at: often at first, later every few seconds."""
+async def _listen(remote: Remote, instance_id: str, told: asyncio.Event) -> None:
+    """Say when the app speaks of this workflow."""
+    naming = f'"{instance_id}"'
+    async for line in remote.lines("/events"):
+        if naming in line:
+            told.set()
+
+
+async def _moments(told: asyncio.Event, until: float | None) -> AsyncIterator[None]:
+    """Give the moments to look: at news at once, without news ever more seldom."""
     pause = SOONEST
     while True:
         yield
         left = LATEST if until is None else until - time.monotonic()
         if left <= 0:
             return
-        time.sleep(min(pause, left))
-        pause = min(pause * 1.3, LATEST)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), min(pause, left))
+        pause = SOONEST if told.is_set() else min(pause * 1.3, LATEST)
+        told.clear()
 
 
 def _news(remote: Remote, reference: str, seen: int) -> int:

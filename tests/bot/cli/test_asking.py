@@ -1,12 +1,15 @@
 """The commands that ask the app: what is printed, and with which exit code a program learns that it did not work."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from bot.cli.demo import Demo
+from bot.cli.remote import Remote
 from tests.bot.cli.calling import Cli, Ran, run
 
 REQUESTER = "requester@example.com"
@@ -223,6 +226,25 @@ def test_a_finished_workflow_is_run_again_from_an_event(remote: Cli, start: Star
 def test_watching_gives_up_after_the_time_that_was_given(remote: Cli, start: Start) -> None:
     found = remote("watch", start(), "--timeout", "0.2")
     assert (found.code, "goes on by itself" in found.err) == (1, True)
+
+
+async def test_the_app_tells_a_watcher_of_news(start: Start, parts: Demo) -> None:
+    order = start()
+    http = httpx.Client(headers={"Authorization": f"Bearer {parts.tokens['operator']}"})
+    told: list[str] = []
+    async with asyncio.timeout(20):
+        async for line in Remote(http, parts.url).lines("/events"):
+            if line.startswith(": following"):
+                await asyncio.to_thread(parts.call, "POST", f"/workflows/{order}/pause", {"reason": "news"})
+            if f'"order-{order}-workflow"' in line:
+                told.append(line)
+                break
+    assert told
+
+
+async def test_a_stream_that_cannot_be_had_ends_quietly(parts: Demo) -> None:
+    assert [line async for line in Remote(httpx.Client(), "http://127.0.0.1:1").lines("/events")] == []
+    assert [line async for line in Remote(httpx.Client(), parts.url).lines("/events")] == []
 
 
 # ---- many at once -------------------------------------------------------------------------------------------------

@@ -40,6 +40,11 @@ def test_a_revoked_key_says_so_in_the_list_and_is_revoked_once(local: Cli) -> No
     assert (again.code, "was revoked before" in again.out) == (0, True)
 
 
+def test_a_key_can_be_for_a_part_of_what_its_roles_give(local: Cli) -> None:
+    assert make(local, "--scope", "list", "--scope", "see-request")["scopes"] == ["list", "see_request"]
+    assert "list, see_request" in local("keys", "list").out
+
+
 def test_a_key_can_be_without_an_end(local: Cli) -> None:
     assert make(local, "--expires", "never")["expires_at"] is None
 
@@ -49,6 +54,7 @@ def test_a_key_can_be_without_an_end(local: Cli) -> None:
     [
         ((*PERSON, "--role", "operatr"), "Did you mean 'operator'?"),
         ((*PERSON, "--role", "king"), "The roles are: requester, approver, operator, auditor, admin."),
+        ((*PERSON, "--role", "operator", "--scope", "start_ordr"), "Did you mean 'start_order'?"),
         (("--person", "manager", "--role", "operator"), "is no e-mail address"),
         ((*PERSON, "--role", "operator", "--expires", "soon"), "neither a duration such as"),
         ((*PERSON, "--role", "operator", "--expires", "2020-01-01"), "has passed"),
