@@ -31,14 +31,14 @@ class Settings(BaseSettings):
     dapr_api_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("DAPR_API_TOKEN"))
     dapr_api_timeout_seconds: float = Field(10.0, gt=0, validation_alias=AliasChoices("DAPR_API_TIMEOUT_SECONDS"))
 
-    database_url: str = "sqlite:///countersign.db"
+    database_url: str = Field("sqlite:///countersign.db", repr=False)  # it may hold a password
     policy: Path = Path("policy.yml")
     secret_key: SecretStr = SecretStr("")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     public_url: str = Field("", description="where people reach this app, for links; empty: http://HOST:PORT")
     process_order_url: str = Field(
-        "", description="gets an HTTP POST for every approved order; empty: the order ledger"
+        "", repr=False, description="gets an HTTP POST for every approved order; empty: the order ledger"
     )
     callback_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description="hosts that a callback may name")
     accept_unsigned_decisions: bool = False
