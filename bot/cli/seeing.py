@@ -168,10 +168,11 @@ def history(reference: Reference, output_as: Output = Format.TABLE) -> None:
 def time_line(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return events as lines of a table; elapsed is the time since the first one."""
     begun = datetime.fromisoformat(events[0]["at"]) if events else None
-    return [_event(each, begun or datetime.now(UTC)) for each in events]
+    terminated = any(each["type"] == "ExecutionTerminated" for each in events)
+    return [_event(each, begun or datetime.now(UTC), terminated=terminated) for each in events]
 
 
-def _event(event: dict[str, Any], begun: datetime) -> dict[str, Any]:
+def _event(event: dict[str, Any], begun: datetime, *, terminated: bool) -> dict[str, Any]:
     business = event["source"] == "business"
     elapsed = (datetime.fromisoformat(event["at"]) - begun).total_seconds()
     details = [event["text"], f"payload={event['payload']}" if event.get("payload") else ""]
@@ -180,9 +181,15 @@ def _event(event: dict[str, Any], begun: datetime) -> dict[str, Any]:
         "name": event["actor"] if business else event["name"],
         "eventid": "-" if event["event_id"] is None else event["event_id"],
         "elapsed": f"{elapsed:.3f}s" if elapsed < 60 else age(begun, datetime.fromisoformat(event["at"])),  # noqa: PLR2004 a minute
-        "status": event["name"] if business else ENDS.get(event["type"], ""),
+        "status": event["name"] if business else _status(event, terminated=terminated),
         "details": _cut(" ".join(filter(None, details))),
     }
+
+
+def _status(event: dict[str, Any], *, terminated: bool) -> str:
+    if event["type"] != "ExecutionCompleted":
+        return ENDS.get(event["type"], "")
+    return "TERMINATED" if terminated else "FAILED" if event["text"] else "COMPLETED"
 
 
 def _cut(text: str) -> str:

@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +70,7 @@ def test_an_order_is_approved_by_the_person_whom_the_key_belongs_to(remote: Cli,
     assert remote("order", "approve", order, who="manager").out.startswith("Approved.")
     ended = remote("watch", order, "--timeout", "20")
     assert ended.code == 0
+    assert "COMPLETED" in remote("history", order).out.splitlines()[-1]
     assert "request.asked" in ended.out
     assert ended.out.splitlines()[-1].endswith("{'status': 'completed'}")
 
@@ -209,10 +214,35 @@ def test_a_workflow_is_terminated_purged_and_its_audit_stays(remote: Cli, parts:
     assert (ended["status"], ended["changed"]) == ("TERMINATED", True)
     watched = remote("watch", order)
     assert (watched.code, "TERMINATED" in watched.out) == (1, True)
+    ends = [line for line in remote("history", order).out.splitlines() if line.startswith("ExecutionCompleted")]
+    assert "TERMINATED" in ends[0]
     assert "history is purged" in remote("purge", order, "--yes").out
     book = {"COUNTERSIGN_DATABASE_URL": parts.settings.database_url}
     kept = run("audit", "show", "--order", order, "-o", "json", **book).json
     assert {"workflow.terminate", "workflow.purge"} <= {each["action"] for each in kept}
+
+
+def at_a_terminal(parts: Demo, answer: str, *words: str) -> tuple[int, str]:
+    """Run a command where somebody sits, who gives one answer."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"COUNTERSIGN_URL": parts.url, "COUNTERSIGN_API_KEY": parts.tokens["operator"]}
+    os.write(ours, f"{answer}\n".encode())
+    ran = subprocess.run(
+        [sys.executable, "-m", "bot.cli", *words],
+        stdin=theirs, capture_output=True, text=True, env=environment, timeout=60, check=False,
+    )  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def test_somebody_at_a_terminal_is_asked_before_what_cannot_be_undone(remote: Cli, parts: Demo, start: Start) -> None:
+    order = start()
+    code, said = at_a_terminal(parts, "n", "terminate", order, "--reason", "no more")
+    assert (code, "for good?" in said, "Nothing was done." in said) == (1, True, True)
+    assert shown(remote, order)["workflow"]["status"] == "RUNNING"
+    code, said = at_a_terminal(parts, "y", "terminate", order, "--reason", "no more")
+    assert (code, "It is terminated." in said) == (0, True)
 
 
 def test_a_finished_workflow_is_run_again_from_an_event(remote: Cli, start: Start) -> None:
