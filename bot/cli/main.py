@@ -17,8 +17,8 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Final = (
-    Entry("demo", "demo:demo", "Show everything in one terminal: sidecar, local Slack, app and an order."),
-    Entry("run", "local_commands:run", "Run the app: Slack, REST, dashboard, deliverer and Dapr worker."),
+    Entry("demo", "demo:demo", "Show everything in one terminal, or play the story."),
+    Entry("run", "local_commands:run", "Run the app: Slack, REST, dashboard and Dapr worker."),
     Entry("sidecar", "local_commands:sidecar", "Run the local workflow sidecar."),
     Entry("order", "order_commands:app", "Orders: start one, approve or reject it."),
     Entry("list", "seeing:list_", "List workflows, newest first."),
@@ -32,12 +32,12 @@ COMMANDS: Final = (
     Entry("suspend", "managing:pause", "The same as pause."),
     Entry("resume", "managing:resume", "Let a paused workflow go on."),
     Entry("terminate", "managing:terminate", "End a workflow, or all that are stuck, for good."),
-    Entry("purge", "managing:purge", "Forget the history of finished workflows. The audit stays."),
+    Entry("purge", "managing:purge", "Forget the history of finished workflows; the audit stays."),
     Entry("rerun", "managing:rerun", "Run a finished workflow again from one of its events."),
-    Entry("bulk", "bulk:app", "Operations on many workflows: how far one is, and going on with it."),
+    Entry("bulk", "bulk:app", "Operations on many workflows: see one, go on with one."),
     Entry("policy", "policy_commands:app", "The policy file: check it, and ask it."),
     Entry("keys", "key_commands:app", "API keys: whose they are, what they may do, until when."),
-    Entry("audit", "audit_commands:app", "The audit: verify it, export it, show entries, sign checkpoints."),
+    Entry("audit", "audit_commands:app", "The audit: verify, export and show it, sign checkpoints."),
     Entry("config", "local_commands:config", "The settings: what is missing, wrong or unreachable."),
     Entry("manifest", "local_commands:manifest", "Print the Slack app's manifest."),
 )
