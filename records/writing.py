@@ -70,13 +70,19 @@ class Writer:
         self._waiting -= 1
         if self._connection is not None and self._group is not None:
             return self._connection, self._group
-        return await self._own(self._open())
+        opening = self._start(self._open())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._start(self._give_back(opening))
+            raise
 
     async def _open(self) -> tuple[AsyncConnection, Group]:
         """Begin a transaction. On failure nobody holds the lock."""
         try:
             connection = self._connection or await self._engine.connect()
             self._connection = connection
+            await connection.begin()  # else a rollback before the first statement does nothing
             await self._begin(connection)
         except BaseException:
             await self._discard()
@@ -84,6 +90,13 @@ class Writer:
             raise
         self._group = Group()
         return connection, self._group
+
+    async def _give_back(self, opening: "asyncio.Task[tuple[AsyncConnection, Group]]") -> None:
+        """End a transaction whose writer gave up while it was begun: it would hold the lock for ever."""
+        await asyncio.wait((opening,))
+        if not opening.cancelled() and opening.exception() is None:
+            connection, _ = opening.result()
+            await self._abandon(connection)
 
     async def _undo(self, connection: AsyncConnection, group: Group) -> None:
         """Undo one writer's work; what others did in the same group is committed."""

@@ -70,7 +70,17 @@ class Cluster:
 
     def kill(self) -> None:
         """Kill -9 the server; the processes of its connections notice it and end."""
-        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        os.kill(self._pid(), signal.SIGKILL)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all of the server's processes: SIGSTOP freezes it, SIGCONT lets it go on."""
+        first = self._pid()
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for pid in [first, *map(int, children)]:
+            os.kill(pid, number)
+
+    def _pid(self) -> int:
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
 
     @property
     def local_url(self) -> str:
