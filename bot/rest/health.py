@@ -28,12 +28,9 @@ def routes(database: Database, engine: Engine, worker: Worker, socket: Socket | 
     @router.get("/readyz")
     async def readyz(response: Response) -> dict[str, object]:
         """Each part that a decision needs, with a sentence. 503 while one of them is not there."""
-        checks = {
-            "database": await _database(database),
-            "sidecar": await _sidecar(engine),
-            "worker": "ok" if worker.ready else "The worker is not connected to the sidecar yet.",
-            "undelivered": await _undelivered(database),
-        }
+        asked = await asyncio.gather(_database(database), _sidecar(engine), _undelivered(database))
+        checks = dict(zip(("database", "sidecar", "undelivered"), asked, strict=True))
+        checks["worker"] = "ok" if worker.ready else "The worker is not connected to the sidecar yet."
         if socket is not None:
             checks["slack"] = "ok" if await socket.connected() else "The socket to Slack is not open."
         ready = all(found == "ok" for name, found in checks.items() if name != "undelivered")
@@ -67,10 +64,12 @@ async def _sidecar(engine: Engine) -> str:
 
 async def _undelivered(database: Database) -> str:
     try:
-        async with database.read() as connection:
+        async with asyncio.timeout(PATIENCE), database.read() as connection:
             age = await intake.oldest_undelivered(connection, datetime.now(UTC))
     except RecordsError as error:
         return str(error)
+    except TimeoutError:
+        return "The database does not answer."
     if age is None or age <= ALARM_AGE:
         return "ok"
     return f"A decision has been waiting for the workflow for {age.total_seconds():.0f} s. It is kept and tried again."
