@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import structlog
@@ -25,6 +25,7 @@ from bot.control.acting import Acting
 from bot.control.bulk import Bulk
 from bot.control.finding import FactFinder
 from bot.control.following import Following
+from bot.control.mending import Mending
 from bot.control.operations import Operations
 from bot.control.overview import Overview
 from bot.control.reconcile import Every, Reconciler
@@ -35,6 +36,7 @@ from bot.dashboard import site as dashboard
 from bot.decisions import Decisions
 from bot.delivery import Deliverer
 from bot.details import Details
+from bot.doctor import Doctor
 from bot.engine import Engine
 from bot.limits import BodyLimit
 from bot.metrics import Metrics
@@ -189,6 +191,33 @@ class Services:
         self.replays = ReplayGuard(self.database, self.clock)
         self.ingress = Ingress(self.bolt, settings.slack_signing_secret.get_secret_value(), self.replays)
         self.socket = Socket(settings, self.ingress, self.replays) if settings.socket_mode else None
+
+
+@asynccontextmanager
+async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Doctor]:
+    """Give what `countersign doctor` works with: the app's parts without its web server and its worker."""
+    async with AsyncExitStack() as stack:
+        database = Database.open(settings.database_url)
+        stack.push_async_callback(database.close)
+        await database.migrate()
+        engine = Engine(
+            settings.sidecar_address, settings.dapr_api_token.get_secret_value(), settings.dapr_api_timeout_seconds
+        )
+        stack.push_async_callback(engine.close)
+        slack = Slack(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+        stack.push_async_callback(slack.close)
+        directory = Directory(slack)
+        announcer = Announcer(database, slack, directory, now_in_utc)
+        yield Doctor(
+            database=database,
+            engine=engine,
+            reconciler=Reconciler(
+                database=database, engine=engine, announcer=announcer, directory=directory, clock=now_in_utc
+            ),
+            mending=Mending(database, announcer, directory, now_in_utc, settled=young),
+            clock=now_in_utc,
+            young=young,
+        )
 
 
 def oidc_of(settings: Settings, http: httpx.AsyncClient) -> Oidc | None:

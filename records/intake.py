@@ -156,6 +156,12 @@ async def undelivered(connection: AsyncConnection, at_most: int = 10_000) -> int
     return int(await connection.scalar(sa.select(sa.func.count()).select_from(few)) or 0)
 
 
+async def unanswered(connection: AsyncConnection, before: datetime, limit: int) -> tuple[Row, ...]:
+    """Return decisions that were taken in before a moment and have no answer yet, oldest first."""
+    wanted = sa.select(intake).where(intake.c.answered_at.is_(None), intake.c.created_at <= before)
+    return await rows(connection, wanted.order_by(intake.c.created_at, intake.c.id).limit(limit), Row)
+
+
 async def pending_for(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[Row, ...]:
     """Return an instance's unanswered decisions, oldest first."""
     wanted = sa.select(intake).where(intake.c.instance_id == instance_id, intake.c.answered_at.is_(None))

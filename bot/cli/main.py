@@ -38,6 +38,7 @@ COMMANDS: Final = (
     Entry("policy", "policy_commands:app", "The policy file: check it, and ask it."),
     Entry("keys", "key_commands:app", "API keys: whose they are, what they may do, until when."),
     Entry("audit", "audit_commands:app", "The audit: verify, export and show it, sign checkpoints."),
+    Entry("doctor", "doctor_commands:doctor", "Find what is wedged, orphaned or diverged, and heal it."),
     Entry("config", "local_commands:config", "The settings: what is missing, wrong or unreachable."),
     Entry("manifest", "local_commands:manifest", "Print the Slack app's manifest."),
 )

@@ -29,8 +29,14 @@ class Mending:
     """Rewrites cards. Showing the same twice is harmless; what people are told is told once."""
 
     def __init__(
-        self, database: Database, announcer: Announcer, directory: Directory, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        announcer: Announcer,
+        directory: Directory,
+        clock: Callable[[], datetime],
+        settled: timedelta = SETTLED,
     ) -> None:
+        self._settled = settled
         self._database = database
         self._announcer = announcer
         self._directory = directory
@@ -41,7 +47,7 @@ class Mending:
         """Rewrite the cards that lag behind; returns how many are true now."""
         now = self._clock()
         async with self._database.read() as connection:
-            rows = await reconciling.stale(connection, now - SETTLED)
+            rows = await reconciling.stale(connection, now - self._settled)
         due = [row for row in rows if self._not_before.get(row.instance_id, (now, now))[0] <= now]
         return sum([await self._show(row) for row in due])
 

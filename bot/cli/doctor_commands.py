@@ -1,0 +1,88 @@
+"""`countersign doctor`: what is wrong between the database, the engine and Slack, and healing it after asking."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from bot.cli import output
+from bot.cli.book import key_ring_or_exit, operator
+from bot.cli.local_commands import settings_or_exit
+from bot.cli.output import Format, Output
+from bot.doctor import Finding
+from bot.settings import Settings
+
+COLUMNS = ("ILL", "ID", "WHAT IS WRONG", "HEALING", "HEALED")
+STATES = {None: "", True: "yes", False: "no"}
+
+
+def doctor(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="heal without asking")] = False,
+    look: Annotated[bool, typer.Option("--look", help="only look; neither ask nor heal")] = False,
+    settled: Annotated[float, typer.Option(help="leave out what moved within so many seconds", min=0)] = 30.0,
+    output_as: Output = Format.TABLE,
+) -> None:
+    """Find what is wedged, orphaned or diverged, cards that lie, decisions without an answer; heal it after asking.
+
+    Exit code 0: all is well or healed; 1: something is left; 5: the sidecar or the database does not answer.
+
+    Example: countersign doctor --look
+    """
+    from bot import logs
+    from bot.engine import EngineRefusedError, EngineUnavailableError
+    from records.errors import RecordsError
+
+    settings = settings_or_exit()
+    key_ring_or_exit(settings)
+    logs.configure(settings.log_level)
+
+    def agreed(found: Sequence[Finding]) -> bool:
+        return not look and (yes or _asked(found, output_as))
+
+    try:
+        found = asyncio.run(_examined(settings, timedelta(seconds=settled), agreed))
+    except (EngineUnavailableError, EngineRefusedError) as error:
+        output.fail(
+            f"The Dapr sidecar does not answer at {settings.sidecar_address}: {str(error)[:200]}", output.UNREACHABLE
+        )
+    except RecordsError as error:
+        output.fail(str(error), output.UNREACHABLE)
+    _print(found, output_as)
+    if any(each.healed is not True for each in found):
+        raise typer.Exit(output.FAILED)
+
+
+async def _examined(
+    settings: Settings, young: timedelta, agreed: Callable[[Sequence[Finding]], bool]
+) -> tuple[Finding, ...]:
+    from bot.app import doctor_of
+
+    async with doctor_of(settings, young) as found:
+        findings = await found.examine()
+        return await found.heal(findings, operator()) if findings and agreed(findings) else findings
+
+
+def _asked(found: Sequence[Finding], output_as: Format) -> bool:
+    if output_as is Format.TABLE:
+        _print(found, output_as)
+    return typer.confirm("Heal what can be healed?", err=True)
+
+
+def _print(found: Sequence[Finding], output_as: Format) -> None:
+    if not found and output_as is Format.TABLE:
+        output.say("All is well: engine, database and cards agree, and every decision is answered.")
+        return
+    lines = [
+        {
+            "ill": each.ill.value,
+            "id": each.instance_id,
+            "what_is_wrong": each.sentence,
+            "healing": each.healing,
+            "healed": STATES[each.healed],
+        }
+        for each in found
+    ]
+    output.rows(COLUMNS, lines, output_as, whole=[each.model_dump(mode="json") for each in found])

@@ -1,0 +1,114 @@
+"""What others do to our workflows with the engine's own tools: the doctor finds it, heals it and writes it down."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from bot.app import doctor_of
+from bot.doctor import Finding, Ill, suspended_twice
+from records import audit
+from tests.end_to_end.system import ROOT, Order, System, eventually
+
+NOW = timedelta(0)
+
+
+def examine(system: System) -> tuple[Finding, ...]:
+    async def found() -> tuple[Finding, ...]:
+        async with doctor_of(system.settings, NOW) as doctor:
+            return await doctor.examine()
+
+    return asyncio.run(found())
+
+
+def heal(system: System) -> None:
+    async def healed() -> None:
+        async with doctor_of(system.settings, NOW) as doctor:
+            await doctor.heal(await doctor.examine(), "cli:test")
+
+    asyncio.run(healed())
+
+
+def of(order: Order, found: tuple[Finding, ...]) -> list[Ill]:
+    return [each.ill for each in found if each.instance_id == order.instance_id]
+
+
+def countersign(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:
+    settings = system.settings
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SLACK_BOT_TOKEN": settings.slack_bot_token.get_secret_value(),
+        "SLACK_API_URL": settings.slack_api_url,
+        "DAPR_GRPC_PORT": str(settings.dapr_grpc_port),
+        "COUNTERSIGN_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "COUNTERSIGN_DATABASE_URL": settings.database_url,
+        "COUNTERSIGN_POLICY": str(settings.policy),
+    }
+    command = [sys.executable, "-m", "bot.cli", "doctor", *arguments]
+    return subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, input="n\n"
+    )
+
+
+def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(http_system: System) -> None:
+    order = http_system.order("wedged")
+    order.card()
+    for _ in range(2):  # what the engine accepts and must never be done (DAPR.md)
+        http_system.engine.pause_workflow(order.instance_id)
+    assert of(order, examine(http_system)) == [Ill.WEDGED]
+    asked = countersign(http_system, "--settled", "0")
+    assert "Heal what can be healed?" in asked.stderr
+    assert order.state() is not None, "it was not agreed to"
+    healed = countersign(http_system, "--yes", "--settled", "0", "-o", "json")
+    mine = [each for each in json.loads(healed.stdout) if each["instance_id"] == order.instance_id]
+    assert [(each["ill"], each["healed"]) for each in mine] == [("wedged", True)]
+    assert order.state() is None
+    eventually(lambda: "approval_approve" not in str(order.card().blocks))
+    entry = next(each for each in order.audit() if each.action == "doctor.healed_wedged")
+    assert (entry.actor.startswith("cli:"), entry.through) == (True, "cli")
+
+
+@pytest.mark.parametrize("purged", [False, True], ids=["terminated", "terminated and purged"])
+def test_what_somebody_ended_behind_our_back_is_found_and_its_card_rewritten(
+    http_system: System, *, purged: bool
+) -> None:
+    order = http_system.order(f"behind-{purged}".lower())
+    order.card()
+    http_system.engine.terminate_workflow(order.instance_id)
+    if purged:
+        http_system.engine.purge_workflow(order.instance_id)
+    heal(http_system)
+    eventually(lambda: "approval_approve" not in str(order.card().blocks))
+    assert of(order, examine(http_system)) == []
+    assert any(each.action.startswith("workflow.found_") for each in order.audit())
+
+
+def test_a_workflow_that_others_started_is_found_and_gets_a_row(http_system: System) -> None:
+    instance_id = http_system.order_id("theirs")
+    request = {"kind": "order", "subject": "1", "requester": "requester@example.com", "amount": "900"}
+    http_system.engine.schedule_new_workflow("approval_workflow", input=request | {"bad": 1}, instance_id=instance_id)
+    heal(http_system)
+    assert [each for each in examine(http_system) if each.instance_id == instance_id and each.ill is Ill.ORPHANED] == []
+
+
+def test_without_a_sidecar_the_doctor_says_so(http_system: System) -> None:
+    settings = http_system.settings.model_copy(update={"dapr_grpc_port": 9})
+    broken = System(http_system.slack, http_system.url, settings, "127.0.0.1:9")
+    found = countersign(broken)
+    assert found.returncode == 5
+    assert "does not answer" in found.stderr
+
+
+def test_two_suspensions_in_a_row_are_a_wedge_and_one_after_a_resumption_is_none() -> None:
+    once, again = "executionSuspended", "executionResumed"
+    assert not suspended_twice([once, "eventRaised", again, once])
+    assert suspended_twice([once, "eventRaised", once])
+
+
+def test_what_the_doctor_did_stands_in_the_chain(http_system: System) -> None:
+    found = http_system.records(lambda connection: audit.page(connection, audit.Filter(action="doctor.healed_wedged")))
+    assert all(each.data["healing"] for each in found)
