@@ -83,15 +83,19 @@ class Slack:
             await asyncio.sleep(wait)
 
     def _failure(self, method: str, channel: str, error: SlackApiError) -> Exception:
+        """Return our error. In an outage `response` is a page that is no JSON, and then it has another class."""
         response = error.response
-        status = getattr(response, "status_code", 200)
-        if status == TOO_MANY or response.get("error") == "ratelimited":
-            wait = float(response.headers.get("Retry-After", 1))
+        status = int(getattr(response, "status_code", 0) or getattr(response, "status", 200))
+        word = str(response.get("error") or "") if hasattr(response, "get") else ""
+        if status == TOO_MANY or word == "ratelimited":
+            wait = _seconds(response.headers.get("Retry-After"))
             self._not_before[method, channel] = self._clock() + wait
             return SlackUnavailableError(f"Slack asked us to wait {wait:.0f} s before {method}.")
-        if status >= SERVER_ERROR or response.get("error") in {"internal_error", "fatal_error", "service_unavailable"}:
+        if status >= SERVER_ERROR or word in {"internal_error", "fatal_error", "service_unavailable"}:
             return SlackUnavailableError(f"Slack answered {method} with an error of its own ({status}).")
-        return SlackRefusedError(method, str(response.get("error", status)))
+        if not word:
+            return SlackUnavailableError(f"What answered {method} is not Slack's API ({status}, not JSON).")
+        return SlackRefusedError(method, word)
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
@@ -139,6 +143,14 @@ class Slack:
     async def delete(self, card: CardRef) -> None:
         """Remove a message of our own."""
         await self.call("chat.delete", channel=card.channel, ts=card.ts)
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Return a Retry-After header's seconds; one that is missing or no number is taken for a second."""
+    try:
+        return max(0.0, float(retry_after or 1))
+    except ValueError:
+        return 1.0
 
 
 CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{6,}")
