@@ -194,9 +194,7 @@ def _settings(  # noqa: PLR0913 what the parts say of themselves
     own: dict[str, Any] = {
         "slack_bot_token": slack.bot_token,
         "slack_signing_secret": slack.signing_secret,
-        "slack_app_token": "",
         "slack_api_url": slack.api_url,
-        "dapr_grpc_endpoint": "",
         "dapr_grpc_host": host,
         "dapr_grpc_port": int(port),
         "dapr_api_token": token,
@@ -204,13 +202,9 @@ def _settings(  # noqa: PLR0913 what the parts say of themselves
         "policy": policy,
         "secret_key": secrets.token_urlsafe(48),
         "public_url": url,
-        "process_order_url": "",
-        "callback_hosts": (),
-        "accept_unsigned_decisions": False,
-        "checkpoint_dir": None,
-        "oidc_issuer": "",
     }
-    return Settings(_env_file=None, **own)
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    return Settings(_env_file=None, **(defaults | own))
 
 
 def _policy(*, quick: bool) -> str:
