@@ -11,30 +11,24 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import httpx
+import serving
 import sqlalchemy as sa
 
 from activities.policies import PolicyFile
 from approvals.machine import CardPosted, Started, State, start, step
 from approvals.policy import NoRoute, route
 from approvals.request import ApprovalRequest, CardRef
-from approvals.signing import Purpose
-from bot.settings import Settings
-from local.sidecar import Sidecar
 from local.slack import LocalSlack
-from records import instances, keys, listing, search, tables
+from records import instances, listing, search, tables
 from records.database import Database
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +78,7 @@ def row(number: int, state: State, chance: random.Random) -> dict[str, Any]:
         route=state.route,
         waiting_on=(chance.choice(PRINCIPALS),) if waits else (),
         asked_at=created,
-        deadline=created + timedelta(days=3) if waits else None,
+        deadline=created + timedelta(hours=1) if waits else None,
         cards=state.cards,
         created_at=created,
         updated_at=created + timedelta(seconds=5),
@@ -138,7 +132,7 @@ PAGES: dict[str, tuple[Filter, listing.Sort]] = {
     "by deadline": (Filter(), "deadline"),
     "by waiting time": (Filter(), "since"),
     "by progress": (Filter(), "progress"),
-    "overdue": (Filter(overdue_at=NOW - timedelta(hours=9)), "deadline"),
+    "overdue": (Filter(overdue_at=NOW), "deadline"),
     "stuck": (Filter(progress_before=NOW - timedelta(hours=2)), "progress"),
 }
 
@@ -243,99 +237,30 @@ def indexed(plan: str) -> bool:
 
 # ---- waiting requests -----------------------------------------------------------------------------------------------
 
-SERVE = """
-import sys, uvicorn
-from bot.app import create_app
-from bot.settings import Settings
-uvicorn.run(create_app(Settings(_env_file=None)), host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
-"""
-
-
-class App(NamedTuple):
-    """The app's process."""
-
-    pid: int
-    port: int
-    settings: Settings
-    database: Path
-
-
-def free_port() -> int:
-    import socket  # noqa: PLC0415 only here
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def resident(pid: int) -> int:
-    """Return a process's resident memory in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(pid)
-
-
-async def make_key(settings: Settings) -> str:
-    database = Database.open(settings.database_url)
-    async with database.write() as connection:
-        secret = settings.keys.subkey(Purpose.API_KEY)
-        _, token = await keys.create(
-            connection, secret, datetime.now(UTC), name="bench", person="requester@example.com",
-            roles=("requester", "operator"), created_by="benchmark",
-        )  # fmt: skip
-    await database.close()
-    return token
-
 
 def slope(points: list[tuple[int, int]]) -> float:
     """Return the least squares slope: bytes for one more request."""
     return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
 
 
-def waiting(folder: Path, count: int) -> dict[str, Any]:
+def waiting(folder: Path, count: int, steps: int = 6) -> dict[str, Any]:
     """Leave requests waiting in a real app in its own process; measure after each step."""
-    port, steps = free_port(), 6
-    with Sidecar(folder / "sidecar.db") as sidecar, LocalSlack(manifest=ROOT / "manifest.yml") as slack:
-        host, _, sidecar_port = sidecar.address.rpartition(":")
-        environment = {
-            "SLACK_BOT_TOKEN": slack.bot_token,
-            "SLACK_SIGNING_SECRET": slack.signing_secret,
-            "SLACK_API_URL": slack.api_url,
-            "DAPR_RUNTIME_HOST": host,
-            "DAPR_GRPC_PORT": sidecar_port,
-            "COUNTERSIGN_DATABASE_URL": f"sqlite:///{folder / 'waiting.db'}",
-            "COUNTERSIGN_POLICY": str(ROOT / "policy.yml"),
-            "COUNTERSIGN_SECRET_KEY": "benchmark-" * 5,
-        }
-        app = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=os.environ | environment, cwd=ROOT)
-        try:
-            settings = Settings(
-                _env_file=None,
-                database_url=environment["COUNTERSIGN_DATABASE_URL"],
-                secret_key="benchmark-" * 5,
-            )
-            return _left_waiting(App(app.pid, port, settings, folder / "waiting.db"), count // steps, steps)
-        finally:
-            app.terminate()
-            app.wait(20)
-
-
-def _left_waiting(app: App, each: int, steps: int) -> dict[str, Any]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{app.port}", timeout=30) as http:
-        until(lambda: _ready(http))
-        http.headers["Authorization"] = f"Bearer {asyncio.run(make_key(app.settings))}"
-        database: list[tuple[int, int]] = []
-        memory: list[tuple[int, int]] = []
-        for number in range(steps + 1):
-            count = number * each
-            until(lambda count=count: http.get("/statistics").json()["waiting"] == count)
+    database: list[tuple[int, int]] = []
+    memory: list[tuple[int, int]] = []
+    with (
+        serving.sidecar(folder) as sidecar,
+        LocalSlack(manifest=ROOT / "manifest.yml") as slack,
+        serving.serving(folder, slack, sidecar) as app,
+    ):
+        for there in range(0, count + 1, count // steps):
+            serving.until(lambda there=there: app.http.get("/statistics").json()["waiting"] == there)
             time.sleep(1)
-            if number:  # the first step also warms the process up
-                database.append((count, _stored(app.database)))
-                memory.append((count, resident(app.pid)))
-            for order in range(count, count + each if number < steps else count):
-                http.post(f"/orders/{order}/start", json={"amount": 2400, "description": "chairs"}).raise_for_status()
+            if there:  # the first ones also warm the process up
+                database.append((there, _stored(app.database)))
+                memory.append((there, serving.resident(app.pid)))
+            for order in range(there, there + count // steps):
+                body = {"amount": 2400, "description": "chairs"}
+                app.http.post(f"/orders/{order}/start", json=body).raise_for_status()
     return {
         "waiting": [count for count, _ in memory],
         "database_bytes_per_waiting": round(slope(database)),
@@ -344,23 +269,8 @@ def _left_waiting(app: App, each: int, steps: int) -> dict[str, Any]:
     }
 
 
-def _ready(http: httpx.Client) -> bool:
-    try:
-        return http.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 def _stored(path: Path) -> int:
     return sum(each.stat().st_size for each in path.parent.glob(path.name + "*") if not each.name.endswith("-shm"))
-
-
-def until(true: Any, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError
-        time.sleep(0.05)
 
 
 def main() -> None:

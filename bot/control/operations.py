@@ -189,7 +189,7 @@ class Operations:
     async def raise_event(self, caller: Caller, reference: str, name: str, payload: Any, reason: str = "") -> Done:
         """Raise an event at a waiting instance. `approval_decision` is refused: it needs a person's own path."""
         try:
-            await self._subjects.find(reference)
+            await self._subjects.resolve(reference)
         except NotFoundError as error:
             await self._access.demand(caller, Action.RAISE_EVENT, Resource(status="RUNNING"))
             lost = Subject(instance_id=reference[:200], engine=None, row=None)

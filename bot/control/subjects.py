@@ -63,16 +63,22 @@ class Subjects:
         self._directory = directory
         self._clock = clock
 
-    async def find(self, reference: str) -> Subject:
+    async def resolve(self, reference: str) -> str:
+        """Return the instance id that is meant; the engine is asked only where no row is kept. Errors: as `find`."""
+        async with self._database.read() as connection:
+            row = await instances.find(connection, reference.strip())
+        return row.instance_id if row else (await self.find(reference, payloads=False)).instance_id
+
+    async def find(self, reference: str, *, payloads: bool = True) -> Subject:
         """Return the subject for an instance id or an order's id. Errors: NotFoundError, EngineUnavailableError."""
         reference = reference.strip()
         async with self._database.read() as connection:
             row = await instances.find(connection, reference)
         instance_id = row.instance_id if row else reference
-        found = await self._engine.state(instance_id)
+        found = await self._engine.state(instance_id, payloads=payloads)
         if found is None and row is None:
             instance_id = instance_id_of(reference)
-            found = await self._engine.state(instance_id)
+            found = await self._engine.state(instance_id, payloads=payloads)
         if found is None and row is None:
             raise NotFoundError(reference)
         return Subject(instance_id=instance_id, engine=found, row=row)
