@@ -115,7 +115,11 @@ async def _policy(settings: Settings, slack: Slack) -> list[Finding]:
     except PolicyError as error:
         return [Finding(check="policy", state="wrong", what_to_do=str(error))]
     found = [
-        Finding(check="policy", state=SEVERITIES[each.severity], what_to_do=f"line {each.line}: {each.sentence}")
+        Finding(
+            check="policy",
+            state=SEVERITIES[each.severity],
+            what_to_do=f"line {each.line}: {each.sentence}" if each.line else each.sentence,
+        )
         for each in lint(policy)
     ]
     directory = Directory(slack)

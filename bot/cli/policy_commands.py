@@ -41,10 +41,15 @@ def check(file: File = None, output_as: Output = Format.TABLE) -> None:
         output.print_json([each.model_dump() for each in found])
     else:
         for each in found:
-            output.say(f"{path}:{each.line}: {each.severity}: {each.sentence}")
-        output.say(f"{path}: {len(policy.rules)} rules, version {policy.version}, {len(found) or 'no'} findings.")
+            place = f"{path}:{each.line}" if each.line else str(path)  # 0 is the file as a whole
+            output.say(f"{place}: {each.severity}: {each.sentence}")
+        output.say(f"{path}: {len(policy.rules)} rules, version {policy.version}, {_counted(len(found))}.")
     if any(each.severity == "error" for each in found):
         raise typer.Exit(output.FAILED)
+
+
+def _counted(findings: int) -> str:
+    return "1 finding" if findings == 1 else f"{findings or 'no'} findings"
 
 
 @app.command("explain")
