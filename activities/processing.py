@@ -77,8 +77,8 @@ class Processing:
                 refused = self._entry(approved, "effect.refused", "")
                 await append_once(connection, approved.outcome.at.isoformat(), refused)
             raise NonRetryableError(
-                f"{approved.request.kind} {approved.request.subject} is not what was approved: its content changed "
-                "after the approval. Nothing was processed; start it again under a new id."
+                f"{approved.request.kind} {approved.request.subject} is not what was approved as {approved.instance_id}: "
+                "its content or its instance is another one. Nothing was processed; start it again under a new id."
             )
         return hashlib.sha256(
             f"{approved.instance_id}\n{approved.outcome.digest}\n{approved.outcome.at}".encode()

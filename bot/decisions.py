@@ -33,6 +33,10 @@ LEASE = timedelta(seconds=5)
 """How long a fresh decision belongs to the process that took it; after that any process delivers it."""
 
 
+ENDED_FROM_OUTSIDE = frozenset({"terminated", "purged", "failed"})
+"""Phases in which no workflow is left to answer, though its state still says that it waits."""
+
+
 class Wanted(Value):
     """What somebody wants decided. `id` makes the same submission again the same decision."""
 
@@ -79,7 +83,7 @@ class Decisions:
             first = await intake.get(connection, wanted.id)
         if first is not None:
             return _again(first)
-        state: State | None = row.state if row else None
+        state: State | None = row.state if row and row.phase not in ENDED_FROM_OUTSIDE else None
         if state is None:
             return await self._refuse(wanted, None, Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake"))
         decision = self._decision(wanted, state)
@@ -92,7 +96,7 @@ class Decisions:
         """Say beforehand whether this person's decision on this card would be refused; nothing is recorded."""
         async with self._database.read() as connection:
             row = await instances.get(connection, binding.instance_id)
-        if row is None or row.state is None:
+        if row is None or row.state is None or row.phase in ENDED_FROM_OUTSIDE:
             return Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake")
         wanted = Wanted(
             id="", instance_id=binding.instance_id, binding=binding, person=person, approved=True, through="slack"

@@ -180,7 +180,8 @@ async def _translated(call: Any) -> Any:
 
 def _failure(code: grpc.StatusCode, text: str) -> Exception:
     """Tell what passes from what does not (DAPR.md: the tables of calls and of dying parts)."""
-    if "no such instance exists" in text or "does not exist" in text or code == grpc.StatusCode.NOT_FOUND:
+    missing_event = "does not have history event" in text or "is not an event that can be rerun" in text
+    if "no such instance exists" in text or (code == grpc.StatusCode.NOT_FOUND and not missing_event):
         return UnknownInstanceError(text)
     if code == grpc.StatusCode.ALREADY_EXISTS:
         return AlreadyExistsError(text)

@@ -208,3 +208,13 @@ def test_options_that_do_not_exist_are_a_sentence(system: System) -> None:
 
 def test_only_operators_see_a_dry_run(system: System) -> None:
     assert "role" in say(system, "U0MANAGER", "terminate --stuck")
+
+
+def test_deciding_what_was_terminated_is_told_that_it_is_over(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "ended")
+    say(system, "U0OPERATOR", f"terminate {order_id} ordered twice")
+    confirm(system, "U0OPERATOR")
+    approver = make_key(system, "manager@example.com", "approver")
+    answer = system.http.post(f"/orders/{order_id}/approve", json={"approved": True}, headers=approver)
+    assert answer.status_code == 409
+    assert "request is over" in answer.json()["detail"]
