@@ -77,7 +77,7 @@ class Processing:
                 refused = self._entry(approved, "effect.refused", "")
                 await append_once(connection, approved.outcome.at.isoformat(), refused)
             raise NonRetryableError(
-                f"{approved.request.kind} {approved.request.subject} is not what was approved as {approved.instance_id}: "
+                f"{approved.request.kind} {approved.request.subject} is not what {approved.instance_id} approved: "
                 "its content or its instance is another one. Nothing was processed; start it again under a new id."
             )
         return hashlib.sha256(
