@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Begin = Callable[[AsyncConnection], Awaitable[None]]
@@ -79,17 +79,27 @@ class Writer:
 
     async def _open(self) -> tuple[AsyncConnection, Group]:
         """Begin a transaction. On failure nobody holds the lock."""
+        kept = self._connection is not None
         try:
-            connection = self._connection or await self._engine.connect()
-            self._connection = connection
-            await connection.begin()  # else a rollback before the first statement does nothing
-            await self._begin(connection)
+            try:
+                connection = await self._begun()
+            except DBAPIError as error:
+                if not (kept and error.connection_invalidated):
+                    raise
+                await self._discard()  # the server was restarted since the last write: nothing was done, so once more
+                connection = await self._begun()
         except BaseException:
             await self._discard()
             self._lock.release()
             raise
         self._group = Group()
         return connection, self._group
+
+    async def _begun(self) -> AsyncConnection:
+        self._connection = connection = self._connection or await self._engine.connect()
+        await connection.begin()  # else a rollback before the first statement does nothing
+        await self._begin(connection)
+        return connection
 
     async def _give_back(self, opening: "asyncio.Task[tuple[AsyncConnection, Group]]") -> None:
         """End a transaction whose writer gave up while it was begun: it would hold the lock for ever."""

@@ -46,3 +46,14 @@ async def test_nor_does_it_in_postgresql(cluster: Cluster, how_many: int) -> Non
         assert await connection.scalar(held, {"lock": WRITE_LOCK}) == 0
     await asyncio.wait_for(database.close(), 20)
     await other.close()
+
+
+@pytest.mark.postgres
+async def test_the_first_write_after_the_server_was_restarted_succeeds(cluster: Cluster) -> None:
+    database = Database.open(cluster.local_url)
+    await database.migrate()
+    cluster.stop()
+    cluster.start()
+    await database.writable()
+    await database.ping()
+    await database.close()
