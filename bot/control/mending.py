@@ -36,11 +36,11 @@ class Mending:
         clock: Callable[[], datetime],
         settled: timedelta = SETTLED,
     ) -> None:
-        self._settled = settled
         self._database = database
         self._announcer = announcer
         self._directory = directory
         self._clock = clock
+        self._settled = settled
         self._not_before: dict[str, tuple[datetime, timedelta]] = {}
 
     async def mend(self) -> int:
@@ -61,7 +61,7 @@ class Mending:
         try:
             await self._tell(row)
         except (SlackUnavailableError, SlackRefusedError, LookupFailedError) as error:
-            pause = min(LONGEST, 2 * self._not_before.get(row.instance_id, (None, SETTLED / 2))[1])
+            pause = min(LONGEST, 2 * self._not_before.get(row.instance_id, (None, self._settled / 2))[1])
             self._not_before[row.instance_id] = self._clock() + pause, pause
             log.warning("a card is not rewritten yet", instance_id=row.instance_id, why=str(error))
             return False

@@ -35,17 +35,18 @@ MANY = 20
 
 
 class Every(Value):
-    """How often each look is taken, in seconds."""
+    """How often each look is taken, in seconds; `settled` is how long a card may lag behind before it is mended."""
 
     follow: float = 0.5
     mend: float = 5.0
     look: float = 20.0
     sweep: float = 60.0
+    settled: float = 15.0
 
     @classmethod
     def sweep_every(cls, seconds: float) -> Self:
         """Return intervals that fit a sweep every so many seconds."""
-        return cls(mend=min(5.0, seconds), look=min(20.0, seconds), sweep=seconds)
+        return cls(mend=min(5.0, seconds), look=min(20.0, seconds), sweep=seconds, settled=min(15.0, 4 * seconds))
 
 
 class Found(Value):
@@ -76,7 +77,8 @@ class Reconciler:
         self._engine = engine
         self._clock = clock
         self._every = every or Every()
-        self._mending = Mending(database, announcer, directory, clock)
+        settled = timedelta(seconds=self._every.settled)
+        self._mending = Mending(database, announcer, directory, clock, settled)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._followed: dict[str, _Followed] = {}
         self._since: datetime | None = None

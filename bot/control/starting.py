@@ -58,7 +58,7 @@ class Starting:
         if name not in self._names:
             near = difflib.get_close_matches(name, self._names, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(self._names)}."
-            raise UnusableStartError(f"No worker here knows a workflow named {name[:100]!r}.{hint}")
+            raise UnusableStartError(f"No workflow named {name[:100]!r} can be started here.{hint}")
         if instance_id is not None and not INSTANCE_ID.fullmatch(instance_id):
             raise UnusableStartError(ID_SENTENCE)
         if start_at is not None and start_at <= self._clock():

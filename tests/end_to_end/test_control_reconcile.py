@@ -3,7 +3,7 @@
 import pytest
 
 from tests.end_to_end.conftest import Systems
-from tests.end_to_end.control_room import Room
+from tests.end_to_end.control_room import Room, ok
 from tests.end_to_end.system import eventually
 
 
@@ -52,3 +52,10 @@ def test_a_workflow_that_another_program_started_is_in_the_list(room: Room) -> N
     line = eventually(lambda: room.line(instance_id), 60)
     assert line["phase"] == "unknown"
     assert line["name"] == "somebody_elses"
+
+
+def test_a_card_that_slack_did_not_take_is_rewritten_when_slack_is_back(room: Room) -> None:
+    instance_id = room.order("slack-away")
+    room.system.slack.fault(method="chat.update", kind="http_500")
+    ok(room.post(f"/workflows/{instance_id}/terminate", {"reason": "while Slack was away"}))
+    room.without_buttons(instance_id, 60)
