@@ -27,7 +27,7 @@ class Part(Value):
 
     kind: Literal["header", "text", "fields", "quote", "buttons", "context", "divider"]
     lines: tuple[tuple[Run, ...], ...] = ()
-    buttons: tuple[tuple[str, str], ...] = ()
+    buttons: tuple[str, ...] = ()
 
 
 def preview(blocks: Iterable[Block], names: Mapping[str, str]) -> tuple[Part, ...]:
@@ -56,15 +56,16 @@ def _parts(block: Block, names: Mapping[str, str]) -> list[Part]:  # noqa: PLR09
         case "context":
             return [Part(kind="context", lines=tuple(_flat(each, names) for each in block["elements"]))]
         case "actions":
-            return [Part(kind="buttons", buttons=tuple(_button(each) for each in block["elements"]))]
+            return [
+                Part(
+                    kind="buttons",
+                    buttons=tuple(str(each.get("text", {}).get("text", "")) for each in block["elements"]),
+                )
+            ]
         case "divider":
             return [Part(kind="divider")]
         case _:
             return []
-
-
-def _button(element: Block) -> tuple[str, str]:
-    return str(element.get("text", {}).get("text", "")), str(element.get("style", ""))
 
 
 def _rich(element: Block, names: Mapping[str, str]) -> Part:

@@ -128,9 +128,9 @@ class Door:
 
     # ---- coming and going -------------------------------------------------------------------------------------------
 
-    async def welcome(self, request: Request, session: Session, actor: str, then: str) -> Response:
+    async def welcome(self, request: Request, session: Session, caller: Caller, then: str) -> Response:
         """Begin a session: a new id each time, so that nobody can plant one."""
-        await self._note("session.began", actor, session)
+        await self._note("session.began", caller, session)
         response = guarded(RedirectResponse(local(then), 303))
         self._set(request, response, self.cookie(request), self.seals.seal(session), LIFETIME)
         response.delete_cookie(VISIT)
@@ -143,20 +143,20 @@ class Door:
 
     async def leave(self, request: Request, visit: Visit) -> Response:
         """End a session for good, also for whoever has a copy of its cookie."""
-        await self._note(ENDED, visit.caller.actor, visit.session)
+        await self._note(ENDED, visit.caller, visit.session)
         self._ended[visit.session.id] = self._clock()
         response = guarded(RedirectResponse("/sign-in?out=1", 303))
         response.delete_cookie(self.cookie(request), secure=self.is_secure(request), httponly=True)
         return response
 
-    async def _note(self, action: str, actor: str, session: Session) -> None:
+    async def _note(self, action: str, caller: Caller, session: Session) -> None:
         entry = audit.Entry(
             at=self._clock(),
-            actor=actor,
+            actor=caller.actor,
             action=action,
             through="dashboard",
             correlation_id=correlation_id(),
-            data={"session": session.id, "by": session.kind},
+            data={"session": session.id, "by": session.kind, "email": caller.email},
         )
         async with self._database.write() as connection:
             await audit.append(connection, entry)

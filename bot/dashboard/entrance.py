@@ -58,7 +58,7 @@ class Entrance:
             response.headers.update({name: each for name, each in problem.headers.items() if name == "Retry-After"})
             return response
         session = self._door.session(kind="key", key_id=caller.key_id)
-        return await self._door.welcome(request, session, caller.actor, then)
+        return await self._door.welcome(request, session, caller, then)
 
     async def with_slack(self, request: Request) -> Response:
         """Send the browser to Slack."""
@@ -102,7 +102,7 @@ class Entrance:
         if person.team != await self._team() or not caller.roles:
             return self._page(request, pending.then, error=WHY["slack"], status=403)
         session = self._door.session(kind="slack", team=person.team, user=person.user)
-        return await self._door.welcome(request, session, person.key, pending.then)
+        return await self._door.welcome(request, session, caller, pending.then)
 
     async def leave(self, request: Request) -> Response:
         """Sign out."""

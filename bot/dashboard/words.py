@@ -24,8 +24,8 @@ def word(name: str) -> str:
 
 
 def principal(name: str) -> str:
-    """Return whom a request waits for: `group:managers` as `@managers`, an e-mail as it is."""
+    """Return whom a request waits for: `group:managers` as `@managers`, an e-mail as it is; a key by its id."""
     kind, _, rest = name.partition(":")
     if kind == "group":
         return f"@{rest.removeprefix('@')}"
-    return rest or name
+    return f"key {rest}" if kind == "key" else rest or name
