@@ -58,7 +58,7 @@ def doctor(
 async def _examined(
     settings: Settings, young: timedelta, agreed: Callable[[Sequence[Finding]], bool]
 ) -> tuple[Finding, ...]:
-    from bot.app import doctor_of
+    from bot.services import doctor_of
 
     async with doctor_of(settings, young) as found:
         findings = await found.examine()

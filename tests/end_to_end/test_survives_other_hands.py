@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.app import doctor_of
 from bot.doctor import Finding, Ill, suspended_twice
+from bot.services import doctor_of
 from records import audit
 from tests.end_to_end.system import ROOT, Order, System, eventually
 

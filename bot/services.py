@@ -1,0 +1,328 @@
+"""The composition root: the only place that picks implementations and wires them. Nothing happens at import."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import httpx
+from slack_bolt.async_app import AsyncApp
+
+from activities import Activities
+from activities.announcing import Announcer
+from activities.bulk import BulkActivities
+from activities.directory import Directory
+from activities.judging import Judge
+from activities.policies import PolicyFile
+from activities.processing import Processing
+from activities.slack import Slack
+from bot.access import Access
+from bot.background import Background
+from bot.checkpointing import Checkpointing, signers_of
+from bot.control.acting import Acting
+from bot.control.bulk import Bulk
+from bot.control.finding import FactFinder
+from bot.control.following import Following
+from bot.control.mending import Mending
+from bot.control.operations import Operations
+from bot.control.overview import Overview
+from bot.control.reconcile import Every, Reconciler
+from bot.control.starting import Starting
+from bot.control.subjects import Subjects
+from bot.decisions import Decisions
+from bot.delivery import Deliverer
+from bot.details import Details
+from bot.doctor import Doctor
+from bot.engine import Engine
+from bot.metrics import Metrics
+from bot.oidc import Oidc
+from bot.orders import Orders
+from bot.settings import Settings
+from bot.slack.bolt import bolt_app
+from bot.slack.clicks import Clicks
+from bot.slack.commands import Commands
+from bot.slack.home import Home
+from bot.slack.ingress import Ingress
+from bot.slack.replay import ReplayGuard
+from bot.slack.sockets import Socket
+from bot.worker import NAMES, STARTABLE, Worker
+from records.database import Database
+
+
+def now_in_utc() -> datetime:
+    """Return this machine's time, for what is written down."""
+    return datetime.now(UTC)
+
+
+class Services:
+    """Everything that the app is made of. Each part is made when it is first asked for, inside the running loop."""
+
+    clock = staticmethod(now_in_utc)
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    # ---- outside: what is talked to ---------------------------------------------------------------------------------
+
+    @cached_property
+    def database(self) -> Database:
+        """The intake, the read model, the audit."""
+        return Database.open(self.settings.database_url)
+
+    @cached_property
+    def http(self) -> httpx.AsyncClient:
+        """For other systems: order processing, callbacks, identity providers."""
+        return httpx.AsyncClient()
+
+    @cached_property
+    def slack(self) -> Slack:
+        """Slack's Web API."""
+        return Slack(self.settings.slack_bot_token.get_secret_value(), self.settings.slack_api_url)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The workflow engine."""
+        settings = self.settings
+        token = settings.dapr_api_token.get_secret_value()
+        return Engine(settings.sidecar_address, token, settings.dapr_api_timeout_seconds)
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Who people are."""
+        return Directory(self.slack)
+
+    @cached_property
+    def policies(self) -> PolicyFile:
+        """The policy file."""
+        return PolicyFile(self.settings.policy)
+
+    @cached_property
+    def background(self) -> Background:
+        """Work that goes on after an answer."""
+        return Background()
+
+    # ---- deciding: from a click to the workflow and back ------------------------------------------------------------
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Judges decisions, at the door and for the workflow."""
+        unsigned = self.settings.accept_unsigned_decisions
+        return Judge(self.directory, self.settings.keys, self.clock, accept_unsigned=unsigned)
+
+    @cached_property
+    def announcer(self) -> Announcer:
+        """Tells people."""
+        return Announcer(self.database, self.slack, self.directory, self.clock)
+
+    @cached_property
+    def deliverer(self) -> Deliverer:
+        """Raises what the intake holds."""
+        return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Takes decisions in."""
+        return Decisions(
+            database=self.database,
+            judge=self.judge,
+            keys=self.settings.keys,
+            deliverer=self.deliverer,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def processing(self) -> Processing:
+        """Does what an approval is for."""
+        return Processing(
+            self.database,
+            self.http,
+            self.clock,
+            order_url=self.settings.process_order_url,
+            callback_hosts=self.settings.callback_hosts,
+        )
+
+    @cached_property
+    def activities(self) -> Activities:
+        """The effects of the approval workflow."""
+        return Activities(
+            database=self.database,
+            slack=self.slack,
+            directory=self.directory,
+            policies=self.policies,
+            announcer=self.announcer,
+            judge=self.judge,
+            processing=self.processing,
+            clock=self.clock,
+            answered=self.deliverer.answered,
+        )
+
+    @cached_property
+    def worker(self) -> Worker:
+        """The Dapr worker of this process."""
+        bulk_activities = BulkActivities(self.database, Acting(self.operations).act, self.clock)
+        loop = asyncio.get_running_loop()
+        return Worker(self.settings.sidecar_address, self.activities, bulk_activities, loop)
+
+    @cached_property
+    def orders(self) -> Orders:
+        """Starts orders."""
+        return Orders(self.database, self.engine, self.policies, self.clock)
+
+    @cached_property
+    def details(self) -> Details:
+        """Everything about one request."""
+        return Details(self.database, self.directory)
+
+    # ---- control: seeing and managing -------------------------------------------------------------------------------
+
+    @cached_property
+    def access(self) -> Access:
+        """Who is calling, and may they."""
+        return Access(
+            database=self.database,
+            directory=self.directory,
+            policies=self.policies,
+            key_ring=self.settings.keys,
+            clock=self.clock,
+            oidc=oidc_of(self.settings, self.http),
+        )
+
+    @cached_property
+    def subjects(self) -> Subjects:
+        """What a management call is about."""
+        return Subjects(self.database, self.engine, self.access, self.directory, self.clock)
+
+    @cached_property
+    def operations(self) -> Operations:
+        """The management calls."""
+        return Operations(
+            database=self.database,
+            engine=self.engine,
+            access=self.access,
+            subjects=self.subjects,
+            starting=Starting(self.database, self.engine, STARTABLE, self.clock),
+            announcer=self.announcer,
+            background=self.background,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def overview(self) -> Overview:
+        """What people see."""
+        return Overview(
+            database=self.database,
+            engine=self.engine,
+            access=self.access,
+            subjects=self.subjects,
+            directory=self.directory,
+            facts=FactFinder(self.database, self.engine, NAMES, lambda: self.worker.ready, self.clock),
+            clock=self.clock,
+        )
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        """Many at once."""
+        return Bulk(
+            database=self.database,
+            engine=self.engine,
+            access=self.access,
+            overview=self.overview,
+            keys=self.settings.keys,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def following(self) -> Following:
+        """The stream of news."""
+        return Following(self.database, self.access, self.overview, self.clock)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """Keeps read model and cards true."""
+        return Reconciler(
+            database=self.database,
+            engine=self.engine,
+            announcer=self.announcer,
+            directory=self.directory,
+            clock=self.clock,
+            every=Every.sweep_every(self.settings.reconcile_every_seconds),
+        )
+
+    @cached_property
+    def checkpointing(self) -> Checkpointing:
+        """Signs the audit's end."""
+        settings = self.settings
+        signer = signers_of(settings.secret_key.get_secret_value())[0]
+        every = settings.checkpoint_every_minutes * 60
+        return Checkpointing(self.database, signer, settings.checkpoint_dir, self.clock, every)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What /metrics counts."""
+        return Metrics(self.database, self.worker, self.deliverer, self.clock)
+
+    # ---- Slack's side -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def bolt(self) -> AsyncApp:
+        """The Bolt app with its listeners."""
+        app = bolt_app(self.settings)
+        Clicks(
+            decisions=self.decisions,
+            slack=self.slack,
+            announcer=self.announcer,
+            details=self.details,
+            background=self.background,
+        ).register(app)
+        Commands(
+            access=self.access,
+            overview=self.overview,
+            operations=self.operations,
+            subjects=self.subjects,
+            bulk=self.bulk,
+            slack=self.slack,
+            clock=self.clock,
+        ).register(app)
+        Home(self.access, self.overview, self.slack, self.background).register(app)
+        return app
+
+    @cached_property
+    def replays(self) -> ReplayGuard:
+        """The same signed bytes again."""
+        return ReplayGuard(self.database, self.clock)
+
+    @cached_property
+    def ingress(self) -> Ingress:
+        """The door for Slack over HTTP."""
+        return Ingress(self.bolt, self.settings.slack_signing_secret.get_secret_value(), self.replays)
+
+    @cached_property
+    def socket(self) -> Socket | None:
+        """The door for Slack over a socket, where an app token says so."""
+        return Socket(self.settings, self.ingress, self.replays) if self.settings.socket_mode else None
+
+
+@asynccontextmanager
+async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Doctor]:
+    """Give what `countersign doctor` works with: the app's parts without its web server and its worker."""
+    services = Services(settings)
+    async with AsyncExitStack() as stack:
+        for closing in (services.database.close, services.engine.close, services.slack.close):
+            stack.push_async_callback(closing)
+        await services.database.migrate()
+        yield Doctor(
+            database=services.database,
+            engine=services.engine,
+            reconciler=services.reconciler,
+            mending=Mending(services.database, services.announcer, services.directory, services.clock, settled=young),
+            clock=services.clock,
+            young=young,
+        )
+
+
+def oidc_of(settings: Settings, http: httpx.AsyncClient) -> Oidc | None:
+    """Return the check of an identity provider's tokens, where one is configured."""
+    if not settings.oidc_issuer:
+        return None
+    return Oidc(http, issuer=settings.oidc_issuer, audience=settings.oidc_audience, algorithms=settings.oidc_algorithms)
