@@ -32,7 +32,7 @@ def routes(database: Database, engine: Engine, worker: Worker, socket: Socket | 
         checks = dict(zip(("database", "sidecar", "undelivered"), asked, strict=True))
         checks["worker"] = "ok" if worker.ready else "The worker is not connected to the sidecar yet."
         if socket is not None:
-            checks["slack"] = "ok" if await socket.connected() else "The socket to Slack is not open."
+            checks["slack"] = await socket.state()
         ready = all(found == "ok" for name, found in checks.items() if name != "undelivered")
         response.status_code = 200 if ready else 503
         return {"status": "ready" if ready else "not ready", "checks": checks}

@@ -5,7 +5,9 @@ import hashlib
 import json
 from typing import Any
 
+import aiohttp
 import structlog
+from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -21,39 +23,92 @@ from records.errors import RecordsError
 log = structlog.get_logger(__name__)
 
 
-class Socket:
-    """The open socket. Readiness asks `connected`: connecting never returns on a bad token (SLACK.md, trap 11)."""
+OK = 200
 
-    def __init__(self, settings: Settings, ingress: Ingress, replays: ReplayGuard) -> None:
+DRAIN_S = 3.0
+"""Seconds that envelopes under way have when the app ends: Slack waits no longer for its answer."""
+
+REFUSED = "Slack refuses the app token ({error}): check SLACK_APP_TOKEN (xapp-…) and its scope connections:write."
+
+
+class Client(SocketModeClient):
+    """The SDK's client, with a reason where it cannot connect, and never the same address twice."""
+
+    refusal = ""
+
+    async def issue_new_wss_url(self) -> str:
+        """Ask Slack for an address, and keep why it gave none."""
+        try:
+            url = await super().issue_new_wss_url()
+        except SlackApiError as error:
+            self.refusal = REFUSED.format(error=error.response["error"])
+            raise
+        self.refusal = ""
+        return url
+
+    def forget_addresses(self) -> None:
+        """Let each address be used once, as Slack wants it: the SDK would try a spent one again for ever."""
+
+        async def spent(session: aiohttp.ClientSession, context: Any, sent: Any) -> None:
+            self.wss_uri = None
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_start.append(spent)
+        trace.freeze()
+        self.aiohttp_client_session.trace_configs.append(trace)
+
+
+class Socket:
+    """The open socket. Readiness asks for its `state`: connecting never returns on a bad token (SLACK.md, trap 11)."""
+
+    def __init__(self, settings: Settings, ingress: Ingress, replays: ReplayGuard, ping_interval: float = 5) -> None:
         self._settings = settings
         self._ingress = ingress
         self._replays = replays
-        self._client: SocketModeClient | None = None
+        self._ping_interval = ping_interval
+        self._client: Client | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._ending = False
 
     async def start(self) -> None:
         """Begin to connect; comes back at once."""
         token = self._settings.slack_app_token.get_secret_value()
-        self._client = SocketModeClient(
-            app_token=token, web_client=AsyncWebClient(token=token, base_url=self._settings.slack_api_url)
+        self._client = Client(
+            app_token=token,
+            web_client=AsyncWebClient(token=token, base_url=self._settings.slack_api_url),
+            ping_interval=self._ping_interval,
         )
+        self._client.forget_addresses()
         self._client.socket_mode_request_listeners.append(self._take)
         self._connecting = asyncio.create_task(self._client.connect(), name="socket mode")  # type: ignore[no-untyped-call]
 
     async def stop(self) -> None:
-        """Close the socket."""
+        """Take no more envelopes, answer those under way, close the socket."""
+        self._ending = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=DRAIN_S)
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
         if self._client is not None:
             await self._client.close()  # type: ignore[no-untyped-call]
 
-    async def connected(self) -> bool:
-        """Return whether Slack can reach us now."""
-        return self._client is not None and bool(await self._client.is_connected())
+    async def state(self) -> str:
+        """Return "ok" when Slack can reach us now, else why not."""
+        if self._client is None:
+            return "The socket to Slack is not open yet."
+        if await self._client.is_connected():
+            return "ok"
+        return self._client.refusal or "The socket to Slack is not open. It is tried again."
 
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Answer one envelope. The same envelope again has the same id, so it has no second effect."""
+        """Answer one envelope. What comes at the end is left to Slack, which tells the person to try again."""
+        task = asyncio.current_task()
+        if self._ending or task is None:
+            return
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         with structlog.contextvars.bound_contextvars(correlation_id=new_correlation_id()):
             try:
                 answer = await self._answer(dict(request.payload), request.envelope_id)
@@ -61,19 +116,21 @@ class Socket:
                 # Not acknowledged, because nothing is durable: Slack tells the person, who tries again (law 3).
                 log.warning("an envelope was not taken", type=request.type, why=str(error))
                 return
-        if answer.status == OK:
+        if answer.status != OK:
+            log.error("an envelope was not answered", type=request.type, status=answer.status)
+            return
+        try:
             await client.send_socket_mode_response(
                 SocketModeResponse(envelope_id=request.envelope_id, payload=_body(answer))
             )
-        else:
-            log.error("an envelope was not answered", type=request.type, status=answer.status)
+        except (aiohttp.ClientError, ConnectionError):
+            # What was decided stands and is counted once; Slack tells the person that there was no answer.
+            log.warning("the socket dropped before an answer could be given", type=request.type)
 
     async def _answer(self, payload: dict[str, Any], envelope_id: str) -> Answer:
+        """Dispatch once: the same envelope again has the same id, so it has no second effect."""
         fingerprint = hashlib.sha256(f"socket:{envelope_id}".encode()).hexdigest()
         return await self._replays.once(fingerprint, payload, lambda: self._ingress.dispatch(payload, fingerprint))
-
-
-OK = 200
 
 
 def _body(answer: Answer) -> dict[str, Any] | None:
