@@ -1,6 +1,8 @@
 """What the reconciler and followers look at: rows that moved lately, cards that lag behind, rows by id. Reads only."""
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +12,40 @@ from records.instances import Instance
 from records.listing import SHOWN, Line
 from records.sql import rows
 from records.tables import OPEN, STALE, audit, instances
+
+
+class Known(NamedTuple):
+    """As much of a row as a comparison needs. No model: thousands are read where hardly one has changed."""
+
+    instance_id: str
+    engine_status: str
+    custom_status: str
+    phase: str
+    updated_at: datetime
+
+
+KNOWN = tuple(instances.c[name] for name in Known._fields)
+
+
+async def open_rows(connection: AsyncConnection, *, after: str = "", limit: int = 500) -> tuple[Known, ...]:
+    """Return what has not ended as far as we know, by id; `after` is the last one seen."""
+    query = sa.select(*KNOWN).where(OPEN, instances.c.instance_id > after)
+    return await _known(connection, query.order_by(instances.c.instance_id).limit(limit))
+
+
+async def moved(connection: AsyncConnection, since: datetime, *, limit: int) -> tuple[Known, ...]:
+    """Return unfinished rows that moved at a moment or later."""
+    query = sa.select(*KNOWN).where(OPEN, instances.c.updated_at >= since)
+    return await _known(connection, query.order_by(instances.c.updated_at).limit(limit))
+
+
+async def known(connection: AsyncConnection, ids: Collection[str]) -> tuple[Known, ...]:
+    """Return some rows by their ids. At most 1,000 at once."""
+    return await _known(connection, sa.select(*KNOWN).where(instances.c.instance_id.in_(ids)))
+
+
+async def _known(connection: AsyncConnection, query: sa.Select[Any]) -> tuple[Known, ...]:
+    return tuple(Known._make(row) for row in await connection.execute(query))
 
 
 async def progressed(connection: AsyncConnection, since: datetime, *, limit: int = 500) -> tuple[Line, ...]:
@@ -32,15 +68,15 @@ async def stale(connection: AsyncConnection, before: datetime, *, limit: int = 1
 
 async def ended(
     connection: AsyncConnection, created_before: datetime, *, after: str = "", limit: int = 1_000
-) -> tuple[Line, ...]:
-    """Return ended rows that nobody has purged as far as we know, by id; `after` is the last one seen."""
-    query = sa.select(*SHOWN).where(
+) -> tuple[str, ...]:
+    """Return ids of ended rows that nobody has purged as far as we know; `after` is the last one seen."""
+    query = sa.select(instances.c.instance_id).where(
         instances.c.instance_id > after,
         instances.c.finished_at.is_not(None),
         instances.c.phase != "purged",
         instances.c.created_at < created_before,
     )
-    return await rows(connection, query.order_by(instances.c.instance_id).limit(limit), Line)
+    return tuple((await connection.execute(query.order_by(instances.c.instance_id).limit(limit))).scalars())
 
 
 async def entries_after(connection: AsyncConnection, seq: int, *, limit: int = 200) -> tuple[Chained, ...]:

@@ -27,6 +27,9 @@ BULK_WORKFLOW = "bulk_workflow"
 FRESH = timedelta(hours=1)
 """How long a dry run's token is good: what it shows grows old."""
 
+STARTING = timedelta(seconds=30)
+"""So long the engine may need to know an operation's workflow: before, its absence says nothing."""
+
 LISTED = 1_000
 LINES = 50
 
@@ -158,6 +161,13 @@ class Bulk:
             **progress.model_dump(),
         )
 
+    async def page(self, caller: Caller, limit: int = 20) -> tuple[Status, ...]:
+        """Return the newest operations; dry runs that nobody started are among them as `planned`."""
+        await self._access.demand(caller, Action.BULK)
+        async with self._database.read() as connection:
+            found = await bulk.page(connection, limit=limit)
+        return tuple([await self.status(caller, each.id) for each in found])
+
     async def results(
         self,
         caller: Caller,
@@ -180,6 +190,10 @@ class Bulk:
         await self._demand(caller, ACTIONS[operation.action])
         if operation.state == "planned":
             raise RefusedError("This operation has not started. Start it with its dry run's token.")
+        async with self._database.read() as connection:
+            progress = await bulk.progress(connection, operation_id)
+        if operation.state == "done" and progress.failed == 0:
+            return await self.status(caller, operation_id)  # nothing is left to do
         found = await self._engine.state(workflow_id(operation_id), payloads=False)
         if found is not None and not found.finished:
             raise RefusedError(f"It is still under way ({found.status}). Wait for its end, or resume it.")
@@ -231,7 +245,8 @@ class Bulk:
     async def _seen(self, operation: bulk.Operation) -> bulk.Operation:
         """Return the operation, noted as stopped where its workflow was ended from outside."""
         found = await self._engine.state(workflow_id(operation.id), payloads=False)
-        if found is not None and not found.finished:
+        starting = self._clock() - operation.updated_at < STARTING
+        if starting or (found is not None and not found.finished):
             return operation
         async with self._database.write() as connection:
             await bulk.move(connection, operation.id, "stopped", self._clock(), of=("running",))

@@ -6,6 +6,7 @@ buttons for something that is over is rewritten (law 2). What was found is audit
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Self
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 8
 PAGE = 500
+MOVED = 2_000
 OVERLAP = timedelta(seconds=2)
 """How far back a look reaches again: a moment is taken before its transaction commits."""
 
@@ -95,24 +97,28 @@ class Reconciler:
 
     async def _again(self, look: Callable[[], Awaitable[object]], seconds: float) -> None:
         while True:
+            began = time.monotonic()
             try:
                 await look()
             except (EngineUnavailableError, EngineRefusedError, DatabaseUnavailableError) as error:
                 log.warning("a look at the engine failed", look=look.__name__, why=str(error))
-            await asyncio.sleep(seconds)
+            # However much there is to look at, looking takes a quarter of the time at most.
+            await asyncio.sleep(max(seconds, 3 * (time.monotonic() - began)))
 
     async def follow(self) -> None:
         """Look at what moved just now, again and again at growing pauses, until the engine's status says the end."""
         now = self._clock()
         async with self._database.read() as connection:
-            moved = await reconciling.progressed(connection, (self._since or now) - OVERLAP, limit=PAGE)
-        self._since = moved[-1].updated_at if len(moved) == PAGE else now
+            moved = await reconciling.moved(connection, (self._since or now) - OVERLAP, limit=MOVED)
+        self._since = now  # what did not fit into the page is found by the slow look
         for line in moved:
             before = self._followed.get(line.instance_id)
             if before is None or before.updated_at != line.updated_at:
                 self._followed[line.instance_id] = _Followed(line.updated_at, now)
         due = [key for key, one in self._followed.items() if one.due <= now][:PAGE]
-        await self._compare(due)
+        async with self._database.read() as connection:
+            rows = await reconciling.known(connection, due)
+        await self._compare(rows)
         for key in due:
             if not self._followed[key].again(now):
                 del self._followed[key]
@@ -122,8 +128,8 @@ class Reconciler:
         found, after, total = Found(), "", Found()
         while True:
             async with self._database.read() as connection:
-                rows = await listing.unfinished(connection, after=after, limit=PAGE)
-            found = await self._compare([row.instance_id for row in rows])
+                rows = await reconciling.open_rows(connection, after=after, limit=PAGE)
+            found = await self._compare(rows)
             total = Found(**{name: getattr(total, name) + getattr(found, name) for name in Found.model_fields})
             if len(rows) < PAGE:
                 return total
@@ -148,18 +154,19 @@ class Reconciler:
 
     # ---- one comparison ---------------------------------------------------------------------------------------------
 
-    async def _compare(self, ids: Sequence[str]) -> Found:
+    async def _compare(self, rows: Sequence[reconciling.Known]) -> Found:
         """Compare some rows with the engine and correct them."""
-        states = await asyncio.gather(*(self._state(instance_id) for instance_id in ids))
-        gone = [instance_id for instance_id, state in zip(ids, states, strict=True) if state is None]
-        there = [state for state in states if state is not None]
-        changed = [await self._follow_engine(state) for state in there]
+        states = await asyncio.gather(*(self._state(row.instance_id) for row in rows))
+        pairs = list(zip(rows, states, strict=True))
+        gone = [row.instance_id for row, state in pairs if state is None]
+        differing = [state for row, state in pairs if state is not None and changes(row, state) is not None]
+        changed = [await self._follow_engine(state) for state in differing]
         vanished = 0
-        if len(gone) > MANY and len(gone) > len(ids) // 2:
+        if len(gone) > MANY and len(gone) > len(rows) // 2:
             log.error("most workflows are unknown to the engine: is this another engine's store?", unknown=len(gone))
         else:
             vanished = sum([await self._vanished(instance_id) for instance_id in gone])
-        return Found(seen=len(ids), changed=sum(changed), vanished=vanished)
+        return Found(seen=len(rows), changed=sum(changed), vanished=vanished)
 
     async def _state(self, instance_id: str) -> EngineInstance | None:
         async with self._slots:
@@ -241,16 +248,16 @@ class Reconciler:
         after, count = "", 0
         while True:
             async with self._database.read() as connection:
-                lines = await reconciling.ended(connection, began, after=after)
-            gone = [line.instance_id for line in lines if line.instance_id not in known]
-            if len(gone) > MANY and len(gone) > len(lines) // 2 and not known:
+                ended = await reconciling.ended(connection, began, after=after)
+            gone = [each for each in ended if each not in known]
+            if len(gone) > MANY and not known:
                 log.error("the engine lists nothing: is this another engine's store?", unknown=len(gone))
                 return count
             for instance_id in gone:
                 count += await self._forget(instance_id)
-            if len(lines) < 1_000:  # noqa: PLR2004 the page's size
+            if len(ended) < 1_000:  # noqa: PLR2004 the page's size
                 return count
-            after = lines[-1].instance_id
+            after = ended[-1]
 
     async def _forget(self, instance_id: str) -> bool:
         if await self._state(instance_id) is not None:
@@ -279,7 +286,7 @@ class _Followed:
         return self._pause < 40  # noqa: PLR2004 seconds
 
 
-def changes(row: instances.Instance, state: EngineInstance) -> instances.Changes | None:
+def changes(row: instances.Instance | reconciling.Known, state: EngineInstance) -> instances.Changes | None:
     """Return what the row must follow, None where it is the same. A phase is set where the end was not ours to see."""
     status, custom = state.status, _plain(state.custom_status)
     if status == row.engine_status and custom in ("", row.custom_status):
@@ -287,8 +294,7 @@ def changes(row: instances.Instance, state: EngineInstance) -> instances.Changes
     found: dict[str, object] = {"engine_status": status}
     if custom:
         found["custom_status"] = custom
-    open_request = row.phase in ("starting", "waiting") or (row.phase == "unknown" and row.state is not None)
-    if state.finished and open_request and row.phase != "unknown":
+    if state.finished and row.phase in {"starting", "waiting"}:
         found["phase"] = "failed" if status == "FAILED" else "terminated"
     return instances.Changes.model_validate(found)
 

@@ -85,6 +85,12 @@ class ContinueBody(BaseModel):
     reason: str = Field("", max_length=1000)
 
 
+class BulkPage(BaseModel):
+    """The newest operations."""
+
+    operations: tuple[Status, ...]
+
+
 class Results(BaseModel):
     """Instances with their results. Send `after` with the last id to get the next; it is null at the end."""
 
@@ -107,6 +113,11 @@ def routes(access: Access, bulk: Bulk) -> APIRouter:
     router = APIRouter(prefix="/workflows/bulk", tags=["bulk"], dependencies=SIGNED_IN)
     who = Depends(caller_of(access))
     _starting(router, who, bulk)
+
+    @router.get("", responses=problems())
+    async def list_bulk(caller: Annotated[Caller, who], limit: Annotated[int, Query(ge=1, le=100)] = 20) -> BulkPage:
+        """List the newest operations."""
+        return BulkPage(operations=await bulk.page(caller, limit))
 
     @router.get("/{operation_id}", responses=problems(404))
     async def get_bulk(operation_id: OperationId, caller: Annotated[Caller, who]) -> Status:

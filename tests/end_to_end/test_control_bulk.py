@@ -1,7 +1,12 @@
 """Many at once: a dry run lists, its token binds, a durable workflow acts, each instance has its result."""
 
-import pytest
+from datetime import UTC, datetime, timedelta
 
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records import tables
 from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import Room, key, ok
 from tests.end_to_end.system import eventually
@@ -108,7 +113,7 @@ def test_stuck_is_without_progress_for_longer_or_past_the_deadline(room: Room) -
     eventually(lambda: instance_id in dry_run(room, "terminate", stuck=True, older_than="1s")["ids"])  # type: ignore[operator]
 
 
-def test_completed_ones_are_purged_by_age_and_an_operation_that_was_stopped_is_continued(room: Room) -> None:
+def test_completed_ones_are_purged_by_age_and_nothing_is_left_to_continue(room: Room) -> None:
     ids = sorted(room.order(f"bulk-done-{number}", amount=10) for number in range(3))
     words = f"done {room.system.order_id('x')[2:]}"
     eventually(lambda: dry_run(room, "purge", q=words, completed=True)["total"] == 3)
@@ -117,8 +122,36 @@ def test_completed_ones_are_purged_by_age_and_an_operation_that_was_stopped_is_c
     assert plan["ids"] == ids
     done = do(room, "purge", plan["token"])
     assert done["done"] == 3
-    again = room.post(f"/workflows/bulk/{done['operation_id']}/continue", {"reason": "to be sure"})
-    assert again.status_code == 202
-    after = eventually(lambda: (now := room.get(f"/workflows/bulk/{done['operation_id']}"))["state"] == "done" and now)
-    assert after["done"] == 3
+    assert room.post(f"/workflows/bulk/{done['operation_id']}/continue", {"reason": "to be sure"}).status_code == 202
     assert all(room.get(f"/workflows/{each}")["purged"] for each in ids)
+    listed = room.get("/workflows/bulk")["operations"]
+    assert done["operation_id"] in [each["operation_id"] for each in listed]
+
+
+def test_an_operation_that_somebody_stopped_is_continued_with_what_failed(room: Room) -> None:
+    listed = [room.order(f"bulk-torn-{number}") for number in range(2)]
+    words = f"torn {room.system.order_id('x')[2:]}"
+    eventually(lambda: dry_run(room, "pause", q=words)["total"] == 2)
+    done = do(room, "pause", dry_run(room, "pause", q=words)["token"])
+    operation_id = str(done["operation_id"])
+    eventually(lambda: room.get(f"/workflows/{done['workflow']}")["workflow"]["status"] == "COMPLETED")
+    # As if the first had failed, and the process had been stopped before the second.
+    room.system.records(lambda connection: torn(connection, operation_id, listed), write=True)
+    for each in listed:
+        ok(room.post(f"/workflows/{each}/resume"))
+    stopped = eventually(lambda: (now := room.get(f"/workflows/bulk/{operation_id}"))["state"] == "stopped" and now, 40)
+    assert (stopped["failed"], stopped["pending"]) == (1, 1)
+    assert room.post(f"/workflows/bulk/{operation_id}/continue", {"reason": "mended"}).status_code == 202
+    after = eventually(lambda: (now := room.get(f"/workflows/bulk/{operation_id}"))["state"] == "done" and now)
+    assert (after["done"], after["failed"], after["pending"]) == (2, 0, 0)
+    assert all(room.get(f"/workflows/{each}")["workflow"]["status"] == "SUSPENDED" for each in listed)
+
+
+async def torn(connection: AsyncConnection, operation_id: str, listed: list[str]) -> None:
+    items, operations = tables.bulk_items.c, tables.bulk_operations.c
+    update = sa.update(tables.bulk_items).where(items.operation_id == operation_id)
+    await connection.execute(update.where(items.instance_id == listed[0]).values(state="failed", result="Down."))
+    await connection.execute(update.where(items.instance_id == listed[1]).values(state="pending", result=""))
+    long_ago = datetime.now(UTC) - timedelta(minutes=1)
+    change = sa.update(tables.bulk_operations).where(operations.id == operation_id)
+    await connection.execute(change.values(state="running", updated_at=long_ago))

@@ -233,8 +233,8 @@ def test_an_event_raised_at_an_id_that_does_not_exist_is_remembered(systems: Sys
     instance_id = room.order("remembered")
     wrong = instance_id.replace("remembered", "remenbered")
     assert room.post(f"/workflows/{wrong}/raise-event/approval_decision", {"input": {"a": 1}}).status_code == 404
-    answers = room.get(f"/workflows/{instance_id}/diagnosis")["answers"]
-    assert any(wrong in each["sentence"] for each in answers)
+    path = f"/workflows/{instance_id}/diagnosis"
+    eventually(lambda: any(wrong in each["sentence"] for each in room.get(path)["answers"]))
 
 
 def test_no_worker_is_connected_and_the_deadline_passes(bench: Bench) -> None:

@@ -33,7 +33,7 @@ def test_a_line_says_whom_it_waits_for_since_when_until_when_and_where_the_card_
     assert line["waiting_on"] == ["group:managers"]
     assert datetime.fromisoformat(line["deadline"]) - datetime.fromisoformat(line["since"]) == timedelta(days=3)
     assert "/archives/C0APPROVALS/p" in line["card_link"]
-    assert line["custom_status"].startswith("waiting for stage 1 of 1")
+    eventually(lambda: room.line(waiting)["custom_status"].startswith("waiting for stage 1 of 1"))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_everybody_sees_what_their_role_lets_them(room: Room, waiting: str) -> N
     approver = key(room.system, "approver", person="manager@example.com")
     assert waiting in ids(room)
     assert waiting in [each["id"] for each in room.get("/workflows", room.requester, limit=200)["workflows"]]
-    assert room.get("/workflows", stranger)["workflows"] == []
+    assert waiting not in [each["id"] for each in room.get("/workflows", stranger, limit=200)["workflows"]]
     assert room.system.http.get(f"/workflows/{waiting}", headers=stranger).status_code == 403
     assert waiting in [each["id"] for each in room.get("/workflows", approver, waiting_on="me")["workflows"]]
     assert room.get(f"/workflows/{waiting}", approver)["workflow"]["id"] == waiting
