@@ -26,7 +26,7 @@ class Background:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background work failed", work=task.get_name(), error=type(error).__name__, exc_info=error)
 
-    async def drain(self, seconds: float = 5.0) -> None:
+    async def drain(self, seconds: float = 2.0) -> None:
         """Wait for what is under way, then cancel what is left."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)

@@ -1,6 +1,7 @@
 """The Dapr worker of this process: all workflows and activities registered once, activities on the app's own loop."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -34,6 +35,9 @@ ACTIVITIES = (
     "call_back",
 )
 
+STOP_S = 3.0
+"""Seconds that the worker may take to end: a supervisor kills what has not ended after ten."""
+
 Activity = Callable[[WorkflowActivityContext, Any], Awaitable[Any]]
 
 
@@ -63,10 +67,24 @@ class Worker:
         return bool(getattr(self._runtime, "_WorkflowRuntime__worker").is_worker_ready())  # noqa: B009 a private name
 
     async def stop(self) -> None:
-        """Stop taking work. A turn or an activity that is under way is handed out again by the sidecar."""
-        if self._thread is not None:
-            await asyncio.to_thread(self._runtime.shutdown)
-            await asyncio.to_thread(self._thread.join, 5.0)
+        """Stop taking work. A turn or an activity that is under way is handed out again by the sidecar.
+
+        With a sidecar that hangs the SDK waits for most of a minute: it is left to its thread, which ends with us.
+        """
+        if self._thread is None:
+            return
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def stop() -> None:
+            self._runtime.shutdown()  # type: ignore[no-untyped-call]
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
+
+        threading.Thread(target=stop, name="dapr-worker-stop", daemon=True).start()
+        try:
+            await asyncio.wait_for(done.wait(), STOP_S)
+        except TimeoutError:
+            log.warning("the sidecar does not let the worker go; it is left behind", seconds=STOP_S)
 
 
 def _runtime(address: str) -> WorkflowRuntime:

@@ -41,7 +41,7 @@ def run(
     """
     from bot import logs
     from bot.app import MissingSettingsError, create_app
-    from bot.cli.serving import serve
+    from bot.cli.serving import leave, serve
 
     settings = settings_or_exit()
     logs.configure(settings.log_level)
@@ -49,8 +49,8 @@ def run(
         app = create_app(settings)
     except MissingSettingsError as error:
         output.fail(f"Countersign does not start.\n{error}", output.MISUSED)
-    if not serve(app, host or settings.host, settings.port if port is None else port):
-        raise typer.Exit(output.FAILED)
+    started = serve(app, host or settings.host, settings.port if port is None else port)
+    leave(0 if started else output.FAILED)
 
 
 def sidecar(

@@ -25,8 +25,8 @@ log = structlog.get_logger(__name__)
 
 OK = 200
 
-DRAIN_S = 3.0
-"""Seconds that envelopes under way have when the app ends: Slack waits no longer for its answer."""
+DRAIN_S = 2.0
+"""Seconds that envelopes under way have when the app ends."""
 
 REFUSED = "Slack refuses the app token ({error}): check SLACK_APP_TOKEN (xapp-…) and its scope connections:write."
 

@@ -1,6 +1,7 @@
 """Socket Mode as it goes wrong in production, and the end of a process while somebody clicks."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ from local.slack import LocalSlack
 from local.slack.workspace import Settings as LocalSlackSettings
 from tests.end_to_end.conftest import Systems
 from tests.end_to_end.processes import AppProcess, running_apps
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, System, buttons_of, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, ROOT, SidecarProcess, System, buttons_of, eventually, settings_for
 
 NOISE = ("Task was destroyed", "never retrieved", "Traceback", "Unclosed", "never awaited")
 
@@ -103,6 +104,20 @@ def test_a_bad_app_token_is_said_by_readyz_and_holds_up_no_end(tmp_path: Path) -
 def _slack_of(app: AppProcess) -> str:
     said = str(httpx.get(f"{app.url}/readyz", timeout=10).json()["checks"]["slack"])
     return said if "app token" in said else ""
+
+
+def test_a_sidecar_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
+    with (
+        SidecarProcess(tmp_path / "sidecar.db") as sidecar,
+        running_apps(tmp_path, sidecar=sidecar.address) as (system, (app,)),
+    ):
+        order = system.order("hangs")
+        order.card()
+        sidecar.send(signal.SIGSTOP)
+        assert order.click("U0MANAGER").ok
+        code, seconds = app.end()
+        assert (code, seconds < 10) == (0, True)
+        assert not noise_of(app)
 
 
 def test_both_transports_answer_and_a_process_that_ends_leaves_no_click_half_done(
