@@ -1,6 +1,6 @@
 """Purging many completed instances at once: the rate, and how the app answers meanwhile.
 
-    .venv/bin/python benchmarks/bulk.py [--many 10000]
+    .venv/bin/python -m benchmarks.bulk [--many 10000]
 
 App, sidecar and local Slack are processes of this machine. Before the purge, /livez and clicks are measured in quiet;
 then the same during it. The last line is JSON; times are milliseconds.
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-import serving
 from dapr.ext.workflow import DaprWorkflowClient
 
+from benchmarks import serving
 from local.slack import LocalSlack
 
 ROOT = Path(__file__).parents[1]

@@ -1,6 +1,6 @@
 """What a page of the list costs at 1,000 and at 100,000 instances, and what one waiting request takes.
 
-    .venv/bin/python benchmarks/list.py [--many 100000] [--rounds 150] [--waiting 600]
+    .venv/bin/python -m benchmarks.list [--many 100000] [--rounds 150] [--waiting 600]
 
 Each filter's page of 50 is timed on both databases in turn, and its query plan is printed: it must name an index. Then
 real requests are left waiting in a running app, in steps; bytes per request are the slope over the steps. The last line
@@ -20,13 +20,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import serving
 import sqlalchemy as sa
 
 from activities.policies import PolicyFile
 from approvals.machine import CardPosted, Started, State, start, step
 from approvals.policy import NoRoute, route
 from approvals.request import ApprovalRequest, CardRef
+from benchmarks import serving
 from local.slack import LocalSlack
 from records import instances, listing, search, tables
 from records.database import Database

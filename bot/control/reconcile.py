@@ -97,13 +97,17 @@ class Reconciler:
 
     async def _again(self, look: Callable[[], Awaitable[object]], seconds: float) -> None:
         while True:
-            began = time.monotonic()
+            began, pause = time.monotonic(), seconds
             try:
                 await look()
             except (EngineUnavailableError, EngineRefusedError, DatabaseUnavailableError) as error:
                 log.warning("a look at the engine failed", look=look.__name__, why=str(error))
-            # However much there is to look at, looking takes a quarter of the time at most.
-            await asyncio.sleep(max(seconds, 3 * (time.monotonic() - began)))
+            except Exception:
+                log.exception("a look at the engine failed and is taken again", look=look.__name__)
+            else:
+                # However much there is to look at, looking takes a quarter of the time at most.
+                pause = max(seconds, 3 * (time.monotonic() - began))
+            await asyncio.sleep(pause)
 
     async def follow(self) -> None:
         """Look at what moved just now, again and again at growing pauses, until the engine's status says the end."""
