@@ -63,24 +63,36 @@ class Slack:
 
         Errors: SlackRefusedError for Slack's no, SlackUnavailableError for everything that passes.
         """
-        place = self._ids.get(channel, channel)
-        await self._turn(method, place)
+        await self._turn(method, channel)
         if channel:
             arguments["channel"] = channel
         try:
             answer = await getattr(self.client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
-            raise self._failure(method, place, error) from error
+            raise self._failure(method, self._place(channel), error) from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise SlackUnavailableError(f"Slack did not answer {method}: {type(error).__name__}") from error
         return answer.data if isinstance(answer.data, dict) else {}
 
     async def _turn(self, method: str, channel: str) -> None:
         """Wait until a Retry-After for this method and channel is over."""
-        while (wait := self._not_before.get((method, channel), 0) - self._clock()) > 0:
+        while (wait := self._not_before.get((method, self._place(channel)), 0) - self._clock()) > 0:
             if wait > PATIENCE:
                 raise SlackUnavailableError(f"Slack asked us to wait {wait:.0f} s more before {method}.")
             await asyncio.sleep(wait)
+
+    def _place(self, channel: str) -> str:
+        """Return the channel's id once Slack has said it: a channel has one limit, by whichever name it is called."""
+        return self._ids.get(channel, channel)
+
+    def _learn(self, channel: str, found: str) -> None:
+        """Keep a channel's id; a wait that was asked for under its name goes on under the id."""
+        if self._ids.get(channel) == found:
+            return
+        self._ids[channel] = found
+        for (method, place), until in tuple(self._not_before.items()):
+            if place == channel:
+                self._not_before[method, found] = max(until, self._not_before.get((method, found), 0))
 
     def _failure(self, method: str, channel: str, error: SlackApiError) -> Exception:
         """Return our error. In an outage `response` is a page that is no JSON, and then it has another class."""
@@ -106,7 +118,7 @@ class Slack:
         answer = await self.call(
             "chat.postMessage", channel=channel, unfurl_links=False, unfurl_media=False, **_body(message), **extra
         )
-        self._ids[channel] = answer["channel"]  # a channel has one limit, by whichever name it is called
+        self._learn(channel, answer["channel"])
         return CardRef(channel=answer["channel"], ts=answer["ts"])
 
     async def update(self, card: CardRef, message: Message) -> None:
