@@ -15,6 +15,9 @@ from approvals.people import Person, Profile
 MAX_AGE = 60.0
 """Seconds that a membership or a profile may be old."""
 
+MOST = 2_000
+"""Answers that are kept of one kind. Requests name people by e-mail, so anybody's text can be a key."""
+
 UNKNOWN = frozenset({"user_not_found", "users_not_found", "user_not_visible"})
 NO_GROUP = frozenset({"no_such_subteam", "subteam_not_found"})
 
@@ -33,8 +36,15 @@ class Fresh(Generic[T]):
         began, task = self._known.get(key, (float("-inf"), None))
         if task is None or self._clock() - began > max_age or (task.done() and _failed(task)):
             task = asyncio.ensure_future(_awaited(lookup))
+            self._make_room()
             self._known[key] = (self._clock(), task)
         return await asyncio.shield(task)
+
+    def _make_room(self) -> None:
+        """Forget the older half when there are too many; what is forgotten is only asked again."""
+        if len(self._known) >= MOST:
+            newest = sorted(self._known.items(), key=lambda item: item[1][0])[MOST // 2 :]
+            self._known = dict(newest)
 
 
 async def _awaited(lookup: Callable[[], Awaitable[T]]) -> T:

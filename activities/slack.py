@@ -101,7 +101,9 @@ class Slack:
         word = str(response.get("error") or "") if hasattr(response, "get") else ""
         if status == TOO_MANY or word == "ratelimited":
             wait = _seconds(response.headers.get("Retry-After"))
-            self._not_before[method, channel] = self._clock() + wait
+            now = self._clock()
+            self._not_before = {key: until for key, until in self._not_before.items() if until > now}
+            self._not_before[method, channel] = now + wait
             return SlackUnavailableError(f"Slack asked us to wait {wait:.0f} s before {method}.")
         if status >= SERVER_ERROR or word in {"internal_error", "fatal_error", "service_unavailable"}:
             return SlackUnavailableError(f"Slack answered {method} with an error of its own ({status}).")
