@@ -1,5 +1,6 @@
 """The web server of `countersign run`: says its address once it takes requests, and ends in bounded time."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -39,9 +40,15 @@ class Server(uvicorn.Server):
 def serve(app: FastAPI, host: str, port: int) -> bool:
     """Serve until SIGTERM or SIGINT. Returns whether it had started."""
     settings: dict[str, Any] = {"loop": "uvloop", "http": BoundedHead, "log_config": None, "access_log": False}
+    logging.getLogger("uvicorn.error").addFilter(_not_our_own_end)
     server = Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings))
     server.run()
     return server.started
+
+
+def _not_our_own_end(record: logging.LogRecord) -> bool:
+    """Leave out the traceback of a request that the end cut off, an open page's stream: one line says so already."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def leave(code: int) -> NoReturn:
