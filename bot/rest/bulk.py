@@ -85,6 +85,14 @@ class ContinueBody(BaseModel):
     reason: str = Field("", max_length=1000)
 
 
+class BulkQuery(BaseModel):
+    """How many of the newest."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(20, ge=1, le=100)
+
+
 class BulkPage(BaseModel):
     """The newest operations."""
 
@@ -115,9 +123,9 @@ def routes(access: Access, bulk: Bulk) -> APIRouter:
     _starting(router, who, bulk)
 
     @router.get("", responses=problems())
-    async def list_bulk(caller: Annotated[Caller, who], limit: Annotated[int, Query(ge=1, le=100)] = 20) -> BulkPage:
+    async def list_bulk(caller: Annotated[Caller, who], query: Annotated[BulkQuery, Query()]) -> BulkPage:
         """List the newest operations."""
-        return BulkPage(operations=await bulk.page(caller, limit))
+        return BulkPage(operations=await bulk.page(caller, query.limit))
 
     @router.get("/{operation_id}", responses=problems(404))
     async def get_bulk(operation_id: OperationId, caller: Annotated[Caller, who]) -> Status:
