@@ -14,10 +14,14 @@ import structlog
 from fastapi import Request, Response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 
+from bot.correlation import correlation_id
 from bot.slack.replay import Answer, ReplayGuard
 from bot.slack.shapes import is_slacks
 from bot.slack.signature import MAX_BODY, SignedBytes, flaw
+from cards import private
+from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
@@ -69,9 +73,17 @@ class Ingress:
             return Response(status_code=200)
         if payload.get("type") == "url_verification":
             return Response(str(payload.get("challenge", "")), media_type="text/plain")
-        answer = await self._replays.once(
-            signed.fingerprint, payload, lambda: self.dispatch(payload, signed.fingerprint)
-        )
+        try:
+            answer = await self._replays.once(
+                signed.fingerprint, payload, lambda: self.dispatch(payload, signed.fingerprint)
+            )
+        except RecordsError as error:
+            if "command" not in payload:
+                raise  # what is not recorded is not acknowledged (law 3)
+            # Slack shows what a command is answered only with a 200; anything else is a riddle to whoever typed it.
+            log.warning("a command was not taken", why=str(error))
+            sentence = private.SORRY.format(correlation_id=correlation_id())
+            return JSONResponse({"response_type": "ephemeral", "text": sentence})
         return Response(answer.body, answer.status, dict(answer.headers))
 
     async def dispatch(self, payload: Payload, fingerprint: str) -> Answer:
