@@ -52,8 +52,19 @@ def _invalid(error: RequestValidationError) -> Problem:
         {"where": ".".join(str(part) for part in each["loc"]), "what": str(each["msg"]).removeprefix("Value error, ")}
         for each in error.errors()
     ]
-    sentences = "; ".join(f"{each['where']}: {each['what']}" for each in found)
+    sentences = "; ".join(f"{each['where']}: {each['what'].rstrip('.')}" for each in found)
     return Problem(422, f"The request is not usable: {sentences}.", errors=found)
+
+
+PLAIN = {
+    404: "There is nothing at this address. Look at the path, and at the ids in it: no id holds a slash.",
+    405: "This address takes another method. /docs shows which.",
+}
+"""Sentences for what the framework refuses by itself, with a status's name alone."""
+
+
+def _is_bare(error: HTTPException) -> bool:
+    return str(error.detail) == HTTPStatus(error.status_code).phrase
 
 
 def install(app: FastAPI) -> None:
@@ -69,7 +80,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
-        return problem_response(Problem(error.status_code, str(error.detail), dict(error.headers or {})))
+        detail = PLAIN.get(error.status_code, str(error.detail)) if _is_bare(error) else str(error.detail)
+        return problem_response(Problem(error.status_code, detail, dict(error.headers or {})))
 
     @app.exception_handler(DatabaseUnavailableError)
     async def _database(_request: Request, error: DatabaseUnavailableError) -> JSONResponse:
