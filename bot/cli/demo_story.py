@@ -83,7 +83,7 @@ class Story:
     def reject(self) -> None:
         """Let a manager say no, and why."""
         card = self.asks("43", "1200.00", "A standing desk")
-        _tell("manager", "clicks Reject; a form asks why: Over the budget of this quarter")
+        _tell("manager2", "clicks Reject; a form asks why: Over the budget of this quarter")
         self._click(SECOND, card, "reject")
         person = self._slack.act_as(SECOND)
         self._parts.until("the form opened", person.modals)
