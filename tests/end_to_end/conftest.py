@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.system import REAL_SIDECAR, System, running
+from tests.end_to_end.system import SHARED, System, running
 
 STORY = """
 version: 1
@@ -65,8 +65,6 @@ class Systems:
     def get(self, name: str, **settings: object) -> System:
         """Return the system of this name, starting it with these settings where it does not run."""
         if name not in self._running:
-            if REAL_SIDECAR:
-                self.stop()
             stack = ExitStack()
             self._running[name] = (stack.enter_context(running(self._folder(name), **settings)), stack)
         return self._running[name][0]
@@ -80,6 +78,7 @@ class Systems:
 @pytest.fixture(scope="session")
 def systems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
     found = Systems(tmp_path_factory.mktemp)
+    SHARED.append(found.stop)
     yield found
     found.stop()
 
@@ -120,8 +119,6 @@ def alone(systems: Systems, tmp_path: Path) -> Iterator[Callable[..., System]]:
     with ExitStack() as stack:
 
         def start(**settings: object) -> System:
-            if REAL_SIDECAR:
-                systems.stop()
             return stack.enter_context(running(tmp_path, **settings))
 
         yield start

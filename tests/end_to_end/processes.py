@@ -37,7 +37,7 @@ class AppProcess:
         )
         self.url = ""
 
-    def ready(self, seconds: float = 20) -> str:
+    def ready(self, seconds: float = 60) -> str:
         """Wait for the line that says its address, and return it."""
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], seconds)[0]:

@@ -38,6 +38,10 @@ T = TypeVar("T")
 REAL_SIDECAR = os.environ.get("COUNTERSIGN_TEST_SIDECAR")
 """HOST:PORT of a real runtime. All apps on it are one app-id, so only one may run at a time, and without -n."""
 
+SHARED: list[Callable[[], None]] = []
+"""What ends the systems that tests share. On a real runtime each system that starts ends them: with another database
+they would take its work."""
+
 MANAGER = "manager@example.com"
 REQUESTER = "requester@example.com"
 CHANNEL = "approvals"
@@ -297,6 +301,8 @@ def _client(address: str) -> DaprWorkflowClient:
 def running(folder: Path, *, socket_mode: bool = False, sidecar: str | None = None, **changes: Any) -> Iterator[System]:
     """Start all parts, the app last. `sidecar` names one that runs already."""
     with contextlib.ExitStack() as stack:
+        for stop in SHARED if REAL_SIDECAR else ():
+            stop()
         sidecar = sidecar or REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
         slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
         settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)

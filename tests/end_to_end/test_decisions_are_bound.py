@@ -5,7 +5,6 @@ import hmac
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
@@ -17,7 +16,7 @@ from approvals.signing import parse_key_ring
 from approvals.state import binding_of
 from local.slack import Delivery
 from records import instances
-from tests.end_to_end.system import AppServer, Order, System, eventually, running
+from tests.end_to_end.system import AppServer, Order, System, eventually
 
 FORGERIES: list[object] = [
     {"approved": True},
@@ -102,8 +101,11 @@ def _clicks(system: System, order: Order) -> list[Delivery]:
 
 
 @pytest.mark.parametrize("kind", ["decision", "details"])
-def test_bytes_replayed_after_a_restart_and_at_a_second_process_do_nothing(tmp_path: Path, kind: str) -> None:
-    with running(tmp_path) as system, AppServer(system.settings) as second:
+def test_bytes_replayed_after_a_restart_and_at_a_second_process_do_nothing(
+    alone: Callable[..., System], kind: str
+) -> None:
+    system = alone()
+    with AppServer(system.settings) as second:
         order = system.order("restart")
         order.click("U0MANAGER", "approval_approve" if kind == "decision" else "approval_details")
         if kind == "decision":
@@ -120,8 +122,9 @@ def test_bytes_replayed_after_a_restart_and_at_a_second_process_do_nothing(tmp_p
         assert len(system.slack.calls("views.open")) == opened
 
 
-def test_two_processes_on_one_database_count_one_click_once(tmp_path: Path) -> None:
-    with running(tmp_path) as system, AppServer(system.settings) as second:
+def test_two_processes_on_one_database_count_one_click_once(alone: Callable[..., System]) -> None:
+    system = alone()
+    with AppServer(system.settings) as second:
         order = system.order("two")
         first = order.click("U0MANAGER")
         system.slack.deliver_to = f"{second}/slack/events"
