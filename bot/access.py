@@ -164,14 +164,7 @@ class Access:
         if found.stale:
             async with self._database.write() as connection:
                 await keys.used(connection, found.key.id, self._clock())
-        return Caller(
-            actor=f"key:{found.key.id}",
-            email=found.key.person,
-            roles=frozenset(Role(role) for role in found.key.roles),
-            through="rest",
-            key_id=found.key.id,
-            scopes=_scopes(found.key.scopes),
-        )
+        return of_key(found.key, "rest")
 
     def _remember(self, known: tuple[str, str]) -> None:
         """Keep that this key is good from this source, for a bounded number of them."""
@@ -247,6 +240,18 @@ class Access:
             found = await self._directory.members(group)
             memberships[group] = "unknown" if found is None else found
         return roles_of(policy, profile, memberships)
+
+
+def of_key(key: keys.ApiKey, through: Channel) -> Caller:
+    """Return the caller whom a good key names, with what it may be used for: the same for REST and for a session."""
+    return Caller(
+        actor=f"key:{key.id}",
+        email=key.person,
+        roles=frozenset(Role(role) for role in key.roles),
+        through=through,
+        key_id=key.id,
+        scopes=_scopes(key.scopes),
+    )
 
 
 def _scopes(names: tuple[str, ...] | None) -> frozenset[Action] | None:

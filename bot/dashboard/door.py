@@ -14,10 +14,9 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from approvals.authority import Role
 from approvals.people import Person
 from approvals.values import Value
-from bot.access import Access, Caller
+from bot.access import Access, Caller, of_key
 from bot.correlation import correlation_id
 from bot.dashboard.rendering import guarded
 from bot.dashboard.sealing import LIFETIME, Said, Seals, Session, is_over
@@ -104,8 +103,7 @@ class Door:
         over = key is None or key.revoked_at is not None or (key.expires_at and key.expires_at <= self._clock())
         if key is None or over:
             raise SignInNeededError(then, "key")
-        roles = frozenset(Role(role) for role in key.roles)
-        return Caller(actor=f"key:{key.id}", email=key.person, roles=roles, through="dashboard", key_id=key.id)
+        return of_key(key, "dashboard")
 
     async def _by_slack(self, session: Session, then: str) -> Caller:
         caller = await self._access.by_slack(Person(team=session.team, user=session.user))

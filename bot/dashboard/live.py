@@ -1,42 +1,34 @@
 """/live : tells open pages that something has happened, not what. They fetch themselves again, as their reader.
 
-One look at the database a second serves every open page, and none is made while no page is open.
+What is told is what the reader may see: the same stream that programs have at /events, without its content.
 """
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
+from bot.access import Caller
+from bot.control.following import Following
 from bot.dashboard.door import Door, SignInNeededError
 from bot.dashboard.rendering import guarded
-from records import audit
-from records.database import Database
-from records.errors import RecordsError
-from records.tables import instances
+from bot.rest.problems import Problem
 
-PAUSE_S = 1.0
-STREAM_S = 10.0
-"""A stream ends after this and the browser opens the next: a server that shuts down waits no longer for open pages,
-and a session that has ended is noticed."""
+STREAM_S = 60.0
+"""A stream ends after this and the browser opens the next, so that a session which has ended is noticed."""
 
 MOST = 500
 """Open streams of one process; further ones are told to come back later."""
 
+LONGEST_ID = 60
+
 
 class Live:
-    """Looks for what is new while somebody wants to know."""
+    """Follows for pages."""
 
-    def __init__(self, database: Database, door: Door) -> None:
-        self._database = database
+    def __init__(self, following: Following, door: Door) -> None:
+        self._following = following
         self._door = door
-        self._mark: tuple[object, ...] = ()
-        self._changed = asyncio.Event()
-        self._open = 0
-        self._looking: asyncio.Task[None] | None = None
 
     def register(self, router: APIRouter) -> None:
         """Add the stream."""
@@ -45,59 +37,16 @@ class Live:
     async def stream(self, request: Request) -> Response:
         """Answer with server-sent events."""
         try:
-            await self._door.enter(request)
-        except SignInNeededError:
+            visit = await self._door.enter(request)
+            await self._following.demand(visit.caller)
+        except (SignInNeededError, Problem):
             return guarded(Response(status_code=204))  # tells the browser's EventSource not to come back
-        if self._open >= MOST:
+        if self._following.followers >= MOST:
             return guarded(Response(status_code=503, headers={"Retry-After": "30"}))
-        seen = request.headers.get("last-event-id", "")
-        return guarded(StreamingResponse(self._events(seen), media_type="text/event-stream"))
+        seen = request.headers.get("last-event-id", "")[:LONGEST_ID]
+        return guarded(StreamingResponse(self._events(visit.caller, seen), media_type="text/event-stream"))
 
-    async def _events(self, seen: str) -> AsyncIterator[str]:
-        self._open += 1
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look(), name="look for what open pages show")
-        try:
-            await self._refresh()
-            yield "retry: 500\n\n"
-            if seen != self.mark:
-                yield _event("changed" if seen else "open", self.mark)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STREAM_S):
-                    while True:
-                        await self._changed.wait()
-                        yield _event("changed", self.mark)
-        finally:
-            self._open -= 1
-
-    @property
-    def mark(self) -> str:
-        """What was last seen, as an event's id."""
-        return "-".join(map(str, self._mark))
-
-    async def _look(self) -> None:
-        while self._open:
-            await asyncio.sleep(PAUSE_S)
-            await self._refresh()
-
-    async def _refresh(self) -> None:
-        try:
-            async with self._database.read() as connection:
-                head = await audit.head(connection)
-                # Only the unfinished ones, for which there is an index; each end is in the audit.
-                moved = await connection.scalar(
-                    sa.select(sa.func.max(sa.type_coerce(instances.c.updated_at, sa.BigInteger))).where(
-                        instances.c.finished_at.is_(None)
-                    )
-                )
-        except RecordsError:
-            return
-        mark = (head.seq if head else 0, moved or 0)
-        if mark != self._mark:
-            self._mark = mark
-            self._changed.set()
-            self._changed.clear()
-
-
-def _event(name: str, mark: str) -> str:
-    return f"id: {mark}\nevent: {name}\ndata: {{}}\n\n"
+    async def _events(self, caller: Caller, seen: str) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        async for change in self._following.follow(caller, seen, STREAM_S):
+            yield f"id: {change.position}\nevent: changed\ndata: {{}}\n\n"

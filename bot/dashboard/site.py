@@ -11,6 +11,7 @@ from activities.policies import PolicyFile
 from bot.access import Access
 from bot.cli.audit_key import trusted
 from bot.control.bulk import Bulk
+from bot.control.following import Following
 from bot.control.operations import Operations
 from bot.control.overview import Overview
 from bot.control.subjects import Subjects
@@ -48,6 +49,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     subjects: Subjects,
     decisions: Decisions,
     bulk: Bulk,
+    following: Following,
     http: httpx.AsyncClient,
     clock: Callable[[], datetime],
 ) -> None:
@@ -86,7 +88,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     )
     PolicyPage(desk, access, policies).register(pages)
     streams = APIRouter()
-    Live(database, door).register(streams)
+    Live(following, door).register(streams)
     app.include_router(pages)
     app.include_router(streams)
     app.mount("/assets", Assets(directory=STATIC), name="assets")

@@ -78,5 +78,7 @@ if (document.querySelector("[data-live]")) {
   keepAsking();
   const stream = new EventSource("/live");
   stream.addEventListener("changed", follow);
+  // What happened between the page's making and the stream's beginning; later the stream goes on where it stopped.
+  stream.addEventListener("open", follow, { once: true });
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && follow());
 }
