@@ -1,6 +1,6 @@
 """Who may do what: one table for REST, dashboard, command line and slash commands. What it does not name is denied.
 
-Roles are no ladder: an admin manages keys and cannot terminate, an operator terminates and cannot read payloads.
+Roles are no ladder: an admin manages keys and cannot terminate, an operator terminates and cannot read the audit.
 Whoever needs both is given both. Deciding a request is `judgement`'s; this table only says who may try.
 """
 
@@ -110,7 +110,7 @@ TABLE: Final[Mapping[Action, Grant]] = {
     Action.SEE_REQUEST: _grant("operator auditor admin", requester="own", approver="own_or_asked"),
     Action.LIST: _grant("operator auditor admin", requester="own", approver="own_or_asked"),
     Action.SEE_HISTORY: _grant("operator auditor", requester="own", approver="own_or_asked"),
-    Action.SEE_PAYLOADS: _grant("auditor", NOT_IN_SLACK),
+    Action.SEE_PAYLOADS: _grant("operator auditor", NOT_IN_SLACK, requester="own", approver="own_or_asked"),
     Action.SEE_DIAGNOSIS: _grant("operator auditor", requester="own", approver="own_or_asked"),
     Action.SEE_STATISTICS: _grant("operator auditor admin"),
     Action.PAUSE: _grant("operator", EVERYWHERE, RUNNING),

@@ -9,7 +9,7 @@ import structlog
 
 from activities.policies import PolicyFile
 from approvals.digest import content_digest
-from approvals.policy import NoRoute, PolicyError, route
+from approvals.policy import NoRoute, route
 from approvals.request import ApprovalRequest
 from approvals.values import Value
 from bot.correlation import correlation_id
@@ -38,7 +38,7 @@ class ConflictError(Exception):
 
 
 class UnroutableError(Exception):
-    """The policy has nobody to ask for this request, or cannot be read. Nothing was started."""
+    """The policy has nobody to ask for this request. Nothing was started."""
 
 
 class Started(Value):
@@ -65,7 +65,7 @@ class Orders:
     async def start(self, request: ApprovalRequest, actor: str, through: str) -> Started:
         """Start an order's workflow.
 
-        Errors: ConflictError, UnroutableError, EngineUnavailableError (calling again is safe).
+        Errors: ConflictError, UnroutableError, PolicyError, EngineUnavailableError (calling again is safe).
         """
         instance_id = instance_id_of(request.subject)
         await self._check_route(request)
@@ -113,10 +113,7 @@ class Orders:
             return None
 
     async def _check_route(self, request: ApprovalRequest) -> None:
-        try:
-            found = route(await self._policies.current(), request)
-        except PolicyError as error:
-            raise UnroutableError(f"The policy cannot be used, so nothing was started. {error}") from error
+        found = route(await self._policies.current(), request)
         # A requester given by Slack id is resolved by the workflow: only then is their manager known.
         if isinstance(found, NoRoute) and "@" in request.requester:
             raise UnroutableError(found.sentence)

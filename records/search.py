@@ -46,6 +46,9 @@ async def matching(connection: AsyncConnection, text: str) -> list[sa.ColumnElem
     A rare word is looked up first and gives a short list of ids; a frequent one is tested row by row while the page is
     read in its order, which ends soon just because it is frequent. Either way an index answers.
     """
+    whole = text.strip()
+    if await connection.scalar(sa.select(instances.c.instance_id).where(instances.c.instance_id == whole)) is not None:
+        return [instances.c.instance_id == whole]  # a whole id means that one, and its words may all be frequent
     conditions: list[sa.ColumnElement[bool]] = []
     for word in words(text):
         few = sa.select(instance_words.c.instance_id).where(*_begins(word)).distinct().limit(RARE)

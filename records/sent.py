@@ -17,3 +17,12 @@ async def was(connection: AsyncConnection, key: str) -> bool:
 async def note(connection: AsyncConnection, key: str, now: datetime) -> bool:
     """Note that it was told. False when it was noted before."""
     return await insert_or_ignore(connection, sent, {"key": key, "at": now})
+
+
+async def probe(connection: AsyncConnection, now: datetime) -> None:
+    """Write something, so that the commit finds out whether the disk has room: a full one lets a transaction begin."""
+    await connection.execute(sa.delete(sent).where(sent.c.key == PROBE))
+    await connection.execute(sa.insert(sent).values(key=PROBE, at=now))
+
+
+PROBE = "probe"

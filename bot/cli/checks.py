@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -19,6 +20,7 @@ from approvals.values import Value
 from bot.engine import Engine, EngineRefusedError, EngineUnavailableError
 from bot.manifest import scopes
 from bot.settings import Settings, without_userinfo
+from records import sent
 from records.database import Database
 from records.errors import RecordsError
 
@@ -100,7 +102,8 @@ async def _database(settings: Settings) -> list[Finding]:
     try:
         async with asyncio.timeout(PATIENCE):
             await database.migrate()
-            await database.writable()
+            async with database.write() as connection:
+                await sent.probe(connection, datetime.now(UTC))
     except (RecordsError, TimeoutError) as error:
         sentence = str(error) or "The database does not answer: look at COUNTERSIGN_DATABASE_URL."
         return [Finding(check="database", state="wrong", what_to_do=sentence)]

@@ -9,7 +9,7 @@ from bot.delivery import ALARM_AGE
 from bot.engine import Engine, EngineRefusedError, EngineUnavailableError
 from bot.slack.sockets import Socket
 from bot.worker import Worker
-from records import intake
+from records import intake, sent
 from records.database import Database
 from records.errors import RecordsError
 
@@ -43,7 +43,8 @@ def routes(database: Database, engine: Engine, worker: Worker, socket: Socket | 
 async def _database(database: Database) -> str:
     try:
         async with asyncio.timeout(PATIENCE):
-            await database.writable()
+            async with database.write() as connection:
+                await sent.probe(connection, datetime.now(UTC))
     except RecordsError as error:
         return str(error)
     except TimeoutError:

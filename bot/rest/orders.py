@@ -231,7 +231,11 @@ async def _default_currency(policies: PolicyFile) -> str:
     try:
         return (await policies.current()).currency
     except PolicyError as error:
-        raise Problem(503, f"The policy cannot be used, so nothing was started. {error}") from error
+        raise _unusable_policy(error) from error
+
+
+def _unusable_policy(error: PolicyError) -> Problem:
+    return Problem(503, f"The policy cannot be used, so nothing was started. {error}")
 
 
 async def _start(orders: Orders, request: ApprovalRequest, caller: Caller) -> Started:
@@ -240,7 +244,9 @@ async def _start(orders: Orders, request: ApprovalRequest, caller: Caller) -> St
     except ConflictError as error:
         raise Problem(409, str(error)) from error
     except UnroutableError as error:
-        raise Problem(503, str(error)) from error
+        raise Problem(422, str(error)) from error
+    except PolicyError as error:
+        raise _unusable_policy(error) from error
     except EngineRefusedError as error:
         raise Problem(422, f"The workflow engine refused the order: {error}") from error
     except EngineUnavailableError as error:

@@ -24,7 +24,7 @@ decide          a:asked        slack rest dashboard      pending running suspend
 see_request     r:own a:mine o u m  slack rest dashboard cli  any
 list            r:own a:mine o u m  slack rest dashboard cli  any
 see_history     r:own a:mine o u    slack rest dashboard cli  any
-see_payloads    u              rest dashboard cli        any
+see_payloads    r:own a:mine o u    rest dashboard cli   any
 see_diagnosis   r:own a:mine o u    slack rest dashboard cli  any
 see_statistics  o u m          slack rest dashboard cli  any
 pause           o              slack rest dashboard cli  running

@@ -169,7 +169,7 @@ def test_a_rule_that_leads_to_nobody_stops_the_start(alone: Callable[..., System
     )
     system = alone(policy=policy)
     answer = system.start("no-manager", by="vp@example.com")
-    assert answer.status_code == 503
+    assert answer.status_code == 422
     assert "own manager" in answer.json()["detail"]
     order = system.order("manager")
     assert "<@U0MANAGER>" in text_of(order.card())
