@@ -17,7 +17,7 @@ from bot.dashboard.names import Names
 from bot.dashboard.rendering import guarded, segment
 from bot.dashboard.words import PHASES, STATUSES
 from bot.rest.problems import Problem
-from bot.rest.queries import ListQuery
+from bot.rest.queries import ME, ListQuery
 from records import listing
 
 Sort = Literal["created", "deadline", "since", "progress"]
@@ -90,7 +90,15 @@ class Waiting:
         except ValidationError as error:
             wanted, mistake = Wanted(), _sentence(error)
             query = wanted.query()
-        page = await self._overview.page(
+        page = await self._listed(visit, wanted, query)
+        first = not wanted.cursor and not wanted.filtered
+        asked = await self._asked(visit) if first else ()
+        return await self._page(request, visit, wanted, page, asked, mistake)
+
+    async def _listed(self, visit: Visit, wanted: Wanted, query: ListQuery) -> listing.Page:
+        if wanted.waiting_on.casefold() == ME:
+            return listing.Page(lines=await self._overview.waiting_for(visit.caller, PAGE))
+        return await self._overview.page(
             visit.caller,
             query.filter(self._desk.clock()),
             sort=wanted.sort,
@@ -98,9 +106,6 @@ class Waiting:
             limit=PAGE,
             mine=wanted.mine,
         )
-        first = not wanted.cursor and not wanted.filtered
-        asked = await self._asked(visit) if first else ()
-        return await self._page(request, visit, wanted, page, asked, mistake)
 
     async def _asked(self, visit: Visit) -> tuple[Workflow, ...]:
         """Return what waits for the reader's own decision; nothing for those who may not see what they are asked."""

@@ -267,6 +267,8 @@ def test_nothing_scrolls_sideways_on_a_phone(
         fits(page)
         accessible(page)
         picture(page, "phone")
+        long = system.order("long-" + "x" * 66, "900", description="y" * 600)
+        long.card()
         instance = f"/w/{orders['desks'].instance_id}"
         for address in (
             instance,
@@ -276,6 +278,8 @@ def test_nothing_scrolls_sideways_on_a_phone(
             "/audit",
             "/policy?amount=2400",
             "/?phase=any",
+            "/",
+            f"/w/{long.instance_id}",
         ):
             page.goto(f"{system.url}{address}")
             fits(page)
