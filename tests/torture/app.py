@@ -122,21 +122,22 @@ def torture(kills: int, seed: int, folder: Path) -> tuple[dict[str, Any], list[s
 
 def _examined(made: World, load: Load, killer: Killer) -> tuple[dict[str, Any], list[str]]:
     began = time.monotonic()
-    eventually(lambda: load.acknowledged <= made.approved() and not made.unanswered(), PATIENCE)
+    eventually(lambda: not made.unanswered() and not made.unaccounted(load.acknowledged), PATIENCE)
     eventually(lambda: made.lying()[0] == 0, PATIENCE)
     recovered = time.monotonic() - began
-    lost = sorted(load.acknowledged - made.approved())
+    lost = made.unaccounted(load.acknowledged)
     lies, second = made.lying()
-    wrong = [f"{name} was acknowledged and did not count" for name in lost]
+    wrong = list(lost)
     wrong += [f"{made.unanswered()} decisions are unanswered"] if made.unanswered() else []
     wrong += [f"{made.doubled()} counted twice"] if made.doubled() else []
-    wrong += [f"{lies} cards lie"] if lies else []
+    wrong += [f"a card lies: {each}" for each in made.lies()]
     figures = {
         "kills": sum(killer.counts.values()),
         "by point": dict(killer.counts),
         "orders": len(load.started),
         "acknowledged": len(load.acknowledged),
         "lost": len(lost),
+        "refused, as Slack could not be asked": made.refused(load.acknowledged),
         "doubled": made.doubled(),
         "lying cards": lies,
         "second cards after a lost reply": second,

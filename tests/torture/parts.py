@@ -21,6 +21,7 @@ from tests.end_to_end.system import ROOT, System, settings_for
 from tests.torture.sidecar import Parts as SidecarParts
 
 CHANNEL = "approvals"
+LOOKUP_FAILED = "lookup_failed"
 T = TypeVar("T")
 
 
@@ -156,9 +157,42 @@ class World:
         )
         return len(self.rows(twice)) + len(self.rows(counted))
 
+    def unaccounted(self, acknowledged: set[str]) -> list[str]:
+        """Say which acknowledged decisions neither took effect nor got a refusal that was audited, with their story."""
+        told = []
+        for name in sorted(acknowledged - self.approved()):
+            verdicts = self.rows("SELECT json_extract(verdict, '$.reason') FROM intake WHERE instance_id = ?", name)
+            if {row[0] for row in verdicts} & {LOOKUP_FAILED}:
+                continue  # Slack would not say who it was: refused, audited and told (law 6), so it is not lost
+            row = self.rows("SELECT phase, engine_status, output FROM instances WHERE instance_id = ?", name)
+            story = self.rows("SELECT action, verdict FROM audit WHERE instance_id = ? ORDER BY seq", name)
+            told.append(f"{name} was acknowledged and lost: verdicts {verdicts}, row {row}, audit {story}")
+        return told
+
+    def refused(self, acknowledged: set[str]) -> int:
+        """Count acknowledged decisions that were refused because Slack could not be asked."""
+        found = self.rows(
+            "SELECT DISTINCT instance_id FROM intake WHERE json_extract(verdict, '$.reason') = ?", LOOKUP_FAILED
+        )
+        return len({row[0] for row in found} & (acknowledged - self.approved()))
+
     def approved(self) -> set[str]:
         """Return the instances whose approval took effect."""
         return {row[0] for row in self.rows("SELECT instance_id FROM order_ledger")}
+
+    def lies(self) -> list[str]:
+        """Tell the story of each known card that lies."""
+        over = (
+            "SELECT instance_id, phase, engine_status, shown, wanted, cards, output FROM instances "
+            "WHERE phase NOT IN ('starting','waiting')"
+        )
+        buttons = {
+            (name, message.ts)
+            for name, messages in self.cards().items()
+            for message in messages
+            if "approval_approve" in str(message.blocks)
+        }
+        return [str(row) for row in self.rows(over) if any((row[0], card["ts"]) in buttons for card in _json(row[5]))]
 
     def lying(self) -> tuple[int, int]:
         """Count known cards that show buttons for what is over, and second cards (a reply was lost) that do."""

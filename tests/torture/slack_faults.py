@@ -32,7 +32,7 @@ def torture(requests: int, seed: int, folder: Path) -> tuple[dict[str, Any], lis
         began = time.monotonic()
         names, seen = _asked_and_approved(made, requests)
         decided = time.monotonic()
-        eventually(lambda: not made.unanswered() and made.approved() >= names, 120)
+        eventually(lambda: not made.unanswered() and not made.unaccounted(names), 120)
         eventually(lambda: made.lying()[0] == 0, 300)
         true_after = time.monotonic() - decided
         figures, wrong = _examined(made, names, seen, true_after)
@@ -81,6 +81,7 @@ def _examined(
         "500": sum(each.status == 500 for each in calls),
         "lost replies": sum(each.status == 0 for each in calls),
         "decided": len(decided),
+        "refused, as Slack could not be asked": made.refused(set(decided)),
         "counted twice": made.doubled(),
         "neither card nor alarm": len(neither),
         "known cards that lie": lies,
@@ -90,7 +91,7 @@ def _examined(
     }
     wrong = [f"{name} has neither card nor alarm" for name in neither]
     wrong += [f"{made.doubled()} counted twice"] if made.doubled() else []
-    wrong += [f"{name} was decided and did not count" for name in sorted(set(decided) - made.approved())]
+    wrong += made.unaccounted(set(decided))
     wrong += [f"{lies} known cards lie"] if lies else []
     wrong += [f"{disobeyed} calls came before their Retry-After"] if disobeyed else []
     return figures, wrong

@@ -1,0 +1,29 @@
+"""The tortures in short: what `make torture` does for minutes, here for seconds. What they find wrong fails."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.system import REAL_SIDECAR
+from tests.torture import app, frozen, fuzz, slack_faults
+
+pytestmark = pytest.mark.skipif(bool(REAL_SIDECAR), reason="a real runtime is not ours to kill")
+
+SHORT: list[tuple[str, Callable[[Path], tuple[dict[str, Any], list[str]]]]] = [
+    ("kill -9 of app, worker and sidecar under load", lambda folder: app.torture(5, 11, folder)),
+    ("the sidecar frozen and dead", lambda folder: frozen.torture(1.5, folder, ("frozen", "dead"))),
+    ("no worker", lambda folder: frozen.torture(1.5, folder, ("no worker",))),
+    ("Slack failing one call in five", lambda folder: slack_faults.torture(8, 1, folder)),
+    ("2,000 inputs and 200 forged events", lambda folder: fuzz.torture(2_000, 200, 5, folder)),
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("description", "torture"), SHORT, ids=[row[0] for row in SHORT])
+def test_nothing_is_lost_doubled_untrue_or_let_in(
+    description: str, torture: Callable[[Path], tuple[dict[str, Any], list[str]]], tmp_path: Path
+) -> None:
+    figures, wrong = torture(tmp_path)
+    assert wrong == [], (description, figures)
