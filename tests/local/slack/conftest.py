@@ -79,7 +79,7 @@ def answering(
         requests: list[web.Request] = []
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            await request.read()
+            request["text"] = await request.text()  # aiohttp forgets a body once it is answered
             requests.append(request)
             made = answer(request)
             response: web.StreamResponse = await made if asyncio.iscoroutine(made) else made

@@ -1,5 +1,5 @@
 """A real Bolt app, clicked and typed at over both transports: what the user sees is the same."""
-# ruff: noqa: PLR0917 # fixtures are parameters, and pytest passes them by name
+# fixtures are parameters, and pytest passes them by name
 
 from typing import Any
 
