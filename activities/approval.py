@@ -30,6 +30,7 @@ from activities.routing import Routing
 from activities.slack import Slack
 from approvals.decision import Judgement
 from approvals.request import CardRef
+from approvals.state import State
 from records import intake
 from records.database import Database
 
@@ -64,6 +65,7 @@ class Activities:
         judge: Judge,
         processing: Processing,
         answered: Callable[[str], None],
+        noted: Callable[[State], None],
         clock: Callable[[], datetime] = now_in_utc,
     ) -> None:
         self._database = database
@@ -74,6 +76,7 @@ class Activities:
         self._judge = judge
         self._processing = processing
         self._answered = answered
+        self._noted = noted
         self._clock = clock
 
     async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
@@ -83,7 +86,9 @@ class Activities:
     async def request_approval(self, ctx: WorkflowActivityContext, asked: AskInput) -> CardRef:
         """Post the interactive card of a stage; returns where it stands. Posting again finds the card that stands."""
         with final():
-            return await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
+            card = await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
+        self._noted(asked.state)
+        return card
 
     async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:
         """Raise the alarm for a card that Slack does not take: the request waits where nobody sees it."""
@@ -97,6 +102,7 @@ class Activities:
         """Write the read model, the audit entry and the intake's answer in one transaction."""
         async with self._database.write() as connection:
             await recording.write(connection, what, self._clock())
+        self._noted(what.state)
         if what.effect.decision is not None:
             self._answered(what.effect.decision.id)
 

@@ -38,6 +38,8 @@ class Fresh(Generic[T]):
             task = asyncio.ensure_future(_awaited(lookup))
             self._make_room()
             self._known[key] = (self._clock(), task)
+        if task.done():
+            return task.result()  # the common case, without a turn of the loop
         return await asyncio.shield(task)
 
     def _make_room(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from activities.judging import Judge
+from activities.recording import phase_of
 from approvals.checks import refusal_of
 from approvals.decision import Decision, Judgement, Reason, Transport, Verdict
 from approvals.people import Person
@@ -21,6 +22,7 @@ from approvals.state import State, binding_of
 from approvals.values import Value
 from bot.correlation import correlation_id
 from bot.delivery import Deliverer
+from bot.standings import Standings
 from records import audit, instances, intake
 from records.database import Database
 
@@ -61,23 +63,45 @@ class Receipt(Value):
 class Decisions:
     """Takes decisions in."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         *,
         database: Database,
         judge: Judge,
         keys: KeyRing,
         deliverer: Deliverer,
+        standings: Standings,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._judge = judge
         self._keys = keys
         self._deliverer = deliverer
+        self._standings = standings
         self._clock = clock
 
     async def take(self, wanted: Wanted) -> Receipt:
         """Check a submission and take it in. A refusal is audited; nothing is raised for it."""
+        return await self._taken_as_known(wanted) or await self._taken_as_read(wanted)
+
+    async def _taken_as_known(self, wanted: Wanted) -> Receipt | None:
+        """Take a submission by the state that this process knows, without reading it; None where that does not do.
+
+        Nobody is refused by it: what is known may be old. That it is not, the commit's own transaction makes sure of.
+        """
+        state = self._standings.of(wanted.instance_id)
+        if state is None:
+            return None
+        decision = self._decision(wanted, state)
+        if await self._refusal(decision, state) is not None:
+            return None
+        try:
+            return await self._commit(decision, state)
+        except _ChangedError:
+            self._standings.forget(wanted.instance_id)
+            return None
+
+    async def _taken_as_read(self, wanted: Wanted) -> Receipt:
         async with self._database.read() as connection:
             row = await instances.get(connection, wanted.instance_id)
             first = await intake.get(connection, wanted.id)
@@ -130,8 +154,11 @@ class Decisions:
         found = refusal_of(state, judgement, decision, self._clock())
         return None if found is None or found.reason in UNDECIDED_HERE else found
 
-    async def _commit(self, decision: Decision) -> Receipt:
-        """Make the decision durable together with its audit entry, then let it be raised."""
+    async def _commit(self, decision: Decision, known: State | None = None) -> Receipt:
+        """Make the decision durable together with its audit entry, then let it be raised.
+
+        Errors: _ChangedError, with nothing written, where the database has another state than the `known` one.
+        """
         signed = self._keys.sign(decision)
         payload = signed.model_dump(mode="json")
         submission = intake.Submission(
@@ -143,6 +170,8 @@ class Decisions:
         )
         now = self._clock()
         async with self._database.write() as connection:
+            if known is not None and await instances.standing(connection, known.instance_id) != _standing_of(known):
+                raise _ChangedError
             row, new = await intake.submit(connection, submission, now, lease=LEASE)
             if new:
                 await audit.append(connection, _entry(decision, "decision.submitted", now))
@@ -177,15 +206,23 @@ class Decisions:
                 await audit.append(connection, entry)
         return Receipt(decision_id=wanted.id, verdict=verdict, taken=False) if new else _again(row)
 
-    async def answer(self, decision_id: str, seconds: float) -> Verdict | None:
+    async def answer(self, receipt: Receipt, seconds: float) -> Verdict | None:
         """Wait for the workflow's answer; None when it has not answered in time."""
-        return await self._deliverer.answer(decision_id, seconds)
+        return await self._deliverer.answer(receipt.decision_id, seconds, fresh=not receipt.repeated)
 
 
 TAKEN = Verdict(allowed=True, reason=Reason.ALLOWED, rule="intake")
 
 UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
 """Not for the door to refuse: Slack may answer the workflow's check, and deadlines are the engine's clock's (law 7)."""
+
+
+class _ChangedError(Exception):
+    """What is known of a request is old."""
+
+
+def _standing_of(state: State) -> tuple[str, datetime, int, int]:
+    return phase_of(state), state.run, state.stage, state.round
 
 
 def _again(row: intake.Row) -> Receipt:

@@ -32,7 +32,7 @@ ANSWER_BY = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=10)
 SUSPENDED_PAUSE = timedelta(seconds=30)
 
-LONGEST_PAUSE = 15.0
+LONGEST_PAUSE = 5.0
 BATCH = 50
 AT_ONCE = 16
 POLL = 1.0
@@ -71,11 +71,16 @@ class Deliverer:
         if (event := self._waiting.get(decision_id)) is not None:
             event.set()
 
-    async def answer(self, decision_id: str, seconds: float) -> Verdict | None:
-        """Wait for the workflow's answer to a decision; None when there is none yet after `seconds`."""
+    async def answer(self, decision_id: str, seconds: float, *, fresh: bool = False) -> Verdict | None:
+        """Wait for the workflow's answer to a decision; None when there is none yet after `seconds`.
+
+        A `fresh` one was only just taken in: looking at once would find nothing and cost its delivery the time.
+        """
         event = self._waiting.setdefault(decision_id, asyncio.Event())
         try:
             async with asyncio.timeout(seconds):
+                if fresh:
+                    await asyncio.gather(asyncio.wait_for(event.wait(), 0.25), return_exceptions=True)
                 while (verdict := await self._verdict(decision_id)) is None:
                     # Another process's worker may have recorded the answer: it wakes nobody here.
                     with_timeout = asyncio.wait_for(event.wait(), 0.25)

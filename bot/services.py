@@ -46,6 +46,7 @@ from bot.slack.home import Home
 from bot.slack.ingress import Ingress
 from bot.slack.replay import ReplayGuard
 from bot.slack.sockets import Socket
+from bot.standings import Standings
 from bot.worker import NAMES, STARTABLE, Worker
 from records.database import Database
 
@@ -121,6 +122,11 @@ class Services:
         return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer)
 
     @cached_property
+    def standings(self) -> Standings:
+        """Where requests stand, as this process knows it."""
+        return Standings()
+
+    @cached_property
     def decisions(self) -> Decisions:
         """Takes decisions in."""
         return Decisions(
@@ -128,6 +134,7 @@ class Services:
             judge=self.judge,
             keys=self.settings.keys,
             deliverer=self.deliverer,
+            standings=self.standings,
             clock=self.clock,
         )
 
@@ -155,6 +162,7 @@ class Services:
             processing=self.processing,
             clock=self.clock,
             answered=self.deliverer.answered,
+            noted=self.standings.keep,
         )
 
     @cached_property

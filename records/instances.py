@@ -151,6 +151,17 @@ async def get(connection: AsyncConnection, instance_id: str) -> Instance | None:
     return await one(connection, sa.select(instances).where(instances.c.instance_id == instance_id), Instance)
 
 
+async def standing(connection: AsyncConnection, instance_id: str) -> tuple[str, datetime | None, int, int] | None:
+    """Return an instance's phase, run, stage and round: enough to see whether a state that is known still stands."""
+    found = (await connection.execute(STANDING, {"wanted": instance_id})).first()
+    return None if found is None else (found.phase, found.run, found.stage, found.round)
+
+
+STANDING = sa.select(instances.c.phase, instances.c.run, instances.c.stage, instances.c.round).where(
+    instances.c.instance_id == sa.bindparam("wanted")
+)
+
+
 async def find(connection: AsyncConnection, reference: str) -> Instance | None:
     """Return one row by instance id, or the newest one by its subject, such as an order's id."""
     exact = await get(connection, reference)

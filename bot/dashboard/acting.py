@@ -154,7 +154,7 @@ class Acting:
         receipt = await self._take(visit, reference, form, approved=approved, reason=reason)
         verdict: Verdict | None = receipt.verdict
         if receipt.taken:
-            verdict = await self._decisions.answer(receipt.decision_id, SOON_S)
+            verdict = await self._decisions.answer(receipt, SOON_S)
         text = RECORDED if verdict is None else sentence(verdict.reason)
         return self._desk.go(request, f"/w/{segment(reference)}", text, good=verdict is None or verdict.allowed)
 

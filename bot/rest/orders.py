@@ -169,7 +169,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions, policies: Polic
         receipt = await decisions.take(wanted)
         if not receipt.taken:
             raise refused(receipt.verdict, status_of(receipt.verdict))
-        verdict = await decisions.answer(receipt.decision_id, ANSWER_WITHIN)
+        verdict = await decisions.answer(receipt, ANSWER_WITHIN)
         if verdict is None:
             response.status_code = 202
             return DecisionAnswer(

@@ -157,29 +157,28 @@ class Clicks:
         """Tell the clicker what the card does not show by itself. A repetition is told nothing again."""
         if receipt.repeated:
             return
-        if place is not None:
-            self._background.start(self._mend(receipt, place, binding), "mend a card that was posted twice")
+        self._background.start(self._after(receipt, place, person, binding), "follow up a click")
+
+    async def _after(self, receipt: Receipt, place: CardRef | None, person: Person, binding: Binding) -> None:
         if not receipt.taken:
-            self._say(place, person, private.sentence(sentence(receipt.verdict.reason)))
-        else:
-            self._background.start(self._tell_if_late(receipt, place, person), "tell that a decision is recorded")
+            await self._tell(place, person, private.sentence(sentence(receipt.verdict.reason)))
+        elif await self._decisions.answer(receipt, SOON) is None:
+            await self._tell(place, person, private.recorded())
+        if place is not None:
+            await self._mend(receipt, place, binding)
 
     async def _mend(self, receipt: Receipt, place: CardRef, binding: Binding) -> None:
         """Rewrite a second card, which stands where Slack's answer to the first posting was lost."""
         if await self._details.knows(binding.instance_id, place):
             return
         if receipt.taken:
-            await self._decisions.answer(receipt.decision_id, MENDED_WITHIN)
+            await self._decisions.answer(receipt, MENDED_WITHIN)
         state = await self._details.state(binding.instance_id)
         try:
             if state is not None:
                 await self._announcer.mend(place, state, binding.stage)
         except (SlackRefusedError, SlackUnavailableError) as error:
             log.warning("a second card could not be rewritten", instance_id=binding.instance_id, why=str(error))
-
-    async def _tell_if_late(self, receipt: Receipt, place: CardRef | None, person: Person) -> None:
-        if await self._decisions.answer(receipt.decision_id, SOON) is None:
-            await self._tell(place, person, private.recorded())
 
     def _say(self, place: CardRef | None, person: Person, message: Message) -> None:
         self._background.start(self._tell(place, person, message), "tell a clicker")

@@ -1,0 +1,30 @@
+"""Where requests stand, as this process last wrote or read it: so that a click need not read what it will check anyway.
+
+Only a hint (law 1): whoever takes a decision by it compares it with the database in the same transaction.
+"""
+
+from approvals.state import State
+
+MOST = 10_000
+
+
+class Standings:
+    """The newest state of each request, of the last MOST that changed. A value in, a value out: no I/O."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, State] = {}
+
+    def keep(self, state: State) -> None:
+        """Remember a state that stands in the database now."""
+        self._known.pop(state.instance_id, None)
+        self._known[state.instance_id] = state
+        if len(self._known) > MOST:
+            del self._known[next(iter(self._known))]
+
+    def forget(self, instance_id: str) -> None:
+        """Forget what turned out to be old."""
+        self._known.pop(instance_id, None)
+
+    def of(self, instance_id: str) -> State | None:
+        """Return the state, if it is remembered."""
+        return self._known.get(instance_id)
