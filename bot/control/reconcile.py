@@ -198,6 +198,8 @@ class Reconciler:
             row = await instances.get(connection, instance_id)
         if row is None or row.finished_at is not None or row.phase == "starting":
             return False
+        if await self._state(instance_id) is not None:
+            return False  # it started between the two looks: only a row that is older than the look says that it ran
         if row.phase in instances.ENDS:
             return await self._forget(instance_id)  # it had ended, and its history was purged before we looked
         ending = Ending(kind="vanished", at=self._clock())
