@@ -8,7 +8,7 @@ import structlog
 from activities.directory import Directory
 from activities.failures import SlackRefusedError
 from activities.messages import AskInput
-from activities.recording import append_once, shown_of
+from activities.recording import OURS, append_once, shown_of
 from activities.rendering import card_view
 from activities.slack import Slack
 from approvals.machine import CardPosted, step
@@ -46,8 +46,11 @@ async def post_card(database: Database, slack: Slack, directory: Directory, aske
         card = await slack.post(state.route.channel, message, client_msg_id=str(uuid.UUID(nonce)))
     posted, _ = step(state, CardPosted(card=card))
     shown = shown_of(posted)
-    changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=shown)
     async with database.write() as connection:
+        row = await instances.get(connection, state.instance_id)
+        # Somebody may have ended the request while Slack was posting: then this card has to say so (law 2).
+        wanted = "terminated" if row is not None and row.phase not in OURS else shown
+        changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=wanted)
         await instances.project(connection, state.instance_id, changes, now)
         told = _entry(asked, "card.posted", now, {"channel": card.channel, "ts": card.ts})
         await append_once(connection, f"{nonce}/{card.ts}", told)

@@ -129,12 +129,16 @@ async def write(connection: AsyncConnection, what: RecordInput, at: Moment) -> N
     wanted = entry(what, at)
     await append_once(connection, wanted.data["key"], wanted)
     if record.action != "refused" or record.decision is not None:
-        await instances.project(connection, state.instance_id, instances.Changes(**projection(state)), at)
+        changes = instances.Changes(**projection(state))
+        await instances.project(connection, state.instance_id, changes, at, while_in=OURS)
     if record.decision is not None and record.verdict is not None and record.verdict.reason not in UNTRUSTED:
         await intake.answer(connection, record.decision.id, record.verdict.model_dump(mode="json"), at)
     if state.outcome is not None:
         await intake.hurry(connection, state.instance_id, at)  # the workflow will take no further decision
 
+
+OURS: tuple[instances.Phase, ...] = ("starting", "waiting", "approved", "rejected", "timed_out", "unknown")
+"""Where the workflow may write. An activity that is in flight when somebody terminates it must not undo that end."""
 
 UNTRUSTED = frozenset({Reason.UNSIGNED, Reason.BAD_SIGNATURE, Reason.MALFORMED})
 """A payload that is not ours may name the id of a decision that is: it must not answer for it."""

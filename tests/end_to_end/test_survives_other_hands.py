@@ -5,13 +5,18 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from bot.control.reconcile import Reconciler
 from bot.doctor import Finding, Ill, suspended_twice
+from bot.engine import Instance
 from bot.services import doctor_of
-from records import audit
+from records import audit, instances
+from records.database import Database
 from tests.end_to_end.system import ROOT, Order, System, eventually
 
 NOW = timedelta(0)
@@ -85,6 +90,58 @@ def test_what_somebody_ended_behind_our_back_is_found_and_its_card_rewritten(
     eventually(lambda: "approval_approve" not in str(order.card().blocks))
     assert of(order, examine(http_system)) == []
     assert any(each.action.startswith("workflow.found_") for each in order.audit())
+
+
+def test_a_request_that_is_terminated_while_its_card_is_posted_gets_no_buttons(http_system: System) -> None:
+    http_system.slack.fault(method="chat.postMessage", kind="slow", delay=1.5)
+    order = http_system.order("in-flight")
+    eventually(lambda: "request.asked" in order.actions())
+    answer = http_system.post(
+        f"/workflows/{order.instance_id}/terminate",
+        {"reason": "ordered twice"},
+        by="operator@example.com",
+        roles=("operator",),
+    )
+    assert answer.status_code == 200, answer.text
+    order.card()
+    eventually(lambda: "card.posted" in order.actions())
+    heal(http_system)
+    assert "approval_approve" not in str(order.card().blocks)
+    row = http_system.records(lambda connection: instances.get(connection, order.instance_id))
+    assert row is not None
+    assert row.phase == "terminated"
+
+
+async def test_a_workflow_that_starts_between_two_looks_has_not_vanished(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'a.db'}")
+    await database.migrate()
+    now = datetime.now(UTC)
+
+    class Late:
+        """An engine that knows the instance from the second look on; meanwhile the workflow has asked."""
+
+        looks = 0
+
+        async def state(self, instance_id: str) -> Instance | None:
+            self.looks += 1
+            if self.looks > 1:
+                return Instance(instance_id=instance_id, name="w", status="RUNNING", created_at=now, updated_at=now)
+            async with database.write() as connection:
+                await instances.project(connection, instance_id, instances.Changes(phase="waiting"), now)
+            return None
+
+    async with database.write() as connection:
+        await instances.begin(connection, instances.Known(instance_id="late", name="w", phase="starting"), now)
+    nobody: Any = None
+    reconciler = Reconciler(
+        database=database, engine=cast("Any", Late()), announcer=nobody, directory=nobody, clock=lambda: now
+    )
+    assert (await reconciler.look()).vanished == 0
+    async with database.read() as connection:
+        row = await instances.get(connection, "late")
+    await database.close()
+    assert row is not None
+    assert row.phase == "waiting"
 
 
 def test_a_workflow_that_others_started_is_found_and_gets_a_row(http_system: System) -> None:
