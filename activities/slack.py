@@ -103,7 +103,7 @@ class Slack:
             wait = _seconds(response.headers.get("Retry-After"))
             now = self._clock()
             self._not_before = {key: until for key, until in self._not_before.items() if until > now}
-            self._not_before[method, channel] = now + wait
+            self._not_before[method, channel] = max(now + wait, self._not_before.get((method, channel), 0))
             return SlackUnavailableError(f"Slack asked us to wait {wait:.0f} s before {method}.")
         if status >= SERVER_ERROR or word in {"internal_error", "fatal_error", "service_unavailable"}:
             return SlackUnavailableError(f"Slack answered {method} with an error of its own ({status}).")

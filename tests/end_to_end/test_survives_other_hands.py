@@ -88,7 +88,7 @@ def test_what_somebody_ended_behind_our_back_is_found_and_its_card_rewritten(
         http_system.engine.purge_workflow(order.instance_id)
     heal(http_system)
     eventually(lambda: "approval_approve" not in str(order.card().blocks))
-    assert of(order, examine(http_system)) == []
+    eventually(lambda: of(order, examine(http_system)) == [])
     assert any(each.action.startswith("workflow.found_") for each in order.audit())
 
 

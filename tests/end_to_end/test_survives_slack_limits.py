@@ -1,0 +1,30 @@
+"""A Retry-After is obeyed by whatever this process calls next in that channel, by name as well as by id."""
+
+import asyncio
+
+from activities.failures import SlackUnavailableError
+from activities.slack import Slack
+from approvals.request import CardRef
+from cards import Message
+from local.slack import LocalSlack
+from tests.end_to_end.system import ROOT
+
+
+async def test_no_call_begins_before_its_retry_after_is_over() -> None:
+    with LocalSlack(manifest=ROOT / "manifest.yml") as workspace:
+        slack = Slack(workspace.bot_token, workspace.api_url)
+        message = Message(text="hello", blocks=())
+        try:
+            workspace.fault(method="chat.postMessage", kind="ratelimited", count=1, retry_after=1)
+            refused = await asyncio.gather(slack.post("approvals", message), return_exceptions=True)
+            assert [type(each) for each in refused] == [SlackUnavailableError]
+            slack._learn("#approvals", "C0APPROVALS")  # another call has heard the channel's id meanwhile
+            card = CardRef(channel="C0APPROVALS", ts="1.0")
+            posts = [slack.post("approvals", message) for _ in range(5)]
+            replies = [slack.reply(card, message) for _ in range(5)]
+            await asyncio.gather(*posts, *replies, return_exceptions=True)
+            first, *later = workspace.calls("chat.postMessage")
+            assert first.status == 429
+            assert min(each.at - each.elapsed for each in later) >= first.at + 1
+        finally:
+            await slack.close()
