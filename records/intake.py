@@ -46,15 +46,16 @@ async def submit(
 
     With a `lease` the caller says that it delivers the decision itself at once, so `due` gives it to nobody before.
     """
-    row = Row(
-        **submission.model_dump(),
-        state="pending",
-        attempts=1 if lease else 0,
-        next_attempt_at=now + lease,
-        created_at=now,
-    )
-    if await insert_or_ignore(connection, intake, row.model_dump()):
-        return row, True
+    own: dict[str, Any] = {
+        "state": "pending",
+        "attempts": 1 if lease else 0,
+        "next_attempt_at": now + lease,
+        "created_at": now,
+    }
+    fields: dict[str, Any] = dict.fromkeys(Row.model_fields) | dict(submission) | own
+    if await insert_or_ignore(connection, intake, fields):
+        # The submission was validated and the rest is ours: a click waits for this.
+        return Row.model_construct(**fields), True
     first = await get(connection, submission.id)
     if first is None:
         raise LookupError(submission.id)

@@ -1,5 +1,6 @@
 """Statements that several modules write the same way on both databases. No table is named here."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -19,8 +20,15 @@ def inserting(connection: AsyncConnection, table: sa.Table) -> "sqlite.Insert | 
 
 async def insert_or_ignore(connection: AsyncConnection, table: sa.Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless its key exists. Returns whether it was inserted."""
-    done = await connection.execute(inserting(connection, table).on_conflict_do_nothing(), dict(values))
+    done = await connection.execute(_unless_there(connection.dialect.name, table), dict(values))
     return done.rowcount == 1
+
+
+@functools.cache
+def _unless_there(dialect: str, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+    """Return the statement; it is built once, because a click waits for it."""
+    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    return insert.on_conflict_do_nothing()
 
 
 async def one(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]) -> V | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -26,6 +27,9 @@ class Server(uvicorn.Server):
         """Start, then say where."""
         await super().startup(sockets)
         if self.started:
+            # What stands now stays: without it the collector looks through all of it in the middle of a click.
+            gc.collect()
+            gc.freeze()
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             output.say(f"Countersign is ready at http://{f'[{host}]' if ':' in host else host}:{port}")
 
