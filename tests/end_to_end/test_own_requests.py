@@ -1,0 +1,60 @@
+"""Nobody decides their own request: not as a member of the asked group, as a delegate, or through an API key."""
+
+import pytest
+
+from tests.end_to_end.conftest import Systems
+from tests.end_to_end.system import MANAGER, System, eventually
+
+POLICY = """
+version: 1
+channel: approvals
+currency: USD
+groups: {managers: managers, vps: vps}
+delegations:
+  - {approver: vp@example.com, delegate: requester@example.com, since: 2020-01-01, until: 2099-12-31}
+rules:
+  - name: the vp alone
+    when: {currency: EUR}
+    approve: [{email: vp@example.com}]
+    within: 1 day
+  - name: a manager
+    when: {currency: any}
+    approve: [{group: managers}]
+    within: 1 day
+"""
+
+
+@pytest.fixture
+def own(systems: Systems, tmp_path_factory: pytest.TempPathFactory) -> System:
+    policy = tmp_path_factory.mktemp("own") / "policy.yml"
+    policy.write_text(POLICY)
+    return systems.get("own requests", policy=policy)
+
+
+def test_a_manager_does_not_approve_what_they_asked_for(own: System) -> None:
+    order = own.order("by-group", by=MANAGER)
+    with own.hears("U0MANAGER", "own request"):
+        order.click("U0MANAGER")
+    assert order.processed() == ()
+    order.click("U0MANAGER2")
+    assert order.output() == {"status": "completed"}
+
+
+def test_a_delegate_does_not_approve_what_they_asked_for(own: System) -> None:
+    order = own.order("by-delegation", currency="EUR")
+    with own.hears("U0REQUESTER", "own request"):
+        order.click("U0REQUESTER")
+    assert order.processed() == ()
+    order.click("U0VP")
+    assert order.output() == {"status": "completed"}
+
+
+def test_whoever_submits_for_somebody_else_by_a_key_does_not_approve_it(own: System) -> None:
+    order = own.order("by-key", by=MANAGER, requester="requester@example.com")
+    order.card()
+    refused = order.approve_by_rest(by=MANAGER)
+    assert (refused.status_code, refused.json()["reason"]) == (403, "own_request")
+    order.click("U0MANAGER")
+    eventually(lambda: [entry.verdict for entry in order.audit() if entry.action == "decision.refused"][1:])
+    assert {entry.verdict for entry in order.audit() if entry.action == "decision.refused"} == {"own_request"}
+    assert order.processed() == ()
