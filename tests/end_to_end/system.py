@@ -238,9 +238,9 @@ class Order:
         """Return one of Dapr's six statuses."""
         return str(self.state().runtime_status.name)
 
-    def output(self) -> Any:
+    def output(self, seconds: float = 30.0) -> Any:
         """Wait for the instance's end and return its output."""
-        ended = eventually(lambda: (found := self.state()) and found.runtime_status.name in ENDED and found)
+        ended = eventually(lambda: (found := self.state()) and found.runtime_status.name in ENDED and found, seconds)
         return json.loads(ended.serialized_output)
 
     def audit(self) -> tuple[audit.Chained, ...]:
