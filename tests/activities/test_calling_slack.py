@@ -1,0 +1,169 @@
+"""Calling Slack: every Retry-After is obeyed, nothing is sent twice behind one's back, a lost reply makes one card."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from time import monotonic
+
+import pytest
+import structlog
+
+from activities import asking, recording
+from activities.announcing import Announcer
+from activities.directory import Directory
+from activities.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
+from activities.messages import AskInput, RecordInput
+from activities.slack import Slack
+from approvals.machine import Announce, Ask, Record, Started, start, step
+from approvals.people import UserGroup
+from approvals.request import ApprovalRequest, Route, Stage
+from approvals.state import State, binding_of
+from cards import private
+from local.slack import LocalSlack
+from records import audit, instances
+from records.database import Database
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+HISTORY = {"oauth_config": {"scopes": {"bot": ["chat:write", "usergroups:read", "users:read", "channels:history"]}}}
+
+
+@pytest.fixture
+async def workspace() -> AsyncIterator[LocalSlack]:
+    async with LocalSlack() as found:
+        yield found
+
+
+@pytest.fixture
+async def slack(workspace: LocalSlack) -> AsyncIterator[Slack]:
+    found = Slack(workspace.bot_token, workspace.api_url)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    found = Database.open(f"sqlite:///{tmp_path / 'c.db'}")
+    await found.migrate()
+    yield found
+    await found.close()
+
+
+def waiting(channel: str = "C0APPROVALS") -> State:
+    request = ApprovalRequest(subject="42", amount=Decimal(2400), currency="USD", requester="requester@example.com")
+    stage = Stage(approvers=(UserGroup(group="managers"),), within=timedelta(hours=1))
+    route = Route(rule="r", why="w", policy_version="0" * 12, channel=channel, stages=(stage,))
+    return step(start("order-42-workflow", request, route, NOON), Started(at=NOON))[0]
+
+
+def asked(state: State) -> AskInput:
+    return AskInput(state=state, ask=Ask(binding=binding_of(state), deadline=NOON + timedelta(hours=1)))
+
+
+async def known(database: Database, state: State) -> None:
+    async with database.write() as connection:
+        await instances.begin(
+            connection, instances.Known(instance_id=state.instance_id, name="approval_workflow"), NOON
+        )
+        await instances.project(
+            connection, state.instance_id, instances.Changes(**recording.projection(state)), datetime.now(UTC)
+        )
+
+
+async def test_a_429_fails_and_the_next_call_waits_its_time(workspace: LocalSlack, slack: Slack) -> None:
+    workspace.fault(method="chat.postMessage", kind="ratelimited", retry_after=1)
+    with pytest.raises(SlackUnavailableError, match="wait 1 s"):
+        await slack.post("C0APPROVALS", private.sentence("one"))
+    began = monotonic()
+    await slack.post("C0APPROVALS", private.sentence("two"))
+    assert monotonic() - began >= 0.9
+    first, second = workspace.calls("chat.postMessage")
+    assert second.at - first.at >= 1
+
+
+async def test_a_long_retry_after_is_the_retry_policys_business(workspace: LocalSlack, slack: Slack) -> None:
+    workspace.fault(method="chat.postMessage", kind="ratelimited", retry_after=600)
+    for _ in range(2):
+        with pytest.raises(SlackUnavailableError):
+            await slack.post("C0APPROVALS", private.sentence("one"))
+    assert len(workspace.calls("chat.postMessage")) == 1
+
+
+@pytest.mark.parametrize("kind", ["http_500", "lost_reply", "refused"])
+async def test_a_failure_is_not_sent_again_behind_ones_back(workspace: LocalSlack, slack: Slack, kind: str) -> None:
+    workspace.fault(method="chat.postMessage", kind=kind)
+    with pytest.raises(SlackUnavailableError):
+        await slack.post("C0APPROVALS", private.sentence("one"))
+    assert len(workspace.calls("chat.postMessage")) == 1
+
+
+async def test_slacks_no_is_told_from_an_outage(slack: Slack) -> None:
+    with pytest.raises(SlackRefusedError) as caught:
+        await slack.post("C0NOWHERE", private.sentence("one"))
+    assert caught.value.error == "channel_not_found"
+
+
+async def test_a_revoked_token_is_a_lookup_that_fails_and_not_a_crash(workspace: LocalSlack, slack: Slack) -> None:
+    workspace.fault(method="auth.test", kind="error", error="token_revoked")
+    with pytest.raises(LookupFailedError):
+        await Directory(slack).team()
+
+
+async def test_the_same_asking_twice_posts_one_card(workspace: LocalSlack, slack: Slack, database: Database) -> None:
+    state = waiting()
+    await known(database, state)
+    first = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
+    second = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
+    assert first == second
+    assert len(workspace.messages("approvals")) == 1
+
+
+async def test_with_the_history_scope_a_lost_card_is_found_and_not_posted_again(database: Database) -> None:
+    state = waiting()
+    await known(database, state)
+    async with LocalSlack(manifest=HISTORY) as workspace:
+        slack = Slack(workspace.bot_token, workspace.api_url)
+        workspace.fault(method="chat.postMessage", kind="lost_reply")
+        with pytest.raises(SlackUnavailableError):
+            await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
+        card = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
+        assert [message.ts for message in workspace.messages("approvals")] == [card.ts]
+        await slack.close()
+
+
+async def test_an_announcement_that_runs_twice_tells_people_once(
+    workspace: LocalSlack, slack: Slack, database: Database
+) -> None:
+    state = waiting()
+    await known(database, state)
+    card = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
+    shown = state.model_copy(update={"cards": (card,)})
+    announcer = Announcer(database, slack, Directory(slack), lambda: NOON)
+    for _ in range(2):
+        await announcer.announce(shown, Announce(what="counted"))
+    assert len(workspace.thread("approvals", card.ts)) == 1
+
+
+async def test_a_record_that_is_written_twice_is_one_entry_and_two_events_are_two(database: Database) -> None:
+    state = waiting()
+    await known(database, state)
+    for minute in (0, 0, 1):
+        what = RecordInput(state=state, effect=Record(action="refused"), at=NOON + timedelta(minutes=minute))
+        async with database.write() as connection:
+            await recording.write(connection, what, NOON)
+    async with database.read() as connection:
+        entries = await audit.of_instance(connection, state.instance_id)
+    assert [entry.action for entry in entries] == ["request.refused"] * 2
+
+
+async def test_an_unposted_card_is_one_alarm_however_often_it_is_tried(database: Database) -> None:
+    state = waiting("C0NOWHERE")
+    await known(database, state)
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(2):
+            await asking.report_unposted(database, asked(state), NOON)
+    assert {line["log_level"] for line in logged} == {"error"}
+    async with database.read() as connection:
+        entries = await audit.of_instance(connection, state.instance_id)
+    assert [entry.action for entry in entries] == ["card.unposted"]
+    assert "REST" in entries[0].reason

@@ -1,0 +1,181 @@
+"""The generators driven by hand, without Dapr: what is asked for, in which order, and what becomes of failures."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from dapr.ext.workflow import TaskFailedError
+from dapr.ext.workflow._durabletask.internal import protos
+
+from activities.messages import Routed
+from approvals.decision import Decision, Judgement, Reason, Verdict
+from approvals.machine import start
+from approvals.people import Person, UserGroup
+from approvals.request import ApprovalRequest, CardRef, Route, Stage
+from approvals.state import State, binding_of
+from workflows.approval import approval_workflow
+from workflows.obtain import ASK_AGAIN
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+REQUEST = ApprovalRequest(subject="42", amount=Decimal(2400), currency="USD", requester="requester@example.com")
+ROUTE = Route(
+    rule="a manager",
+    why="It is so.",
+    policy_version="0" * 12,
+    channel="approvals",
+    stages=(Stage(approvers=(UserGroup(group="managers"),), within=timedelta(hours=1)),),
+)
+MANAGER = Person(team="T1", user="U0MANAGER")
+FAILED = TaskFailedError("failed", protos.TaskFailureDetails(errorType="SlackUnavailableError", errorMessage="away"))
+
+
+class Context:
+    """Stands in for the SDK's context: what would be scheduled is returned as it is."""
+
+    instance_id = "order-42-workflow"
+
+    def __init__(self) -> None:
+        self.now = NOON
+        self.status = ""
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        return self.now.replace(tzinfo=None)  # naive, as Dapr's is
+
+    def call_activity(self, activity: Callable[..., Any], *, input: Any, retry_policy: Any) -> tuple[str, Any]:  # noqa: A002 the SDK's name
+        return activity.__name__, input
+
+    def wait_for_external_event(self, name: str, timeout: datetime) -> tuple[str, Any]:
+        return "wait", timeout
+
+    def set_custom_status(self, status: str) -> None:
+        self.status = status
+
+
+class Run:
+    """One workflow, driven step by step."""
+
+    def __init__(self) -> None:
+        self.ctx = Context()
+        self.generator = approval_workflow(self.ctx, REQUEST)  # type: ignore[arg-type] # stands in for it
+        self.asked: list[str] = []
+        self.output: Any = None
+        self.what, self.input = "", None
+        self._take(next(self.generator))
+
+    def _take(self, yielded: tuple[str, Any]) -> None:
+        self.what, self.input = yielded
+        self.asked.append(self.what)
+
+    def answer(self, value: Any = None) -> None:
+        """Give the result of what was asked for; an exception is thrown in."""
+        try:
+            error = isinstance(value, Exception)
+            self._take(self.generator.throw(value) if error else self.generator.send(value))
+        except StopIteration as end:
+            self.output = end.value
+
+    def until(self, what: str) -> None:
+        """Answer everything else with nothing until this is asked for."""
+        while self.what != what:
+            self.answer(_dumped(Routed(state=routed())) if self.what == "route_request" else _usual(self.what))
+
+
+def routed(route: Route = ROUTE) -> State:
+    return start(Context.instance_id, REQUEST, route, NOON)
+
+
+def _usual(what: str) -> Any:
+    return _dumped(CardRef(channel="C1", ts="1.1")) if what == "request_approval" else None
+
+
+def _dumped(value: Any) -> Any:
+    return value.model_dump(mode="json")
+
+
+def judged(state: State, *, approved: bool, reason: Reason = Reason.ALLOWED) -> Any:
+    decision = Decision(
+        id="d1", binding=binding_of(state), person=MANAGER, approved=approved, reason="So", through="slack", at=NOON
+    )
+    verdict = Verdict(allowed=reason is Reason.ALLOWED, reason=reason, rule="r")
+    return _dumped(Judgement(verdict=verdict, decision=decision))
+
+
+def test_a_decision_is_judged_recorded_announced_and_then_processed() -> None:
+    run = Run()
+    run.until("wait")
+    assert run.asked == ["route_request", "record", "request_approval", "wait"]
+    assert run.input == NOON + timedelta(hours=1)
+    run.answer({"anything": "as it came"})
+    assert run.input.payload == {"anything": "as it came"}
+    run.answer(judged(run.input.state, approved=True))
+    run.until("process_order")
+    assert run.asked[4:] == ["judge_decision", "record", "record", "announce", "answer", "process_order"]
+    run.answer({})
+    assert run.output == {"status": "completed"}
+
+
+def test_a_rejection_processes_nothing() -> None:
+    run = Run()
+    run.until("wait")
+    run.answer({})
+    run.answer(judged(run.input.state, approved=False))
+    while run.output is None:
+        run.answer()
+    assert "process_order" not in run.asked
+    assert run.output == {"status": "rejected", "reason": "So"}
+
+
+def test_nobody_answering_ends_at_the_absolute_deadline() -> None:
+    run = Run()
+    run.until("wait")
+    run.ctx.now = NOON + timedelta(hours=1)
+    run.answer(TimeoutError())
+    while run.output is None:
+        run.answer()
+    assert run.output == {"status": "rejected", "reason": "approval_timeout"}
+
+
+def test_a_judgement_that_fails_for_good_is_no_yes_and_the_wait_goes_on() -> None:
+    run = Run()
+    run.until("wait")
+    run.answer({"approved": True})
+    run.answer(FAILED)
+    assert run.what == "record"
+    assert run.input.effect.verdict.reason is Reason.LOOKUP_FAILED
+    run.answer()
+    assert run.what == "wait"
+
+
+def test_a_card_that_slack_does_not_take_raises_an_alarm_and_is_posted_later() -> None:
+    run = Run()
+    run.until("request_approval")
+    run.answer(FAILED)
+    assert run.what == "report_unposted"
+    run.answer()
+    assert (run.what, run.input) == ("wait", NOON + ASK_AGAIN)
+    assert run.ctx.status == "waiting, and Slack has not taken the card"
+    run.ctx.now = NOON + ASK_AGAIN
+    run.answer(TimeoutError())
+    assert run.what == "request_approval"
+    run.answer(_usual("request_approval"))
+    assert (run.what, run.input) == ("wait", NOON + timedelta(hours=1))
+    assert "Slack" not in run.ctx.status
+
+
+def test_people_who_cannot_be_told_hold_up_nothing() -> None:
+    run = Run()
+    run.until("wait")
+    run.answer({})
+    run.answer(judged(run.input.state, approved=True))
+    while run.what != "process_order":
+        run.answer(FAILED if run.what in {"announce", "answer"} else None)
+    run.answer({})
+    assert run.output == {"status": "completed"}
+
+
+def test_what_is_recorded_bears_the_workflows_clock() -> None:
+    run = Run()
+    run.until("record")
+    assert run.input.at == NOON
