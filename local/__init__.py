@@ -1,0 +1,1 @@
+"""Parts for one machine, for development, demo and tests: a workflow sidecar and a Slack workspace."""

@@ -101,7 +101,7 @@ TEAMS = [
     [(row[0], row[1], row[2:4], *row[4:]) for row in TEAMS],
     ids=[row[0] for row in TEAMS],
 )
-def test_which_team_belongs(story: Story, description: str, team: str, who: Any, home: Home, allowed: bool) -> None:  # noqa: FBT001, PLR0917  # a row of the table
+def test_which_team_belongs(story: Story, description: str, team: str, who: Any, home: Home, allowed: bool) -> None:  # noqa: FBT001  # a row of the table
     who = profile(person=Person(team=who[0], user="UANN"), enterprise=who[1])
     found = standing(story, who, home=home, person=Person(team=team, user="UANN"))
     assert found.verdict.reason is (Reason.ALLOWED if allowed else Reason.OTHER_TEAM), description
