@@ -58,8 +58,14 @@ class Worker:
 
     def start(self) -> None:
         """Begin to connect; comes back at once. The worker reconnects by itself after that."""
-        self._thread = threading.Thread(target=self._runtime.start, name="dapr-worker", daemon=True)
+        self._thread = threading.Thread(target=self._connect, name="dapr-worker", daemon=True)
         self._thread.start()
+
+    def _connect(self) -> None:
+        try:
+            self._runtime.start()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            log.info("the worker ended before it was connected", why=str(error))
 
     @property
     def ready(self) -> bool:
