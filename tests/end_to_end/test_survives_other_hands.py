@@ -64,7 +64,7 @@ def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(ht
     order.card()
     for _ in range(2):  # what the engine accepts and must never be done (DAPR.md)
         http_system.engine.pause_workflow(order.instance_id)
-    assert of(order, examine(http_system)) == [Ill.WEDGED]
+    eventually(lambda: of(order, examine(http_system)) == [Ill.WEDGED])
     asked = countersign(http_system, "--settled", "0")
     assert "Heal what can be healed?" in asked.stderr
     assert order.state() is not None, "it was not agreed to"

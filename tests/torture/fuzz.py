@@ -237,7 +237,9 @@ def _figures(
 ) -> tuple[dict[str, Any], list[str]]:
     failed = sum(count for status, count in statuses.items() if status >= SERVER_ERROR)
     moved = [name for name in states[0] if states[0][name] != states[1][name] and name != "instances"]
-    outcomes = sum(one != other for one, other in zip(states[0]["instances"], states[2]["instances"], strict=False))
+    # Not the engine's status: the read model follows it a little later, PENDING to RUNNING among others.
+    kept = [[(row[0], *row[2:]) for row in state["instances"]] for state in (states[0], states[2])]
+    outcomes = sum(one != other for one, other in zip(*kept, strict=False))
     grown = len(states[2]["instances"]) - len(states[0]["instances"])
     broken = sum(row[1] == "FAILED" for row in states[2]["instances"])
     figures = {
