@@ -16,7 +16,7 @@ SHORT: list[tuple[str, Callable[[Path], tuple[dict[str, Any], list[str]]]]] = [
     ("the sidecar frozen and dead", lambda folder: frozen.torture(1.5, folder, ("frozen", "dead"))),
     ("no worker", lambda folder: frozen.torture(1.5, folder, ("no worker",))),
     ("Slack failing one call in five", lambda folder: slack_faults.torture(8, 1, folder)),
-    ("2,000 inputs and 200 forged events", lambda folder: fuzz.torture(2_000, 200, 5, folder)),
+    ("800 inputs and 100 forged events", lambda folder: fuzz.torture(800, 100, 5, folder)),
 ]
 
 
