@@ -69,7 +69,11 @@ class Judge:
         age = NOW if state.route.risk == "high" else MAX_AGE
         at = self._clock()
         profile = await self._profile(decision.person, age)
-        directory = await self._looked_up(state, age)
+        try:
+            directory = await self._looked_up(state, age)
+        except LookupFailedError:
+            # Without our own team nobody's can be compared: that is a failed lookup, and no verdict on the person.
+            profile, directory = "failed", judgement.Directory(home=Home(team=""))
         evidence = {
             "checked_at": at.isoformat(),
             "key_id": payload.key_id,
@@ -89,11 +93,8 @@ class Judge:
 
     async def _looked_up(self, state: State, age: float) -> judgement.Directory:
         groups = {one.group for one in _principals(state) if isinstance(one, UserGroup)}
-        try:
-            team = await self._directory.team()
-            home = Home(team=team.get("team_id") or "", enterprise=team.get("enterprise_id") or None)
-        except LookupFailedError:
-            return judgement.Directory(home=Home(team=""))
+        team = await self._directory.team()
+        home = Home(team=team.get("team_id") or "", enterprise=team.get("enterprise_id") or None)
         return judgement.Directory(
             home=home,
             memberships={group: await self._members(group, age) for group in groups},

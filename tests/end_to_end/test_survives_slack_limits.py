@@ -1,13 +1,14 @@
 """A Retry-After is obeyed by whatever this process calls next in that channel, by name as well as by id."""
 
 import asyncio
+from collections.abc import Callable
 
 from activities.failures import SlackUnavailableError
 from activities.slack import Slack
 from approvals.request import CardRef
 from cards import Message
 from local.slack import LocalSlack
-from tests.end_to_end.system import ROOT
+from tests.end_to_end.system import ROOT, System
 
 
 async def test_no_call_begins_before_its_retry_after_is_over() -> None:
@@ -28,3 +29,13 @@ async def test_no_call_begins_before_its_retry_after_is_over() -> None:
             assert min(each.at - each.elapsed for each in later) >= first.at + 1
         finally:
             await slack.close()
+
+
+def test_a_click_while_slack_does_not_say_which_team_we_are_is_no_stranger_s(alone: Callable[..., System]) -> None:
+    system = alone()
+    order = system.order("no-team")
+    order.card()
+    system.slack.fault(method="auth.test", kind="http_500", count=2)
+    assert order.click("U0MANAGER").ok
+    assert order.output() == {"status": "completed"}
+    assert "other_team" not in {entry.verdict for entry in order.audit()}
