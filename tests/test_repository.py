@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 PINNED = re.compile(r"[A-Za-z0-9._-]+(?:\[[a-z,-]+\])?==\S+(?: ; [^\\]+)?")
-REGISTRIES = r"artifactory|/simple\b|nexus[./-]|index-url|devpi|registry\."
+REGISTRIES = r"artifactory|/simple\b|nexus[./-]|index-url|devpi"
 MACHINES = r"(?<![\w.~-])/(?:root|home|work|Users)/\w"
 FOREIGN = re.compile(f"{REGISTRIES}|{MACHINES}")
 
