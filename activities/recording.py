@@ -5,8 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.messages import RecordInput
-from approvals.decision import Reason
-from approvals.machine import Record, State, binding_of, deadline_of
+from approvals.machine import UNTRUSTED, Record, State, binding_of, deadline_of
 from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.sentences import sentence
 from approvals.state import approvers_now
@@ -139,6 +138,3 @@ async def write(connection: AsyncConnection, what: RecordInput, at: Moment) -> N
 
 OURS: tuple[instances.Phase, ...] = ("starting", "waiting", "approved", "rejected", "timed_out", "unknown")
 """Where the workflow may write. An activity that is in flight when somebody terminates it must not undo that end."""
-
-UNTRUSTED = frozenset({Reason.UNSIGNED, Reason.BAD_SIGNATURE, Reason.MALFORMED})
-"""A payload that is not ours may name the id of a decision that is: it must not answer for it."""

@@ -21,10 +21,10 @@ from cards import private
 from records import audit, instances, intake
 from records.database import Database
 from records.errors import RecordsError
+from workflows.obtain import APPROVAL_DECISION
 
 log = structlog.get_logger(__name__)
 
-APPROVAL_DECISION = "approval_decision"
 LEASE = timedelta(seconds=30)
 ANSWER_BY = timedelta(seconds=15)
 """A raised decision without the workflow's answer is raised again after this, then at twice the time, and so on."""

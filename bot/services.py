@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 
 import httpx
@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncApp
 
 from activities import Activities
 from activities.announcing import Announcer
+from activities.approval import now_in_utc
 from activities.bulk import BulkActivities
 from activities.directory import Directory
 from activities.judging import Judge
@@ -49,11 +50,6 @@ from bot.slack.sockets import Socket
 from bot.standings import Standings
 from bot.worker import NAMES, STARTABLE, Worker
 from records.database import Database
-
-
-def now_in_utc() -> datetime:
-    """Return this machine's time, for what is written down."""
-    return datetime.now(UTC)
 
 
 class Services:

@@ -1,5 +1,7 @@
 """One line of a list as everybody shows it: the read model's row, its card's link, whom it waits for. No rendering."""
 
+import json
+
 from approvals.request import CardRef
 from approvals.values import Moment, Value
 from records import instances, listing
@@ -74,3 +76,12 @@ def card_link(cards: tuple[CardRef, ...], slack_url: str | None) -> str | None:
     if not posted or not slack_url:
         return None
     return f"{slack_url.rstrip('/')}/archives/{posted[-1].channel}/p{posted[-1].ts.replace('.', '')}"
+
+
+def plain_status(text: str) -> str:
+    """Return a custom status as people read it: the SDK stores it as JSON."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return found if isinstance(found, str) else text

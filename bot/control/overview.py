@@ -1,6 +1,5 @@
 """Seeing workflows: one, many, and what happened to one. Reads only; what a caller may not see is not in the answer."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -14,7 +13,7 @@ from approvals.values import Moment, Value, in_utc
 from bot.access import Access, Caller
 from bot.control.diagnosis import diagnose
 from bot.control.finding import FactFinder
-from bot.control.lines import Workflow, line_of, workflow
+from bot.control.lines import Workflow, line_of, plain_status, workflow
 from bot.control.subjects import NotFoundError, Subject, Subjects
 from bot.engine import Engine, UnknownInstanceError
 from bot.rest.problems import refused
@@ -109,7 +108,7 @@ class Overview:
         row = subject.row or unknown_row(subject, self._clock())
         if subject.engine is not None:
             row = row.model_copy(
-                update={"engine_status": subject.status, "custom_status": _custom_status(subject.engine.custom_status)}
+                update={"engine_status": subject.status, "custom_status": plain_status(subject.engine.custom_status)}
             )
         return (await self.lines((line_of(row),)))[0]
 
@@ -170,15 +169,6 @@ def unknown_row(subject: Subject, now: datetime) -> instances.Instance:
         updated_at=engine.updated_at if engine is not None and engine.updated_at.year > 1 else now,
         finished_at=engine.updated_at if engine is not None and engine.finished else None,
     )
-
-
-def _custom_status(text: str) -> str:
-    """Return a custom status as people read it: the SDK stores it as JSON."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return text
-    return found if isinstance(found, str) else text
 
 
 def own_name(caller: Caller) -> str:

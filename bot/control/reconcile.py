@@ -16,6 +16,7 @@ import structlog
 from activities.announcing import Announcer
 from activities.directory import Directory
 from approvals.values import Value
+from bot.control.lines import plain_status
 from bot.control.mending import Mending
 from bot.engine import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine import Instance as EngineInstance
@@ -294,7 +295,7 @@ class _Followed:
 
 def changes(row: instances.Instance | reconciling.Known, state: EngineInstance) -> instances.Changes | None:
     """Return what the row must follow, None where it is the same. A phase is set where the end was not ours to see."""
-    status, custom = state.status, _plain(state.custom_status)
+    status, custom = state.status, plain_status(state.custom_status)
     if status == row.engine_status and custom in ("", row.custom_status):
         return None
     found: dict[str, object] = {"engine_status": status}
@@ -316,21 +317,13 @@ def reason_of(output: str | None) -> str:
     return found[:1000] if isinstance(found, str) else ""
 
 
-def _plain(text: str) -> str:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return text
-    return found if isinstance(found, str) else text
-
-
 def _known(state: EngineInstance) -> instances.Known:
     return instances.Known.model_validate(
         {
             "instance_id": state.instance_id,
             "name": state.name,
             "engine_status": state.status,
-            "custom_status": _plain(state.custom_status),
+            "custom_status": plain_status(state.custom_status),
             "phase": "unknown",
             "finished_at": state.updated_at if state.finished else None,
         }

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from activities.directory import Directory
 from activities.policies import PolicyFile
 from bot.access import Access
-from bot.cli.audit_key import trusted
+from bot.checkpointing import signers_of
 from bot.control.bulk import Bulk
 from bot.control.following import Following
 from bot.control.operations import Operations
@@ -59,6 +59,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     desk, names = Desk(door, clock), Names(directory, policies)
     secret = settings.slack_client_secret.get_secret_value()
     identity = SlackIdentity(http, settings.slack_api_url, settings.slack_client_id, secret)
+    trusted = tuple(each.public_key for each in signers_of(settings.secret_key.get_secret_value()))
     pages = APIRouter(route_class=PageRoute, include_in_schema=False)
     instances = Instances(
         desk=desk,
@@ -83,9 +84,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     ).register(pages)
     BulkPages(desk=desk, bulk=bulk, access=access, database=database, names=names).register(pages)
     Figures(desk, overview, names).register(pages)
-    AuditPage(desk=desk, access=access, database=database, names=names, trusted=tuple(trusted(settings))).register(
-        pages
-    )
+    AuditPage(desk=desk, access=access, database=database, names=names, trusted=trusted).register(pages)
     PolicyPage(desk, access, policies).register(pages)
     streams = APIRouter()
     Live(following, door).register(streams)

@@ -7,6 +7,7 @@ the settings as JSON; the answer is the child's id and port.
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -65,6 +66,7 @@ class Forks:
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=ROOT,
+            start_new_session=True,
         )
         return self
 
@@ -78,6 +80,8 @@ class Forks:
         return int(pid), f"http://127.0.0.1:{port}"
 
     def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # also a child that a failing test did not come to kill
         self._process.stdin.close()  # type: ignore[union-attr] # it has pipes
         self._process.stdout.close()  # type: ignore[union-attr]
         self._process.wait()
