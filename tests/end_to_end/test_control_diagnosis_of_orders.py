@@ -1,0 +1,31 @@
+"""The situations of the diagnosis that need the app: what was raised at an order, or beside it."""
+
+import pytest
+
+from tests.end_to_end.conftest import Systems
+from tests.end_to_end.control_room import Room
+from tests.end_to_end.system import eventually
+
+
+@pytest.fixture
+def room(systems: Systems) -> Room:
+    return Room.of(systems.get("reconciled", reconcile_every_seconds=0.5))
+
+
+def test_a_decision_was_refused_because(room: Room) -> None:
+    instance_id = room.order("refused")
+    room.engine.raise_workflow_event(instance_id, "approval_decision", data={"approved": True})
+    path = f"/workflows/{instance_id}/diagnosis"
+    answer = eventually(
+        lambda: [each for each in room.get(path)["answers"] if "did not count" in each["sentence"]],
+    )[0]
+    assert "refused because" in answer["evidence"]
+    assert "group:managers" in answer["next_step"]
+
+
+def test_an_event_raised_at_an_id_that_does_not_exist_is_remembered(room: Room) -> None:
+    instance_id = room.order("remembered")
+    wrong = instance_id.replace("remembered", "remenbered")
+    assert room.post(f"/workflows/{wrong}/raise-event/approval_decision", {"input": {"a": 1}}).status_code == 404
+    path = f"/workflows/{instance_id}/diagnosis"
+    eventually(lambda: any(wrong in each["sentence"] for each in room.get(path)["answers"]))
