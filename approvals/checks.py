@@ -1,75 +1,91 @@
 """What the machine itself checks of a judged decision, in order, each with its own reason. Pure; state is only read."""
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from approvals.decision import Approval, Decision, Judgement, Reason, Verdict
+from approvals.request import Binding
 from approvals.state import State, binding_of, deadline_of
 from approvals.values import Moment
 
-Check = Callable[[State, Judgement, Decision, Moment], bool]
+
+class Case(NamedTuple):
+    """What is checked: a judged decision against the state it meets, at a moment of the workflow's clock."""
+
+    state: State
+    judgement: Judgement
+    decision: Decision
+    at: Moment
+    ours: Binding
+    """What the state's current card is bound to."""
+
+
+Check = Callable[[Case], bool]
 
 
 def refusal_of(state: State, judgement: Judgement, decision: Decision, at: Moment) -> Verdict | None:
     """Return why the decision does not count, or None when it does. `at` is the workflow's clock."""
     if not judgement.verdict.allowed:
         return judgement.verdict
+    case = Case(state, judgement, decision, at, binding_of(state))
     for reason, applies in CHECKS:
-        if applies(state, judgement, decision, at):
+        if applies(case):
             return Verdict(allowed=False, reason=reason, rule=state.route.rule)
     return None
 
 
-def _of_another_instance(state: State, _judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    return decision.binding.instance_id != state.instance_id
+def _of_another_instance(case: Case) -> bool:
+    return case.decision.binding.instance_id != case.state.instance_id
 
 
-def _after_the_end(state: State, _judgement: Judgement, _decision: Decision, _at: Moment) -> bool:
-    return state.phase == "over"
+def _after_the_end(case: Case) -> bool:
+    return case.state.phase == "over"
 
 
-def _of_another_run(state: State, _judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    return decision.binding.run != state.run
+def _of_another_run(case: Case) -> bool:
+    return case.decision.binding.run != case.state.run
 
 
-def _of_another_content(state: State, _judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    return decision.binding.digest != binding_of(state).digest
+def _of_another_content(case: Case) -> bool:
+    return case.decision.binding.digest != case.ours.digest
 
 
-def _of_an_earlier_stage(state: State, _judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    return decision.binding.stage < state.stage
+def _of_an_earlier_stage(case: Case) -> bool:
+    return case.decision.binding.stage < case.state.stage
 
 
-def _of_an_earlier_round(state: State, _judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    return decision.binding.stage == state.stage and decision.binding.round < state.round
+def _of_an_earlier_round(case: Case) -> bool:
+    return case.decision.binding.stage == case.state.stage and case.decision.binding.round < case.state.round
 
 
-def _of_no_card_of_ours(state: State, _judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    return state.phase == "new" or decision.binding != binding_of(state)
+def _of_no_card_of_ours(case: Case) -> bool:
+    return case.state.phase == "new" or case.decision.binding != case.ours
 
 
-def _after_the_deadline(state: State, _judgement: Judgement, _decision: Decision, at: Moment) -> bool:
-    return at >= deadline_of(state)
+def _after_the_deadline(case: Case) -> bool:
+    return case.at >= deadline_of(case.state)
 
 
-def _by_the_requester(state: State, judgement: Judgement, decision: Decision, _at: Moment) -> bool:
+def _by_the_requester(case: Case) -> bool:
     # Whoever submits for somebody else has asked, too.
+    state = case.state
     requester = folded((*state.requester_emails, state.request.requester, state.request.submitted_by))
     if state.requester is not None:
         requester |= {state.requester.key.casefold(), state.requester.user.casefold()}
-    return not requester.isdisjoint(_identities(judgement, decision))
+    return not requester.isdisjoint(_identities(case))
 
 
-def _by_somebody_counted(state: State, judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    mine = _identities(judgement, decision)
+def _by_somebody_counted(case: Case) -> bool:
+    mine = _identities(case)
     return any(
         not mine.isdisjoint(_counted_as(approval))
-        for approval in state.approvals
-        if approval.stage == state.stage or not state.route.same_person_may_repeat
+        for approval in case.state.approvals
+        if approval.stage == case.state.stage or not case.state.route.same_person_may_repeat
     )
 
 
-def _without_a_reason(_state: State, _judgement: Judgement, decision: Decision, _at: Moment) -> bool:
-    return not decision.approved and not decision.reason.strip()
+def _without_a_reason(case: Case) -> bool:
+    return not case.decision.approved and not case.decision.reason.strip()
 
 
 CHECKS: tuple[tuple[Reason, Check], ...] = (
@@ -92,9 +108,9 @@ def folded(texts: Iterable[str]) -> set[str]:
     return {text.strip().casefold() for text in texts if text.strip()}
 
 
-def _identities(judgement: Judgement, decision: Decision) -> set[str]:
+def _identities(case: Case) -> set[str]:
     # The user id alone too: on Enterprise Grid the same person comes with a team's id or with the enterprise's.
-    person = decision.person
+    person, judgement = case.decision.person, case.judgement
     return folded((person.key, person.user, *judgement.emails, *judgement.acting_for))
 
 
