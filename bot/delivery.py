@@ -29,7 +29,6 @@ LEASE = timedelta(seconds=30)
 ANSWER_BY = timedelta(seconds=15)
 """A raised decision without the workflow's answer is raised again after this, then at twice the time, and so on."""
 
-LONGEST_WAIT = timedelta(minutes=10)
 SUSPENDED_PAUSE = timedelta(seconds=30)
 
 LONGEST_PAUSE = 5.0
@@ -159,7 +158,7 @@ class Deliverer:
             await self._answer_for(row)
         else:
             if row.attempts > 1:
-                await self._again_in(row, min(LONGEST_WAIT, ANSWER_BY * 2 ** min(row.attempts, 8)))
+                await self._again_in(row, min(intake.LONGEST_WAIT, ANSWER_BY * 2 ** min(row.attempts, 8)))
 
     async def _is_over(self, instance_id: str) -> bool:
         """Return whether the workflow has written down its outcome: after that it takes no decision any more."""

@@ -154,7 +154,7 @@ class Doctor:
 
     async def _cards(self) -> list[Finding]:
         async with self._database.read() as connection:
-            rows = await reconciling.stale(connection, self._clock() - self._young, limit=PAGE)
+            rows = await reconciling.stale(connection, self._clock(), self._young, limit=PAGE)
         return [
             _finding(Ill.CARD_LIES, row.instance_id, shown=row.shown or "nothing", wanted=row.wanted or "nothing")
             for row in rows

@@ -15,6 +15,9 @@ from records.tables import intake
 
 State = Literal["pending", "raised", "answered"]
 
+LONGEST_WAIT = timedelta(minutes=10)
+"""So long at most a raised decision waits for its answer before it is raised again. One still pending waits seconds."""
+
 
 class Submission(Value):
     """A decision to take in. `id` is the decision's id; `reply` is what answering the person needs."""
@@ -71,14 +74,12 @@ async def due(connection: AsyncConnection, now: datetime, limit: int, lease: tim
     """Claim decisions that wait for delivery: for the length of `lease` no other process gets them.
 
     A raised one that was not answered comes again when its time has come: a raise may be lost (DAPR.md, placement).
+    A time that is further off than anybody waits was set before the clock went back: that one is due as well.
     """
-    found = await rows(
-        connection,
-        sa.select(intake)
-        .where(intake.c.answered_at.is_(None), intake.c.next_attempt_at <= now)
-        .order_by(intake.c.next_attempt_at, intake.c.id)
-        .limit(limit),
-        Row,
+    waiting = sa.select(intake).where(intake.c.answered_at.is_(None))
+    due_now = waiting.where(intake.c.next_attempt_at <= now)
+    found = await _first(connection, due_now, limit) or await _first(
+        connection, waiting.where(_never(now, lease)), limit
     )
     if found:
         await connection.execute(
@@ -88,6 +89,16 @@ async def due(connection: AsyncConnection, now: datetime, limit: int, lease: tim
         )
     claimed = {"next_attempt_at": now + lease}
     return tuple(row.model_copy(update=claimed | {"attempts": row.attempts + 1}) for row in found)
+
+
+async def _first(connection: AsyncConnection, query: sa.Select[Any], limit: int) -> tuple[Row, ...]:
+    return await rows(connection, query.order_by(intake.c.next_attempt_at, intake.c.id).limit(limit), Row)
+
+
+def _never(now: datetime, lease: timedelta) -> sa.ColumnElement[bool]:
+    """Return what is true of a time that nobody sets now: seconds for a pending decision, minutes for a raised one."""
+    at = intake.c.next_attempt_at
+    return sa.and_(at > now + 2 * lease, sa.or_(intake.c.state == "pending", at > now + LONGEST_WAIT))
 
 
 async def raised(connection: AsyncConnection, decision_id: str, again_at: datetime) -> None:

@@ -10,13 +10,20 @@ from records.tables import leases
 
 
 async def take(connection: AsyncConnection, name: str, holder: str, now: datetime, length: timedelta) -> bool:
-    """Take a lease that is free, over, or one's own already. False while somebody else has it."""
+    """Take a lease that is free, over, or one's own already. False while somebody else has it.
+
+    Whoever takes leases under one name takes them for the same length. So one that ends later than that was taken
+    before the clock went back, and it is over too: else it would hold until the clock has caught up.
+    """
     row = {"name": name, "holder": holder, "until": now + length}
     if await insert_or_ignore(connection, leases, row):
         return True
     done = await connection.execute(
         sa.update(leases)
-        .where(leases.c.name == name, sa.or_(leases.c.holder == holder, leases.c.until <= now))
+        .where(
+            leases.c.name == name,
+            sa.or_(leases.c.holder == holder, leases.c.until <= now, leases.c.until > now + 2 * length),
+        )
         .values(holder=holder, until=now + length)
     )
     return bool(done.rowcount)

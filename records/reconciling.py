@@ -1,7 +1,7 @@
 """What the reconciler and followers look at: rows that moved lately, cards that lag behind, rows by id. Reads only."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -12,6 +12,9 @@ from records.instances import Instance
 from records.listing import SHOWN, Line
 from records.sql import rows
 from records.tables import OPEN, STALE, audit, instances
+
+AHEAD = timedelta(minutes=1)
+"""A row that moved further in the future than this moved before the clock went back."""
 
 
 class Known(NamedTuple):
@@ -60,9 +63,15 @@ async def finished(connection: AsyncConnection, since: datetime, *, limit: int =
     return await rows(connection, query.order_by(instances.c.finished_at, instances.c.instance_id).limit(limit), Line)
 
 
-async def stale(connection: AsyncConnection, before: datetime, *, limit: int = 100) -> tuple[Instance, ...]:
-    """Return rows whose cards do not show what they have to, untouched since a moment."""
-    query = sa.select(instances).where(STALE, instances.c.updated_at < before)
+async def stale(
+    connection: AsyncConnection, now: datetime, settled: timedelta, *, limit: int = 100
+) -> tuple[Instance, ...]:
+    """Return rows whose cards do not show what they have to, untouched for so long.
+
+    One that was touched in the future counts as well: the clock went back, and the card must not wait until it is then.
+    """
+    touched = instances.c.updated_at
+    query = sa.select(instances).where(STALE, sa.or_(touched < now - settled, touched > now + AHEAD))
     return await rows(connection, query.order_by(instances.c.updated_at).limit(limit), Instance)
 
 

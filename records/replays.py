@@ -12,7 +12,9 @@ from approvals.values import Moment, Value
 from records.sql import insert_or_ignore, one
 from records.tables import replays
 
-KEEP = timedelta(minutes=10)
+KEEP = timedelta(minutes=20)
+"""A signature is taken for ten minutes: its time may be five ahead or behind. As much again for a clock that jumped."""
+
 BATCH = 500
 
 

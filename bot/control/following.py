@@ -133,7 +133,7 @@ class Following:
 
     async def _changes(self, sight: "_Sight", position: Position) -> tuple[list[Change], Position]:
         """Return what happened after a position and the position after that."""
-        since = position.moment - OVERLAP
+        since = min(position.moment, self._clock()) - OVERLAP  # after a clock went back, what moves is older than that
         async with self._database.read() as connection:
             newest, _ = await reconciling.newest(connection)
             if newest - position.seq > BEHIND:

@@ -41,15 +41,19 @@ class Mending:
         self._directory = directory
         self._clock = clock
         self._settled = settled
-        self._not_before: dict[str, tuple[datetime, timedelta]] = {}
+        self._refused: dict[str, tuple[datetime, timedelta]] = {}
 
     async def mend(self) -> int:
         """Rewrite the cards that lag behind; returns how many are true now."""
         now = self._clock()
         async with self._database.read() as connection:
-            rows = await reconciling.stale(connection, now - self._settled)
-        due = [row for row in rows if self._not_before.get(row.instance_id, (now, now))[0] <= now]
-        return sum([await self._show(row) for row in due])
+            rows = await reconciling.stale(connection, now, self._settled)
+        return sum([await self._show(row) for row in rows if not self._waits(row.instance_id, now)])
+
+    def _waits(self, instance_id: str, now: datetime) -> bool:
+        """Whether a card's pause goes on. One that began in the future is over: the clock went back."""
+        refused_at, pause = self._refused.get(instance_id, (now, timedelta(0)))
+        return refused_at <= now < refused_at + pause
 
     async def show(self, instance_id: str) -> bool:
         """Rewrite one card now."""
@@ -61,11 +65,11 @@ class Mending:
         try:
             await self._tell(row)
         except (SlackUnavailableError, SlackRefusedError, LookupFailedError) as error:
-            pause = min(LONGEST, 2 * self._not_before.get(row.instance_id, (None, self._settled / 2))[1])
-            self._not_before[row.instance_id] = self._clock() + pause, pause
+            pause = min(LONGEST, 2 * self._refused.get(row.instance_id, (None, self._settled / 2))[1])
+            self._refused[row.instance_id] = self._clock(), pause
             log.warning("a card is not rewritten yet", instance_id=row.instance_id, why=str(error))
             return False
-        self._not_before.pop(row.instance_id, None)
+        self._refused.pop(row.instance_id, None)
         return True
 
     async def _tell(self, row: instances.Instance) -> None:

@@ -115,8 +115,9 @@ class Door:
         """Whether somebody signed out of it, in any process: the audit is where that is written down."""
         now = self._clock()
         async with self._looking:
-            if now - self._looked > LOOK_AGAIN:
-                wanted = audit.Filter(action=ENDED, since=max(self._looked - LOOK_AGAIN, now - LIFETIME))
+            if abs(now - self._looked) > LOOK_AGAIN:  # a clock that went back is no reason to look less often
+                since = max(min(self._looked, now) - LOOK_AGAIN, now - LIFETIME)
+                wanted = audit.Filter(action=ENDED, since=since)
                 async with self._database.read() as connection:
                     for entry in await audit.page(connection, wanted, limit=10_000):
                         self._ended[str(entry.data.get("session", ""))] = entry.at

@@ -59,6 +59,30 @@ async def test_a_row_is_due_once_until_its_lease_ends(database: Database, now: d
     assert await get(database, "d1") == later[0]
 
 
+async def test_a_decision_of_before_the_clock_went_back_is_due_at_once_and_then_leased_as_ever(
+    database: Database, now: datetime
+) -> None:
+    ahead = now + timedelta(minutes=10)
+    async with database.write() as connection:
+        await intake.submit(connection, submission("pending"), ahead, lease=LEASE)
+        await intake.submit(connection, submission("raised"), ahead)
+        await intake.raised(connection, "raised", ahead + intake.LONGEST_WAIT)
+        first = await intake.due(connection, now, 10, LEASE)
+        again = await intake.due(connection, now + LEASE / 2, 10, LEASE)
+        later = await intake.due(connection, now + LEASE, 10, LEASE)
+    assert [{row.id for row in rows} for rows in (first, again, later)] == [
+        {"pending", "raised"}, set(), {"pending", "raised"},
+    ]  # fmt: skip
+
+
+async def test_a_clock_that_is_a_little_ahead_elsewhere_takes_no_lease_away(database: Database, now: datetime) -> None:
+    async with database.write() as connection:
+        await intake.submit(connection, submission("pending"), now + LEASE / 2, lease=LEASE)
+        await intake.submit(connection, submission("raised"), now)
+        await intake.raised(connection, "raised", now + intake.LONGEST_WAIT)
+        assert await intake.due(connection, now, 10, LEASE) == ()
+
+
 async def test_whoever_delivers_at_once_keeps_the_row_from_others_meanwhile(database: Database, now: datetime) -> None:
     async with database.write() as connection:
         await intake.submit(connection, submission(), now, lease=LEASE)
