@@ -49,7 +49,11 @@ def run(
         app = create_app(settings)
     except MissingSettingsError as error:
         output.fail(f"Countersign does not start.\n{error}", output.MISUSED)
-    started = serve(app, host or settings.host, settings.port if port is None else port)
+
+    def leaving() -> None:
+        app.state.services.following.end()
+
+    started = serve(app, host or settings.host, settings.port if port is None else port, leaving)
     leave(0 if started else output.FAILED)
 
 

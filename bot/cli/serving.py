@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import uvicorn
@@ -21,7 +21,11 @@ GRACE_S = 3
 
 
 class Server(uvicorn.Server):
-    """Prints one line when it is ready, on standard output, where a script can wait for it."""
+    """Prints one line on standard output when it is ready: a script can wait for it. At its end it calls `leaving`."""
+
+    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._leaving = leaving
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say where."""
@@ -33,6 +37,11 @@ class Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             output.say(f"Countersign is ready at http://{f'[{host}]' if ':' in host else host}:{port}")
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what would not end by itself, then wait for the rest."""
+        self._leaving()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take SIGTERM and SIGINT as an order that was carried out: the exit code is 0, not the signal's."""
@@ -41,11 +50,12 @@ class Server(uvicorn.Server):
             self._captured_signals.clear()  # uvicorn would raise them again, before the loop has been closed
 
 
-def serve(app: FastAPI, host: str, port: int) -> bool:
-    """Serve until SIGTERM or SIGINT. Returns whether it had started."""
+def serve(app: FastAPI, host: str, port: int, leaving: Callable[[], None] = lambda: None) -> bool:
+    """Serve until SIGTERM or SIGINT; then call `leaving` in the loop. Returns whether it had started."""
     settings: dict[str, Any] = {"loop": "uvloop", "http": BoundedHead, "log_config": None, "access_log": False}
     logging.getLogger("uvicorn.error").addFilter(_not_our_own_end)
-    server = Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings))
+    config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings)
+    server = Server(config, leaving)
     server.run()
     return server.started
 

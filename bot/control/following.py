@@ -73,6 +73,7 @@ class Following:
         self._followers = 0
         self._moved = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self._ended = False
 
     @property
     def followers(self) -> int:
@@ -89,7 +90,7 @@ class Following:
         sight = _Sight(caller)
         ends = asyncio.get_running_loop().time() + seconds
         async with self._counted():
-            while (left := ends - asyncio.get_running_loop().time()) > 0:
+            while not self._ended and (left := ends - asyncio.get_running_loop().time()) > 0:
                 moved = self._moved
                 changes, position = await self._changes(sight, position)
                 for change in changes:
@@ -97,6 +98,11 @@ class Following:
                 if not changes:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(moved.wait(), left)
+
+    def end(self) -> None:
+        """End all streams: an open page would hold up the end of the process, and comes back by itself."""
+        self._ended = True
+        self._wake()
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
@@ -121,10 +127,13 @@ class Following:
             except DatabaseUnavailableError:
                 now = None
             if now is not None and now != before:
-                before, moved = now, self._moved
-                self._moved = asyncio.Event()
-                moved.set()
+                before = now
+                self._wake()
             await asyncio.sleep(LOOK)
+
+    def _wake(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
 
     async def _now(self) -> Position:
         async with self._database.read() as connection:

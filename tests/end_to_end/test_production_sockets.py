@@ -17,6 +17,7 @@ from cards import request_card
 from local.slack import LocalSlack
 from local.slack.workspace import Settings as LocalSlackSettings
 from tests.end_to_end.conftest import Systems
+from tests.end_to_end.control_room import key
 from tests.end_to_end.processes import AppProcess, running_apps
 from tests.end_to_end.system import REAL_SIDECAR, ROOT, SidecarProcess, System, buttons_of, eventually, settings_for
 
@@ -118,6 +119,17 @@ def test_a_sidecar_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
         code, seconds = app.end()
         assert (code, seconds < 10) == (0, True)
         assert not noise_of(app)
+
+
+def test_a_page_that_follows_holds_up_no_end(tmp_path: Path) -> None:
+    with running_apps(tmp_path) as (system, (app,)):
+        with system.http.stream("GET", "/events", headers=key(system, "operator")) as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == ": following"
+            app.send(signal.SIGTERM)
+            assert not [line for line in lines if "event:" in line]  # it ends as a stream ends, and is not cut off
+        assert app.end()[0] == 0
+        assert "graceful shutdown exceeded" not in app.written
 
 
 def test_both_transports_answer_and_a_process_that_ends_leaves_no_click_half_done(
