@@ -34,7 +34,7 @@ class BatchResult(Value):
 
 
 class ItemResult(Value):
-    """What became of one instance. `result` is a sentence."""
+    """What became of one instance. `result` is a sentence; `pending` is none yet: a later batch comes to it again."""
 
     state: bulk.ItemState
     result: str

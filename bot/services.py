@@ -164,7 +164,7 @@ class Services:
     @cached_property
     def worker(self) -> Worker:
         """The Dapr worker of this process."""
-        bulk_activities = BulkActivities(self.database, Acting(self.operations).act, self.clock)
+        bulk_activities = BulkActivities(self.database, Acting(self.operations, self.database).act, self.clock)
         loop = asyncio.get_running_loop()
         return Worker(self.settings.sidecar_address, self.activities, bulk_activities, loop)
 
@@ -299,7 +299,8 @@ class Services:
     @cached_property
     def ingress(self) -> Ingress:
         """The door for Slack over HTTP."""
-        return Ingress(self.bolt, self.settings.slack_signing_secret.get_secret_value(), self.replays)
+        secret = self.settings.slack_signing_secret.get_secret_value()
+        return Ingress(self.bolt, secret, self.replays, lambda: self.clock().timestamp())
 
     @cached_property
     def socket(self) -> Socket | None:

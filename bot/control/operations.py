@@ -57,6 +57,10 @@ class RefusedError(Exception):
     """The call makes no sense for this instance as it stands. The text is a sentence."""
 
 
+class BusyError(RefusedError):
+    """Another call holds the instance, or held it when its process died. It makes sense again once that is over."""
+
+
 class Operations:
     """The management calls. Errors: NotFoundError, Problem 403, RefusedError, EngineUnavailableError."""
 
@@ -239,7 +243,7 @@ class Operations:
 
     @asynccontextmanager
     async def _turn(self, instance_id: str) -> AsyncIterator[None]:
-        """Hold an instance against calls of this process and of every other one. Errors: RefusedError."""
+        """Hold an instance against calls of this process and of every other one. Errors: BusyError."""
         async with self._engine.alone(instance_id):
             holder = uuid.uuid4().hex
             await self._lease(instance_id, holder)
@@ -256,7 +260,7 @@ class Operations:
                 if await leases.take(connection, instance_id, holder, self._clock(), LEASE):
                     return
             await asyncio.sleep(pause)
-        raise RefusedError(
+        raise BusyError(
             f"Another call is at work on {instance_id}, so nothing was done. Look at its status and try again."
         )
 

@@ -93,6 +93,22 @@ async def test_what_failed_keeps_its_sentence_and_only_that_is_tried_again(datab
     assert sorted(mended.seen) == ["i007", "i110"]
 
 
+async def test_what_another_call_holds_has_no_result_yet_and_comes_again(database: Database) -> None:
+    await operation(database)
+    held = {"i007"}
+
+    async def act(_: bulk.Operation, instance_id: str) -> ItemResult:
+        return ItemResult(state="pending" if instance_id in held else "done", result="Busy or purged.")
+
+    activities = BulkActivities(database, act, lambda: NOW)
+    for left in (21, 1, 1):
+        result = await activities.bulk_batch(cast("Any", None), BatchInput(operation_id="op"))
+        assert result == {"pending": left, "done": COUNT - left, "failed": 0, "skipped": 0}
+    held.clear()
+    result = await activities.bulk_batch(cast("Any", None), BatchInput(operation_id="op"))
+    assert result == {"pending": 0, "done": COUNT, "failed": 0, "skipped": 0}
+
+
 @pytest.mark.parametrize("state", ["planned", "stopped", "done"])
 async def test_an_operation_that_nobody_started_touches_nothing(database: Database, state: bulk.OperationState) -> None:
     await operation(database, state)
