@@ -1,7 +1,7 @@
 """The web app: it starts what runs beside the requests, and serves Slack, REST and the dashboard from the services."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -54,8 +54,8 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the web app. Errors: MissingSettingsError before anything starts (law 6)."""
+def create_app(settings: Settings, parts: Callable[[Settings], Services] = Services) -> FastAPI:
+    """Return the web app, made of `parts`. Errors: MissingSettingsError before anything starts (law 6)."""
     if missing := settings.missing():
         raise MissingSettingsError("\n".join(missing))
     for caution in settings.cautions():
@@ -63,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = Services(settings)
+        services = parts(settings)
         app.state.services = services
         _mount(app, services)
         async with started(services):

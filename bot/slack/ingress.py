@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from bot.correlation import correlation_id
 from bot.slack.replay import Answer, ReplayGuard
 from bot.slack.shapes import is_slacks
-from bot.slack.signature import MAX_BODY, SignedBytes, flaw
+from bot.slack.signature import MAX_BODY, Flaw, SignedBytes, flaw
 from cards import private
 from records.errors import RecordsError
 
@@ -57,9 +57,11 @@ class Ingress:
             return _refusal(413, "The request is larger than 1 MiB.")
         except ClientDisconnect:
             return _refusal(400, "The request broke off.")
-        wrong = flaw(signed, self._secret, self._clock())
+        now = self._clock()
+        wrong = flaw(signed, self._secret, now)
         if wrong is not None:
-            log.warning("request refused at Slack's door", why=wrong.value, bytes=len(signed.body))
+            off = {"seconds_off": round(now - int(signed.timestamp))} if wrong is Flaw.WINDOW else {}
+            log.warning("request refused at Slack's door", why=wrong.value, bytes=len(signed.body), **off)
             return _refusal(401, "This request is not signed by Slack for this app.")
         try:
             payload = parsed(signed.body, request.headers.get("content-type", ""))

@@ -20,7 +20,7 @@ class Flaw(StrEnum):
 
     MISSING = "signature headers missing"
     TIMESTAMP = "timestamp is not a plain number"
-    WINDOW = "timestamp outside the window"
+    WINDOW = "timestamp outside the window: the request is old, or this machine's clock is off"
     SIGNATURE = "signature does not match"
 
 

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.signing import Purpose
 from bot.app import create_app
+from bot.services import Services
 from bot.settings import Settings
 from cards import reject_modal, request_card
 from local.sidecar import Sidecar
@@ -62,9 +63,9 @@ def eventually(found: Callable[[], T], seconds: float = 15.0) -> T:
 class AppServer:
     """The app under uvicorn in a thread with a loop of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, parts: Callable[[Settings], Services] = Services) -> None:
         self._server = uvicorn.Server(
-            uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_level="warning", loop="uvloop")
+            uvicorn.Config(create_app(settings, parts), host="127.0.0.1", port=0, log_level="warning", loop="uvloop")
         )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
@@ -298,15 +299,22 @@ def _client(address: str) -> DaprWorkflowClient:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, socket_mode: bool = False, sidecar: str | None = None, **changes: Any) -> Iterator[System]:
-    """Start all parts, the app last. `sidecar` names one that runs already."""
+def running(
+    folder: Path,
+    *,
+    socket_mode: bool = False,
+    sidecar: str | None = None,
+    parts: Callable[[Settings], Services] = Services,
+    **changes: Any,
+) -> Iterator[System]:
+    """Start all parts, the app last. `sidecar` names one that runs already, `parts` makes the app's parts."""
     with contextlib.ExitStack() as stack:
         for stop in SHARED if REAL_SIDECAR else ():
             stop()
         sidecar = sidecar or REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
         slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
         settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)
-        url = stack.enter_context(AppServer(settings))
+        url = stack.enter_context(AppServer(settings, parts))
         slack.deliver_to = None if socket_mode else f"{url}/slack/events"
         system = System(slack, url, settings, sidecar)
         stack.callback(system.http.close)
