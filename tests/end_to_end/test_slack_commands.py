@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.signing import Purpose
-from records import keys
+from records import bulk, keys
 from records.database import Database
 from tests.end_to_end.system import System, eventually, running
 
@@ -182,13 +183,31 @@ def test_stats_counts_what_waits(system: System, key: dict[str, str]) -> None:
 
 def test_terminating_what_is_stuck_shows_the_dry_run_and_hits_only_that(system: System, key: dict[str, str]) -> None:
     order_id, _ = start(system, key, "stuck")
-    assert "Nothing would be hit" in modal_of(system, "terminate --stuck --older-than 2h")
-    dry_run = "terminate --stuck --older-than 1s"
-    eventually(lambda: f"order-{order_id}-workflow" in modal_of(system, dry_run))
+    assert "Nothing would be hit" in modal_of(system, "terminate --stuck --older-than 365d")
+    instance_id, words = f"order-{order_id}-workflow", "terminate --stuck --older-than 1s"
+    found = eventually(lambda: lists(instance_id, planned(system, words)))
+    assert f"This would terminate {len(found)} workflow" in str(system.slack.act_as("U0OPERATOR").modal)
     later, _ = start(system, key, "later")
     assert "has begun" in confirm(system, "U0OPERATOR", reason="clean up")
-    eventually(lambda: "TERMINATED" in say(system, "U0OPERATOR", f"status {order_id}"))
+    eventually(lambda: "TERMINATED" in say(system, "U0OPERATOR", f"status {order_id}"), 60)
     assert "RUNNING" in say(system, "U0OPERATOR", f"status {later}")
+
+
+def planned(system: System, text: str) -> tuple[str, tuple[str, ...]]:
+    """Ask for a dry run; returns the modal, and all that it found: a modal has no room for what a used engine holds."""
+    shown = modal_of(system, text)
+
+    async def kept(connection: AsyncConnection) -> tuple[str, ...]:
+        (newest,) = await bulk.page(connection, limit=1)
+        return tuple(each.instance_id for each in await bulk.items(connection, newest.id, limit=100_000))
+
+    return shown, system.records(kept)
+
+
+def lists(instance_id: str, plan: tuple[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return all that a dry run found where this is among it, and the modal shows it or says that there is more."""
+    shown, found = plan
+    return found if instance_id in found and (instance_id in shown or "has no room for" in shown) else ()
 
 
 def modal_of(system: System, text: str) -> str:
