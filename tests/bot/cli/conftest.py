@@ -33,13 +33,18 @@ def local(book: dict[str, str]) -> Cli:
 
 
 @pytest.fixture(scope="module")
-def parts() -> Iterator[demo.Demo]:
+def quiet() -> Iterator[None]:
+    """Keep the app's lines away: its thread shares standard output with the commands under test."""
     before = structlog.get_config()
-    # The app's thread shares standard output with the commands under test.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture(scope="module")
+def parts(quiet: None) -> Iterator[demo.Demo]:
     with demo.running() as found:
         yield found
-    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import asyncio
 import json
 import os
 import pty
+import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -15,17 +16,35 @@ import pytest
 from bot.cli.demo import Demo
 from bot.cli.remote import Remote
 from tests.bot.cli.calling import Cli, Ran, run
+from tests.end_to_end.system import running
 
 REQUESTER = "requester@example.com"
+CAST = {"requester": ("requester",), "manager": ("approver",), "operator": ("operator", "auditor", "admin")}
 Start = Callable[..., str]
 
 
+@pytest.fixture(scope="module")
+def parts(quiet: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Give the demo's hands for a system on the sidecar that the tests run on: the demo's own is always the local."""
+    with running(tmp_path_factory.mktemp("asked")) as system:
+        tokens = {name: system.token(f"{name}@example.com", *roles) for name, roles in CAST.items()}
+        found = Demo(system.slack, system.url, system.settings, tokens)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def mark() -> str:
+    """Give what makes an id one of this run alone: a real runtime keeps what earlier runs left."""
+    return secrets.token_hex(3)
+
+
 @pytest.fixture
-def start(remote: Cli, parts: Demo, request: pytest.FixtureRequest) -> Start:
+def start(remote: Cli, parts: Demo, mark: str, request: pytest.FixtureRequest) -> Start:
     """Start an order of the test's own, and wait until its card asks."""
 
     def begin(amount: str = "2400", name: str = "") -> str:
-        order = f"{request.node.name[5:45]}{name}".replace("[", "-").replace("]", "").strip("_-. ")
+        order = f"{request.node.name[5:45]}{name}-{mark}".replace("[", "-").replace("]", "").strip("_-. ")
         begun = remote("order", "start", order, "--amount", amount, who="requester")
         assert (begun.code, f"order-{order}-workflow started" in begun.out) == (0, True), begun.err
         parts.until("the list has it under way", lambda: listed(remote, order)["status"] not in {"", "PENDING"})
