@@ -150,9 +150,8 @@ def _sqlite_engine(url: URL, busy_ms: int, pragmas: tuple[str, ...], *, writes: 
 def _make_private(path: str) -> None:
     """Create a missing file so that only its owner can read it: it holds who approved what."""
     if not Path(path).parent.is_dir():
-        raise DatabaseUnavailableError(
-            f"The database {path} cannot be opened: its folder does not exist. Create the folder, or name another file."
-        )
+        what = "cannot be opened: its folder does not exist. Create the folder, or name another file."
+        raise DatabaseUnavailableError(f"The database {path} {what}", f"The database {what}")
     if not Path(path).exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 

@@ -2,7 +2,14 @@
 
 
 class RecordsError(Exception):
-    """Something about the database that a person has to know. The message is a whole sentence."""
+    """Something about the database that a person has to know. The message is a whole sentence, for operators.
+
+    `public` is the sentence for everybody else: it does not say where the database is.
+    """
+
+    def __init__(self, sentence: str, public: str = "") -> None:
+        super().__init__(sentence)
+        self.public = public or sentence
 
 
 class DatabaseUnavailableError(RecordsError):

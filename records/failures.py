@@ -60,17 +60,16 @@ def _sqlite(error: sqlite3.Error, where: str) -> RecordsError | None:
         gone = "closed" in str(error) or "rolled back" in str(error)
         return unavailable(where, "ended the transaction by itself") if gone else None
     if code & 0xFF in BROKEN:
-        return DatabaseUnusableError(
-            f"The database {where} is damaged or not a database ({error}). It was left as it is: "
-            "restore a backup, or name another file."
-        )
+        what = f"is damaged or not a database ({error}). It was left as it is: restore a backup, or name another file."
+        return DatabaseUnusableError(f"The database {where} {what}", f"The database {what}")
     said = SQLITE.get(code & 0xFF)
     return None if said is None else unavailable(where, said)
 
 
 def _postgres(state: str, where: str) -> RecordsError | None:
     if state in ("XX001", "XX002"):
-        return DatabaseUnusableError(f"The database {where} reports damaged data. Restore a backup.")
+        what = "reports damaged data. Restore a backup."
+        return DatabaseUnusableError(f"The database {where} {what}", f"The database {what}")
     said = POSTGRES.get(state)
     if said is None and state[:2] in ("08", "53", "57", "58"):
         said = f"cannot be used now (SQLSTATE {state})"
@@ -79,7 +78,7 @@ def _postgres(state: str, where: str) -> RecordsError | None:
 
 def unavailable(where: str, what: str) -> DatabaseUnavailableError:
     """Return the error with its sentence."""
-    return DatabaseUnavailableError(f"The database {where} {what}. {TRY_AGAIN}")
+    return DatabaseUnavailableError(f"The database {where} {what}. {TRY_AGAIN}", f"The database {what}. {TRY_AGAIN}")
 
 
 FOREIGN = (SQLAlchemyError, sqlite3.Error, OSError)

@@ -103,7 +103,7 @@ def _told(error: Exception) -> tuple[int, str]:  # noqa: PLR0911 one for each ki
         case EngineUnavailableError():
             return 503, AWAY
         case DatabaseUnavailableError():
-            return 503, str(error)
+            return 503, error.public
         case HTTPException():
             return error.status_code, str(error.detail)
         case RequestValidationError():

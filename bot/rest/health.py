@@ -46,7 +46,7 @@ async def _database(database: Database) -> str:
             async with database.write() as connection:
                 await sent.probe(connection, datetime.now(UTC))
     except RecordsError as error:
-        return str(error)
+        return error.public
     except TimeoutError:
         return "The database does not answer."
     return "ok"
@@ -68,7 +68,7 @@ async def _undelivered(database: Database) -> str:
         async with asyncio.timeout(PATIENCE), database.read() as connection:
             age = await intake.oldest_undelivered(connection, datetime.now(UTC))
     except RecordsError as error:
-        return str(error)
+        return error.public
     except TimeoutError:
         return "The database does not answer."
     if age is None or age <= ALARM_AGE:

@@ -85,7 +85,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DatabaseUnavailableError)
     async def _database(_request: Request, error: DatabaseUnavailableError) -> JSONResponse:
-        return problem_response(Problem(503, str(error), {"Retry-After": "5"}))
+        log.warning("a request was not served", why=str(error))
+        return problem_response(Problem(503, error.public, {"Retry-After": "5"}))
 
     @app.exception_handler(Exception)
     async def _last_resort(_request: Request, error: Exception) -> JSONResponse:

@@ -249,8 +249,10 @@ async def test_a_full_disk_acknowledges_nothing_and_recovers_when_there_is_space
 
 async def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     database = Database.open(f"sqlite:///{tmp_path}/nowhere/records.db")
-    with pytest.raises(DatabaseUnavailableError, match="its folder does not exist"):
+    with pytest.raises(DatabaseUnavailableError, match="its folder does not exist") as caught:
         await database.ping()
+    assert str(tmp_path) in str(caught.value)
+    assert caught.value.public.startswith("The database cannot be opened: its folder")
     await database.close()
 
 
@@ -259,6 +261,9 @@ async def test_a_server_that_is_not_there_is_said_without_the_password() -> None
     with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as caught:
         await database.ping()
     assert "hunter2" not in str(caught.value)
+    assert caught.value.public == (
+        "The database cannot be reached. Nothing was written; try again when that is mended."
+    )
     await database.close()
 
 
