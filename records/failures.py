@@ -41,7 +41,7 @@ def explained(error: BaseException, where: str) -> RecordsError | None:
     if isinstance(error, IntegrityError):
         return None
     if isinstance(error, PoolTimeoutError):
-        return unavailable(where, "has no free connection: too many readers at once")
+        return unavailable(where, "gave no connection in time: it does not answer, or too many read it at once")
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, sqlite3.Error):
         return _sqlite(cause, where)

@@ -256,6 +256,16 @@ async def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     await database.close()
 
 
+async def test_a_reader_that_gets_no_connection_says_both_that_can_be_behind_it(place: str) -> None:
+    database = Database.open(place, busy_ms=100, readers=1)
+    await database.migrate()
+    async with database.read():
+        with pytest.raises(DatabaseUnavailableError, match="it does not answer, or too many read it at once"):
+            await database.ping()
+    await database.ping()
+    await database.close()
+
+
 async def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
     database = Database.open("postgresql://me:hunter2@127.0.0.1:1/orders")
     with pytest.raises(DatabaseUnavailableError, match="cannot be reached") as caught:
