@@ -51,6 +51,8 @@ def parse(action: BulkAction, rest: str) -> BulkWords:
 
 
 def _duration(text: str) -> timedelta:
+    if not text or text.startswith("--"):
+        raise UnreadableWordsError("Behind --older-than a time is missing: write it like --older-than 2h or 30d.")
     try:
         return parse_duration(text)
     except ValueError as error:
