@@ -88,7 +88,13 @@ class Overview:
             return await listing.page(connection, wanted, sort=sort, cursor=cursor, limit=limit)
 
     async def waiting_for(self, caller: Caller, limit: int = 50) -> tuple[listing.Line, ...]:
-        """Return what waits for the caller's own decision, the next deadline first."""
+        """Return what waits for the caller's own decision, the next deadline first; nothing where that is not theirs.
+
+        Being named by a rule is not enough: who may not list what they are asked is shown none of it here either.
+        """
+        if not authorize(caller.as_actor, Action.LIST, Resource(asked=True)).allowed:
+            await self._access.demand(caller, Action.LIST, Resource(own=True))
+            return ()
         async with self._database.read() as connection:
             known = await listing.principals(connection)
         found: list[listing.Line] = []
