@@ -20,7 +20,7 @@ from approvals.authority import Action, Resource
 from approvals.values import Value
 from bot.access import Access, Caller
 from bot.background import Background
-from bot.control.starting import Starting
+from bot.control.starting import ID_SENTENCE, INSTANCE_ID, Starting
 from bot.control.subjects import NotFoundError, Subject, Subjects
 from bot.correlation import correlation_id
 from bot.engine import (
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 LEASE = timedelta(minutes=2)
 """How long a call may hold an instance. Each call to the engine has a deadline far below."""
+
+TAKEN = "{} is taken, and an id is not run twice. Nothing was started: use another id."
 
 TURNS = (0.05, 0.1, 0.2, *[0.4] * 24)
 """Seconds between the looks whether it is our turn; ten seconds in all."""
@@ -180,15 +182,20 @@ class Operations:
     async def rerun(self, caller: Caller, reference: str, event_id: int, new_id: str | None, reason: str = "") -> Done:
         """Run a finished instance again from one of its events, as a new instance."""
         async with self._alone(caller, Action.RERUN, reference) as subject:
+            if new_id is not None and not INSTANCE_ID.fullmatch(new_id):
+                raise RefusedError(f"{ID_SENTENCE} Nothing was started.")
+            if new_id == subject.instance_id:
+                raise RefusedError(TAKEN.format(new_id))
             made: list[str] = []
 
             async def run() -> None:
                 made.append(await self._engine.rerun(subject.instance_id, event_id, new_id))
 
-            await self._do(caller, Action.RERUN, subject, reason, run, event_id=event_id)
+            await self._do(caller, Action.RERUN, subject, reason, run, event_id=event_id, new_instance_id=new_id)
             return Done(
-                instance_id=made[0], status="RUNNING", changed=True, sentence=f"It runs again from event {event_id}."
-            )
+                instance_id=made[0], status="RUNNING", changed=True,
+                sentence=f"{subject.instance_id} runs again from its event {event_id}, as the new instance {made[0]}.",
+            )  # fmt: skip
 
     async def raise_event(self, caller: Caller, reference: str, name: str, payload: Any, reason: str = "") -> Done:
         """Raise an event at a waiting instance. `approval_decision` is refused: it needs a person's own path."""
@@ -284,7 +291,7 @@ class Operations:
             ) from error
         except AlreadyExistsError as error:
             await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
-            raise RefusedError(f"{subject.instance_id} runs already. Nothing was started: use another id.") from error
+            raise RefusedError(TAKEN.format(data.get("new_instance_id") or subject.instance_id)) from error
         except EngineRefusedError as error:
             await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
             raise RefusedError(f"The engine refused: {error}. Nothing was done.") from error
@@ -359,4 +366,4 @@ def as_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise RefusedError(f"The input is not JSON: {error}.") from error
+        raise RefusedError(f'The payload is not JSON: {error}. Write an object such as {{"paid": true}}.') from error
