@@ -30,6 +30,7 @@ SOON_S = 3.0
 
 RERUN_FROM = frozenset({"TaskScheduled", "TimerCreated", "SubOrchestrationInstanceCreated"})
 NEEDS_REASON = "Say why: it stands in the audit with your name."
+TOO_LONG = f"The reason is too long, so nothing was done. Shorten it to {LONGEST_REASON} characters."
 RECORDED = (
     "Your answer is recorded and not yet decided: the workflow has not answered so far. This page shows the outcome as "
     "soon as there is one; you need not answer again."
@@ -76,10 +77,11 @@ class Acting:
         """Do what was confirmed."""
         visit, subject, wanted = await self._entered(request, reference, verb)
         form = await self._desk.door.form(request, visit.session.id)
-        given = {name: str(value).strip() for name, value in form.items()}
+        given = {name: typed(value) for name, value in form.items()}
         reason = given.get("reason", "")
         if not reason or len(reason) > LONGEST_REASON:
-            return await self._confirm(request, visit, subject, wanted, given, NEEDS_REASON)
+            mistake = TOO_LONG if reason else NEEDS_REASON
+            return await self._confirm(request, visit, subject, wanted, given, mistake)
         try:
             done = await self._do(visit, subject, wanted, given, reason)
         except RefusedError as error:
@@ -145,12 +147,14 @@ class Acting:
         visit = await self._desk.door.enter(request)
         refuse_unknown(reference)
         form = await self._desk.door.form(request, visit.session.id)
-        approved, reason = form.get("answer") == "approve", str(form.get("reason", "")).strip()
+        approved, reason = form.get("answer") == "approve", typed(form.get("reason", ""))
         if form.get("answer") not in {"approve", "reject"}:
             raise Problem(422, "The form does not say whether to approve or to reject, so nothing was decided.")
         if len(reason) > LONGEST_REASON or not (approved or reason):
-            mistake = sentence(Reason.REASON_MISSING) if not reason else f"Shorten it to {LONGEST_REASON} characters."
-            return await self._decision_page(request, visit, reference, approved=approved, mistake=mistake)
+            mistake = TOO_LONG if reason else sentence(Reason.REASON_MISSING)
+            return await self._decision_page(
+                request, visit, reference, approved=approved, reason=reason, mistake=mistake
+            )
         receipt = await self._take(visit, reference, form, approved=approved, reason=reason)
         verdict: Verdict | None = receipt.verdict
         if receipt.taken:
@@ -182,8 +186,8 @@ class Acting:
         )
         return await self._decisions.take(wanted)
 
-    async def _decision_page(
-        self, request: Request, visit: Visit, reference: str, *, approved: bool, mistake: str = ""
+    async def _decision_page(  # noqa: PLR0913 what the page shows
+        self, request: Request, visit: Visit, reference: str, *, approved: bool, reason: str = "", mistake: str = ""
     ) -> Response:
         subject = await self._overview.one(visit.caller, reference)
         await self._subjects.demand(visit.caller, Action.DECIDE, subject)
@@ -198,10 +202,16 @@ class Acting:
             line=await self._overview.line(subject),
             card=await self._instances.card(subject),
             approved=approved,
+            reason=reason,
             binding=binding_value(binding_of(row.state)),
             once=secrets.token_urlsafe(12),
             mistake=mistake,
         )
+
+
+def typed(value: object) -> str:
+    """Return what was typed into a field: a browser counts a new line as one character and sends it as two."""
+    return str(value).replace("\r\n", "\n").strip()
 
 
 def _event_id(text: str) -> int:
