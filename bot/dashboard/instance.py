@@ -32,10 +32,11 @@ LONGEST_PAYLOAD = 20_000
 
 
 class Verb(Value):
-    """Something that may be done to an instance."""
+    """Something that may be done to an instance. `question` has a place for the instance."""
 
     name: str
     label: str
+    question: str
     action: Action
     what: str
     needs_reason: bool = True
@@ -48,18 +49,21 @@ VERBS: dict[str, Verb] = {
         Verb(
             name="pause",
             label="Pause",
+            question="Pause {}?",
             action=Action.PAUSE,
             what="It is held until somebody resumes it. Decisions are kept and count then; its deadlines go on.",
         ),
         Verb(
             name="resume",
             label="Resume",
+            question="Resume {}?",
             action=Action.RESUME,
             what="It goes on. Decisions that were kept count at once.",
         ),
         Verb(
             name="terminate",
             label="Terminate",
+            question="Terminate {}?",
             action=Action.TERMINATE,
             what="It ends for good without a decision, and its card loses its buttons. This cannot be taken back.",
             danger=True,
@@ -67,6 +71,7 @@ VERBS: dict[str, Verb] = {
         Verb(
             name="purge",
             label="Purge",
+            question="Purge {}?",
             action=Action.PURGE,
             what="The engine forgets its history, input and output. Its audit entries stay.",
             danger=True,
@@ -74,12 +79,14 @@ VERBS: dict[str, Verb] = {
         Verb(
             name="rerun",
             label="Run again",
+            question="Run {} again?",
             action=Action.RERUN,
-            what="It runs again as a new instance, from the event that you choose.",
+            what="It runs again as a new instance, from the event that you choose. What is over stays as it is.",
         ),
         Verb(
             name="raise-event",
             label="Raise an event",
+            question="Raise an event at {}?",
             action=Action.RAISE_EVENT,
             what="The event reaches the workflow as if another system had sent it. A decision cannot be raised so.",
         ),
