@@ -64,34 +64,64 @@ async def _refuse(send: Send) -> None:
     await send({"type": "http.response.body", "body": TOO_LARGE.encode()})
 
 
+class _HeadTooLargeError(Exception):
+    """A head that is complete and over the limit."""
+
+
 class BoundedHead(HttpToolsProtocol):
-    """uvicorn's fast parser, which ends a connection whose head grows over MAX_HEAD. Use it as uvicorn's `http`."""
+    """uvicorn's fast parser, which ends a connection whose head grows over MAX_HEAD. Use it as uvicorn's `http`.
+
+    What follows a body (trailers), or stands between its pieces, is kept by the parser as well and bounded alike.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._head = 0
-        self._in_head = True
+        self._waiting = 0
+        self._moved = self._over = False
         super().__init__(*args, **kwargs)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the network; a head that does not end is cut off."""
+        """Take bytes from the network; what ends no head and brings no body is counted, read by read.
+
+        A read in which something ended may hold the next beginning too: that is not counted, for a read is bounded.
+        """
+        self._moved = False
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
-            return
-        self._head += len(data)
-        if self._head > MAX_HEAD:
-            log.warning("a request's head was too large", bytes=self._head)
+        self._waiting = 0 if self._moved else self._waiting + len(data)
+        if self._waiting > MAX_HEAD:
+            self._over = True
+            self.send_400_response("")
+
+    def on_headers_complete(self) -> None:
+        """Hold a whole head against the limit, also one that came in a single read."""
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > MAX_HEAD:
+            self._over = True
+            raise _HeadTooLargeError  # the parser stops, and uvicorn has the bad request answered
+        self._moved = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count anew after a piece of the body: BodyLimit counts those."""
+        self._moved = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Count anew: a next request may follow on this connection."""
+        self._moved = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request; a head over the limit with its own status."""
+        if not self._over:
+            super().send_400_response(msg)
+        elif not self.transport.is_closing():
+            log.warning("a request's head was too large")
             self.transport.write(HEAD_TOO_LARGE)
             self.transport.close()
 
-    def on_headers_complete(self) -> None:
-        """Count no further: what follows is the body's."""
-        self._head, self._in_head = 0, False
-        super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
-        """Count again: a next request may follow on this connection."""
-        self._in_head = True
-        super().on_message_complete()
-
-
-HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_HEAD_SENTENCE = b"The request's head is larger than 64 KiB. Nothing was read of it and nothing was done."
+HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_HEAD_SENTENCE), _HEAD_SENTENCE)
+)
