@@ -13,6 +13,7 @@ from bot.control.bulk import Bulk, Plan
 from bot.control.operations import RefusedError
 from bot.control.selection import ACTIONS, UnusableSelectionError
 from bot.control.subjects import NotFoundError
+from bot.dashboard.acting import typed
 from bot.dashboard.desk import Desk
 from bot.dashboard.door import Visit
 from bot.dashboard.names import Names
@@ -124,7 +125,7 @@ class BulkPages:
 
     async def _given(self, request: Request, visit: Visit) -> dict[str, str]:
         form = await self._desk.door.form(request, visit.session.id)
-        return {name: str(value).strip() for name, value in form.items()}
+        return {name: typed(value) for name, value in form.items()}
 
     async def _planned(self, visit: Visit, given: Mapping[str, str]) -> Plan:
         action = ACTIONS.get(given.get("action", ""))
