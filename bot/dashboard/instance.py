@@ -81,7 +81,7 @@ VERBS: dict[str, Verb] = {
             label="Run again",
             question="Run {} again?",
             action=Action.RERUN,
-            what="It runs again as a new instance, from the event that you choose. What is over stays as it is.",
+            what="It runs again as a new instance, from the event that you choose. The old one stays as it is.",
         ),
         Verb(
             name="raise-event",
