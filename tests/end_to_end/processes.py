@@ -17,7 +17,9 @@ from pydantic import SecretStr
 from bot.settings import Settings
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, System, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, ROOT, SHARED, System, eventually, settings_for
+
+NOISE = ("Task was destroyed", "never retrieved", "Traceback", "Unclosed", "never awaited")
 
 
 class AppProcess:
@@ -56,6 +58,11 @@ class AppProcess:
     def written(self) -> str:
         """All it has written to standard error."""
         return self._log.read_text()
+
+    @property
+    def noise(self) -> list[str]:
+        """The lines that an orderly end does not write."""
+        return [line for line in self.written.splitlines() if any(each in line for each in NOISE)]
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -101,6 +108,8 @@ def running_apps(
 ) -> Iterator[tuple[System, list[AppProcess]]]:
     """Start the parts, the apps as processes on one sidecar and one database. Slack calls the first over HTTP."""
     with contextlib.ExitStack() as stack:
+        for stop in SHARED if REAL_SIDECAR and sidecar is None else ():
+            stop()
         sidecar = sidecar or REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
         slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
         settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)

@@ -1,9 +1,7 @@
-"""Socket Mode as it goes wrong in production, and the end of a process while somebody clicks."""
+"""Socket Mode as it goes wrong in production."""
 
 import asyncio
-import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -15,32 +13,18 @@ from bot.settings import Settings
 from bot.slack.sockets import Socket
 from cards import request_card
 from local.slack import LocalSlack
-from local.slack.workspace import Settings as LocalSlackSettings
-from tests.end_to_end.conftest import Systems
-from tests.end_to_end.control_room import key
 from tests.end_to_end.processes import AppProcess, running_apps
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, SidecarProcess, System, buttons_of, eventually, settings_for
-
-NOISE = ("Task was destroyed", "never retrieved", "Traceback", "Unclosed", "never awaited")
-
-SECRET = LocalSlackSettings().signing_secret
-
-
-def noise_of(app: AppProcess) -> list[str]:
-    """Return the lines that an orderly end does not write."""
-    return [line for line in app.written.splitlines() if any(each in line for each in NOISE)]
+from tests.end_to_end.system import ROOT, System, buttons_of, eventually, settings_for
 
 
 @pytest.fixture(scope="module")
-def sockets(systems: Systems, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, AppProcess]]:
+def sockets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, AppProcess]]:
     """Give an app of its own process in Socket Mode."""
-    if REAL_SIDECAR:
-        systems.stop()
     with running_apps(tmp_path_factory.mktemp("sockets"), socket_mode=True) as (system, apps):
         yield system, apps[0]
         ended, seconds = apps[0].end()
         assert (ended, seconds < 10) == (0, True)
-        assert not noise_of(apps[0])
+        assert not apps[0].noise
 
 
 def test_everything_that_people_do_goes_over_the_socket(sockets: tuple[System, AppProcess]) -> None:
@@ -105,69 +89,6 @@ def test_a_bad_app_token_is_said_by_readyz_and_holds_up_no_end(tmp_path: Path) -
 def _slack_of(app: AppProcess) -> str:
     said = str(httpx.get(f"{app.url}/readyz", timeout=10).json()["checks"]["slack"])
     return said if "app token" in said else ""
-
-
-def test_a_sidecar_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
-    with (
-        SidecarProcess(tmp_path / "sidecar.db") as sidecar,
-        running_apps(tmp_path, sidecar=sidecar.address) as (system, (app,)),
-    ):
-        order = system.order("hangs")
-        order.card()
-        sidecar.send(signal.SIGSTOP)
-        assert order.click("U0MANAGER").ok
-        code, seconds = app.end()
-        assert (code, seconds < 10) == (0, True)
-        assert not noise_of(app)
-
-
-def test_a_page_that_follows_holds_up_no_end(tmp_path: Path) -> None:
-    with running_apps(tmp_path) as (system, (app,)):
-        with system.http.stream("GET", "/events", headers=key(system, "operator")) as answer:
-            lines = answer.iter_lines()
-            assert next(lines) == ": following"
-            app.send(signal.SIGTERM)
-            assert not [line for line in lines if "event:" in line]  # it ends as a stream ends, and is not cut off
-        assert app.end()[0] == 0
-        assert "graceful shutdown exceeded" not in app.written
-
-
-def test_both_transports_answer_and_a_process_that_ends_leaves_no_click_half_done(
-    systems: Systems, tmp_path: Path
-) -> None:
-    if REAL_SIDECAR:
-        systems.stop()
-    with running_apps(tmp_path, socket_mode=True, slack_signing_secret=SECRET) as (system, (app,)):
-        eventually(lambda: system.slack.sockets == 1)
-        http, over_socket = system.order("ends-http"), system.order("ends-socket")
-        for order in (http, over_socket):
-            order.card()
-        system.slack.fault(method="users.info", kind="slow", delay=0.5, count=None)
-        with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(over_socket.click, "U0MANAGER")
-            eventually(lambda: system.slack.deliveries("interactive") or _struck(system))
-            system.slack.deliver_to = f"{app.url}/slack/events"
-            second = pool.submit(http.click, "U0MANAGER2")
-            eventually(lambda: _struck(system) >= 2)
-            code, seconds = app.end()
-            outcomes = [second.result(), first.result()]
-        assert (code, seconds < 10) == (0, True)
-        assert not noise_of(app)
-        system.slack.clear_faults()
-        assert system.slack.sockets == 0
-        with AppProcess(system.settings, tmp_path / "next.log") as following:
-            system.slack.deliver_to = f"{following.url}/slack/events"
-            for order, outcome in zip((http, over_socket), outcomes, strict=True):
-                assert outcome.ok or not order.decisions()
-                if not outcome.ok:
-                    assert order.click("U0MANAGER").ok
-                assert order.output() == {"status": "completed"}
-                assert order.actions().count("request.accepted") == 1
-            assert following.end()[0] == 0
-
-
-def _struck(system: System) -> int:
-    return sum(hits for _, hits, _ in system.slack.workspace.faults.listing())
 
 
 async def test_an_address_is_used_once_however_the_connection_fails(tmp_path: Path) -> None:
