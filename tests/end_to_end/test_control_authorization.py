@@ -255,11 +255,14 @@ def resource(who: Who, requester: str, asked: str, status: Status) -> Resource:
 
 
 def managing(transport: Rest, states: Iterable[Status]) -> Iterator[tuple[Who, str, Status]]:
-    """Give the rows of one transport: an operator in every status, and over REST everybody whom a key names."""
+    """Give the rows of one transport: the operator in every status, the others where it would do the most.
+
+    Over REST those whom a key names try each status that fits, and RUNNING, where it mostly does not.
+    """
     for who, verb, state in product(PEOPLE, transport.verbs, states):
         fits = TABLE[VERBS[verb].action].statuses or frozenset()
-        everywhere = who is OPERATOR or (type(transport) is Rest and who.key == "good")
-        if everywhere or state == min(fits):
+        named = type(transport) is Rest and who.key == "good" and state in {"RUNNING", *fits}
+        if who is OPERATOR or named or state == min(fits):
             yield who, verb, state
 
 

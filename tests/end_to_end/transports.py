@@ -143,7 +143,9 @@ class CommandLine(Rest):
     name = "command line"
 
     def run(self, who: Who, *words: str) -> Answer:
-        ran = run(*words, COUNTERSIGN_URL=self.system.url, COUNTERSIGN_API_KEY=self.keyring[who.name])
+        # Nothing is asked over https here, and to load the certificates takes most of a call's time.
+        more = {"SSL_CERT_FILE": "", "SSL_CERT_DIR": "."}
+        ran = run(*words, COUNTERSIGN_URL=self.system.url, COUNTERSIGN_API_KEY=self.keyring[who.name], **more)
         refused = ran.code == 4 or "Too many failed keys" in ran.err
         return Answer("refused" if refused else "sentence" if ran.code else "done", ran.out + ran.err)
 
