@@ -26,6 +26,10 @@ EXIT_CODES: Mapping[int, int] = {
 """By HTTP status; any other failure is output.FAILED."""
 
 
+UNREAD = ". Nothing was changed: ask again, and look at the app's log if it goes on."
+UNKNOWN = ", so whether the call took effect is not known. Look with `countersign status` before you call again."
+"""What follows where a call that only reads, or one that changes something, was not answered to the end."""
+
 HEARTBEAT_S = 30.0
 """A stream that is silent for longer is dead: the app sends something every 15 seconds."""
 
@@ -70,7 +74,7 @@ class Remote:
                         yield line
 
     def _json(self, method: str, path: str, **what: Any) -> Any:
-        with self._explained():
+        with self._explained(method):
             answer = self._http.request(method, path, **what)
         if answer.is_error:
             _fail(answer)
@@ -80,7 +84,7 @@ class Remote:
             output.fail(f"{self._url} answers, but is no Countersign: look at COUNTERSIGN_URL.", output.UNREACHABLE)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, method: str) -> Iterator[None]:
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -90,11 +94,9 @@ class Remote:
                 output.UNREACHABLE,
             )
         except httpx.HTTPError as error:
-            output.fail(
-                f"{self._url} did not answer to the end ({type(error).__name__}), so whether the call took effect is "
-                "not known. Look with `countersign status` before you call again.",
-                output.UNREACHABLE,
-            )
+            what = f"{self._url} did not answer to the end ({type(error).__name__})"
+            then = UNREAD if method == "GET" else UNKNOWN
+            output.fail(f"{what}{then}", output.UNREACHABLE)
 
 
 def path_of(*parts: str) -> str:

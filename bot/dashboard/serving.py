@@ -20,7 +20,7 @@ from bot.correlation import correlation_id
 from bot.dashboard.door import SignInNeededError
 from bot.dashboard.rendering import Templates, guarded
 from bot.engine import EngineRefusedError, EngineUnavailableError
-from bot.rest.failures import AWAY
+from bot.rest.failures import away
 from bot.rest.problems import Problem
 from records.errors import BadCursorError, DatabaseUnavailableError
 
@@ -48,7 +48,7 @@ class PageRoute(APIRoute):
             except SignInNeededError as error:
                 return sign_in(error)
             except Exception as error:  # noqa: BLE001 the last resort of an entry point: what is not known is logged
-                return failed(error)
+                return failed(error, request.method)
 
         return handle
 
@@ -66,9 +66,9 @@ def sign_in(error: SignInNeededError) -> Response:
     return guarded(RedirectResponse(f"/sign-in?{urlencode(query)}", 303))
 
 
-def failed(error: Exception) -> Response:
+def failed(error: Exception, method: str) -> Response:
     """Return the page for what went wrong: what happened and what to do next, never a traceback."""
-    status, text = _told(error)
+    status, text = _told(error, method)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a page failed", exc_info=error)
     title = TITLES.get(status, HTTPStatus(status).phrase)
@@ -88,7 +88,7 @@ TITLES = {
 }
 
 
-def _told(error: Exception) -> tuple[int, str]:  # noqa: PLR0911 one for each kind of failure
+def _told(error: Exception, method: str) -> tuple[int, str]:  # noqa: PLR0911 one for each kind of failure
     match error:
         case Problem():
             return error.status, error.detail
@@ -101,7 +101,7 @@ def _told(error: Exception) -> tuple[int, str]:  # noqa: PLR0911 one for each ki
         case EngineRefusedError():
             return 409, f"The workflow engine refused: {error}. Nothing was done."
         case EngineUnavailableError():
-            return 503, AWAY
+            return 503, away(method)
         case DatabaseUnavailableError():
             return 503, error.public
         case HTTPException():

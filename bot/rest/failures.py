@@ -30,11 +30,20 @@ def install(app: FastAPI) -> None:
         return problem_response(Problem(409, f"The workflow engine refused: {error}. Nothing was done."))
 
     @app.exception_handler(EngineUnavailableError)
-    async def _engine_away(_request: Request, _error: EngineUnavailableError) -> JSONResponse:
-        return problem_response(Problem(503, AWAY, {"Retry-After": "5"}))
+    async def _engine_away(request: Request, _error: EngineUnavailableError) -> JSONResponse:
+        return problem_response(Problem(503, away(request.method), {"Retry-After": "5"}))
 
 
-AWAY = (
+def away(method: str) -> str:
+    """Return what is said where the engine does not answer a call by this method: a GET has changed nothing."""
+    return UNREAD if method in {"GET", "HEAD"} else UNKNOWN
+
+
+UNREAD = (
+    "The workflow engine does not answer, so what it knows cannot be shown now. What waits keeps waiting: start the "
+    "Dapr sidecar if it is down (/readyz names the part that is away), then ask again."
+)
+UNKNOWN = (
     "The workflow engine does not answer, or no worker is connected to it. Whether the call took effect is not known: "
     "look at the workflow's status before you call again."
 )

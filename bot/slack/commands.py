@@ -37,7 +37,8 @@ PATIENCE = 2.3
 """Seconds for an answer: Slack shows an error after three."""
 
 ENGINE_AWAY = (
-    "The workflow engine does not answer now, so nothing was done. What waits keeps waiting; try again in a minute."
+    "The workflow engine does not answer now. What waits keeps waiting; try again in a minute. If you asked for a "
+    "change, look first with `/approval status ID` whether it took effect."
 )
 NEEDS_ID = "An order's id or an instance id is missing."
 
