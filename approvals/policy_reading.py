@@ -124,6 +124,8 @@ def amount(node: Node) -> Decimal:
         found = Decimal(node.text.strip())
     except InvalidOperation:
         raise ProblemFound(node.line, f"{node.text[:40]!r} is not an amount: write a number like 5000") from None
+    if not node.text.isascii():
+        raise ProblemFound(node.line, f"{node.text[:40]!r} is not an amount: write it with the digits 0 to 9")
     if not found.is_finite() or not 0 <= found <= MAX_AMOUNT:
         raise ProblemFound(node.line, f"an amount is from 0 to {MAX_AMOUNT:f}")
     return found

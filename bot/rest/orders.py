@@ -92,6 +92,8 @@ class OrderBody(BaseModel):
     def _a_number(cls, value: Any) -> Any:
         if isinstance(value, bool):
             raise ValueError("the amount must be a number")  # noqa: TRY004 pydantic turns ValueErrors into 422
+        if isinstance(value, str) and not value.isascii():  # Python reads any script's digits; people misread them
+            raise ValueError("the amount must be written with the digits 0 to 9, like 2400 or 2400.00")
         return str(value) if isinstance(value, float) else value
 
 

@@ -1,0 +1,19 @@
+"""Which amounts an order's body may name."""
+
+from decimal import Decimal
+
+import pytest
+from pydantic import ValidationError
+
+from bot.rest.orders import OrderBody
+
+
+@pytest.mark.parametrize("text", ["\uff12\uff14\uff10\uff10", "\u0662\u0664\u0660\u0660", "24\uff0e5", "2\u00a0400"])
+def test_digits_of_another_script_are_no_amount(text: str) -> None:
+    with pytest.raises(ValidationError, match="with the digits 0 to 9"):
+        OrderBody.model_validate({"amount": text})
+
+
+@pytest.mark.parametrize("given", ["2400", 2400, 2400.0, "2400.00"])
+def test_an_amount_is_a_number_or_its_text(given: object) -> None:
+    assert OrderBody.model_validate({"amount": given}).amount == Decimal(2400)
