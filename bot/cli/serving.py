@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from bot.cli import output
 from bot.limits import BoundedHead
+from records.errors import RecordsError
 
 GRACE_S = 3
 """Seconds that requests under way have when the app is told to end. Slack waits no longer for its answer."""
@@ -54,15 +55,26 @@ def serve(app: FastAPI, host: str, port: int, leaving: Callable[[], None] = lamb
     """Serve until SIGTERM or SIGINT; then call `leaving` in the loop. Returns whether it had started."""
     settings: dict[str, Any] = {"loop": "uvloop", "http": BoundedHead, "log_config": None, "access_log": False}
     logging.getLogger("uvicorn.error").addFilter(_not_our_own_end)
+    logging.getLogger("uvicorn.error").addFilter(database_in_a_sentence)
     config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings)
     server = Server(config, leaving)
-    server.run()
+    with contextlib.suppress(SystemExit):  # uvicorn's 3 for a start that failed is our "no such instance"
+        server.run()
     return server.started
 
 
 def _not_our_own_end(record: logging.LogRecord) -> bool:
     """Leave out the traceback of a request that the end cut off, an open page's stream: one line says so already."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def database_in_a_sentence(record: logging.LogRecord) -> bool:
+    """Put a sentence in the place of the traceback where the database refuses the start: it says what to do."""
+    last = record.getMessage().rstrip().rpartition("\n")[2]
+    kind, _, sentence = last.partition(": ")
+    if record.getMessage().startswith("Traceback") and kind.startswith(f"{RecordsError.__module__}."):
+        record.msg, record.args = f"Countersign does not start. {sentence}", ()
+    return True
 
 
 def leave(code: int) -> NoReturn:

@@ -79,6 +79,12 @@ class AppProcess:
         self.send(signal.SIGTERM)
         return self._process.wait(30), time.monotonic() - began
 
+    def exit_code(self) -> int:
+        """Wait for its own end."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return self._process.wait(30)
+
     def __enter__(self) -> Self:
         self.ready()
         return self
