@@ -164,7 +164,7 @@ def _denied(reason: Reason, rule: str) -> Verdict:
 
 
 OPEN_ROLES: Final = frozenset({Role.REQUESTER, Role.APPROVER})
-"""Everybody in the workspace has these unless the policy names who has: a route says who may really decide."""
+"""Everybody in the workspace has these: a route says who may really decide. A policy may name who requests."""
 
 
 def roles_of(policy: Policy, profile: Profile, memberships: Mapping[str, Membership]) -> frozenset[Role]:

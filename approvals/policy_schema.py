@@ -37,7 +37,7 @@ FORMAT = "1"
 DEFAULT_WITHIN = timedelta(days=3)
 MOST_RULES = 200
 MOST_NEEDED = 20
-ROLES = ("requester", "approver", "operator", "auditor", "admin")
+ROLES = ("requester", "operator", "auditor", "admin")
 TOP_KEYS = ("version", "channel", "currency", "groups", "reports_to", "roles", "delegations", "rules")
 STAGE_KEYS = ("approve", "needed", "within", "remind", "escalate")
 RULE_KEYS = ("name", "when", *STAGE_KEYS, "stages", "risk", "channel", "same_person_may_repeat")
@@ -94,7 +94,9 @@ def _reports_to(reader: Reader, node: Node) -> dict[str, str]:
 
 def _roles(reader: Reader, node: Node) -> dict[str, tuple[Principal, ...]]:
     named = mapping(node, what="roles")
-    reader.only(named, ROLES, where="roles")
+    reader.only(named, (*ROLES, "approver"), where="roles")
+    if "approver" in named.entries:
+        reader.add(named.lines["approver"], "who approves is said by each rule's `approve`, not by a role: remove it")
     return {
         key: cast(
             "tuple[Principal, ...]", reader.field(named, key, lambda value: _approvers(reader, value, "a role")) or ()

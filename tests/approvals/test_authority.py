@@ -140,16 +140,16 @@ roles:
   operator: [{group: operators}, {user: U0OPERATOR}]
   auditor: {group: auditors}
   admin: {email: Admin@example.com}
-  approver: {group: operators}
+  requester: {group: operators}
 rules: [{approve: {user: U0OPERATOR}}]
 """)
 NAMED = [
     ("a member of a group by its handle", "U1", None, {"ops": {"U1"}}, {"requester", "operator", "approver"}),
-    ("a member of a group by its id", "U1", None, {"S0AUDITORS": {"U1"}}, {"requester", "auditor"}),
-    ("by user id", "U0OPERATOR", None, {}, {"requester", "operator"}),
-    ("by e-mail in another case", "U1", "ADMIN@example.com", {}, {"requester", "admin"}),
-    ("in a group that could not be asked", "U1", None, {"ops": "failed", "S0AUDITORS": "unknown"}, {"requester"}),
-    ("by nothing", "U1", None, {}, {"requester"}),
+    ("a member of a group by its id", "U1", None, {"S0AUDITORS": {"U1"}}, {"approver", "auditor"}),
+    ("by user id", "U0OPERATOR", None, {}, {"approver", "operator"}),
+    ("by e-mail in another case", "U1", "ADMIN@example.com", {}, {"approver", "admin"}),
+    ("in a group that could not be asked", "U1", None, {"ops": "failed", "S0AUDITORS": "unknown"}, {"approver"}),
+    ("by nothing", "U1", None, {}, {"approver"}),
 ]
 
 

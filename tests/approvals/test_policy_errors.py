@@ -40,6 +40,7 @@ MISTAKES = [
     ("a requester who is no e-mail", f"reports_to:\n  ann: b@example.com\n{ONE}", 2, "'ann' is not an e-mail"),
     ("two managers", f"reports_to:\n  a@x.org: b@x.org\n  A@x.org: c@x.org\n{ONE}", 3, "has one manager"),
     ("an unknown role", f"roles:\n  operater: {{user: U024BE7LH}}\n{ONE}", 2, "did you mean 'operator'?"),
+    ("approvers as a role", f"roles:\n  approver: {{user: U024BE7LH}}\n{ONE}", 2, "said by each rule's `approve`"),
     ("a role by reports_to", f"roles:\n  operator: reports_to\n{ONE}", 2, "name a person or group like"),
     ("delegations that are no list", f"delegations: a\n{ONE}", 1, "must be a list"),
     (

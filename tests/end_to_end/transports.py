@@ -23,7 +23,6 @@ currency: USD
 groups: {managers: managers, vps: vps}
 roles:
   requester: [{user: U0REQUESTER}]
-  approver: [{user: U0MANAGER}]
   operator: [{user: U0OPERATOR}, {user: U0GUEST}, {user: U0GONE}, {user: U0STRANGER}]
   auditor: [{user: U0AUDITOR}]
   admin: [{user: U0VP}]
@@ -50,7 +49,9 @@ class Who(NamedTuple):
 
 
 def one(role: Role, person: str) -> Who:
-    return Who(role.value, f"{person}@example.com", f"U0{person.upper()}", frozenset({role}), frozenset({role}))
+    """Give somebody with one role. Who is fit to act in Slack may approve there: the route says what."""
+    in_slack = frozenset({role, Role.APPROVER})
+    return Who(role.value, f"{person}@example.com", f"U0{person.upper()}", frozenset({role}), in_slack)
 
 
 SCOPES = frozenset({Action.LIST, Action.PAUSE, Action.SEE_STATISTICS})
@@ -61,7 +62,7 @@ PEOPLE = (
     one(Role.OPERATOR, "operator"),
     one(Role.AUDITOR, "auditor"),
     one(Role.ADMIN, "vp"),
-    Who("nobody", "manager2@example.com", "U0MANAGER2", NONE, NONE),
+    Who("nobody", "manager2@example.com", "U0MANAGER2", NONE, frozenset({Role.APPROVER})),
     Who("narrow key or guest", "guest@example.com", "U0GUEST", EVERY, NONE, scopes=SCOPES),
     Who("revoked key or gone", "former@example.com", "U0GONE", NONE, NONE, key="revoked"),
     Who("made-up key or stranger", "stranger@example.com", "U0STRANGER", NONE, NONE, key="made up"),
