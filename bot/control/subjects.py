@@ -7,6 +7,7 @@ from typing import cast
 from activities.directory import Directory
 from activities.failures import LookupFailedError
 from approvals.authority import Action, Resource, authorize
+from approvals.request import Route
 from approvals.values import Value
 from bot.access import Access, Caller
 from bot.engine import Engine, Instance
@@ -121,24 +122,49 @@ class Subjects:
             }
         if not named.isdisjoint(await self.principals(caller, named)):
             return True
+        if row.state is not None and await self._stands_in(caller, row.state.route, named):
+            return True
         acted = row.outcome.by if row.outcome else ()
         return caller.person is not None and any(each.person == caller.person for each in acted)
 
+    async def _stands_in(self, caller: Caller, route: Route, named: set[str]) -> bool:
+        """Whether somebody whom the request asks has delegated to the caller, for now."""
+        now, user = self._clock(), await self._user_of(caller)
+        mine = {caller.email.casefold(), user.casefold()} - {""}
+        return any(
+            [
+                not named.isdisjoint(await self._names(each.approver, named))
+                for each in route.delegations
+                if each.delegate.strip().casefold() in mine and each.since <= now < each.until
+            ]
+        )
+
+    async def _names(self, approver: str, candidates: set[str]) -> set[str]:
+        if "@" not in approver:
+            return await self._named(approver, set(), candidates)
+        return await self._named(await self._user_with(approver), {f"email:{approver}"}, candidates)
+
     async def principals(self, caller: Caller, candidates: set[str] | None = None) -> set[str]:
         """Return the names under which a policy may mean the caller: e-mail, id, those of the candidates' groups."""
-        user = caller.person.user if caller.person else await self._user_of(caller)
-        found = {f"email:{caller.email}"} if caller.email else set()
+        emails = {f"email:{caller.email}"} if caller.email else set[str]()
+        return await self._named(await self._user_of(caller), emails, candidates or set())
+
+    async def _named(self, user: str, emails: set[str], candidates: set[str]) -> set[str]:
+        found = set(emails)
         if user:
             found.add(f"user:{user}")
-            for name in candidates or set():
+            for name in candidates:
                 kind, _, group = name.partition(":")
                 if kind == "group" and user in await self._members(group):
                     found.add(name)
         return found
 
     async def _user_of(self, caller: Caller) -> str:
+        return caller.person.user if caller.person else await self._user_with(caller.email)
+
+    async def _user_with(self, email: str) -> str:
         try:
-            profile = await self._directory.by_email(caller.email) if caller.email else None
+            profile = await self._directory.by_email(email) if email else None
         except LookupFailedError:
             return ""
         return profile.person.user if profile else ""

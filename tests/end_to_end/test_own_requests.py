@@ -3,6 +3,7 @@
 import pytest
 
 from tests.end_to_end.conftest import Systems
+from tests.end_to_end.control_room import key
 from tests.end_to_end.system import MANAGER, System, eventually
 
 POLICY = """
@@ -12,10 +13,16 @@ currency: USD
 groups: {managers: managers, vps: vps}
 delegations:
   - {approver: vp@example.com, delegate: requester@example.com, since: 2020-01-01, until: 2099-12-31}
+  - {approver: vp@example.com, delegate: U0AUDITOR, since: 2020-01-01, until: 2099-12-31}
+  - {approver: manager@example.com, delegate: manager2@example.com, since: 2020-01-01, until: 2099-12-31}
 rules:
   - name: the vp alone
     when: {currency: EUR}
     approve: [{email: vp@example.com}]
+    within: 1 day
+  - name: a vp, or the auditor who stands in for them
+    when: {currency: GBP}
+    approve: [{group: vps}]
     within: 1 day
   - name: a manager
     when: {currency: any}
@@ -46,6 +53,16 @@ def test_a_delegate_does_not_approve_what_they_asked_for(own: System) -> None:
         order.click("U0REQUESTER")
     assert order.processed() == ()
     order.click("U0VP")
+    assert order.output() == {"status": "completed"}
+
+
+def test_a_delegate_sees_and_decides_what_the_one_they_stand_in_for_is_asked(own: System) -> None:
+    order = own.order("stands-in", currency="GBP")
+    order.card()
+    headers = {who: key(own, "approver", person=f"{who}@example.com") for who in ("auditor", "manager2")}
+    seen = {who: own.http.get(f"/workflows/{order.instance_id}", headers=headers[who]).status_code for who in headers}
+    assert seen == {"auditor": 200, "manager2": 403}
+    assert order.approve_by_rest(by="auditor@example.com").is_success
     assert order.output() == {"status": "completed"}
 
 
