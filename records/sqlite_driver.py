@@ -9,6 +9,7 @@ COMMIT with its fsync, and a reader's statement, which is one trip with its rows
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
@@ -166,8 +167,8 @@ def opened(path: str, *, at_once: bool, busy_ms: int, extra: Iterable[str] = ())
     try:
         # FULL: a commit that the caller was told of survives a power cut. recursive_triggers: INSERT OR REPLACE
         # would otherwise delete an audit entry without asking the trigger.
+        _to_wal(raw, busy_ms)
         for statement in (
-            "PRAGMA journal_mode=WAL",
             "PRAGMA synchronous=FULL",
             "PRAGMA foreign_keys=ON",
             "PRAGMA recursive_triggers=ON",
@@ -179,6 +180,20 @@ def opened(path: str, *, at_once: bool, busy_ms: int, extra: Iterable[str] = ())
         raw.close()
         raise
     return raw
+
+
+def _to_wal(raw: sqlite3.Connection, busy_ms: int) -> None:
+    """Switch the file to WAL. To several who make it together SQLite says "locked" at once, whatever the timeout."""
+    until = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 async def connect(path: str, *, at_once: bool, busy_ms: int, extra: Iterable[str] = ()) -> Connection:
