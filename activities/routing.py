@@ -60,7 +60,7 @@ class Routing:
         return profile.person, tuple(sorted(emails | ({profile.email} if profile.email else set())))
 
     async def _begin(self, state: State) -> None:
-        """Make sure that the read model has a row: a workflow of somebody else's started without our REST endpoint."""
+        """Make sure that the read model has a row that runs: some are started without our REST endpoint."""
         known = instances.Known(
             instance_id=state.instance_id,
             name="",
@@ -73,8 +73,12 @@ class Routing:
             requester=state.request.requester,
             request=state.request,
         )
+        begun: tuple[instances.Phase, ...] = ("starting",)
+        running = instances.Changes(engine_status="RUNNING")
         async with self._database.write() as connection:
-            await instances.begin(connection, known, self._clock())
+            row, new = await instances.begin(connection, known, self._clock())
+            if not new:
+                await instances.project(connection, row.instance_id, running, self._clock(), while_in=begun)
 
 
 def _policy_seen(version: str, before: str | None, at: datetime) -> audit.Entry:
