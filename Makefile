@@ -18,7 +18,7 @@ demo: install  ## everything in one terminal; AUTO=1 plays the story by itself
 	$(BIN)/countersign demo $(if $(AUTO),--auto)
 
 test: install
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 3 $(ARGS)  # one more than two cores: the tests wait for processes more than they compute
 
 check: install
 	$(BIN)/ruff check .
