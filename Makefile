@@ -17,8 +17,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: install  ## everything in one terminal; AUTO=1 plays the story by itself
 	$(BIN)/countersign demo $(if $(AUTO),--auto)
 
+# Three at a time on two cores: the tests wait for processes more than they compute.
 test: install
-	$(BIN)/python -m pytest -n 3 $(ARGS)  # one more than two cores: the tests wait for processes more than they compute
+	$(BIN)/python -m pytest -n 3 $(ARGS)
 
 check: install
 	$(BIN)/ruff check .
