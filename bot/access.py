@@ -5,7 +5,7 @@ Identity comes from an API key, a session or Slack's signature (law 4); roles fr
 
 import math
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
@@ -92,7 +92,12 @@ class Access:
         return dependency
 
     async def identify(self, request: Request, authorization: str | None, x_api_key: str | None) -> Caller:
-        """Return who calls. Errors: Problem 401 or 429."""
+        """Return who calls. Errors: Problem 401 or 429, and 422 for a query that says one thing twice."""
+        caller = await self._proven(request, authorization, x_api_key)
+        _demand_one_meaning(request)
+        return caller
+
+    async def _proven(self, request: Request, authorization: str | None, x_api_key: str | None) -> Caller:
         token = x_api_key or _bearer(authorization)
         if not token:
             raise Problem(
@@ -257,6 +262,14 @@ def of_key(key: keys.ApiKey, through: Channel) -> Caller:
 def _scopes(names: tuple[str, ...] | None) -> frozenset[Action] | None:
     """Return a key's scopes. A name that this program does not know gives nothing, and never everything."""
     return None if names is None else frozenset(each for each in Action if each.value in names)
+
+
+def _demand_one_meaning(request: Request) -> None:
+    """Refuse a parameter that stands twice: whoever reads the first and whoever reads the last would disagree."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    twice = next((name for name, count in counted.items() if count > 1), None)
+    if twice is not None:
+        raise Problem(422, f"The query has '{twice[:60]}' more than once, and only one can be meant. Send it once.")
 
 
 def _bearer(authorization: str | None) -> str:

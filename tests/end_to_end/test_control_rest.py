@@ -218,3 +218,9 @@ def test_statistics_say_what_waits_and_how_decisions_went(room: Room, waiting: s
     assert found["waiting_by_rule"][0]["count"] >= 1
     assert sum(found["shares"].values()) == pytest.approx(1) or not found["outcomes"]
     assert room.system.http.get("/statistics", params={"since": "x"}, headers=room.operator).status_code == 422
+
+
+def test_a_filter_that_stands_twice_is_refused_as_only_one_can_be_meant(room: Room) -> None:
+    answer = room.system.http.get("/workflows?status=RUNNING&status=FAILED", headers=room.operator)
+    assert answer.status_code == 422
+    assert "'status' more than once" in answer.json()["detail"]

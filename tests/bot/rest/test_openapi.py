@@ -35,9 +35,17 @@ STREAMS = ("/events",)
 """Streams do not end by themselves; they have tests of their own."""
 
 
-LEFT_OUT = [positive_data_acceptance, ignored_auth]
-"""A schema says less than the domain knows: an amount may have too many places, a token may never have been given out.
-After some wrong keys a source gets 429, where the other check wants 401; a test below asks for the 401 by itself."""
+LEFT_OUT = [ignored_auth]
+"""After some wrong keys a source gets 429, where this check wants 401; a test below asks for the 401 by itself."""
+
+SAYS_LESS = {
+    "POST /orders/{order_id}/start": "the amount stands in the query or in the body, and has a currency's places",
+    "POST /workflows": "which names can be started is the worker's to know",
+    "POST /workflows/bulk": "the real call needs a dry run's token, and an action fits only some statuses",
+    "GET /workflows": "a cursor was given out for one sorting; a moment may be written in several ways",
+    "GET /statistics": "a moment may be written in several ways",
+}
+"""Where a schema cannot say what the domain knows: there valid data may get a 4xx, which is checked as any other."""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +76,8 @@ def try_out(operation: Any, mode: GenerationMode, who: dict[str, str]) -> str | 
     def send(case: Any) -> None:
         answer = case.call(headers=who)
         assert answer.status_code < 500, f"{answer.status_code} {answer.text}"
-        case.validate_response(answer, excluded_checks=LEFT_OUT)
+        known_here = [positive_data_acceptance] if operation.label in SAYS_LESS else []
+        case.validate_response(answer, excluded_checks=LEFT_OUT + known_here)
 
     try:
         send()
