@@ -155,11 +155,11 @@ async def _send(made: World, count: int, seed: int) -> Counter[int]:
 
         async def sender(number: int) -> None:
             routes = Routes(made, random.Random(f"{seed}-{number}"))
-            for _ in range(count // AT_ONCE):
+            while statuses.total() < count:
                 try:
                     answer = await http.send(http.build_request(**routes.request()))
                 except (httpx.InvalidURL, UnicodeError, httpx.LocalProtocolError):
-                    continue  # not even this client would send it
+                    continue  # not even this client would send it, so it does not count
                 statuses[answer.status_code] += 1
 
         await asyncio.gather(*(sender(number) for number in range(AT_ONCE)))
