@@ -66,6 +66,7 @@ class Access:
         policies: PolicyFile,
         key_ring: KeyRing,
         clock: Callable[[], datetime],
+        throttle: keys.Throttle,
         oidc: Oidc | None = None,
     ) -> None:
         self._database = database
@@ -73,7 +74,7 @@ class Access:
         self._policies = policies
         self._key_ring = key_ring
         self._clock = clock
-        self._throttle = keys.Throttle()
+        self._throttle = throttle
         self._oidc = oidc
         self._good: OrderedDict[tuple[str, str], None] = OrderedDict()
 

@@ -50,6 +50,7 @@ from bot.slack.sockets import Socket
 from bot.standings import Standings
 from bot.worker import NAMES, STARTABLE, Worker
 from records.database import Database
+from records.keys import Throttle
 
 
 class Services:
@@ -181,6 +182,11 @@ class Services:
     # ---- control: seeing and managing -------------------------------------------------------------------------------
 
     @cached_property
+    def throttle(self) -> Throttle:
+        """What slows guessing of keys and tokens down."""
+        return Throttle()
+
+    @cached_property
     def access(self) -> Access:
         """Who is calling, and may they."""
         return Access(
@@ -189,6 +195,7 @@ class Services:
             policies=self.policies,
             key_ring=self.settings.keys,
             clock=self.clock,
+            throttle=self.throttle,
             oidc=oidc_of(self.settings, self.http),
         )
 
