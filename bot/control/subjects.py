@@ -129,15 +129,13 @@ class Subjects:
 
     async def _stands_in(self, caller: Caller, route: Route, named: set[str]) -> bool:
         """Whether somebody whom the request asks has delegated to the caller, for now."""
-        now, user = self._clock(), await self._user_of(caller)
-        mine = {caller.email.casefold(), user.casefold()} - {""}
-        return any(
-            [
-                not named.isdisjoint(await self._names(each.approver, named))
-                for each in route.delegations
-                if each.delegate.strip().casefold() in mine and each.since <= now < each.until
-            ]
-        )
+        now = self._clock()
+        standing = [each for each in route.delegations if each.since <= now < each.until]
+        if not standing:
+            return False  # nobody need be asked who the caller is
+        mine = {caller.email.casefold(), (await self._user_of(caller)).casefold()} - {""}
+        approvers = [each.approver for each in standing if each.delegate.strip().casefold() in mine]
+        return any([not named.isdisjoint(await self._names(each, named)) for each in approvers])
 
     async def _names(self, approver: str, candidates: set[str]) -> set[str]:
         if "@" not in approver:
