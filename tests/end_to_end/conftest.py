@@ -5,7 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.end_to_end.browsing import chromium
 from tests.end_to_end.system import SHARED, System, running
 
 STORY = """
@@ -73,6 +75,13 @@ class Systems:
         """End all of them."""
         while self._running:
             self._running.popitem()[1][1].close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Give a browser of the file's own."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

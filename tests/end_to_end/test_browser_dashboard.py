@@ -9,19 +9,13 @@ import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
 
 from records import instances, keys
-from tests.end_to_end.browsing import accessible, chromium, fits, picture, tab
+from tests.end_to_end.browsing import accessible, fits, picture, tab
 from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, running
 
 pytestmark = pytest.mark.browser
 OPERATOR = "operator@example.com"
 ROLES = ("operator", "auditor", "admin")
 PHONE = {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

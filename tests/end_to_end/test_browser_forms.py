@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, StorageState, expect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records import tables
-from tests.end_to_end.browsing import accessible, chromium, fits, picture, tab
+from tests.end_to_end.browsing import accessible, fits, picture, tab
 from tests.end_to_end.system import MANAGER, System, eventually, running
 
 pytestmark = pytest.mark.browser
@@ -18,12 +18,6 @@ ROLES = ("operator", "auditor")
 PHONE = {"width": 390, "height": 800}
 DESK = {"width": 1280, "height": 800}
 AWAY = "It did not work: the sidecar is away. Continue the operation to try again."
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
