@@ -23,11 +23,16 @@ class Case(NamedTuple):
 Check = Callable[[Case], bool]
 
 
-def refusal_of(state: State, judgement: Judgement, decision: Decision, at: Moment) -> Verdict | None:
-    """Return why the decision does not count, or None when it does. `at` is the workflow's clock."""
+def refusal_of(
+    state: State, judgement: Judgement, decision: Decision, at: Moment, ours: Binding | None = None
+) -> Verdict | None:
+    """Return why the decision does not count, or None when it does. `at` is the workflow's clock.
+
+    `ours` is the state's binding, for a caller that has hashed it before.
+    """
     if not judgement.verdict.allowed:
         return judgement.verdict
-    case = Case(state, judgement, decision, at, binding_of(state))
+    case = Case(state, judgement, decision, at, ours or binding_of(state))
     for reason, applies in CHECKS:
         if applies(case):
             return Verdict(allowed=False, reason=reason, rule=state.route.rule)

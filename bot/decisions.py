@@ -89,14 +89,14 @@ class Decisions:
 
         Nobody is refused by it: what is known may be old. That it is not, the commit's own transaction makes sure of.
         """
-        state = self._standings.of(wanted.instance_id)
-        if state is None:
+        known = self._standings.of(wanted.instance_id)
+        if known is None:
             return None
-        decision = self._decision(wanted, state)
-        if await self._refusal(decision, state) is not None:
+        decision = self._decision(wanted, known.binding)
+        if await self._refusal(decision, *known) is not None:
             return None
         try:
-            return await self._commit(decision, state)
+            return await self._commit(decision, known.state)
         except _ChangedError:
             self._standings.forget(wanted.instance_id)
             return None
@@ -110,8 +110,9 @@ class Decisions:
         state: State | None = row.state if row and row.phase not in ENDED_FROM_OUTSIDE else None
         if state is None:
             return await self._refuse(wanted, None, Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake"))
-        decision = self._decision(wanted, state)
-        refusal = await self._refusal(decision, state)
+        ours = binding_of(state)
+        decision = self._decision(wanted, ours)
+        refusal = await self._refusal(decision, state, ours)
         if refusal is not None:
             return await self._refuse(wanted, state, refusal)
         return await self._commit(decision)
@@ -125,12 +126,12 @@ class Decisions:
         wanted = Wanted(
             id="", instance_id=binding.instance_id, binding=binding, person=person, approved=True, through="slack"
         )
-        return await self._refusal(self._decision(wanted, row.state), row.state)
+        return await self._refusal(self._decision(wanted, binding), row.state, binding_of(row.state))
 
-    def _decision(self, wanted: Wanted, state: State) -> Decision:
+    def _decision(self, wanted: Wanted, ours: Binding) -> Decision:
         return Decision(
             id=wanted.id,
-            binding=wanted.binding or binding_of(state),
+            binding=wanted.binding or ours,
             person=wanted.person,
             approved=wanted.approved,
             reason=wanted.reason,
@@ -139,7 +140,7 @@ class Decisions:
             correlation_id=correlation_id(),
         )
 
-    async def _refusal(self, decision: Decision, state: State) -> Verdict | None:
+    async def _refusal(self, decision: Decision, state: State, ours: Binding) -> Verdict | None:
         """Return why the decision cannot count, as far as that can be said at once.
 
         When Slack is slow to say who somebody is, the decision is taken in: the workflow's own check decides (law 5).
@@ -151,7 +152,7 @@ class Decisions:
             judgement = Judgement(
                 verdict=Verdict(allowed=True, reason=Reason.ALLOWED, rule="unchecked"), decision=decision
             )
-        found = refusal_of(state, judgement, decision, self._clock())
+        found = refusal_of(state, judgement, decision, self._clock(), ours)
         return None if found is None or found.reason in UNDECIDED_HERE else found
 
     async def _commit(self, decision: Decision, known: State | None = None) -> Receipt:
