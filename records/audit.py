@@ -15,6 +15,7 @@ from records import chain
 from records.chain import GENESIS, Checkpoint, Verification
 from records.columns import from_micros, storable
 from records.database import Database
+from records.prepared import Prepared
 from records.sql import one, rows
 from records.tables import audit
 
@@ -65,16 +66,16 @@ async def append(connection: AsyncConnection, entry: Entry) -> Chained:
 
     Raises ValueError when `data` is not JSON (NaN, a datetime): then nothing was written.
     """
-    last = (await connection.execute(HEAD)).first()
-    seq, prev = (1, GENESIS) if last is None else (last.seq + 1, last.hash)
+    last = (await HEAD.run(connection, {})).rows
+    seq, prev = (last[0][0] + 1, last[0][1]) if last else (1, GENESIS)
     fields = {name: getattr(entry, name) for name in Entry.model_fields} | {"seq": seq, "prev": prev}
     _, digest = chain.line(fields | {"at": _spelled(entry.at)})
-    await connection.execute(INSERT, fields | {"hash": digest})
+    await INSERT.run(connection, fields | {"hash": digest})
     return Chained.model_construct(**fields, hash=digest)
 
 
-HEAD = sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
-INSERT = sa.insert(audit)
+HEAD = Prepared(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))
+INSERT = Prepared(sa.insert(audit))
 
 
 def _spelled(moment: datetime) -> str:

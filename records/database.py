@@ -19,7 +19,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from records import addresses, failures, schema, sqlite_driver
 from records.errors import DatabaseUnavailableError, RecordsError
-from records.writing import Begin, Writer
+from records.writing import Transactions, Writer
 
 WRITE_LOCK = 0x636F756E  # "coun": the advisory lock that whoever writes holds, for the length of one transaction
 BUSY_MS = 5_000
@@ -29,12 +29,12 @@ READERS = 4
 class Database:
     """An open database. Use `Database.open(url)`, then `migrate()` once, then `write()` and `read()`."""
 
-    def __init__(self, url: URL, writing: AsyncEngine, reading: AsyncEngine, begin: Begin) -> None:
+    def __init__(self, url: URL, writing: AsyncEngine, reading: AsyncEngine, transactions: Transactions) -> None:
         self.where = addresses.shown(url)
         self.dialect = url.get_backend_name()
         self._engines = (writing, reading)
         self._reading = reading
-        self._writer = Writer(writing, begin)
+        self._writer = Writer(writing, transactions)
 
     @classmethod
     def open(
@@ -52,9 +52,9 @@ class Database:
         parsed = addresses.parse(url)
         if parsed.get_backend_name() == "sqlite":
             make: Callable[..., AsyncEngine] = partial(_sqlite_engine, parsed, busy_ms, pragmas)
-            return cls(parsed, make(writes=True, size=1), make(writes=False, size=readers), _begin_sqlite)
+            return cls(parsed, make(writes=True, size=1), make(writes=False, size=readers), IN_SQLITE)
         make = partial(_postgres_engine, parsed, busy_ms)
-        return cls(parsed, make(size=1), make(size=readers), _begin_postgres)
+        return cls(parsed, make(size=1), make(size=readers), IN_POSTGRES)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -120,12 +120,25 @@ class Database:
 
 
 async def _begin_sqlite(connection: AsyncConnection) -> None:
-    raw = await connection.get_raw_connection()
-    await raw.driver_connection.begin_immediate()  # type: ignore[union-attr] # sqlite_driver.Connection
+    await sqlite_driver.of(connection).begin_immediate()
+
+
+async def _commit_sqlite(connection: AsyncConnection) -> None:
+    # SQLAlchemy knows of the transaction from its first own statement on; prepared ones go past it.
+    await (connection if connection.in_transaction() else sqlite_driver.of(connection)).commit()
+
+
+async def _rollback_sqlite(connection: AsyncConnection) -> None:
+    await (connection if connection.in_transaction() else sqlite_driver.of(connection)).rollback()
 
 
 async def _begin_postgres(connection: AsyncConnection) -> None:
+    await connection.begin()  # else a rollback before the first statement does nothing
     await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITE_LOCK})
+
+
+IN_SQLITE = Transactions(_begin_sqlite, _commit_sqlite, _rollback_sqlite)
+IN_POSTGRES = Transactions(_begin_postgres, AsyncConnection.commit, AsyncConnection.rollback)
 
 
 def _sqlite_engine(url: URL, busy_ms: int, pragmas: tuple[str, ...], *, writes: bool, size: int) -> AsyncEngine:

@@ -17,6 +17,7 @@ from approvals.state import State
 from approvals.values import Moment, Value
 from records import search
 from records.columns import Json
+from records.prepared import Prepared
 from records.sql import insert_or_ignore, one
 from records.tables import instance_words, instances, waiting
 
@@ -153,12 +154,17 @@ async def get(connection: AsyncConnection, instance_id: str) -> Instance | None:
 
 async def standing(connection: AsyncConnection, instance_id: str) -> tuple[str, datetime | None, int, int] | None:
     """Return an instance's phase, run, stage and round: enough to see whether a state that is known still stands."""
-    found = (await connection.execute(STANDING, {"wanted": instance_id})).first()
-    return None if found is None else (found.phase, found.run, found.stage, found.round)
+    found = (await STANDING.run(connection, {"wanted": instance_id})).rows
+    if not found:
+        return None
+    phase, run, stage, number = found[0]
+    return phase, run, stage, number
 
 
-STANDING = sa.select(instances.c.phase, instances.c.run, instances.c.stage, instances.c.round).where(
-    instances.c.instance_id == sa.bindparam("wanted")
+STANDING = Prepared(
+    sa.select(instances.c.phase, instances.c.run, instances.c.stage, instances.c.round).where(
+        instances.c.instance_id == sa.bindparam("wanted")
+    )
 )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Value
+from records.prepared import Prepared
 
 V = TypeVar("V", bound=Value)
 
@@ -20,15 +21,14 @@ def inserting(connection: AsyncConnection, table: sa.Table) -> "sqlite.Insert | 
 
 async def insert_or_ignore(connection: AsyncConnection, table: sa.Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless its key exists. Returns whether it was inserted."""
-    done = await connection.execute(_unless_there(connection.dialect.name, table), dict(values))
-    return done.rowcount == 1
+    done = await _unless_there(connection.dialect.name, table, tuple(values)).run(connection, values)
+    return done.changed == 1
 
 
 @functools.cache
-def _unless_there(dialect: str, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
-    """Return the statement; it is built once, because a click waits for it."""
+def _unless_there(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> Prepared:
     insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    return insert.on_conflict_do_nothing()
+    return Prepared(insert.on_conflict_do_nothing(), columns)
 
 
 async def one(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]) -> V | None:

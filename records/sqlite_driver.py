@@ -11,8 +11,11 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from records.threads import CallThread
 
 T = TypeVar("T")
 
@@ -78,7 +81,7 @@ class Connection:
 
     isolation_level = None
 
-    def __init__(self, raw: sqlite3.Connection, thread: ThreadPoolExecutor, *, at_once: bool, busy_ms: int) -> None:
+    def __init__(self, raw: sqlite3.Connection, thread: CallThread, *, at_once: bool, busy_ms: int) -> None:
         self.raw = raw
         self.at_once = at_once
         self.busy_ms = busy_ms
@@ -101,9 +104,8 @@ class Connection:
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run in the connection's thread. A caller that gives up interrupts the statement."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         try:
-            return await asyncio.shield(future)
+            return await self._thread.call(function, *arguments)
         except asyncio.CancelledError:
             if not self.at_once:
                 self.raw.interrupt()
@@ -150,15 +152,14 @@ class Connection:
         if self._connection is not None:
             self._connection = None
             await self.in_thread(self.raw.close)
-            self._thread.shutdown(wait=False)
+            self._thread.end()
 
     def stop(self) -> None:
         """Close without waiting; for connections that were abandoned."""
         if self._connection is not None:
             self._connection = None
             self.raw.interrupt()
-            self._thread.submit(self.raw.close)
-            self._thread.shutdown(wait=False)
+            self._thread.end(self.raw.close)
 
 
 def opened(path: str, *, at_once: bool, busy_ms: int, extra: Iterable[str] = ()) -> sqlite3.Connection:
@@ -198,14 +199,23 @@ def _to_wal(raw: sqlite3.Connection, busy_ms: int) -> None:
 
 async def connect(path: str, *, at_once: bool, busy_ms: int, extra: Iterable[str] = ()) -> Connection:
     """Open a connection with its thread. Raises sqlite3.Error."""
-    thread = ThreadPoolExecutor(1, thread_name_prefix="records")
+    thread = CallThread("records")
 
     def work() -> sqlite3.Connection:
         return opened(path, at_once=at_once, busy_ms=busy_ms, extra=extra)
 
     try:
-        raw = await asyncio.get_running_loop().run_in_executor(thread, work)
+        raw = await thread.call(work)
     except BaseException:
-        thread.shutdown(wait=False)
+        thread.end()
         raise
     return Connection(raw, thread, at_once=at_once, busy_ms=busy_ms)
+
+
+def of(connection: AsyncConnection) -> Connection:
+    """Return the driver's own connection below one of SQLAlchemy's."""
+    below = connection.sync_connection.connection if connection.sync_connection else None
+    found = below.driver_connection if below else None
+    if not isinstance(found, Connection):
+        raise sqlite3.ProgrammingError("the connection is closed")
+    return found

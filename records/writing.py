@@ -8,14 +8,21 @@ to its savepoint. Nobody is told of success before the commit that holds its wor
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-Begin = Callable[[AsyncConnection], Awaitable[None]]
 GROUP = 32
 T = TypeVar("T")
+
+
+class Transactions(NamedTuple):
+    """How a database begins a transaction that writes, commits it, and undoes it even before its first statement."""
+
+    begin: Callable[[AsyncConnection], Awaitable[None]]
+    commit: Callable[[AsyncConnection], Awaitable[None]]
+    rollback: Callable[[AsyncConnection], Awaitable[None]]
 
 
 class Group:
@@ -30,9 +37,9 @@ class Group:
 class Writer:
     """One connection, one lock, first come first served. For one event loop."""
 
-    def __init__(self, engine: AsyncEngine, begin: Begin) -> None:
+    def __init__(self, engine: AsyncEngine, transactions: Transactions) -> None:
         self._engine = engine
-        self._begin = begin
+        self._transactions = transactions
         self._lock = asyncio.Lock()
         self._waiting = 0
         self._connection: AsyncConnection | None = None
@@ -70,15 +77,10 @@ class Writer:
         self._waiting -= 1
         if self._connection is not None and self._group is not None:
             return self._connection, self._group
-        opening = self._start(self._open())
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            self._start(self._give_back(opening))
-            raise
+        return await self._open()
 
     async def _open(self) -> tuple[AsyncConnection, Group]:
-        """Begin a transaction. On failure nobody holds the lock."""
+        """Begin a transaction. On failure, or when the caller gives up, nobody holds the lock."""
         kept = self._connection is not None
         try:
             try:
@@ -89,24 +91,22 @@ class Writer:
                 await self._discard()  # the server was restarted since the last write: nothing was done, so once more
                 connection = await self._begun()
         except BaseException:
-            await self._discard()
-            self._lock.release()
+            await self._own(self._let_go())
             raise
         self._group = Group()
         return connection, self._group
 
     async def _begun(self) -> AsyncConnection:
         self._connection = connection = self._connection or await self._engine.connect()
-        await connection.begin()  # else a rollback before the first statement does nothing
-        await self._begin(connection)
+        await self._transactions.begin(connection)
         return connection
 
-    async def _give_back(self, opening: "asyncio.Task[tuple[AsyncConnection, Group]]") -> None:
-        """End a transaction whose writer gave up while it was begun: it would hold the lock for ever."""
-        await asyncio.wait((opening,))
-        if not opening.cancelled() and opening.exception() is None:
-            connection, _ = opening.result()
-            await self._abandon(connection)
+    async def _let_go(self) -> None:
+        """Give up the connection, on which a transaction may be half begun, and the lock."""
+        try:
+            await self._discard()
+        finally:
+            self._lock.release()
 
     async def _undo(self, connection: AsyncConnection, group: Group) -> None:
         """Undo one writer's work; what others did in the same group is committed."""
@@ -130,8 +130,8 @@ class Writer:
         """Roll the whole transaction back and let the next one in."""
         self._group = None
         try:
-            await connection.rollback()
-        except (SQLAlchemyError, OSError):
+            await self._transactions.rollback(connection)
+        except Exception:  # noqa: BLE001 whatever it is, the connection is not to be used again
             await self._discard()
         finally:
             self._lock.release()
@@ -139,7 +139,7 @@ class Writer:
     async def _commit(self, connection: AsyncConnection, group: Group) -> None:
         """Commit for the whole group, tell its members, let the next one in."""
         try:
-            await connection.commit()
+            await self._transactions.commit(connection)
         except Exception as error:  # noqa: BLE001 whatever it is, every member has to hear it
             group.done.set_exception(error)
             await self._abandon(connection)
