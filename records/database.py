@@ -19,6 +19,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from records import addresses, failures, schema, sqlite_driver
 from records.errors import DatabaseUnavailableError, RecordsError
+from records.wal import PAGES, WriteAheadLog
 from records.writing import Transactions, Writer
 
 WRITE_LOCK = 0x636F756E  # "coun": the advisory lock that whoever writes holds, for the length of one transaction
@@ -35,6 +36,7 @@ class Database:
         self._engines = (writing, reading)
         self._reading = reading
         self._writer = Writer(writing, transactions)
+        self._log = WriteAheadLog(reading) if self.dialect == "sqlite" else None
 
     @classmethod
     def open(
@@ -66,6 +68,8 @@ class Database:
         with self._explained():
             async with self._writer.transaction() as connection:
                 yield connection
+        if self._log is not None:
+            self._log.committed()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -115,6 +119,8 @@ class Database:
     async def close(self) -> None:
         """Let go of all connections; a commit under way is waited for."""
         await self._writer.close()
+        if self._log is not None:
+            await self._log.close()
         for engine in self._engines:
             await engine.dispose()
 
@@ -143,7 +149,7 @@ IN_POSTGRES = Transactions(_begin_postgres, AsyncConnection.commit, AsyncConnect
 
 def _sqlite_engine(url: URL, busy_ms: int, pragmas: tuple[str, ...], *, writes: bool, size: int) -> AsyncEngine:
     path = str(url.database)
-    extra = pragmas if writes else (*pragmas, "PRAGMA query_only=ON")
+    extra = (f"PRAGMA wal_autocheckpoint={PAGES}", *pragmas) if writes else (*pragmas, "PRAGMA query_only=ON")
 
     async def connect(*_: Any, **__: Any) -> sqlite_driver.Connection:
         _make_private(path)
