@@ -4,13 +4,20 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from approvals.people import Principal
 from approvals.values import Moment, Value
 
 MAX_AMOUNT = Decimal(10) ** 15
 """No request is for more than this, in any currency."""
+
+
+def in_plain_digits(amount: Any) -> Any:
+    """Return an amount as it was given. Errors: ValueError for a text with the digits of another script."""
+    if isinstance(amount, str) and not amount.isascii():  # Python reads any script's digits; people misread them
+        raise ValueError("the amount must be written with the digits 0 to 9, like 2400 or 2400.00")
+    return amount
 
 
 class ApprovalRequest(Value):
@@ -33,6 +40,8 @@ class ApprovalRequest(Value):
     )
     details: dict[str, str] = Field(default_factory=dict)
     callback: str | None = None
+
+    _digits = field_validator("amount", mode="before")(in_plain_digits)
 
 
 class Escalation(Value):

@@ -1,7 +1,6 @@
 """`countersign policy`: lint the file, and say which rule wins and why."""
 
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -68,16 +67,20 @@ def explain_(  # noqa: PLR0913 what a request has
     """
     policy, _ = _policy(file)
     try:
-        request = ApprovalRequest(
-            kind=kind,
-            subject="example",
-            amount=Decimal(amount),
-            currency=(currency or policy.currency).upper(),
-            requester=requester,
+        request = ApprovalRequest.model_validate(
+            {
+                "kind": kind,
+                "subject": "example",
+                "amount": amount,
+                "currency": (currency or policy.currency).upper(),
+                "requester": requester,
+            }
         )
-    except (InvalidOperation, ValidationError):
+    except ValidationError:
         output.fail(
-            f"{amount!r} {currency or policy.currency} is no amount: write it like 2400 or 2400.00.", output.MISUSED
+            f"{amount!r} {currency or policy.currency} is no amount: write it with the digits 0 to 9, like 2400 or "
+            "2400.00.",
+            output.MISUSED,
         )
     found = explain(policy, request)
     if output_as is Format.JSON:

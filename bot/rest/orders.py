@@ -11,7 +11,7 @@ from activities.policies import PolicyFile
 from approvals.authority import Action, Resource
 from approvals.decision import Reason, Verdict
 from approvals.policy import PolicyError
-from approvals.request import ApprovalRequest, Binding
+from approvals.request import ApprovalRequest, Binding, in_plain_digits
 from approvals.sentences import sentence
 from approvals.state import binding_of
 from bot.access import Access, Caller
@@ -92,9 +92,7 @@ class OrderBody(BaseModel):
     def _a_number(cls, value: Any) -> Any:
         if isinstance(value, bool):
             raise ValueError("the amount must be a number")  # noqa: TRY004 pydantic turns ValueErrors into 422
-        if isinstance(value, str) and not value.isascii():  # Python reads any script's digits; people misread them
-            raise ValueError("the amount must be written with the digits 0 to 9, like 2400 or 2400.00")
-        return str(value) if isinstance(value, float) else value
+        return str(value) if isinstance(value, float) else in_plain_digits(value)
 
 
 class StartedAnswer(BaseModel):

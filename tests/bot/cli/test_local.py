@@ -110,7 +110,12 @@ def test_the_policy_is_checked_and_explained() -> None:
     explained = run("policy", "explain", "--amount", "2400", *file)
     assert "-> a manager within 3 days" in explained.out
     assert run("policy", "explain", "--amount", "2400", "-o", "json", *file).json["rules"]
-    assert run("policy", "explain", "--amount", "much", *file).code == 2
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "NaN", "\uff12\uff14\uff10\uff10", "\u0662\u0664\u0660\u0660"])
+def test_the_policy_is_not_explained_for_what_no_order_could_be_for(text: str) -> None:
+    refused = run("policy", "explain", f"--amount={text}", "--file", str(POLICY))
+    assert (refused.code, "write it with the digits 0 to 9" in " ".join(refused.err.split())) == (2, True)
 
 
 def test_a_broken_policy_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Which amounts an order's body may name."""
+"""Which amounts an order's body, or a request as a workflow's input, may name."""
 
 from decimal import Decimal
 
 import pytest
 from pydantic import ValidationError
 
+from approvals.request import ApprovalRequest
 from bot.rest.orders import OrderBody
 
 
@@ -12,6 +13,8 @@ from bot.rest.orders import OrderBody
 def test_digits_of_another_script_are_no_amount(text: str) -> None:
     with pytest.raises(ValidationError, match="with the digits 0 to 9"):
         OrderBody.model_validate({"amount": text})
+    with pytest.raises(ValidationError, match="with the digits 0 to 9"):
+        ApprovalRequest.model_validate({"subject": "1", "amount": text, "currency": "USD", "requester": "U0REQUESTER"})
 
 
 @pytest.mark.parametrize("given", ["2400", 2400, 2400.0, "2400.00"])
