@@ -17,6 +17,7 @@ from bot.control.overview import Overview
 from bot.control.subjects import Subject, Subjects
 from bot.dashboard.desk import Desk
 from bot.dashboard.door import Visit
+from bot.dashboard.forms import typed
 from bot.dashboard.instance import VERBS, Instances, Verb
 from bot.dashboard.rendering import segment
 from bot.dashboard.waiting import refuse_unknown
@@ -207,11 +208,6 @@ class Acting:
             once=secrets.token_urlsafe(12),
             mistake=mistake,
         )
-
-
-def typed(value: object) -> str:
-    """Return what was typed into a field: a browser counts a new line as one character and sends it as two."""
-    return str(value).replace("\r\n", "\n").strip()
 
 
 def _event_id(text: str) -> int:

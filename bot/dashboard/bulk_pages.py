@@ -13,9 +13,9 @@ from bot.control.bulk import Bulk, Plan
 from bot.control.operations import RefusedError
 from bot.control.selection import ACTIONS, UnusableSelectionError
 from bot.control.subjects import NotFoundError
-from bot.dashboard.acting import typed
 from bot.dashboard.desk import Desk
 from bot.dashboard.door import Visit
+from bot.dashboard.forms import typed
 from bot.dashboard.names import Names
 from bot.dashboard.words import STATUSES
 from bot.rest.bulk import BulkFilter
