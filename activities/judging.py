@@ -62,6 +62,14 @@ class Judge:
         """Judge a decision whose origin is proven, as it stands at the door."""
         return await self._judged(Payload(decision=decision), state)
 
+    async def standing(self, person: Person, state: State) -> judgement.Standing:
+        """Return whether somebody may decide a request, for a list. Errors: LookupFailedError.
+
+        Lookups may be MAX_AGE old whatever the risk: a decision is judged again when it comes.
+        """
+        profile, directory = await self._profile(person, MAX_AGE), await self._looked_up(state, MAX_AGE)
+        return judgement.may_decide(person, profile, asked_of(state), directory, self._clock())
+
     async def _judged(self, payload: Payload, state: State) -> Judgement:
         decision = payload.decision
         if decision is None:

@@ -233,7 +233,7 @@ def _as_approver(profile: Profile, asked: Asked, directory: Directory, at: Momen
     found = [
         standing
         for delegation in asked.route.delegations
-        if _delegates_to(delegation, profile, at)
+        if delegates_to(delegation, profile, at)
         for standing in [_as_delegate(delegation.approver, principals, asked, directory)]
     ]
     allowed = (standing for standing in found if standing.verdict.allowed)
@@ -260,7 +260,8 @@ def _match(profile: Profile, principals: tuple[Principal, ...], directory: Direc
     return "", missed
 
 
-def _delegates_to(delegation: Delegation, profile: Profile, at: Moment) -> bool:
+def delegates_to(delegation: Delegation, profile: Profile, at: Moment) -> bool:
+    """Return whether a delegation is to this person at this moment."""
     mine = {profile.person.user.casefold(), *_emails(profile)}
     return delegation.delegate.strip().casefold() in mine and delegation.since <= at < delegation.until
 

@@ -29,6 +29,7 @@ from bot.control.mending import Mending
 from bot.control.operations import Operations
 from bot.control.overview import Overview
 from bot.control.reconcile import Every, Reconciler
+from bot.control.stand_ins import StandIns
 from bot.control.starting import Starting
 from bot.control.subjects import Subjects
 from bot.decisions import Decisions
@@ -228,6 +229,13 @@ class Services:
             subjects=self.subjects,
             directory=self.directory,
             facts=FactFinder(self.database, self.engine, NAMES, lambda: self.worker.ready, self.clock),
+            stand_ins=StandIns(
+                database=self.database,
+                directory=self.directory,
+                judge=self.judge,
+                subjects=self.subjects,
+                clock=self.clock,
+            ),
             clock=self.clock,
         )
 

@@ -152,6 +152,12 @@ async def get(connection: AsyncConnection, instance_id: str) -> Instance | None:
     return await one(connection, sa.select(instances).where(instances.c.instance_id == instance_id), Instance)
 
 
+async def states(connection: AsyncConnection, instance_ids: Collection[str]) -> tuple[State, ...]:
+    """Return where those requests stand that a workflow has written anything of. At most a page's ids at once."""
+    found = await connection.execute(sa.select(instances.c.state).where(instances.c.instance_id.in_(instance_ids)))
+    return tuple(State.model_validate(state) for state in found.scalars() if state is not None)
+
+
 async def standing(connection: AsyncConnection, instance_id: str) -> tuple[str, datetime | None, int, int] | None:
     """Return an instance's phase, run, stage and round: enough to see whether a state that is known still stands."""
     found = (await STANDING.run(connection, {"wanted": instance_id})).rows

@@ -25,8 +25,9 @@ LIMIT = 200
 class Filter(Value):
     """Which instances to list; all that are set must fit. `older_than` and `newer_than` are moments of creation.
 
-    `waiting_on` is a principal such as "group:managers"; `q` is described in `search`; `unfinished` leaves out what has
-    ended in the engine; `finished_before` and `progress_before` are for bulk operations.
+    `waiting_on` is a principal such as "group:managers"; `policy_versions` goes with it, for no index is by version.
+    `q` is described in `search`; `unfinished` leaves out what has ended in the engine; `finished_before` and
+    `progress_before` are for bulk operations.
     """
 
     status: EngineStatus | None = None
@@ -34,6 +35,7 @@ class Filter(Value):
     name: str | None = None
     kind: str | None = None
     waiting_on: str | None = None
+    policy_versions: tuple[str, ...] | None = None
     requester: str | None = None
     older_than: Moment | None = None
     newer_than: Moment | None = None
@@ -161,7 +163,10 @@ def _equal(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         "kind": wanted.kind,
         "requester": wanted.requester,
     }
-    return [instances.c[name] == value for name, value in fields.items() if value is not None]
+    conditions = [instances.c[name] == value for name, value in fields.items() if value is not None]
+    if wanted.policy_versions is not None:
+        conditions.append(instances.c.policy_version.in_(wanted.policy_versions))
+    return conditions
 
 
 def _times(wanted: Filter) -> list[sa.ColumnElement[bool]]:

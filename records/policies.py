@@ -34,6 +34,12 @@ async def get(connection: AsyncConnection, version: str) -> PolicySeen | None:
     return await one(connection, sa.select(policies).where(policies.c.version == version), PolicySeen)
 
 
+async def versions(connection: AsyncConnection, limit: int = 200) -> tuple[str, ...]:
+    """Return the versions that were seen in force last: more than the requests that still wait can have been under."""
+    query = sa.select(policies.c.version).order_by(policies.c.last_seen_at.desc()).limit(limit)
+    return tuple((await connection.execute(query)).scalars())
+
+
 async def newest(connection: AsyncConnection) -> PolicySeen | None:
     """Return the policy that was seen in force last."""
     order = (policies.c.last_seen_at.desc(), policies.c.seen_at.desc())

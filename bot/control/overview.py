@@ -14,6 +14,7 @@ from bot.access import Access, Caller
 from bot.control.diagnosis import diagnose
 from bot.control.finding import FactFinder
 from bot.control.lines import Workflow, line_of, plain_status, workflow
+from bot.control.stand_ins import StandIns
 from bot.control.subjects import NotFoundError, Subject, Subjects
 from bot.engine import Engine, UnknownInstanceError
 from bot.rest.problems import refused
@@ -47,6 +48,7 @@ class Overview:
         subjects: Subjects,
         directory: Directory,
         facts: FactFinder,
+        stand_ins: StandIns,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -55,6 +57,7 @@ class Overview:
         self._subjects = subjects
         self._directory = directory
         self._facts = facts
+        self._stand_ins = stand_ins
         self._clock = clock
 
     async def one(self, caller: Caller, reference: str) -> Subject:
@@ -90,19 +93,22 @@ class Overview:
     async def waiting_for(self, caller: Caller, limit: int = 50) -> tuple[listing.Line, ...]:
         """Return what waits for the caller's own decision, the next deadline first; nothing where that is not theirs.
 
+        As a delegate they decide in another's place: what they may decide so is here too.
         Being named by a rule is not enough: who may not list what they are asked is shown none of it here either.
         """
         if not authorize(caller.as_actor, Action.LIST, Resource(asked=True)).allowed:
             await self._access.demand(caller, Action.LIST, Resource(own=True))
             return ()
         async with self._database.read() as connection:
-            known = await listing.principals(connection)
+            known = set(await listing.principals(connection))
+        own = await self._subjects.principals(caller, known)
         found: list[listing.Line] = []
-        for principal in sorted(await self._subjects.principals(caller, set(known))):
+        for principal in sorted(own):
             async with self._database.read() as connection:
-                page = await listing.page(connection, listing.Filter(waiting_on=principal), limit=limit)
-            found += [line for line in page.lines if line not in found]
-        return tuple(sorted(found, key=lambda line: line.deadline or line.created_at))[:limit]
+                found += (await listing.page(connection, listing.Filter(waiting_on=principal), limit=limit)).lines
+        found += await self._stand_ins.waiting_for(caller, known, own, limit)
+        lines = {line.instance_id: line for line in found}.values()
+        return tuple(sorted(lines, key=lambda line: line.deadline or line.created_at))[:limit]
 
     async def lines(self, found: Sequence[listing.Line]) -> tuple[Workflow, ...]:
         """Return lines of a list with the links to their cards."""

@@ -1,12 +1,14 @@
 """What a management call is about: an instance by its id or an order's, from the engine and the read model together."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import cast
 
 from activities.directory import Directory
 from activities.failures import LookupFailedError
 from approvals.authority import Action, Resource, authorize
+from approvals.people import Profile
 from approvals.request import Route
 from approvals.values import Value
 from bot.access import Access, Caller
@@ -138,16 +140,23 @@ class Subjects:
         return any([not named.isdisjoint(await self._names(each, named)) for each in approvers])
 
     async def _names(self, approver: str, candidates: set[str]) -> set[str]:
-        if "@" not in approver:
-            return await self._named(approver, set(), candidates)
-        return await self._named(await self._user_with(approver), {f"email:{approver}"}, candidates)
+        try:
+            profile = await self._directory.find(approver)
+        except LookupFailedError:
+            return set()
+        return await self.names(profile, candidates) if profile else set()
+
+    async def names(self, profile: Profile, candidates: AbstractSet[str]) -> set[str]:
+        """Return the names under which a policy may mean somebody: e-mail, id, those of the candidates' groups."""
+        emails = {f"email:{profile.email}"} if profile.email else set[str]()
+        return await self._named(profile.person.user, emails, candidates)
 
     async def principals(self, caller: Caller, candidates: set[str] | None = None) -> set[str]:
         """Return the names under which a policy may mean the caller: e-mail, id, those of the candidates' groups."""
         emails = {f"email:{caller.email}"} if caller.email else set[str]()
         return await self._named(await self._user_of(caller), emails, candidates or set())
 
-    async def _named(self, user: str, emails: set[str], candidates: set[str]) -> set[str]:
+    async def _named(self, user: str, emails: set[str], candidates: AbstractSet[str]) -> set[str]:
         found = set(emails)
         if user:
             found.add(f"user:{user}")

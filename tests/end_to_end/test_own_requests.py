@@ -4,7 +4,7 @@ import pytest
 
 from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import key
-from tests.end_to_end.system import MANAGER, System, eventually
+from tests.end_to_end.system import MANAGER, REQUESTER, System, eventually
 
 POLICY = """
 version: 1
@@ -13,7 +13,7 @@ currency: USD
 groups: {managers: managers, vps: vps}
 delegations:
   - {approver: vp@example.com, delegate: requester@example.com, since: 2020-01-01, until: 2099-12-31}
-  - {approver: vp@example.com, delegate: U0AUDITOR, since: 2020-01-01, until: 2099-12-31}
+  - {approver: U0VP, delegate: U0AUDITOR, since: 2020-01-01, until: 2099-12-31}
   - {approver: manager@example.com, delegate: manager2@example.com, since: 2020-01-01, until: 2099-12-31}
 rules:
   - name: the vp alone
@@ -64,6 +64,49 @@ def test_a_delegate_sees_and_decides_what_the_one_they_stand_in_for_is_asked(own
     assert seen == {"auditor": 200, "manager2": 403}
     assert order.approve_by_rest(by="auditor@example.com").is_success
     assert order.output() == {"status": "completed"}
+
+
+def test_what_waits_for_a_delegate_is_what_they_may_decide_in_another_place(own: System) -> None:
+    asked = [own.order("for-the-vps", currency="GBP"), own.order("for-the-vp", currency="EUR")]
+    others = [own.order("for-the-managers"), own.order("by-the-vp", by="vp@example.com", currency="GBP")]
+    for order in (*asked, *others):
+        order.card()
+    mine = {order.instance_id for order in asked}
+    names = mine | {order.instance_id for order in others}
+    assert waiting_for(own, "auditor@example.com") & names == mine
+    headers = key(own, "approver", person="auditor@example.com")
+    assert all(own.http.get(f"/workflows/{each}", headers=headers).is_success for each in mine)
+    assert waiting_for(own, REQUESTER) & names == set()  # they are a delegate too, and it is they who asked
+    assert waiting_for(own, "manager2@example.com") & names == {others[0].instance_id}
+    auditor = own.slack.act_as("U0AUDITOR")
+    own.act(auditor.open_home())
+    eventually(lambda: auditor.home and all(order.id in str(auditor.home) for order in asked))
+    asked[0].approve_by_rest(by="auditor@example.com")
+    assert asked[0].output() == {"status": "completed"}
+    assert waiting_for(own, "auditor@example.com") & names == {asked[1].instance_id}
+
+
+def test_a_request_keeps_the_delegates_of_the_policy_that_it_was_asked_under(own: System) -> None:
+    before = own.order("under-the-old", currency="GBP")
+    before.card()
+    try:
+        own.settings.policy.write_text(POLICY.replace("U0AUDITOR", "manager2@example.com"))
+        after = own.order("under-the-new", currency="GBP")
+        after.card()
+    finally:
+        own.settings.policy.write_text(POLICY)
+    both = {before.instance_id, after.instance_id}
+    assert waiting_for(own, "auditor@example.com") & both == {before.instance_id}
+    assert waiting_for(own, "manager2@example.com") & both == {after.instance_id}
+    for order, delegate in ((before, "auditor@example.com"), (after, "manager2@example.com")):
+        assert order.approve_by_rest(by=delegate).is_success
+        assert order.output() == {"status": "completed"}
+
+
+def waiting_for(system: System, person: str) -> set[str]:
+    headers = key(system, "approver", person=person)
+    found = system.http.get("/workflows", params={"waiting_on": "me", "limit": 200}, headers=headers)
+    return {each["id"] for each in found.json()["workflows"]}
 
 
 def test_whoever_submits_for_somebody_else_by_a_key_does_not_approve_it(own: System) -> None:

@@ -61,10 +61,12 @@ async def test_every_policy_that_was_in_force_can_be_read_later(database: Databa
         ]
         first = await policies.get(connection, "a")
         listed = [policy.version for policy in await policies.page(connection)]
+        versions = [await policies.versions(connection, limit) for limit in (2, 1)]
     assert seen == [(True, None), (False, "a"), (True, "a"), (True, "b")]
     assert first is not None
     assert (first.content, first.seen_at, first.last_seen_at) == ("rules of a", now, now + hour * 3)
     assert listed == ["a", "b"]
+    assert versions == [("a", "b"), ("a",)]
 
 
 def operation(now: datetime) -> Operation:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.decision import Outcome
 from approvals.request import ApprovalRequest, Binding, CardRef, Route
+from approvals.state import State
 from records import audit, instances, listing, search, statistics
 from records.audit import Entry
 from records.database import Database
@@ -333,6 +334,39 @@ async def test_each_filter_and_order_is_served_by_an_index_at_ten_thousand_rows(
     # A search for a rare word sorts the few ids that it found, a list of ids sorts by id.
     ordered = [(text, steps) for text, steps in plans if "instance_words" not in text and "IN (" not in text]
     assert [text for text, steps in ordered if any("TEMP B-TREE" in step for step in steps)] == []
+
+
+async def test_what_waits_under_some_policies_is_listed_by_the_index_of_whom_it_waits_for(
+    sqlite: Database, now: datetime
+) -> None:
+    wanted = Filter(waiting_on="group:managers", policy_versions=("v1", "v3"))
+    async with sqlite.write() as connection:
+        for number in range(9):
+            row = known(str(number), policy_version=f"v{number % 3 + 1}", waiting_on=("group:managers",))
+            await instances.begin(connection, row, now + SECOND * number)
+        await instances.begin(connection, known("other", policy_version="v1", waiting_on=("user:U1",)), now)
+    async with sqlite.read() as connection:
+        found = await pages(connection, wanted, "created", 2)
+        seen = remembered(connection)
+        await listing.page(connection, wanted)
+    async with sqlite.read() as connection:
+        steps = [step for text, values in seen for step in await plan(connection, text, values)]
+    assert [line.subject for line in found] == ["8", "6", "5", "3", "2", "0"]
+    assert (steps[0].split()[:2], steps[0].endswith("(principal=?)")) == (["SEARCH", "waiting"], True)
+    assert not any(step.startswith("SCAN") or "TEMP B-TREE" in step for step in steps)
+
+
+async def test_only_what_a_workflow_has_written_of_has_a_state(database: Database, now: datetime) -> None:
+    route = Route(rule="manager", why="because", policy_version="v1")
+    request = ApprovalRequest(subject="1", amount=Decimal(1), currency="USD", requester="ada@example.com")
+    state = State(instance_id="order-1-workflow", request=request, route=route, run=now)
+    async with database.write() as connection:
+        for order in ("1", "2"):
+            await instances.begin(connection, known(order), now)
+        await instances.project(connection, "order-1-workflow", Changes(state=state), now)
+        asked = ("order-1-workflow", "order-2-workflow", "none")
+        assert await instances.states(connection, asked) == (state,)
+        assert await instances.states(connection, ()) == ()
 
 
 def remembered(connection: AsyncConnection) -> list[tuple[str, Any]]:
