@@ -99,7 +99,7 @@ class Connection:
             return await self.in_thread(function, *arguments)
         if self.began and not self.raw.in_transaction:
             # SQLite rolls back by itself when the disk is full; going on would commit each statement by itself.
-            raise sqlite3.OperationalError("the transaction was rolled back by SQLite")
+            raise sqlite3.OperationalError("the transaction was rolled back")
         return function(*arguments)
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -129,17 +129,15 @@ class Connection:
             self.raw.execute("PRAGMA busy_timeout=0")
 
     async def commit(self) -> None:
-        """Commit. Raises where SQLite has already rolled back: a commit that commits nothing must not look like one."""
+        """Commit. Raises where it was rolled back already: a commit that commits nothing must not look like one."""
         if self.began and not self.raw.in_transaction:
-            self.began = False
-            raise sqlite3.OperationalError("the transaction was rolled back by SQLite")
+            raise sqlite3.OperationalError("the transaction was rolled back")
         if self.raw.in_transaction:
             await self.in_thread(self.raw.commit)
         self.began = False
 
     async def rollback(self) -> None:
-        """Roll back what there is."""
-        self.began = False
+        """Roll back what there is. What follows has to begin anew: SQLAlchemy rolls back unasked after some errors."""
         if self.raw.in_transaction:
             self.raw.rollback()
 
@@ -151,8 +149,10 @@ class Connection:
         """Close after whatever still runs in the thread."""
         if self._connection is not None:
             self._connection = None
-            await self.in_thread(self.raw.close)
-            self._thread.end()
+            try:
+                await self._thread.call(self.raw.close)
+            finally:
+                self._thread.end()
 
     def stop(self) -> None:
         """Close without waiting; for connections that were abandoned."""

@@ -3,9 +3,11 @@
 import asyncio
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from records import sqlite_driver
 from records.threads import CallThread
 
 
@@ -75,3 +77,15 @@ def test_a_loop_that_was_closed_meanwhile_does_not_end_the_thread() -> None:
 
     assert asyncio.run(come_back()) == 27
     thread.end()
+
+
+async def test_a_connection_whose_closing_is_given_up_leaves_no_thread_behind(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    connection = await sqlite_driver.connect(str(tmp_path / "records.db"), at_once=False, busy_ms=100)
+    (made,) = set(threading.enumerate()) - before
+    closing = asyncio.create_task(connection.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    await asyncio.to_thread(made.join, 20)
+    assert not made.is_alive()
