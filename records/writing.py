@@ -91,7 +91,7 @@ class Writer:
                 await self._discard()  # the server was restarted since the last write: nothing was done, so once more
                 connection = await self._begun()
         except BaseException:
-            await self._own(self._let_go())
+            self._start(self._let_go())  # a thread that waits for another process's lock is not to be waited for
             raise
         self._group = Group()
         return connection, self._group
