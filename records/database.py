@@ -25,6 +25,7 @@ from records.writing import Transactions, Writer
 WRITE_LOCK = 0x636F756E  # "coun": the advisory lock that whoever writes holds, for the length of one transaction
 BUSY_MS = 5_000
 READERS = 4
+FAILED = "a statement failed"
 
 
 class Database:
@@ -135,7 +136,9 @@ async def _commit_sqlite(connection: AsyncConnection) -> None:
 
 
 async def _rollback_sqlite(connection: AsyncConnection) -> None:
-    await (connection if connection.in_transaction() else sqlite_driver.of(connection)).rollback()
+    # A transaction whose COMMIT failed is inactive to SQLAlchemy, and it refuses all others until that one is undone.
+    await connection.rollback()
+    await sqlite_driver.of(connection).rollback()
 
 
 async def _begin_postgres(connection: AsyncConnection) -> None:
@@ -143,8 +146,20 @@ async def _begin_postgres(connection: AsyncConnection) -> None:
     await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITE_LOCK})
 
 
+async def _commit_postgres(connection: AsyncConnection) -> None:
+    # After a failed statement that the block made nothing of, COMMIT rolls back and says so to nobody; this one raises.
+    if connection.info.pop(FAILED, False):
+        await connection.execute(sa.text("SELECT 1"))
+    await connection.commit()
+
+
+def _note_failure(context: sa.engine.ExceptionContext) -> None:
+    if context.connection is not None and not context.connection.invalidated:
+        context.connection.info[FAILED] = True
+
+
 IN_SQLITE = Transactions(_begin_sqlite, _commit_sqlite, _rollback_sqlite)
-IN_POSTGRES = Transactions(_begin_postgres, AsyncConnection.commit, AsyncConnection.rollback)
+IN_POSTGRES = Transactions(_begin_postgres, _commit_postgres, AsyncConnection.rollback)
 
 
 def _sqlite_engine(url: URL, busy_ms: int, pragmas: tuple[str, ...], *, writes: bool, size: int) -> AsyncEngine:
@@ -182,7 +197,7 @@ def _postgres_engine(url: URL, busy_ms: int, *, size: int) -> AsyncEngine:
         # A process that was stopped in the middle of a transaction must not keep the write lock for ever.
         "idle_in_transaction_session_timeout": "30000",
     }
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         connect_args={"server_settings": settings, "timeout": 5, "command_timeout": 30},
         pool_size=size,
@@ -191,6 +206,8 @@ def _postgres_engine(url: URL, busy_ms: int, *, size: int) -> AsyncEngine:
         pool_pre_ping=True,
         hide_parameters=True,
     )
+    sa.event.listen(engine.sync_engine, "handle_error", _note_failure)
+    return engine
 
 
 __all__ = ["Database", "DatabaseUnavailableError", "RecordsError"]

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from records.errors import DatabaseUnavailableError, DatabaseUnusableError, RecordsError
@@ -27,6 +27,7 @@ POSTGRES = {
     "57P01": "is being shut down",
     "57P02": "has crashed and restarts",
     "57P03": "is starting or shutting down",
+    "25P02": "undid the transaction when one of its statements failed",
     "25P03": "ended a transaction that stood still for too long",
     "40P01": "ended one of two transactions that waited for each other",
     "40001": "asks for the transaction to be tried again",
@@ -48,7 +49,10 @@ def explained(error: BaseException, where: str) -> RecordsError | None:
     state = getattr(cause, "sqlstate", None) or getattr(getattr(cause, "__cause__", None), "sqlstate", None)
     if state is not None:
         return _postgres(str(state), where)
-    gone = isinstance(cause, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    # PendingRollbackError: another writer of the same commit was cancelled in a statement, which ends the connection.
+    gone = isinstance(cause, OSError | PendingRollbackError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
     if gone or (isinstance(error, DBAPIError) and "closed" in str(cause)):
         return unavailable(where, "cannot be reached")
     return None

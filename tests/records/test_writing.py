@@ -2,12 +2,16 @@
 
 import asyncio
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from records import sent
 from records.database import WRITE_LOCK, Database
+from records.errors import DatabaseUnavailableError
+from records.tables import sent as told
 from tests.postgres import Cluster
 
 
@@ -56,4 +60,68 @@ async def test_the_first_write_after_the_server_was_restarted_succeeds(cluster: 
     cluster.start()
     await database.writable()
     await database.ping()
+    await database.close()
+
+
+async def test_who_gives_up_does_not_wait_for_another_process(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path}/records.db", busy_ms=20_000)
+    await database.migrate()
+    other = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writer = asyncio.create_task(database.writable())
+    await asyncio.wait([writer], timeout=0.2)
+    writer.cancel()
+    await asyncio.wait([writer], timeout=10)
+    gave_up = writer.cancelled()
+    other.execute("ROLLBACK")
+    other.close()
+    await asyncio.wait_for(database.writable(), 20)
+    await database.close()
+    assert gave_up
+
+
+FAILING = {
+    "one that the database refuses": lambda now: sa.insert(told).values(key=None, at=now),
+    "one that never reaches it": lambda now: sa.insert(told).values(key="x", at=now.replace(tzinfo=None)),
+}
+
+
+@pytest.mark.parametrize("failing", FAILING)
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_block_that_goes_on_after_a_failed_statement_is_kept_or_hears_of_it(
+    database: Database, now: datetime, failing: str, *, together: bool
+) -> None:
+    async def write(key: str) -> None:
+        async with database.write() as connection:
+            await sent.note(connection, key, now)
+            with pytest.raises(sa.exc.SQLAlchemyError):
+                await connection.execute(FAILING[failing](now))
+
+    keys = [f"{number}" for number in range(3 if together else 1)]
+    results = await asyncio.gather(*map(write, keys), return_exceptions=True)
+    assert {type(result) for result in results} <= {type(None), DatabaseUnavailableError}
+    async with database.read() as connection:
+        kept = set(await connection.scalars(sa.select(told.c.key)))
+    assert kept == {key for key, result in zip(keys, results, strict=True) if result is None}
+    await database.writable()
+
+
+async def test_a_commit_that_fails_is_heard_of_and_the_next_one_is_as_good_as_new(
+    tmp_path: Path, now: datetime
+) -> None:
+    database = Database.open(f"sqlite:///{tmp_path}/records.db")
+    await database.migrate()
+    async with database.write() as connection:
+        await connection.exec_driver_sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+        refers = "REFERENCES parent DEFERRABLE INITIALLY DEFERRED"
+        await connection.exec_driver_sql(f"CREATE TABLE child (id INTEGER {refers})")
+    with pytest.raises(sa.exc.IntegrityError):  # noqa: PT012 the commit at the block's end is what is tested
+        async with database.write() as connection:
+            await sent.note(connection, "lost", now)
+            await connection.exec_driver_sql("INSERT INTO child VALUES (7)")
+    async with database.write() as connection:
+        await sent.note(connection, "kept", now)
+        await connection.execute(sa.text("SELECT 1"))
+    async with database.read() as connection:
+        assert list(await connection.scalars(sa.select(told.c.key))) == ["kept"]
     await database.close()
