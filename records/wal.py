@@ -9,6 +9,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from records.errors import RecordsError
+
 log = structlog.get_logger(__name__)
 
 COMMITS = 100
@@ -32,7 +34,8 @@ class WriteAheadLog:
     def committed(self) -> None:
         """Note a commit; begin to move the log when there were enough. Waits for nothing."""
         self._commits += 1
-        if self._commits >= COMMITS and self._moving is None:
+        if self._commits >= COMMITS and (self._moving is None or self._moving.done()):
+            self._commits = 0
             self._moving = asyncio.get_running_loop().create_task(self._move())
 
     async def _move(self) -> None:
@@ -43,10 +46,8 @@ class WriteAheadLog:
                     await connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")  # waits for no reader, no writer
                     if self._commits == 0:
                         break
-        except (SQLAlchemyError, OSError) as error:
+        except (RecordsError, SQLAlchemyError, OSError) as error:
             log.warning("the write-ahead log was not moved; the next time does it too", why=str(error))
-        finally:
-            self._moving = None
 
     async def close(self) -> None:
         """Wait for the move under way."""

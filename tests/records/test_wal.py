@@ -6,11 +6,13 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import structlog
 from sqlalchemy.exc import OperationalError
 
 from records import sent
 from records.database import Database
+from records.errors import DatabaseUnavailableError
 from records.wal import COMMITS, WriteAheadLog
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
@@ -57,14 +59,23 @@ async def test_the_log_is_used_again_from_its_beginning(tmp_path: Path) -> None:
     await database.close()
 
 
-async def test_a_log_that_cannot_be_moved_disturbs_nobody() -> None:
+UNMOVED = (
+    OperationalError("PRAGMA", {}, sqlite3.OperationalError("disk I/O error")),
+    DatabaseUnavailableError("The database cannot be opened: its folder does not exist."),
+)
+
+
+@pytest.mark.parametrize("error", UNMOVED)
+async def test_a_log_that_cannot_be_moved_disturbs_nobody_and_is_tried_again_as_many_commits_later(
+    error: Exception,
+) -> None:
     class Broken:
         def connect(self) -> None:
-            raise OperationalError("PRAGMA", {}, sqlite3.OperationalError("disk I/O error"))
+            raise error
 
     wal = WriteAheadLog(Broken())  # type: ignore[arg-type]
     with structlog.testing.capture_logs() as logs:
-        for _ in range(COMMITS):
+        for _ in range(2 * COMMITS + 10):
             wal.committed()
-        await wal.close()
-    assert [entry["event"] for entry in logs] == ["the write-ahead log was not moved; the next time does it too"]
+            await wal.close()
+    assert [entry["event"] for entry in logs] == ["the write-ahead log was not moved; the next time does it too"] * 2
