@@ -17,12 +17,13 @@ from bot.orders import APPROVAL_WORKFLOW
 from records import instances
 from records.database import Database
 
-INSTANCE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,126}[A-Za-z0-9_-])?")
-"""What the engine takes (DAPR.md), without what people mistake: outer spaces, a dot at the end."""
+INSTANCE_ID = re.compile(r"(?!.*\.[ _-]*\.)[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,126}[A-Za-z0-9_-])?")
+"""What the engine takes (DAPR.md; see ORDER_ID), without what people mistake: outer spaces, a dot at the end."""
 
 ID_SENTENCE = (
     "An instance id has 1 to 128 characters: letters, digits, spaces, '-', '_' and '.', beginning with a letter or "
-    "digit and not ending with a space or a dot. The workflow engine takes no others."
+    "digit and not ending with a space or a dot, and a letter or digit between two dots. The workflow engine takes no "
+    "others."
 )
 SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
 

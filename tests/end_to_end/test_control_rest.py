@@ -185,6 +185,7 @@ def test_a_workflow_is_started_by_name_now_or_later_and_its_id_is_not_run_twice(
         ({"name": "bulk_workflow"}, "can be started here"),
         ({"name": "approval_workflow", "input": {"amount": -1}}, "no approval request"),
         ({"name": "approval_workflow", "input": {}, "instance_id": "a/b"}, "An instance id has"),
+        ({"name": "approval_workflow", "input": {}, "instance_id": "a._.b"}, "An instance id has"),
         ({"name": "approval_workflow", "start_at": "2026-01-01T00:00:00"}, "timezone"),
     ],
 )
