@@ -87,6 +87,13 @@ class OrderBody(BaseModel):
     requester: str | None = Field(None, min_length=1, max_length=254, description="an e-mail or a Slack user id")
     details: dict[str, str] = Field(default_factory=dict, max_length=20)
 
+    @field_validator("requester")
+    @classmethod
+    def _somebody(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("it must name somebody: an e-mail or a Slack user id; leave it out to ask for yourself")
+        return value
+
     @field_validator("amount", mode="before")
     @classmethod
     def _a_number(cls, value: Any) -> Any:
