@@ -92,8 +92,8 @@ class Commands:
 
     async def run(self, ack: AsyncAck, body: Body) -> None:
         """Answer one command."""
-        verb, _, rest = str(body.get("text") or "").strip().partition(" ")
-        message = await self._answered(self._dispatch(body, verb.casefold() or "help", rest.strip()))
+        verb, rest = _words(str(body.get("text") or ""))
+        message = await self._answered(self._dispatch(body, verb.casefold() or "help", rest))
         if message is None:
             await ack()
         else:
@@ -269,6 +269,12 @@ class Commands:
                 return await self._operations.terminate(caller, operation.instance_id, reason)
             case "purge":
                 return await self._operations.purge(caller, operation.instance_id, reason)
+
+
+def _words(text: str) -> tuple[str, str]:
+    """Return the verb and what follows it. A line's end, a tab or a no-break space parts them as a space does."""
+    verb, *rest = text.split(maxsplit=1) or [""]
+    return verb, "".join(rest).strip()
 
 
 def _managed(verb: str) -> ManageVerb:

@@ -232,6 +232,9 @@ WORDS = {
     "stauts 1": "There is no /approval stauts",
     "status": "id is missing",
     "status nope \n": "No workflow is known as nope.",
+    "status\nnope": "No workflow is known as nope.",
+    "status\tnope": "No workflow is known as nope.",
+    "status\u00a0nope": "No workflow is known as nope.",
 }
 
 
