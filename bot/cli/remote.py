@@ -155,8 +155,9 @@ def _fail(answer: httpx.Response) -> NoReturn:
 def payload(text: str) -> dict[str, Any]:
     """Return a JSON object that somebody typed. Ends with a sentence for anything else."""
     try:
-        found = json.loads(text)
-    except ValueError as error:
+        found = json.loads(text, parse_constant=_no_number)
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate can be sent nowhere: UnicodeEncodeError
+    except (ValueError, RecursionError) as error:
         output.fail(f"--input is no JSON ({error}). Write it like '{{\"paid\": true}}', in single quotes.", 2)
     if not isinstance(found, dict) or not found:
         output.fail(
@@ -165,3 +166,8 @@ def payload(text: str) -> dict[str, Any]:
             output.MISUSED,
         )
     return found
+
+
+def _no_number(name: str) -> NoReturn:
+    """Refuse NaN and its like: Python reads them, and JSON has no way to send them."""
+    raise ValueError(f"{name} is no number in JSON")

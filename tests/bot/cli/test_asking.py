@@ -123,6 +123,8 @@ def test_who_may_not_decide_is_told_so(remote: Cli, start: Start) -> None:
         (("raise-event", "approval_decision", "--input", "{}"), 2, "write ID/EVENT"),
         (("raise-event", "1/paid", "--input", "{}"), 2, "something in it"),
         (("raise-event", "1/paid", "--input", "yes"), 2, "is no JSON"),
+        (("raise-event", "1/paid", "--input", '{"paid": NaN}'), 2, "NaN is no number in JSON"),
+        (("raise-event", "1/paid", "--input", '{"paid": "\\ud800"}'), 2, "is no JSON"),
         (("raise-event", "1/approval_decision", "--input", '{"aproved": true}'), 2, "no field 'aproved'"),
         (("status", "no such order"), 3, "No workflow is known"),
         (("history", "no such order"), 3, "No workflow is known"),
