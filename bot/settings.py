@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from dapr.conf.helpers import GrpcEndpoint
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -56,6 +57,20 @@ class Settings(BaseSettings):
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("dapr_grpc_endpoint")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        """Refuse what the SDK would refuse with a traceback, once everything else has started."""
+        address = value.strip()
+        host, _, port = address.rpartition(":")
+        try:
+            if address and not (host and port):
+                raise ValueError("a part is missing")  # noqa: TRY301 the same sentence as for what the SDK refuses
+            GrpcEndpoint(address or "localhost")
+        except ValueError as error:
+            raise ValueError(f"write it like 127.0.0.1:50001 or https://dapr.example.com:443 ({error})") from error
+        return address
 
     @property
     def socket_mode(self) -> bool:

@@ -88,6 +88,13 @@ def test_a_setting_that_cannot_be_read_is_named_without_its_value() -> None:
     assert CANARY not in refused.err
 
 
+@pytest.mark.parametrize("address", ["::::", "localhost", "127.0.0.1:port", "ftp://127.0.0.1:1"])
+@pytest.mark.parametrize("command", [("config", "check"), ("run", "--port", "0")])
+def test_an_address_that_the_sdk_cannot_read_is_a_sentence(command: tuple[str, ...], address: str) -> None:
+    refused = run(*command, DAPR_GRPC_ENDPOINT=address)
+    assert (refused.code, "DAPR_GRPC_ENDPOINT" in refused.err, "write it like" in refused.err) == (2, True, True)
+
+
 def test_settings_stand_in_a_file_too(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("COUNTERSIGN_PORT=8123\n")
     shown = {each["setting"]: each["value"] for each in run("config", "show", "-o", "json").json}
