@@ -23,6 +23,7 @@ from approvals.values import Value
 from bot.correlation import correlation_id
 from bot.delivery import Deliverer
 from bot.standings import Standings
+from cards.text import clean
 from records import audit, instances, intake
 from records.database import Database
 
@@ -134,7 +135,7 @@ class Decisions:
             binding=wanted.binding or ours,
             person=wanted.person,
             approved=wanted.approved,
-            reason=wanted.reason,
+            reason=clean(wanted.reason),  # one that cannot be seen is none, by whatever way it comes
             through=wanted.through,
             at=self._clock(),
             correlation_id=correlation_id(),

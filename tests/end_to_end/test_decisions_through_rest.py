@@ -28,8 +28,9 @@ def test_an_approval_by_key_says_what_the_workflow_made_of_it(http_system: Syste
 def test_a_rejection_by_key_needs_a_reason(http_system: System) -> None:
     order = http_system.order("rest-no")
     order.card()
-    refused = order.approve_by_rest(approved=False)
-    assert (refused.status_code, refused.json()["detail"]) == (422, sentence(Reason.REASON_MISSING))
+    for nothing_to_see in ("", " \n", "\u200b\u2060"):
+        refused = order.approve_by_rest(approved=False, reason=nothing_to_see)
+        assert (refused.status_code, refused.json()["detail"]) == (422, sentence(Reason.REASON_MISSING))
     assert order.approve_by_rest(approved=False, reason="Over budget").json()["outcome"] == "accepted"
     assert order.output() == {"status": "rejected", "reason": "Over budget"}
 
