@@ -20,6 +20,7 @@ from approvals.request import Binding
 from approvals.signing import KeyRing
 from approvals.state import State, binding_of
 from approvals.values import Value
+from bot.control.operations import RefusedError
 from bot.correlation import correlation_id
 from bot.delivery import Deliverer
 from bot.standings import Standings
@@ -107,7 +108,7 @@ class Decisions:
             row = await instances.get(connection, wanted.instance_id)
             first = await intake.get(connection, wanted.id)
         if first is not None:
-            return _again(first)
+            return _again(first, wanted)
         state: State | None = row.state if row and row.phase not in ENDED_FROM_OUTSIDE else None
         if state is None:
             return await self._refuse(wanted, None, Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake"))
@@ -178,7 +179,7 @@ class Decisions:
             if new:
                 await audit.append(connection, _entry(decision, "decision.submitted", now))
         if not new:
-            return _again(row)
+            return _again(row, decision)
         await self._deliverer.deliver(row)
         return Receipt(decision_id=decision.id, verdict=TAKEN, taken=True)
 
@@ -206,7 +207,7 @@ class Decisions:
             if new:
                 await intake.answer(connection, wanted.id, verdict.model_dump(mode="json"), now, told=True)
                 await audit.append(connection, entry)
-        return Receipt(decision_id=wanted.id, verdict=verdict, taken=False) if new else _again(row)
+        return Receipt(decision_id=wanted.id, verdict=verdict, taken=False) if new else _again(row, wanted)
 
     async def answer(self, receipt: Receipt, seconds: float) -> Verdict | None:
         """Wait for the workflow's answer; None when it has not answered in time."""
@@ -214,6 +215,11 @@ class Decisions:
 
 
 TAKEN = Verdict(allowed=True, reason=Reason.ALLOWED, rule="intake")
+
+OTHER_CONTENT = (
+    "This decision_id was used before for another decision, so nothing was decided. Repeat an id only to repeat the "
+    "same call; give every other decision an id of its own."
+)
 
 UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
 """Not for the door to refuse: Slack may answer the workflow's check, and deadlines are the engine's clock's (law 7)."""
@@ -227,7 +233,16 @@ def _standing_of(state: State) -> tuple[str, datetime, int, int]:
     return phase_of(state), state.run, state.stage, state.round
 
 
-def _again(row: intake.Row) -> Receipt:
+def _again(row: intake.Row, wanted: Wanted | Decision) -> Receipt:
+    """Return what became of the first submission. Errors: RefusedError where this one says something else.
+
+    Of a first one that was refused only the request and the person are kept: nobody is told "accepted" for it.
+    """
+    instance_id = wanted.instance_id if isinstance(wanted, Wanted) else wanted.binding.instance_id
+    said = row.payload.get("decision") or {"approved": wanted.approved, "reason": wanted.reason}
+    same = said["approved"] == wanted.approved and clean(said["reason"]) == clean(wanted.reason)
+    if not same or (row.instance_id, row.person) != (instance_id, wanted.person.key):
+        raise RefusedError(OTHER_CONTENT)
     verdict = Verdict.model_validate(row.verdict) if row.verdict else TAKEN
     return Receipt(decision_id=row.id, verdict=verdict, taken=True, repeated=True)
 

@@ -95,6 +95,19 @@ def test_the_same_call_again_is_the_same_decision(http_system: System) -> None:
     assert (other.status_code, other.json()["reason"]) == (409, "request_over")
 
 
+def test_an_id_of_another_decision_decides_nothing(http_system: System) -> None:
+    first, other = http_system.order("rest-first"), http_system.order("rest-other")
+    other.card()
+    first.card()
+    assert first.approve_by_rest(decision_id="only-once-3").status_code == 200
+    rejection = {"approved": False, "reason": "Over budget", "decision_id": "only-once-3"}
+    for order, decision in ((first, rejection), (other, {"approved": True, "decision_id": "only-once-3"})):
+        answer = http_system.post(f"/orders/{order.id}/approve", decision, by="manager@example.com")
+        assert (answer.status_code, "used before for another decision" in answer.json()["detail"]) == (409, True)
+    assert other.status() == "RUNNING"
+    assert other.decisions() == ()
+
+
 def test_a_decision_bound_to_another_content_is_a_conflict(http_system: System) -> None:
     order = http_system.order("rest-digest")
     order.card()
