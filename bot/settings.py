@@ -1,6 +1,7 @@
 """The settings, by the names that people know. Read once, by the composition root or the command line."""
 
 import ipaddress
+import logging
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -57,6 +58,13 @@ class Settings(BaseSettings):
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.upper() not in logging.getLevelNamesMapping():
+            raise ValueError("it is one of DEBUG, INFO, WARNING, ERROR and CRITICAL")
+        return value.upper()
 
     @field_validator("dapr_grpc_endpoint")
     @classmethod

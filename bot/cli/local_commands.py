@@ -22,6 +22,8 @@ def settings_or_exit() -> Settings:
     except ValidationError as error:
         found = "\n".join(f"{_name(each['loc'])}: {each['msg']}" for each in error.errors(include_input=False))
         output.fail(f"The settings are not usable.\n{found}", output.MISUSED)
+    except UnicodeDecodeError:
+        output.fail(output.UNREADABLE_FILE, output.MISUSED)
 
 
 def _name(where: tuple[int | str, ...]) -> str:

@@ -28,6 +28,8 @@ REFUSED = 4
 UNREACHABLE = 5
 """Exit code: the app, the sidecar or the database does not answer; trying again may work."""
 
+UNREADABLE_FILE = "The .env file is not UTF-8 text: save it as UTF-8, then try again."
+
 
 class Format(StrEnum):
     """How a result is printed."""

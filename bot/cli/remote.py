@@ -114,6 +114,8 @@ def connected() -> Iterator[Remote]:
     except ValidationError as error:
         names = ", ".join(str(each["loc"][0]) for each in error.errors(include_input=False))
         output.fail(f"The settings are not usable: {names}.", output.MISUSED)
+    except UnicodeDecodeError:
+        output.fail(output.UNREADABLE_FILE, output.MISUSED)
     key = settings.api_key.get_secret_value().strip()
     if not key:
         output.fail(

@@ -95,6 +95,18 @@ def test_an_address_that_the_sdk_cannot_read_is_a_sentence(command: tuple[str, .
     assert (refused.code, "DAPR_GRPC_ENDPOINT" in refused.err, "write it like" in refused.err) == (2, True, True)
 
 
+def test_a_level_of_logging_that_there_is_not_is_a_sentence() -> None:
+    refused = run("run", "--port", "0", COUNTERSIGN_LOG_LEVEL="loud")
+    assert (refused.code, "COUNTERSIGN_LOG_LEVEL" in refused.err, "DEBUG" in refused.err) == (2, True, True)
+
+
+@pytest.mark.parametrize("command", [("config", "show"), ("list",), ("audit", "verify")])
+def test_a_file_of_settings_that_is_no_text_is_a_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / ".env").write_bytes(b"COUNTERSIGN_PUBLIC_URL=https://caf\xe9.example.com\n")
+    refused = run(*command)
+    assert (refused.code, "not UTF-8" in refused.err) == (2, True)
+
+
 def test_settings_stand_in_a_file_too(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("COUNTERSIGN_PORT=8123\n")
     shown = {each["setting"]: each["value"] for each in run("config", "show", "-o", "json").json}
