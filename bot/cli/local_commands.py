@@ -51,12 +51,24 @@ def run(
         app = create_app(settings)
     except MissingSettingsError as error:
         output.fail(f"Countersign does not start.\n{error}", output.MISUSED)
+    _demand_policy(settings)
 
     def leaving() -> None:
         app.state.services.following.end()
 
     started = serve(app, host or settings.host, settings.port if port is None else port, leaving)
     leave(0 if started else output.FAILED)
+
+
+def _demand_policy(settings: Settings) -> None:
+    """End with the line and the reason where the policy cannot be used: every order would be refused for it (law 6)."""
+    from activities.policies import PolicyFile
+    from approvals.policy import PolicyError
+
+    try:
+        PolicyFile(settings.policy).read()
+    except PolicyError as error:
+        output.fail(f"Countersign does not start.\n{error}", output.MISUSED)
 
 
 def sidecar(

@@ -144,6 +144,19 @@ def test_a_broken_policy_is_refused_with_its_line(tmp_path: Path) -> None:
     assert "within" in refused.err or "soon" in refused.err
 
 
+@pytest.mark.parametrize(
+    ("text", "says"), [("rules:\n  - name: all\n    aprove: automatic\n", ":3: "), (None, "cannot be read")]
+)
+def test_the_app_does_not_start_with_a_policy_that_cannot_be_used(
+    parts: Demo, tmp_path: Path, text: str | None, says: str
+) -> None:
+    policy = tmp_path / "broken.yml"
+    if text is not None:
+        policy.write_text(text)
+    refused = run("run", "--port", "0", **(set_up(parts) | {"COUNTERSIGN_POLICY": str(policy)}))
+    assert (refused.code, says in refused.err, "Countersign does not start." in refused.err) == (2, True, True)
+
+
 def test_the_app_does_not_start_without_its_secrets() -> None:
     refused = run("run", SLACK_BOT_TOKEN="", SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN="")
     assert refused.code == 2
