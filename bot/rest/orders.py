@@ -1,5 +1,6 @@
 """POST /orders/{order_id}/start and /approve: an order asks, and a decision that does not come from Slack."""
 
+import re
 import uuid
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from bot.engine import EngineRefusedError, EngineUnavailableError
 from bot.orders import ID_SENTENCE, LARGEST, ORDER_ID, ConflictError, Orders, Started, UnroutableError, instance_id_of
 from bot.rest.problems import Problem, refused
 from cards.money import decimals
+from cards.text import clean
 from records import instances
 from records.database import Database
 
@@ -64,6 +66,10 @@ STATUS = {
 }
 
 
+WRAPPED = re.compile(r"[^<>]*<(?:@|mailto:)?([UW][A-Z0-9]+|[^<>@|\s]+@[^<>@|\s]+)(?:\|[^<>]*)?>")
+"""A Slack mention or an address as mail programs write it: <@U024BE7LH>, Somebody <somebody@example.com>."""
+
+
 class OrderBody(BaseModel):
     """What is ordered. Everything but the amount has a default: the policy's currency, and the caller as requester."""
 
@@ -90,9 +96,14 @@ class OrderBody(BaseModel):
     @field_validator("requester")
     @classmethod
     def _somebody(cls, value: str | None) -> str | None:
-        if value is not None and not value.strip():
+        """Return the plain e-mail or id: one in brackets is nobody's to the rule that nobody decides on their own."""
+        if value is None:
+            return None
+        written = clean(value)
+        if not written:
             raise ValueError("it must name somebody: an e-mail or a Slack user id; leave it out to ask for yourself")
-        return value
+        wrapped = WRAPPED.fullmatch(written)
+        return wrapped[1] if wrapped else written.removeprefix("mailto:")
 
     @field_validator("amount", mode="before")
     @classmethod

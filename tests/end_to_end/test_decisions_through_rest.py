@@ -61,6 +61,23 @@ def test_whoever_submitted_by_key_does_not_approve_by_key(http_system: System) -
     assert order.approve_by_rest().json()["reason"] == "own_request"
 
 
+WAYS_TO_WRITE_ONE = {
+    "mention": "<@U0MANAGER>",
+    "mention-with-a-name": "<@U0MANAGER|manager>",
+    "address-with-a-name": "Manager <manager@example.com>",
+    "link": "mailto:manager@example.com",
+    "unseen": "manager@example.com\u200b",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_WRITE_ONE)
+def test_the_requester_is_known_however_the_one_who_submits_wrote_them(http_system: System, way: str) -> None:
+    order = http_system.order(f"written-{way}", requester=WAYS_TO_WRITE_ONE[way])
+    order.card()
+    answer = order.approve_by_rest()
+    assert (answer.status_code, answer.json()["reason"]) == (403, Reason.OWN_REQUEST)
+
+
 def test_a_key_without_the_role_decides_nothing(http_system: System) -> None:
     order = http_system.order("rest-role")
     answer = order.approve_by_rest(roles=("requester",))
