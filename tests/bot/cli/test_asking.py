@@ -195,6 +195,7 @@ def test_a_history_has_the_engines_events_and_the_businesses(remote: Cli, start:
 
 def test_why_gives_a_sentence_its_evidence_and_a_next_step(remote: Cli, start: Start) -> None:
     order = start()
+    eventually(lambda: "nobody has answered yet" in remote("why", order).out)
     answers = remote("why", order, "-o", "json").json
     printed = remote("why", order).out
     assert answers[0]["sentence"] in printed
