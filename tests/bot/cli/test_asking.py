@@ -16,7 +16,7 @@ import pytest
 from bot.cli.demo import Demo
 from bot.cli.remote import Remote
 from tests.bot.cli.calling import Cli, Ran, run
-from tests.end_to_end.system import running
+from tests.end_to_end.system import eventually, running
 
 REQUESTER = "requester@example.com"
 CAST = {"requester": ("requester",), "manager": ("approver",), "operator": ("operator", "auditor", "admin")}
