@@ -120,6 +120,10 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.NOT_PERMITTED: (
         "Nothing was done because your role does not include it. Ask an admin for the role if you need it."
     ),
+    Reason.ROLES_UNKNOWN: (
+        "Nothing was done because your role could not be looked up: Slack could not be asked, or the policy file "
+        "cannot be read. Try again in a minute; if it stays so, tell whoever runs Countersign."
+    ),
     Reason.NOT_IN_THIS_STATUS: (
         "Nothing was done because the workflow's status does not allow it now. Look at its status, then choose again."
     ),

@@ -39,7 +39,10 @@ KNOWN_KEYS = 10_000
 
 
 class Caller(Value):
-    """Somebody whose identity is proven. `actor` is how the audit names them."""
+    """Somebody whose identity is proven. `actor` is how the audit names them.
+
+    `roles_known` is False where the roles could not be looked up: then there are none (law 6), and a refusal says so.
+    """
 
     actor: str
     email: str
@@ -48,6 +51,7 @@ class Caller(Value):
     person: Person | None = None
     key_id: str = ""
     scopes: frozenset[Action] | None = None
+    roles_known: bool = True
 
     @property
     def as_actor(self) -> Actor:
@@ -185,6 +189,8 @@ class Access:
         """Refuse what the caller may not do; the refusal is audited. Errors: Problem 403."""
         verdict = authorize(caller.as_actor, action, resource or Resource())
         if not verdict.allowed:
+            if not caller.roles_known:
+                verdict = Verdict(allowed=False, reason=Reason.ROLES_UNKNOWN, rule="access")
             await self.audit_refusal(caller, action, verdict, instance_id)
             raise refused(verdict)
 
@@ -225,7 +231,9 @@ class Access:
             roles = await self._roles(person, profile) if profile else frozenset[Role]()
         except (LookupFailedError, PolicyError) as error:
             log.warning("roles could not be looked up", why=str(error))
-            profile, roles = None, frozenset()
+            return Caller(
+                actor=person.key, email="", roles=frozenset(), through="slack", person=person, roles_known=False
+            )
         email = (profile.email or "") if profile else ""
         return Caller(actor=person.key, email=email, roles=roles, through="slack", person=person)
 

@@ -8,7 +8,6 @@ from dapr.ext.workflow._durabletask.internal import protos
 from activities.directory import Directory
 from activities.failures import LookupFailedError, SlackRefusedError
 from approvals.authority import Action, Resource, authorize
-from approvals.decision import Reason, Verdict
 from approvals.values import Moment, Value, in_utc
 from bot.access import Access, Caller
 from bot.control.diagnosis import diagnose
@@ -17,7 +16,6 @@ from bot.control.lines import Workflow, line_of, plain_status, workflow
 from bot.control.stand_ins import StandIns
 from bot.control.subjects import NotFoundError, Subject, Subjects
 from bot.engine import Engine, UnknownInstanceError
-from bot.rest.problems import refused
 from cards.values import Diagnosis
 from records import audit, instances, listing, statistics
 from records.database import Database
@@ -81,10 +79,8 @@ class Overview:
         `mine` is what the caller has asked for. Errors: BadCursorError.
         """
         everything = authorize(caller.as_actor, Action.LIST).allowed
-        if not everything and not authorize(caller.as_actor, Action.LIST, Resource(own=True)).allowed:
-            verdict = Verdict(allowed=False, reason=Reason.NOT_PERMITTED, rule="list")
-            await self._access.audit_refusal(caller, Action.LIST, verdict)
-            raise refused(verdict)
+        if not everything:
+            await self._access.demand(caller, Action.LIST, Resource(own=True))
         if mine or not everything:
             wanted = wanted.model_copy(update={"requester": own_name(caller)})
         async with self._database.read() as connection:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from approvals.decision import Reason
+from approvals.sentences import sentence
 from cards import request_card
 from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
 
@@ -160,6 +162,9 @@ def test_a_broken_policy_stops_a_start_with_line_and_reason(alone: Callable[...,
     assert answer.status_code == 503
     assert "changing.yml:5: " in answer.json()["detail"]
     assert "aprove" in answer.json()["detail"]
+    said = system.act(system.slack.act_as("U0OPERATOR").slash("/approval", f"pause {waiting.id} because", "approvals"))
+    assert sentence(Reason.ROLES_UNKNOWN) in str(said.body)  # an operator without a policy has no role, and hears why
+    assert waiting.status() == "RUNNING"
     # A request keeps the route it was asked under.
     waiting.click("U0MANAGER")
     assert waiting.output() == {"status": "completed"}
