@@ -34,6 +34,9 @@ def parse(action: BulkAction, rest: str) -> BulkWords:
     older_than: timedelta | None = None
     while words and words[0].startswith("--"):
         option = words.pop(0)
+        if option.startswith("--older-than="):
+            option, _, age = option.partition("=")
+            words.insert(0, age)
         if option == "--stuck":
             stuck = True
         elif option == "--completed":
