@@ -11,7 +11,7 @@ from dapr.ext.workflow import WorkflowActivityContext
 from activities import asking, recording
 from activities.announcing import Announcer
 from activities.directory import Directory
-from activities.failures import NonRetryableError, SlackRefusedError
+from activities.failures import LookupFailedError, NonRetryableError, SlackRefusedError, SlackUnavailableError
 from activities.judging import Judge
 from activities.messages import (
     AnnounceInput,
@@ -88,6 +88,10 @@ class Activities:
         with final():
             card = await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
         self._noted(asked.state)
+        try:
+            await self._announcer.end_late_card(asked.state.instance_id)
+        except (SlackUnavailableError, SlackRefusedError, LookupFailedError) as error:
+            log.warning("a late card is not rewritten yet", instance_id=asked.state.instance_id, why=str(error))
         return card
 
     async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:

@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from activities.announcing import ENDS, Announcer
+from activities.announcing import ENDS, Announcer, ending_of
 from activities.directory import Directory
 from activities.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from activities.rendering import card_view
 from approvals.machine import Announce
-from cards.request_card import Ending
 from records import instances, reconciling
 from records.database import Database
 
@@ -77,7 +76,7 @@ class Mending:
         if row.state is None:
             await self._nothing_to_show(row)
         elif row.wanted in {"terminated", "vanished"}:
-            await self._announcer.end(row.state, _ending(row))
+            await self._announcer.end(row.state, ending_of(row))
         elif row.phase in ENDS and row.state.outcome is not None:
             await self._announcer.announce(row.state, Announce.model_validate({"what": row.phase}))
         else:
@@ -87,11 +86,3 @@ class Mending:
         async with self._database.write() as connection:
             changes = instances.Changes(shown=row.wanted)
             await instances.project(connection, row.instance_id, changes, self._clock(), progress=False)
-
-
-def _ending(row: instances.Instance) -> Ending:
-    """Return the end as it was written down beside the row."""
-    try:
-        return Ending.model_validate_json(row.output or "")
-    except ValueError:
-        return Ending.model_validate({"kind": row.wanted})

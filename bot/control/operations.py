@@ -328,7 +328,7 @@ class Operations:
 
     async def _ended(self, caller: Caller, subject: Subject, reason: str) -> None:
         """Note the end and rewrite the card; the reconciler does it again should Slack not take it now."""
-        row, now = subject.row, self._clock()
+        now = self._clock()
         ending = Ending(
             kind="terminated",
             by=caller.person.user if caller.person else None,
@@ -336,11 +336,12 @@ class Operations:
             reason=reason,
             at=now,
         )
-        wanted = "terminated" if row is not None and row.cards else ""
-        changes = instances.Changes(
-            engine_status="TERMINATED", phase="terminated", wanted=wanted, output=ending.model_dump_json()
-        )
         async with self._database.write() as connection:
+            row = await instances.get(connection, subject.instance_id)  # its card may only just have been posted
+            wanted = "terminated" if row is not None and row.cards else ""
+            changes = instances.Changes(
+                engine_status="TERMINATED", phase="terminated", wanted=wanted, output=ending.model_dump_json()
+            )
             await instances.project(
                 connection, subject.instance_id, changes, now, while_in=("starting", "waiting", "unknown")
             )
