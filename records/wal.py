@@ -13,7 +13,7 @@ from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
-COMMITS = 100
+COMMITS = 300
 """So many commits, of about ten pages each, and the log is moved."""
 
 PASSES = 5
