@@ -63,13 +63,6 @@ class Announcer:
             user = state.requester.user
             await self._once(f"{about}/requester", lambda: self._slack.direct(user, private.ended(view)))
 
-    async def end_late_card(self, instance_id: str) -> None:
-        """Show the end on a card that was posted while somebody ended its request (law 2)."""
-        async with self._database.read() as connection:
-            row = await instances.get(connection, instance_id)
-        if row is not None and row.state is not None and row.wanted == "terminated" != row.shown:
-            await self.end(row.state, ending_of(row))
-
     async def show(self, state: State, view: CardView) -> None:
         """Rewrite every card of the request so that it tells the truth, and note what it shows."""
         for stage, card in enumerate(state.cards):
@@ -172,11 +165,3 @@ def _newest(state: State) -> CardRef | None:
     """Return where the current stage's card stands, None while Slack has not taken it."""
     card = state.cards[state.stage] if len(state.cards) > state.stage else None
     return card if card is not None and card.ts else None
-
-
-def ending_of(row: instances.Instance) -> Ending:
-    """Return an end that the workflow could not announce itself, as it was written down beside the row."""
-    try:
-        return Ending.model_validate_json(row.output or "")
-    except ValueError:
-        return Ending.model_validate({"kind": row.wanted})

@@ -1,6 +1,6 @@
 """The effects that workflows ask for. Each may run more than once, so each is safe to repeat."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from dapr.ext.workflow import WorkflowActivityContext
 from activities import asking, recording
 from activities.announcing import Announcer
 from activities.directory import Directory
-from activities.failures import LookupFailedError, NonRetryableError, SlackRefusedError, SlackUnavailableError
+from activities.failures import NonRetryableError, SlackRefusedError
 from activities.judging import Judge
 from activities.messages import (
     AnnounceInput,
@@ -66,6 +66,7 @@ class Activities:
         processing: Processing,
         answered: Callable[[str], None],
         noted: Callable[[State], None],
+        mended: Callable[[str], Awaitable[bool]],
         clock: Callable[[], datetime] = now_in_utc,
     ) -> None:
         self._database = database
@@ -77,6 +78,7 @@ class Activities:
         self._processing = processing
         self._answered = answered
         self._noted = noted
+        self._mended = mended
         self._clock = clock
 
     async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
@@ -88,10 +90,7 @@ class Activities:
         with final():
             card = await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
         self._noted(asked.state)
-        try:
-            await self._announcer.end_late_card(asked.state.instance_id)
-        except (SlackUnavailableError, SlackRefusedError, LookupFailedError) as error:
-            log.warning("a late card is not rewritten yet", instance_id=asked.state.instance_id, why=str(error))
+        await self._mended(asked.state.instance_id)  # somebody may have ended the request meanwhile (law 2)
         return card
 
     async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:

@@ -161,6 +161,7 @@ class Services:
             clock=self.clock,
             answered=self.deliverer.answered,
             noted=self.standings.keep,
+            mended=self.mending.show,
         )
 
     @cached_property
@@ -257,15 +258,20 @@ class Services:
         return Following(self.database, self.access, self.overview, self.clock)
 
     @cached_property
+    def every(self) -> Every:
+        """How often the reconciler looks."""
+        return Every.sweep_every(self.settings.reconcile_every_seconds)
+
+    @cached_property
+    def mending(self) -> Mending:
+        """Rewrites cards that lag behind."""
+        return Mending(self.database, self.announcer, self.directory, self.clock, timedelta(seconds=self.every.settled))
+
+    @cached_property
     def reconciler(self) -> Reconciler:
         """Keeps read model and cards true."""
         return Reconciler(
-            database=self.database,
-            engine=self.engine,
-            announcer=self.announcer,
-            directory=self.directory,
-            clock=self.clock,
-            every=Every.sweep_every(self.settings.reconcile_every_seconds),
+            database=self.database, engine=self.engine, mending=self.mending, clock=self.clock, every=self.every
         )
 
     @cached_property

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from activities.announcing import ENDS, Announcer, ending_of
+from activities.announcing import ENDS, Announcer
 from activities.directory import Directory
 from activities.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from activities.rendering import card_view
 from approvals.machine import Announce
+from cards.request_card import Ending
 from records import instances, reconciling
 from records.database import Database
 
@@ -55,7 +56,7 @@ class Mending:
         return refused_at <= now < refused_at + pause
 
     async def show(self, instance_id: str) -> bool:
-        """Rewrite one card now."""
+        """Rewrite one card now, if it lags behind."""
         async with self._database.read() as connection:
             row = await instances.get(connection, instance_id)
         return row is not None and row.shown != row.wanted and await self._show(row)
@@ -76,7 +77,7 @@ class Mending:
         if row.state is None:
             await self._nothing_to_show(row)
         elif row.wanted in {"terminated", "vanished"}:
-            await self._announcer.end(row.state, ending_of(row))
+            await self._announcer.end(row.state, _ending(row))
         elif row.phase in ENDS and row.state.outcome is not None:
             await self._announcer.announce(row.state, Announce.model_validate({"what": row.phase}))
         else:
@@ -86,3 +87,11 @@ class Mending:
         async with self._database.write() as connection:
             changes = instances.Changes(shown=row.wanted)
             await instances.project(connection, row.instance_id, changes, self._clock(), progress=False)
+
+
+def _ending(row: instances.Instance) -> Ending:
+    """Return the end as it was written down beside the row."""
+    try:
+        return Ending.model_validate_json(row.output or "")
+    except ValueError:
+        return Ending.model_validate({"kind": row.wanted})

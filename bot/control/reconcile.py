@@ -13,8 +13,6 @@ from typing import Self
 
 import structlog
 
-from activities.announcing import Announcer
-from activities.directory import Directory
 from approvals.values import Value
 from bot.control.lines import plain_status
 from bot.control.mending import Mending
@@ -66,13 +64,12 @@ class Found(Value):
 class Reconciler:
     """Looks again and again. One failure is logged and looked at again; it never ends the loop."""
 
-    def __init__(  # noqa: PLR0913 the parts it is made of
+    def __init__(
         self,
         *,
         database: Database,
         engine: Engine,
-        announcer: Announcer,
-        directory: Directory,
+        mending: Mending,
         clock: Callable[[], datetime],
         every: Every | None = None,
     ) -> None:
@@ -80,8 +77,7 @@ class Reconciler:
         self._engine = engine
         self._clock = clock
         self._every = every or Every()
-        settled = timedelta(seconds=self._every.settled)
-        self._mending = Mending(database, announcer, directory, clock, settled)
+        self._mending = mending
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._followed: dict[str, _Followed] = {}
         self._since: datetime | None = None
