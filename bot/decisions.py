@@ -98,7 +98,7 @@ class Decisions:
         if await self._refusal(decision, *known) is not None:
             return None
         try:
-            return await self._commit(decision, known.state)
+            return await self._commit(wanted, decision, known.state)
         except _ChangedError:
             self._standings.forget(wanted.instance_id)
             return None
@@ -117,7 +117,7 @@ class Decisions:
         refusal = await self._refusal(decision, state, ours)
         if refusal is not None:
             return await self._refuse(wanted, state, refusal)
-        return await self._commit(decision)
+        return await self._commit(wanted, decision)
 
     async def refusal(self, binding: Binding, person: Person) -> Verdict | None:
         """Say beforehand whether this person's decision on this card would be refused; nothing is recorded."""
@@ -157,7 +157,7 @@ class Decisions:
         found = refusal_of(state, judgement, decision, self._clock(), ours)
         return None if found is None or found.reason in UNDECIDED_HERE else found
 
-    async def _commit(self, decision: Decision, known: State | None = None) -> Receipt:
+    async def _commit(self, wanted: Wanted, decision: Decision, known: State | None = None) -> Receipt:
         """Make the decision durable together with its audit entry, then let it be raised.
 
         Errors: _ChangedError, with nothing written, where the database has another state than the `known` one.
@@ -179,7 +179,7 @@ class Decisions:
             if new:
                 await audit.append(connection, _entry(decision, "decision.submitted", now))
         if not new:
-            return _again(row, decision)
+            return _again(row, wanted)
         await self._deliverer.deliver(row)
         return Receipt(decision_id=decision.id, verdict=TAKEN, taken=True)
 
@@ -233,15 +233,14 @@ def _standing_of(state: State) -> tuple[str, datetime, int, int]:
     return phase_of(state), state.run, state.stage, state.round
 
 
-def _again(row: intake.Row, wanted: Wanted | Decision) -> Receipt:
+def _again(row: intake.Row, wanted: Wanted) -> Receipt:
     """Return what became of the first submission. Errors: RefusedError where this one says something else.
 
     Of a first one that was refused only the request and the person are kept: nobody is told "accepted" for it.
     """
-    instance_id = wanted.instance_id if isinstance(wanted, Wanted) else wanted.binding.instance_id
     said = row.payload.get("decision") or {"approved": wanted.approved, "reason": wanted.reason}
     same = said["approved"] == wanted.approved and clean(said["reason"]) == clean(wanted.reason)
-    if not same or (row.instance_id, row.person) != (instance_id, wanted.person.key):
+    if not same or (row.instance_id, row.person) != (wanted.instance_id, wanted.person.key):
         raise RefusedError(OTHER_CONTENT)
     verdict = Verdict.model_validate(row.verdict) if row.verdict else TAKEN
     return Receipt(decision_id=row.id, verdict=verdict, taken=True, repeated=True)
