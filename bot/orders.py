@@ -18,20 +18,25 @@ from records import audit, instances
 from records.database import Database
 
 APPROVAL_WORKFLOW = "approval_workflow"
-ORDER_ID = re.compile(r"(?!.*\.[ _-]*\.)[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,78}[A-Za-z0-9_-])?")
-"""What the engine takes in an instance id (DAPR.md), without what people mistake: outer spaces, a dot at the end.
 
-It leaves out ' ', '-' and '_' when it looks for two dots in a row.
-"""
+
+def engine_id(longest: int) -> re.Pattern[str]:
+    """Return what the engine takes in an id (DAPR.md), without what people mistake: outer spaces, a dot at the end.
+
+    It leaves out ' ', '-' and '_' when it looks for two dots in a row.
+    """
+    return re.compile(rf"(?!.*\.[ _-]*\.)[A-Za-z0-9](?:[A-Za-z0-9 _.-]{{0,{longest - 2}}}[A-Za-z0-9_-])?")
+
+
+ID_RULE = (
+    "letters, digits, spaces, '-', '_' and '.', beginning with a letter or digit and not ending with a space or a dot, "
+    "and a letter or digit between two dots. The workflow engine takes no others."
+)
+ORDER_ID = engine_id(80)
+ID_SENTENCE = f"An order id has 1 to 80 characters: {ID_RULE}"
 
 LARGEST = Decimal(10) ** 12
 """Above this an amount is a mistake, in any currency."""
-
-ID_SENTENCE = (
-    "An order id has 1 to 80 characters: letters, digits, spaces, '-', '_' and '.', beginning with a letter or digit "
-    "and not ending with a space or a dot, and a letter or digit between two dots. The workflow engine takes no others."
-)
-
 
 log = structlog.get_logger(__name__)
 

@@ -1,7 +1,6 @@
 """Starting a workflow by its name: ids the engine takes, names a worker knows, never a silent second run."""
 
 import difflib
-import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -13,18 +12,12 @@ from approvals.request import ApprovalRequest
 from approvals.values import Value
 from bot.correlation import correlation_id
 from bot.engine import Engine
-from bot.orders import APPROVAL_WORKFLOW
+from bot.orders import APPROVAL_WORKFLOW, ID_RULE, engine_id
 from records import instances
 from records.database import Database
 
-INSTANCE_ID = re.compile(r"(?!.*\.[ _-]*\.)[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,126}[A-Za-z0-9_-])?")
-"""What the engine takes (DAPR.md; see ORDER_ID), without what people mistake: outer spaces, a dot at the end."""
-
-ID_SENTENCE = (
-    "An instance id has 1 to 128 characters: letters, digits, spaces, '-', '_' and '.', beginning with a letter or "
-    "digit and not ending with a space or a dot, and a letter or digit between two dots. The workflow engine takes no "
-    "others."
-)
+INSTANCE_ID = engine_id(128)
+ID_SENTENCE = f"An instance id has 1 to 128 characters: {ID_RULE}"
 SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
 
 
