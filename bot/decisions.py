@@ -180,7 +180,7 @@ class Decisions:
                 await audit.append(connection, _entry(decision, "decision.submitted", now))
         if not new:
             return _again(row, wanted)
-        await self._deliverer.deliver(row)
+        self._deliverer.deliver(row)
         return Receipt(decision_id=decision.id, verdict=TAKEN, taken=True)
 
     async def _refuse(self, wanted: Wanted, state: State | None, verdict: Verdict) -> Receipt:

@@ -37,9 +37,6 @@ AT_ONCE = 16
 POLL = 1.0
 """Seconds between looks for decisions of another process or of before a restart."""
 
-HEAD_START = 6
-"""Turns of the event loop until the SDK has put the call on the wire: the sidecar then works while we acknowledge."""
-
 ALARM_AGE = timedelta(seconds=30)
 
 
@@ -64,11 +61,9 @@ class Deliverer:
         self.failures = 0
         """How often raising has failed in this process, for the metrics."""
 
-    async def deliver(self, row: intake.Row) -> None:
+    def deliver(self, row: intake.Row) -> None:
         """Begin to deliver a fresh decision, and wait for nothing; its lease keeps the loop away meanwhile."""
         self._background.start(self._deliver(row), f"deliver {row.id[:12]}")
-        for _ in range(HEAD_START):
-            await asyncio.sleep(0)
 
     def answered(self, decision_id: str) -> None:
         """Wake whoever waits for this decision's answer in this process."""
