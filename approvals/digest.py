@@ -24,11 +24,8 @@ def canonical_json(value: Any) -> bytes:
     Decimals become strings without trailing zeros, moments ISO 8601 in UTC, durations their seconds. Keys must be
     strings. Raises ValueError for NaN and infinities, TypeError for what JSON has no form for.
     """
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain_form
-    )
     # A lone surrogate has no UTF-8; its JSON escape is what backslashreplace writes, and no other text gives the same.
-    return text.encode(errors="backslashreplace")
+    return CANONICAL.encode(value).encode(errors="backslashreplace")
 
 
 def _plain_form(value: Any) -> Any:
@@ -45,6 +42,11 @@ def _plain_form(value: Any) -> Any:
             return sorted(value)
         case _:
             raise TypeError(f"canonical JSON has no form for a {type(value).__name__}")
+
+
+CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain_form
+)
 
 
 def decimal_text(value: Decimal) -> str:

@@ -1,6 +1,5 @@
 """Keys and what they sign. A key never shows: not in a repr, not in an error. No I/O: the text comes in."""
 
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
@@ -59,7 +58,7 @@ class KeyRing:
 
     def mac(self, purpose: Purpose, data: bytes, key_id: str | None = None) -> str:
         """Return the HMAC-SHA256 (hex) of the data. Raises KeyError for an unknown key id."""
-        return hmac.new(self.subkey(purpose, key_id), data, hashlib.sha256).hexdigest()
+        return hmac.digest(self.subkey(purpose, key_id), data, "sha256").hex()
 
     def matches(self, purpose: Purpose, data: bytes, key_id: str, mac: str) -> bool:
         """Return whether the mac is the key's, in constant time. An unknown key id costs the same and is False."""
