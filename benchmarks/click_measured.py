@@ -6,8 +6,8 @@ One run, click by click in turn: a bare Bolt app that only acknowledges (process
 check), and this app with a decision that counts, under the same uvicorn settings; then two events that the SDK raises
 straight: at a workflow that only waits (`raise`), and the same decision at an order of this app (`raise_order`).
 The clicks are sent by aiohttp, whose own work is small beside what is measured: httpx takes longer for one request than
-the bare app does. Resumed is when the next activity stands in the history, by the sidecar's own clock. Everything is a process of its own
-on loopback. The last line is one JSON object with all figures.
+the bare app does. Resumed is when the next activity stands in the history, by the sidecar's own clock. Everything is a
+process of its own on loopback. The last line is one JSON object with all figures.
 """
 
 import argparse

@@ -55,7 +55,7 @@ def flaw(signed: SignedBytes, secret: bytes, now: float) -> Flaw | None:
 
 def sign(timestamp: str, body: bytes, secret: bytes) -> str:
     """Return Slack's v0 signature of a body."""
-    return "v0=" + hmac.new(secret, _base(timestamp, body), hashlib.sha256).hexdigest()
+    return "v0=" + hmac.digest(secret, _base(timestamp, body), "sha256").hex()
 
 
 def _base(timestamp: str, body: bytes) -> bytes:
