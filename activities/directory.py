@@ -15,6 +15,9 @@ from approvals.people import Person, Profile
 MAX_AGE = 60.0
 """Seconds that a membership or a profile may be old."""
 
+RENEWAL_S = 0.05
+"""Seconds until an ageing answer is asked again: the click that used it has been acknowledged by then."""
+
 MOST = 2_000
 """Answers that are kept of one kind. Requests name people by e-mail, so anybody's text can be a key."""
 
@@ -25,22 +28,45 @@ T = TypeVar("T")
 
 
 class Fresh(Generic[T]):
-    """Answers no older than asked for. Callers who ask for the same thing at once share one lookup."""
+    """Answers no older than asked for. Callers who ask for the same thing at once share one lookup.
+
+    An answer that is used past half its age is asked again behind the caller, so that where people are at work nobody
+    waits for Slack once a minute.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._known: dict[Hashable, tuple[float, asyncio.Task[T]]] = {}
+        self._renewals: dict[Hashable, asyncio.Task[T]] = {}
 
     async def get(self, key: Hashable, max_age: float, lookup: Callable[[], Awaitable[T]]) -> T:
         """Return the answer for key, asked at most `max_age` seconds ago."""
         began, task = self._known.get(key, (float("-inf"), None))
-        if task is None or self._clock() - began > max_age or (task.done() and _failed(task)):
-            task = asyncio.ensure_future(_awaited(lookup))
-            self._make_room()
-            self._known[key] = (self._clock(), task)
+        age = self._clock() - began
+        if task is None or age > max_age or (task.done() and _failed(task)):
+            began, task = self._clock(), asyncio.ensure_future(_awaited(lookup))
+            self._keep(key, began, task)
+        elif age > max_age / 2 and key not in self._renewals:
+            self._renew(key, lookup)
         if task.done():
             return task.result()  # the common case, without a turn of the loop
         return await asyncio.shield(task)
+
+    def _renew(self, key: Hashable, lookup: Callable[[], Awaitable[T]]) -> None:
+        """Ask again while the answer still stands. If that fails, it is asked once more when it has grown too old."""
+        began, task = self._clock(), asyncio.ensure_future(_awaited(lookup, RENEWAL_S))
+        self._renewals[key] = task
+
+        def over(_: asyncio.Task[T]) -> None:
+            del self._renewals[key]
+            if not _failed(task) and began > self._known.get(key, (float("-inf"),))[0]:
+                self._keep(key, began, task)
+
+        task.add_done_callback(over)
+
+    def _keep(self, key: Hashable, began: float, task: asyncio.Task[T]) -> None:
+        self._make_room()
+        self._known[key] = (began, task)
 
     def _make_room(self) -> None:
         """Forget the older half when there are too many; what is forgotten is only asked again."""
@@ -49,7 +75,9 @@ class Fresh(Generic[T]):
             self._known = dict(newest)
 
 
-async def _awaited(lookup: Callable[[], Awaitable[T]]) -> T:
+async def _awaited(lookup: Callable[[], Awaitable[T]], pause: float = 0.0) -> T:
+    if pause:
+        await asyncio.sleep(pause)
     return await lookup()
 
 
