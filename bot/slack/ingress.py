@@ -8,9 +8,9 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs
 
 import structlog
+import yarl
 from fastapi import Request, Response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from starlette.requests import ClientDisconnect
@@ -26,6 +26,9 @@ from records.errors import RecordsError
 log = structlog.get_logger(__name__)
 
 Payload = dict[str, Any]
+MAX_FIELDS = 1000
+"""Of a form: more are refused."""
+
 PLAIN = {"content-type": "text/plain; charset=utf-8"}
 
 
@@ -119,8 +122,8 @@ def parsed(body: bytes, content_type: str) -> Payload:
         text = body.decode("utf-8")
         if content_type.partition(";")[0].strip().lower() == "application/json":
             return _object(text)
-        form = {name: values[0] for name, values in parse_qs(text, keep_blank_values=True, max_num_fields=1000).items()}
-        return _object(form["payload"]) if "payload" in form else dict(form)
+        form: Payload = dict(reversed(yarl.query_to_pairs(text, max_fields=MAX_FIELDS)))  # of one name the first counts
+        return _object(form["payload"]) if "payload" in form else form
     except (ValueError, RecursionError) as error:
         raise UnreadableError from error
 

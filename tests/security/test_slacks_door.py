@@ -3,10 +3,14 @@
 import json
 import time
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.limits import MAX_BODY
+from bot.slack.ingress import parsed
 from tests.end_to_end.system import System
 from tests.security.conftest import Door
 
@@ -61,6 +65,14 @@ def test_what_is_signed_and_still_unreadable_gets_400(
 ) -> None:
     answer = door.signed(body, content_type=content_type)
     assert (answer.status_code, len(answer.text) < 100) == (400, True), description
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "=", "&", ";", "+", "%", "%4", "%41", "%ff", "%C3%A9", "é", " "])).map("".join)
+)
+def test_a_form_is_read_as_the_standard_library_reads_it_and_of_one_name_the_first_counts(text: str) -> None:
+    first = {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+    assert parsed(text.encode(), "application/x-www-form-urlencoded") == first
 
 
 @pytest.mark.parametrize("off", [-301, 301, -600, 600])
