@@ -6,8 +6,10 @@ One run, click by click in turn: a bare Bolt app that only acknowledges (process
 check), and this app with a decision that counts, under the same uvicorn settings; then two events that the SDK raises
 straight: at a workflow that only waits (`raise`), and the same decision at an order of this app (`raise_order`).
 The clicks are sent by aiohttp, whose own work is small beside what is measured: httpx takes longer for one request than
-the bare app does. Resumed is when the next activity stands in the history, by the sidecar's own clock. Everything is a
-process of its own on loopback. The last line is one JSON object with all figures.
+the bare app does. Resumed is when the next activity stands in the history, by the sidecar's own clock. `fsync` is one
+page written and flushed beside them: an acknowledgement waits for such a flush, the bare one for none, so a disk whose
+own p99 is tens of milliseconds shows in `ack_p99_ratio`. Everything is a process of its own on loopback. The last line
+is one JSON object with all figures.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import secrets
 import statistics
 import subprocess
@@ -60,7 +63,7 @@ ROOT = Path(__file__).parents[1]
 SECRET = "benchmark-signing-secret"  # noqa: S105 it signs on loopback only
 WARM_UP = 20
 QUIET = LoggerOptions(log_level=logging.ERROR)
-FIGURES = ("bare_ack", "ack", "raise", "raise_order", "resumed")
+FIGURES = ("bare_ack", "fsync", "ack", "raise", "raise_order", "resumed")
 MANAGER = Person(team="T0LOCAL", user="U0MANAGER")
 
 
@@ -202,6 +205,20 @@ async def click(client: aiohttp.ClientSession, url: str, value: str) -> tuple[fl
     return at, took
 
 
+class Disk:
+    """One page of a file, in the folder where everything else is written."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the measuring
+
+    def flushed(self) -> float:
+        """Write the page and flush it; returns the seconds that took."""
+        began = time.perf_counter()
+        os.pwrite(self._file.fileno(), secrets.token_bytes(4096), 0)
+        os.fdatasync(self._file.fileno())
+        return time.perf_counter() - began
+
+
 async def resumed(engine: Engine, instance_id: str, activity: str) -> float:
     """Return the wall-clock time when the activity after the wait was scheduled, by the sidecar's clock.
 
@@ -258,7 +275,7 @@ async def measure(settings: Settings, app: str, bare: str, raw: str, clicks: int
     await ready(app)
     count = clicks + WARM_UP
     waiting_orders = await orders(settings, app, 2 * count)
-    ours, theirs = Engine(settings.sidecar_address), Engine(raw)
+    disk, ours, theirs = Disk(), Engine(settings.sidecar_address), Engine(raw)
     sdk, sdk_of_ours = client(raw), client(settings.sidecar_address)
     for number in range(count):
         await sdk.schedule_new_workflow("waiting", instance_id=f"raw-{number}")  # type: ignore[arg-type]
@@ -267,6 +284,7 @@ async def measure(settings: Settings, app: str, bare: str, raw: str, clicks: int
         for number, (instance_id, binding) in enumerate(waiting_orders[:count]):
             value = binding_value(binding)
             _, bare_ack = await click(first, bare, value)
+            fsync = disk.flushed()
             at, ack = await click(second, app, value)
             after = await resumed(ours, instance_id, "judge_decision") - at
             await over(ours, instance_id)
@@ -280,7 +298,7 @@ async def measure(settings: Settings, app: str, bare: str, raw: str, clicks: int
             order_after = await resumed(ours, other_id, "judge_decision") - at
             await over(ours, other_id)
             if number >= WARM_UP:
-                for name, figure in zip(FIGURES, (bare_ack, ack, raw_after, order_after, after), strict=True):
+                for name, figure in zip(FIGURES, (bare_ack, fsync, ack, raw_after, order_after, after), strict=True):
                     figures[name].append(figure * 1000)
     await ours.close()
     await theirs.close()
