@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from bot.cli import output
@@ -57,6 +58,7 @@ def serve(app: FastAPI, host: str, port: int, leaving: Callable[[], None] = lamb
     logging.getLogger("uvicorn.error").addFilter(_not_our_own_end)
     logging.getLogger("uvicorn.error").addFilter(database_in_a_sentence)
     config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings)
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the loop that the worker's thread makes, too
     server = Server(config, leaving)
     with contextlib.suppress(SystemExit):  # uvicorn's 3 for a start that failed is our "no such instance"
         server.run()
