@@ -2,18 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
 from dapr.ext.workflow import WorkflowActivityContext
 
 from activities import asking, recording
-from activities.announcing import Announcer
-from activities.directory import Directory
-from activities.failures import NonRetryableError, SlackRefusedError
-from activities.judging import Judge
-from activities.messages import (
+from activities.clock import now_in_utc
+from activities.inputs import (
     AnnounceInput,
     AnswerInput,
     AskInput,
@@ -24,10 +21,14 @@ from activities.messages import (
     Routed,
     RouteInput,
 )
+from activities.judging import Judge
 from activities.policies import PolicyFile
 from activities.processing import Processing
 from activities.routing import Routing
-from activities.slack import Slack
+from activities.slack.announcing import Announcer
+from activities.slack.client import Slack
+from activities.slack.directory import Directory
+from activities.slack.failures import NonRetryableError, SlackRefusedError
 from approvals.decision import Judgement
 from approvals.request import CardRef
 from approvals.state import State
@@ -44,11 +45,6 @@ def final() -> Iterator[None]:
         yield
     except SlackRefusedError as error:
         raise NonRetryableError(str(error)) from error
-
-
-def now_in_utc() -> datetime:
-    """Return this machine's time, for what is written down. What a workflow decides by comes from its own clock."""
-    return datetime.now(UTC)
 
 
 class Activities:

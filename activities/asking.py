@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from activities.directory import Directory
-from activities.failures import SlackRefusedError
-from activities.messages import AskInput
+from activities.inputs import AskInput
 from activities.recording import OURS, append_once, shown_of
-from activities.rendering import card_view
-from activities.slack import Slack
+from activities.slack.client import Slack
+from activities.slack.directory import Directory
+from activities.slack.failures import SlackRefusedError
+from activities.slack.rendering import card_view
 from approvals.machine import CardPosted, step
 from approvals.request import CardRef
 from cards import request_card

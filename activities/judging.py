@@ -10,8 +10,8 @@ from typing import Any
 
 import structlog
 
-from activities.directory import MAX_AGE, Directory
-from activities.failures import LookupFailedError
+from activities.slack.directory import MAX_AGE, Directory
+from activities.slack.failures import LookupFailedError
 from approvals import judgement
 from approvals.decision import Decision, Judgement, Reason, Verdict
 from approvals.judgement import Failure, Home, Membership, Payload, PlainRaise, asked_of, read_payload

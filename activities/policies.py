@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from pathlib import Path
 
-from approvals.policy import Policy, PolicyError, Problem, parse_policy
+from approvals.policy.routing import Policy, PolicyError, Problem, parse_policy
 
 MAX_BYTES = 1024 * 1024
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from activities.failures import NonRetryableError
-from activities.messages import ProcessInput
+from activities.inputs import ProcessInput
 from activities.recording import append_once
+from activities.slack.failures import NonRetryableError
 from approvals.digest import digest_of
 from approvals.state import State
 from records import audit, instances, ledger

@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.messages import RecordInput
+from activities.inputs import RecordInput
 from approvals.machine import UNTRUSTED, Record, State, binding_of, deadline_of
+from approvals.messages import sentence
 from approvals.people import EmailAddress, Principal, UserGroup
-from approvals.sentences import sentence
 from approvals.state import approvers_now
 from approvals.values import Moment
 from records import audit, instances, intake, sent

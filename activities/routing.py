@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from activities.directory import Directory
-from activities.messages import RouteInput
+from activities.inputs import RouteInput
 from activities.policies import PolicyFile
+from activities.slack.directory import Directory
 from approvals.decision import Reason
 from approvals.machine import State, start
 from approvals.people import Person
-from approvals.policy import NoRoute, PolicyError, route
+from approvals.policy.routing import NoRoute, PolicyError, route
 from approvals.request import Route
 from records import audit, instances, policies
 from records.database import Database

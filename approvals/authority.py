@@ -14,7 +14,7 @@ from pydantic import Field
 from approvals.decision import Reason, Verdict
 from approvals.judgement import Membership
 from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser
-from approvals.policy_model import Policy
+from approvals.policy.model import Policy
 from approvals.values import Value
 
 

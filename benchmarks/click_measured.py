@@ -47,11 +47,11 @@ from approvals.people import Person
 from approvals.request import Binding
 from approvals.signing import Purpose
 from approvals.state import binding_of
-from bot import logs
 from bot.app import create_app
 from bot.cli.serving import serve
-from bot.engine import Engine
-from bot.settings import Settings
+from bot.engine.client import Engine
+from bot.process import logs
+from bot.process.settings import Settings
 from cards.binding import binding_value
 from cards.request_card import APPROVE
 from local.sidecar import run as run_sidecar

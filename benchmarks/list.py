@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from activities.policies import PolicyFile
 from approvals.machine import CardPosted, Started, State, start, step
-from approvals.policy import NoRoute, route
+from approvals.policy.routing import NoRoute, route
 from approvals.request import ApprovalRequest, CardRef
 from benchmarks import serving
 from local.slack import LocalSlack

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from approvals.signing import Purpose
-from bot.settings import Settings
+from bot.process.settings import Settings
 from local.slack import LocalSlack
 from records import keys
 from records.database import Database
@@ -25,7 +25,7 @@ SECRET = "benchmark-" * 5
 SERVE = """
 import sys, uvicorn
 from bot.app import create_app
-from bot.settings import Settings
+from bot.process.settings import Settings
 uvicorn.run(create_app(Settings(_env_file=None)), host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
 """
 

@@ -7,13 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from fastapi import FastAPI, Request, Response
 
-from bot import metrics
-from bot.correlation import CorrelationMiddleware
 from bot.dashboard import site as dashboard
-from bot.limits import BodyLimit
-from bot.rest import bulk, documented, events, failures, health, orders, problems, statistics, workflows
+from bot.process.correlation import CorrelationMiddleware
+from bot.process.limits import BodyLimit
+from bot.process.settings import Settings
+from bot.rest import bulk, documented, events, failures, health, metrics, orders, problems, statistics, workflows
 from bot.services import Services
-from bot.settings import Settings
 from bot.slack.ingress import Ingress
 
 log = structlog.get_logger(__name__)

@@ -10,46 +10,46 @@ import httpx
 from slack_bolt.async_app import AsyncApp
 
 from activities import Activities
-from activities.announcing import Announcer
-from activities.approval import now_in_utc
 from activities.bulk import BulkActivities
-from activities.directory import Directory
+from activities.clock import now_in_utc
 from activities.judging import Judge
 from activities.policies import PolicyFile
 from activities.processing import Processing
-from activities.slack import Slack
-from bot.access import Access
-from bot.background import Background
-from bot.checkpointing import Checkpointing, signers_of
-from bot.control.acting import Acting
-from bot.control.bulk import Bulk
-from bot.control.finding import FactFinder
-from bot.control.following import Following
-from bot.control.mending import Mending
-from bot.control.operations import Operations
-from bot.control.overview import Overview
-from bot.control.reconcile import Every, Reconciler
-from bot.control.stand_ins import StandIns
-from bot.control.starting import Starting
+from activities.slack.announcing import Announcer
+from activities.slack.client import Slack
+from activities.slack.directory import Directory
+from bot.access.authenticating import Access
+from bot.access.oidc import Oidc
+from bot.control.diagnosis.gathering import FactFinder
+from bot.control.operations.bulk import Bulk
+from bot.control.operations.bulk_items import Acting
+from bot.control.operations.orders import Orders
+from bot.control.operations.single import Operations
+from bot.control.operations.starting import Starting
+from bot.control.reading.delegated_requests import DelegatedRequests
+from bot.control.reading.event_stream import EventStream
+from bot.control.reading.overview import Overview
+from bot.control.reconciling.card_repair import CardRepair
+from bot.control.reconciling.checkpoints import Checkpointing, signers_of
+from bot.control.reconciling.doctor import Doctor
+from bot.control.reconciling.reconciler import Every, Reconciler
 from bot.control.subjects import Subjects
-from bot.decisions import Decisions
-from bot.delivery import Deliverer
-from bot.details import Details
-from bot.doctor import Doctor
-from bot.engine import Engine
-from bot.metrics import Metrics
-from bot.oidc import Oidc
-from bot.orders import Orders
-from bot.settings import Settings
+from bot.decisions.delivery import Deliverer
+from bot.decisions.state_cache import StateCache
+from bot.decisions.submitting import Decisions
+from bot.engine.client import Engine
+from bot.engine.worker import NAMES, STARTABLE, Worker
+from bot.process.background import Background
+from bot.process.settings import Settings
+from bot.rest.metrics import Metrics
 from bot.slack.bolt import bolt_app
 from bot.slack.clicks import Clicks
 from bot.slack.commands import Commands
+from bot.slack.details import Details
 from bot.slack.home import Home
 from bot.slack.ingress import Ingress
 from bot.slack.replay import ReplayGuard
 from bot.slack.sockets import Socket
-from bot.standings import Standings
-from bot.worker import NAMES, STARTABLE, Worker
 from records.database import Database
 from records.keys import Throttle
 
@@ -120,9 +120,9 @@ class Services:
         return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer)
 
     @cached_property
-    def standings(self) -> Standings:
+    def standings(self) -> StateCache:
         """Where requests stand, as this process knows it."""
-        return Standings()
+        return StateCache()
 
     @cached_property
     def decisions(self) -> Decisions:
@@ -230,7 +230,7 @@ class Services:
             subjects=self.subjects,
             directory=self.directory,
             facts=FactFinder(self.database, self.engine, NAMES, lambda: self.worker.ready, self.clock),
-            stand_ins=StandIns(
+            stand_ins=DelegatedRequests(
                 database=self.database,
                 directory=self.directory,
                 judge=self.judge,
@@ -253,9 +253,9 @@ class Services:
         )
 
     @cached_property
-    def following(self) -> Following:
+    def following(self) -> EventStream:
         """The stream of news."""
-        return Following(self.database, self.access, self.overview, self.clock)
+        return EventStream(self.database, self.access, self.overview, self.clock)
 
     @cached_property
     def every(self) -> Every:
@@ -263,9 +263,11 @@ class Services:
         return Every.sweep_every(self.settings.reconcile_every_seconds)
 
     @cached_property
-    def mending(self) -> Mending:
+    def mending(self) -> CardRepair:
         """Rewrites cards that lag behind."""
-        return Mending(self.database, self.announcer, self.directory, self.clock, timedelta(seconds=self.every.settled))
+        return CardRepair(
+            self.database, self.announcer, self.directory, self.clock, timedelta(seconds=self.every.settled)
+        )
 
     @cached_property
     def reconciler(self) -> Reconciler:
@@ -341,7 +343,9 @@ async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Docto
             database=services.database,
             engine=services.engine,
             reconciler=services.reconciler,
-            mending=Mending(services.database, services.announcer, services.directory, services.clock, settled=young),
+            mending=CardRepair(
+                services.database, services.announcer, services.directory, services.clock, settled=young
+            ),
             clock=services.clock,
             young=young,
         )

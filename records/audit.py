@@ -15,8 +15,8 @@ from records import chain
 from records.chain import GENESIS, Checkpoint, Verification
 from records.columns import from_micros, storable
 from records.database import Database
-from records.prepared import Prepared
 from records.sql import one, rows
+from records.sqlite.prepared import Prepared
 from records.tables import audit
 
 BATCH = 2_000

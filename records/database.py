@@ -17,9 +17,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from records import addresses, failures, schema, sqlite_driver
+from records import addresses, failures, schema
 from records.errors import DatabaseUnavailableError, RecordsError
-from records.wal import PAGES, WriteAheadLog
+from records.sqlite import driver
+from records.sqlite.wal import PAGES, WriteAheadLog
 from records.writing import Transactions, Writer
 
 WRITE_LOCK = 0x636F756E  # "coun": the advisory lock that whoever writes holds, for the length of one transaction
@@ -127,18 +128,18 @@ class Database:
 
 
 async def _begin_sqlite(connection: AsyncConnection) -> None:
-    await sqlite_driver.of(connection).begin_immediate()
+    await driver.of(connection).begin_immediate()
 
 
 async def _commit_sqlite(connection: AsyncConnection) -> None:
     # SQLAlchemy knows of the transaction from its first own statement on; prepared ones go past it.
-    await (connection if connection.in_transaction() else sqlite_driver.of(connection)).commit()
+    await (connection if connection.in_transaction() else driver.of(connection)).commit()
 
 
 async def _rollback_sqlite(connection: AsyncConnection) -> None:
     # A transaction whose COMMIT failed is inactive to SQLAlchemy, and it refuses all others until that one is undone.
     await connection.rollback()
-    await sqlite_driver.of(connection).rollback()
+    await driver.of(connection).rollback()
 
 
 async def _begin_postgres(connection: AsyncConnection) -> None:
@@ -166,9 +167,9 @@ def _sqlite_engine(url: URL, busy_ms: int, pragmas: tuple[str, ...], *, writes: 
     path = str(url.database)
     extra = (f"PRAGMA wal_autocheckpoint={PAGES}", *pragmas) if writes else (*pragmas, "PRAGMA query_only=ON")
 
-    async def connect(*_: Any, **__: Any) -> sqlite_driver.Connection:
+    async def connect(*_: Any, **__: Any) -> driver.Connection:
         _make_private(path)
-        return await sqlite_driver.connect(path, at_once=writes, busy_ms=busy_ms, extra=extra)
+        return await driver.connect(path, at_once=writes, busy_ms=busy_ms, extra=extra)
 
     return create_async_engine(
         url,

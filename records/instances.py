@@ -17,8 +17,8 @@ from approvals.state import State
 from approvals.values import Moment, Value
 from records import search
 from records.columns import Json
-from records.prepared import Prepared
 from records.sql import insert_or_ignore, one
+from records.sqlite.prepared import Prepared
 from records.tables import instance_words, instances, waiting
 
 EngineStatus = Literal["PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED"]

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Value
-from records.prepared import Prepared
+from records.sqlite.prepared import Prepared
 
 V = TypeVar("V", bound=Value)
 

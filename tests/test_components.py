@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from bot.cli.remote import ClientSettings
-from bot.settings import Settings
+from bot.process.settings import Settings
 from local.sidecar.server import APP_ID
 
 ROOT = Path(__file__).parents[1]

@@ -13,11 +13,11 @@ import typer
 from dapr.ext.workflow import WorkflowStatus
 
 from activities import Activities
-from approvals.policy import Policy, parse_policy
-from approvals.policy_lint import lint
+from approvals.policy.lint import lint
+from approvals.policy.routing import Policy, parse_policy
 from bot.cli.main import COMMANDS, build, loaded
 from bot.cli.remote import ClientSettings
-from bot.settings import Settings
+from bot.process.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -150,7 +150,7 @@ def test_the_policy_that_the_readme_explains_is_the_shipped_one() -> None:
 
 
 def test_each_further_word_of_the_policy_is_understood() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "approvals").glob("policy*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "approvals/policy").glob("*.py"))
     words = ["stages", "needed", "escalate", "delegations", "reports_to", "channel", "roles"]
     assert [word for word in words if f"`{word}" not in README] == []
     assert [word for word in words if not re.search(rf"\b{word}\b", source)] == []
@@ -173,7 +173,7 @@ def test_the_example_program_imports_what_is_there() -> None:
 
 
 def test_the_place_to_register_a_workflow_is_there() -> None:
-    assert hasattr(import_module("bot.worker"), "WORKFLOWS")
+    assert hasattr(import_module("bot.engine.worker"), "WORKFLOWS")
 
 
 def test_the_state_diagram_is_the_one_that_the_exploration_made() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from dapr.ext.workflow import DaprWorkflowContext
 
 from activities import Activities
-from activities.messages import ProcessInput
+from activities.inputs import ProcessInput
 from approvals.request import ApprovalRequest
 from workflows.obtain import DURABLE, call, obtain_approval
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy, TaskFailedError
 
 from activities import Activities
-from activities.messages import (
+from activities.inputs import (
     AnnounceInput,
     AnswerInput,
     AskInput,

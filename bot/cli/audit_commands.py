@@ -11,12 +11,12 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from bot.cli import audit_key, output
-from bot.cli.book import with_database
+from bot.cli.database_session import with_database
 from bot.cli.local_commands import settings_or_exit
 from bot.cli.moments import moment
 from bot.cli.output import Format, Output
-from bot.orders import instance_id_of
-from bot.settings import Settings
+from bot.control.operations.orders import instance_id_of
+from bot.process.settings import Settings
 from records import audit, audit_export, chain, checkpoints
 from records.chain import Checkpoint, Verification
 from records.checkpoints import BadCheckpointError

@@ -3,10 +3,10 @@
 Whoever has only the public key can check every checkpoint and sign none.
 """
 
-from bot.checkpointing import signers_of
 from bot.cli import output
-from bot.cli.book import key_ring_or_exit
-from bot.settings import Settings
+from bot.cli.database_session import key_ring_or_exit
+from bot.control.reconciling.checkpoints import signers_of
+from bot.process.settings import Settings
 from records.checkpoints import Signer
 
 PUBLIC_KEY_HEX = 64

@@ -9,17 +9,17 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from activities.directory import Directory
-from activities.failures import LookupFailedError, SlackRefusedError
 from activities.policies import PolicyFile
-from activities.slack import Slack
+from activities.slack.client import Slack
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError, SlackRefusedError
 from approvals.people import UserGroup
-from approvals.policy import PolicyError
-from approvals.policy_lint import lint
+from approvals.policy.lint import lint
+from approvals.policy.routing import PolicyError
 from approvals.values import Value
-from bot.engine import Engine, EngineRefusedError, EngineUnavailableError
-from bot.manifest import scopes
-from bot.settings import Settings, without_userinfo
+from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
+from bot.process.settings import Settings, without_userinfo
+from bot.slack.manifest import scopes
 from records import sent
 from records.database import Database
 from records.errors import RecordsError

@@ -22,13 +22,13 @@ import typer
 import uvicorn
 
 from approvals.signing import Purpose
-from bot import logs
-from bot import manifest as slack_manifest
 from bot.app import create_app
 from bot.cli import output
-from bot.cli.book import operator, with_database
-from bot.limits import BoundedHead
-from bot.settings import Settings
+from bot.cli.database_session import operator, with_database
+from bot.process import logs
+from bot.process.limits import BoundedHead
+from bot.process.settings import Settings
+from bot.slack import manifest as slack_manifest
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
 from records import audit, keys

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from bot.cli import output
-from bot.cli.book import key_ring_or_exit, operator
+from bot.cli.database_session import key_ring_or_exit, operator
 from bot.cli.local_commands import settings_or_exit
 from bot.cli.output import Format, Output
-from bot.doctor import Finding
-from bot.settings import Settings
+from bot.control.reconciling.doctor import Finding
+from bot.process.settings import Settings
 
 COLUMNS = ("ILL", "ID", "WHAT IS WRONG", "HEALING", "HEALED")
 STATES = {None: "", True: "yes", False: "no"}
@@ -31,8 +31,8 @@ def doctor(
 
     Example: countersign doctor --look
     """
-    from bot import logs
-    from bot.engine import EngineRefusedError, EngineUnavailableError
+    from bot.engine.client import EngineRefusedError, EngineUnavailableError
+    from bot.process import logs
     from records.errors import RecordsError
 
     settings = settings_or_exit()

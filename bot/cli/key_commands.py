@@ -10,11 +10,11 @@ import typer
 from approvals.authority import Action, Role
 from approvals.signing import Purpose
 from bot.cli import output
-from bot.cli.book import key_ring_or_exit, operator, with_database
+from bot.cli.database_session import key_ring_or_exit, operator, with_database
 from bot.cli.local_commands import settings_or_exit
 from bot.cli.moments import moment
 from bot.cli.output import Format, Output
-from bot.correlation import correlation_id
+from bot.process.correlation import correlation_id
 from records import audit, keys
 from records.database import Database
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bot.cli import output
 from bot.cli.output import Format, Output
-from bot.settings import Settings
+from bot.process.settings import Settings
 
 config = typer.Typer(help="The settings: what is missing, wrong or unreachable.", no_args_is_help=True)
 
@@ -41,9 +41,9 @@ def run(
 
     Example: countersign run --port 8000
     """
-    from bot import logs
     from bot.app import MissingSettingsError, create_app
     from bot.cli.serving import leave, serve
+    from bot.process import logs
 
     settings = settings_or_exit()
     logs.configure(settings.log_level)
@@ -63,7 +63,7 @@ def run(
 def _demand_policy(settings: Settings) -> None:
     """End with the line and the reason where the policy cannot be used: every order would be refused for it (law 6)."""
     from activities.policies import PolicyFile
-    from approvals.policy import PolicyError
+    from approvals.policy.routing import PolicyError
 
     try:
         PolicyFile(settings.policy).read()
@@ -94,7 +94,7 @@ def manifest(
 
     Example: countersign manifest --url https://approvals.example.com
     """
-    from bot.manifest import ManifestError, as_yaml
+    from bot.slack.manifest import ManifestError, as_yaml
 
     try:
         output.say(as_yaml(socket_mode=socket_mode, url=url))

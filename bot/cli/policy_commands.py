@@ -8,8 +8,8 @@ import typer
 from pydantic import ValidationError
 
 from activities.policies import PolicyFile
-from approvals.policy import Policy, PolicyError, explain
-from approvals.policy_lint import lint
+from approvals.policy.lint import lint
+from approvals.policy.routing import Policy, PolicyError, explain
 from approvals.request import ApprovalRequest
 from bot.cli import output
 from bot.cli.local_commands import settings_or_exit

@@ -15,7 +15,7 @@ import uvloop
 from fastapi import FastAPI
 
 from bot.cli import output
-from bot.limits import BoundedHead
+from bot.process.limits import BoundedHead
 from records.errors import RecordsError
 
 GRACE_S = 3

@@ -5,15 +5,15 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import cast
 
-from activities.directory import Directory
-from activities.failures import LookupFailedError
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError
 from approvals.authority import Action, Resource, authorize
 from approvals.people import Profile
 from approvals.request import Route
 from approvals.values import Value
-from bot.access import Access, Caller
-from bot.engine import Engine, Instance
-from bot.orders import instance_id_of
+from bot.access.authenticating import Access, Caller
+from bot.control.operations.orders import instance_id_of
+from bot.engine.client import Engine, Instance
 from records import instances
 from records.database import Database
 

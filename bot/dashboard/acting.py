@@ -9,20 +9,20 @@ from fastapi.responses import Response
 
 from approvals.authority import Action
 from approvals.decision import Reason, Verdict
-from approvals.sentences import sentence
+from approvals.messages import sentence
 from approvals.state import binding_of
-from bot.access import Access
-from bot.control.operations import Done, Operations, RefusedError, as_json
-from bot.control.overview import Overview
+from bot.access.authenticating import Access
+from bot.access.refusals import Problem, RefusedError
+from bot.control.operations.single import Done, Operations, as_json
+from bot.control.reading.overview import Overview
 from bot.control.subjects import Subject, Subjects
-from bot.dashboard.desk import Desk
-from bot.dashboard.door import Visit
 from bot.dashboard.forms import typed
 from bot.dashboard.instance import VERBS, Instances, Verb
+from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import segment
+from bot.dashboard.sessions import Visit
 from bot.dashboard.waiting import refuse_unknown
-from bot.decisions import Decisions, Receipt, Wanted
-from bot.rest.problems import Problem
+from bot.decisions.submitting import Decisions, Receipt, Wanted
 from cards.binding import UnreadableCardError, binding_value, parse_binding
 
 LONGEST_REASON = 1000
@@ -44,7 +44,7 @@ class Acting:
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         *,
-        desk: Desk,
+        desk: PageRenderer,
         overview: Overview,
         subjects: Subjects,
         operations: Operations,

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from approvals.authority import Action
-from bot.access import Access
-from bot.correlation import correlation_id
-from bot.dashboard.desk import Desk, may
-from bot.dashboard.door import Visit
+from bot.access.authenticating import Access
+from bot.control.reading.list_query import moment_of
 from bot.dashboard.names import Names
-from bot.rest.queries import moment_of
+from bot.dashboard.page_renderer import PageRenderer, may
+from bot.dashboard.sessions import Visit
+from bot.process.correlation import correlation_id
 from records import audit, checkpoints
 from records.chain import Verification
 from records.checkpoints import is_signed
@@ -27,7 +27,7 @@ class AuditPage:
     """The page of the audit. `trusted` are the public keys whose checkpoints count."""
 
     def __init__(
-        self, *, desk: Desk, access: Access, database: Database, names: Names, trusted: tuple[bytes, ...]
+        self, *, desk: PageRenderer, access: Access, database: Database, names: Names, trusted: tuple[bytes, ...]
     ) -> None:
         self._desk = desk
         self._access = access

@@ -8,18 +8,17 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 
 from approvals.authority import Action
-from bot.access import Access
-from bot.control.bulk import Bulk, Plan
-from bot.control.operations import RefusedError
-from bot.control.selection import ACTIONS, UnusableSelectionError
+from bot.access.authenticating import Access
+from bot.access.refusals import Problem, RefusedError
+from bot.control.operations.bulk import Bulk, Plan
+from bot.control.operations.selection import ACTIONS, UnusableSelectionError
 from bot.control.subjects import NotFoundError
-from bot.dashboard.desk import Desk
-from bot.dashboard.door import Visit
 from bot.dashboard.forms import typed
 from bot.dashboard.names import Names
+from bot.dashboard.page_renderer import PageRenderer
+from bot.dashboard.sessions import Visit
 from bot.dashboard.words import STATUSES
 from bot.rest.bulk import BulkFilter
-from bot.rest.problems import Problem
 from records import bulk as book
 from records.database import Database
 
@@ -35,7 +34,7 @@ FIRST: dict[str, str] = {"action": "terminate", "stuck": "on", "older_than": "2h
 class BulkPages:
     """The pages of bulk operations."""
 
-    def __init__(self, *, desk: Desk, bulk: Bulk, access: Access, database: Database, names: Names) -> None:
+    def __init__(self, *, desk: PageRenderer, bulk: Bulk, access: Access, database: Database, names: Names) -> None:
         self._desk = desk
         self._bulk = bulk
         self._access = access

@@ -4,12 +4,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from approvals.decision import Reason
-from approvals.sentences import sentence
-from bot.control.overview import Overview
+from approvals.messages import sentence
+from bot.control.reading.list_query import moment_of
+from bot.control.reading.overview import Overview
 from bot.dashboard import charts
-from bot.dashboard.desk import Desk
 from bot.dashboard.names import Names
-from bot.rest.queries import moment_of
+from bot.dashboard.page_renderer import PageRenderer
 
 USUAL = "30d"
 SPANS = {"7d": "7 days", "30d": "30 days", "90d": "90 days", "365d": "a year"}
@@ -18,7 +18,7 @@ SPANS = {"7d": "7 days", "30d": "30 days", "90d": "90 days", "365d": "a year"}
 class Figures:
     """The page of statistics."""
 
-    def __init__(self, desk: Desk, overview: Overview, names: Names) -> None:
+    def __init__(self, desk: PageRenderer, overview: Overview, names: Names) -> None:
         self._desk = desk
         self._overview = overview
         self._names = names

@@ -7,23 +7,23 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from activities.directory import Directory
-from activities.rendering import card_view
+from activities.slack.directory import Directory
+from activities.slack.rendering import card_view
 from approvals.authority import Action, Resource
 from approvals.decision import Verdict
-from approvals.sentences import sentence, status_sentence
+from approvals.messages import sentence, status_sentence
 from approvals.state import binding_of
 from approvals.values import Value
-from bot.access import Access
-from bot.control.overview import Overview, TimeLineEvent
+from bot.access.authenticating import Access
+from bot.access.refusals import Problem
+from bot.control.reading.overview import Overview, TimeLineEvent
 from bot.control.subjects import Subject, Subjects
 from bot.dashboard.blocks import Part, mentioned, preview
-from bot.dashboard.desk import Desk, may
-from bot.dashboard.door import Visit
 from bot.dashboard.names import Names
+from bot.dashboard.page_renderer import PageRenderer, may
+from bot.dashboard.sessions import Visit
 from bot.dashboard.waiting import refuse_unknown
-from bot.decisions import Decisions
-from bot.rest.problems import Problem
+from bot.decisions.submitting import Decisions
 from cards import request_card
 from cards.request_card import Ending
 
@@ -108,7 +108,7 @@ class Instances:
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         *,
-        desk: Desk,
+        desk: PageRenderer,
         overview: Overview,
         subjects: Subjects,
         access: Access,

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from bot.access import Caller
-from bot.control.following import Following
-from bot.dashboard.door import Door, SignInNeededError
+from bot.access.authenticating import Caller
+from bot.access.refusals import Problem
+from bot.control.reading.event_stream import EventStream
 from bot.dashboard.rendering import guarded
-from bot.rest.problems import Problem
+from bot.dashboard.sessions import Door, SignInNeededError
 
 STREAM_S = 60.0
 """A stream ends after this and the browser opens the next, so that a session which has ended is noticed."""
@@ -26,7 +26,7 @@ LONGEST_ID = 60
 class Live:
     """Follows for pages."""
 
-    def __init__(self, following: Following, door: Door) -> None:
+    def __init__(self, following: EventStream, door: Door) -> None:
         self._following = following
         self._door = door
 

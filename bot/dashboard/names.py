@@ -6,10 +6,10 @@ One that is not found in time stays an id: a page waits for nobody.
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from activities.directory import Directory
-from activities.failures import LookupFailedError, SlackRefusedError
 from activities.policies import PolicyFile
-from approvals.policy import PolicyError
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError, SlackRefusedError
+from approvals.policy.routing import PolicyError
 from bot.dashboard.words import principal
 
 PATIENCE_S = 0.7

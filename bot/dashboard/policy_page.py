@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from activities.policies import PolicyFile
 from approvals.authority import Action
 from approvals.durations import duration_text
-from approvals.policy import Explanation, Policy, PolicyError, explain
-from approvals.policy_model import Rule, StageRule, approver_text
+from approvals.policy.model import Rule, StageRule, approver_text
+from approvals.policy.routing import Explanation, Policy, PolicyError, explain
 from approvals.request import ApprovalRequest
 from approvals.values import Value
-from bot.access import Access
-from bot.dashboard.desk import Desk
+from bot.access.authenticating import Access
+from bot.dashboard.page_renderer import PageRenderer
 
 
 class RuleLine(Value):
@@ -32,7 +32,7 @@ class RuleLine(Value):
 class PolicyPage:
     """The page of the policy."""
 
-    def __init__(self, desk: Desk, access: Access, policies: PolicyFile) -> None:
+    def __init__(self, desk: PageRenderer, access: Access, policies: PolicyFile) -> None:
         self._desk = desk
         self._access = access
         self._policies = policies

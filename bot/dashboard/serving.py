@@ -14,14 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from bot.control.operations import RefusedError
+from bot.access.refusals import Problem, RefusedError
 from bot.control.subjects import NotFoundError
-from bot.correlation import correlation_id
-from bot.dashboard.door import SignInNeededError
 from bot.dashboard.rendering import Templates, guarded
-from bot.engine import EngineRefusedError, EngineUnavailableError
+from bot.dashboard.sessions import SignInNeededError
+from bot.engine.client import EngineRefusedError, EngineUnavailableError
+from bot.process.correlation import correlation_id
 from bot.rest.failures import away
-from bot.rest.problems import Problem
 from records.errors import BadCursorError, DatabaseUnavailableError
 
 log = structlog.get_logger(__name__)

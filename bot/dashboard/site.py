@@ -6,33 +6,33 @@ from datetime import datetime
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from activities.directory import Directory
 from activities.policies import PolicyFile
-from bot.access import Access
-from bot.checkpointing import signers_of
-from bot.control.bulk import Bulk
-from bot.control.following import Following
-from bot.control.operations import Operations
-from bot.control.overview import Overview
+from activities.slack.directory import Directory
+from bot.access.authenticating import Access
+from bot.control.operations.bulk import Bulk
+from bot.control.operations.single import Operations
+from bot.control.reading.event_stream import EventStream
+from bot.control.reading.overview import Overview
+from bot.control.reconciling.checkpoints import signers_of
 from bot.control.subjects import Subjects
 from bot.dashboard.acting import Acting
 from bot.dashboard.audit_page import AuditPage
 from bot.dashboard.bulk_pages import BulkPages
-from bot.dashboard.desk import Desk
-from bot.dashboard.door import Door
-from bot.dashboard.entrance import Entrance
+from bot.dashboard.cookies import CookieSigner
 from bot.dashboard.figures import Figures
 from bot.dashboard.instance import Instances
 from bot.dashboard.live import Live
 from bot.dashboard.names import Names
+from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.policy_page import PolicyPage
 from bot.dashboard.rendering import STATIC, Assets
-from bot.dashboard.sealing import Seals
 from bot.dashboard.serving import PageRoute
+from bot.dashboard.sessions import Door
+from bot.dashboard.sign_in_pages import SignInPages
 from bot.dashboard.slack_identity import SlackIdentity
 from bot.dashboard.waiting import Waiting
-from bot.decisions import Decisions
-from bot.settings import Settings
+from bot.decisions.submitting import Decisions
+from bot.process.settings import Settings
 from records.database import Database
 
 
@@ -49,14 +49,14 @@ def mount(  # noqa: PLR0913 the parts it is made of
     subjects: Subjects,
     decisions: Decisions,
     bulk: Bulk,
-    following: Following,
+    following: EventStream,
     http: httpx.AsyncClient,
     clock: Callable[[], datetime],
 ) -> None:
     """Serve the dashboard. Before REST, whose addresses it shares: pages answer browsers alone."""
-    seals = Seals(settings.keys)
+    seals = CookieSigner(settings.keys)
     door = Door(database=database, access=access, seals=seals, clock=clock, public_url=settings.public_url)
-    desk, names = Desk(door, clock), Names(directory, policies)
+    desk, names = PageRenderer(door, clock), Names(directory, policies)
     secret = settings.slack_client_secret.get_secret_value()
     identity = SlackIdentity(http, settings.slack_api_url, settings.slack_client_id, secret)
     trusted = tuple(each.public_key for each in signers_of(settings.secret_key.get_secret_value()))
@@ -70,7 +70,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
         directory=directory,
         names=names,
     )
-    Entrance(door, access, directory, identity).register(pages)
+    SignInPages(door, access, directory, identity).register(pages)
     Waiting(desk, overview, names).register(pages)
     instances.register(pages)
     Acting(

@@ -18,7 +18,7 @@ from joserfc.jwk import KeySet
 
 from approvals.people import Person
 from approvals.values import Value
-from bot.dashboard.sealing import PendingSignIn
+from bot.dashboard.cookies import PendingSignIn
 
 ALGORITHMS = ("RS256",)
 """What Slack signs with. Never taken from the token: "none" or a symmetric one would let anybody sign."""

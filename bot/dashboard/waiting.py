@@ -9,15 +9,15 @@ from pydantic import Field, ValidationError, field_validator
 
 from approvals.authority import Action, Resource
 from approvals.values import Value
-from bot.control.lines import Workflow
-from bot.control.overview import Overview
-from bot.dashboard.desk import Desk, may
-from bot.dashboard.door import Visit
+from bot.access.refusals import Problem
+from bot.control.reading.lines import Workflow
+from bot.control.reading.list_query import ME, ListQuery
+from bot.control.reading.overview import Overview
 from bot.dashboard.names import Names
+from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.rendering import guarded, segment
+from bot.dashboard.sessions import Visit
 from bot.dashboard.words import PHASES, STATUSES
-from bot.rest.problems import Problem
-from bot.rest.queries import ME, ListQuery
 from records import listing
 
 Sort = Literal["created", "deadline", "since", "progress"]
@@ -71,7 +71,7 @@ class Wanted(Value):
 class Waiting:
     """The first page."""
 
-    def __init__(self, desk: Desk, overview: Overview, names: Names) -> None:
+    def __init__(self, desk: PageRenderer, overview: Overview, names: Names) -> None:
         self._desk = desk
         self._overview = overview
         self._names = names

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from approvals.durations import parse_duration
-from bot.access import Access, Caller
-from bot.control.bulk import Bulk, Plan, Result, Status
-from bot.control.selection import BulkAction, Selection, UnusableSelectionError
+from bot.access.authenticating import Access, Caller
+from bot.access.refusals import Problem
+from bot.control.operations.bulk import Bulk, Plan, Result, Status
+from bot.control.operations.selection import BulkAction, Selection, UnusableSelectionError
+from bot.control.reading.list_query import Word, principal_of
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
-from bot.rest.problems import Problem
-from bot.rest.queries import Word, principal_of
 from records import bulk as book
 from records.instances import EngineStatus
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Header, Request
 
-from bot.access import Access, Caller
+from bot.access.authenticating import Access, Caller
 
 
 def caller_of(access: Access) -> Callable[..., Awaitable[Caller]]:

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from bot.access import Access, Caller
-from bot.control.following import Following
+from bot.access.authenticating import Access, Caller
+from bot.access.refusals import Problem
+from bot.control.reading.event_stream import EventStream
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
-from bot.rest.problems import Problem
 
 MOST = 100
 """Streams at once in one process."""
@@ -25,7 +25,7 @@ DESCRIPTION = (
 )
 
 
-def routes(access: Access, following: Following) -> APIRouter:
+def routes(access: Access, following: EventStream) -> APIRouter:
     """Return the route of events."""
     router = APIRouter(tags=["events"], dependencies=SIGNED_IN)
     who = Depends(caller_of(access))

@@ -3,10 +3,10 @@
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from bot.control.operations import RefusedError
+from bot.access.refusals import Problem, RefusedError
 from bot.control.subjects import NotFoundError
-from bot.engine import EngineRefusedError, EngineUnavailableError
-from bot.rest.problems import Problem, problem_response
+from bot.engine.client import EngineRefusedError, EngineUnavailableError
+from bot.rest.problems import problem_response
 from records.errors import BadCursorError
 
 

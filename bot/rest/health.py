@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 
-from bot.delivery import ALARM_AGE
-from bot.engine import Engine, EngineRefusedError, EngineUnavailableError
+from bot.decisions.delivery import ALARM_AGE
+from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
+from bot.engine.worker import Worker
 from bot.slack.sockets import Socket
-from bot.worker import Worker
 from records import intake, sent
 from records.database import Database
 from records.errors import RecordsError

@@ -11,15 +11,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from activities.policies import PolicyFile
 from approvals.authority import Action, Resource
 from approvals.decision import Reason, Verdict
-from approvals.policy import PolicyError
+from approvals.messages import sentence
+from approvals.policy.routing import PolicyError
 from approvals.request import ApprovalRequest, Binding, in_plain_digits
-from approvals.sentences import sentence
 from approvals.state import binding_of
-from bot.access import Access, Caller
-from bot.decisions import Decisions, Wanted
-from bot.engine import EngineRefusedError, EngineUnavailableError
-from bot.orders import ID_SENTENCE, LARGEST, ORDER_ID, ConflictError, Orders, Started, UnroutableError, instance_id_of
-from bot.rest.problems import Problem, refused
+from bot.access.authenticating import Access, Caller
+from bot.access.refusals import Problem, refused
+from bot.control.operations.orders import (
+    ID_SENTENCE,
+    LARGEST,
+    ORDER_ID,
+    ConflictError,
+    Orders,
+    Started,
+    UnroutableError,
+    instance_id_of,
+)
+from bot.decisions.submitting import Decisions, Wanted
+from bot.engine.client import EngineRefusedError, EngineUnavailableError
 from cards.money import decimals
 from cards.text import clean
 from records import instances

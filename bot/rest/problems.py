@@ -1,7 +1,6 @@
 """Errors as people and programs get them: problem+json (RFC 9457), a sentence in `detail`, never a traceback."""
 
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -9,28 +8,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from approvals.decision import Verdict
-from approvals.sentences import sentence
-from bot.correlation import correlation_id
+from bot.access.refusals import Problem
+from bot.process.correlation import correlation_id
 from records.errors import DatabaseUnavailableError
 
 log = structlog.get_logger(__name__)
-
-
-class Problem(Exception):  # noqa: N818 RFC 9457 calls it a problem
-    """An answer other than yes. `detail` is the sentence; further fields say more to programs."""
-
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None, **fields: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers or {}
-        self.fields = fields
-
-
-def refused(verdict: Verdict, status: int = HTTPStatus.FORBIDDEN) -> Problem:
-    """Return the problem for a verdict that says no: the same sentence that Slack and the audit have."""
-    return Problem(status, sentence(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
 
 
 def problem_response(problem: Problem) -> JSONResponse:

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from approvals.values import Moment
-from bot.access import Access, Caller
-from bot.control.overview import Overview
+from bot.access.authenticating import Access, Caller
+from bot.control.reading.list_query import When, moment_of
+from bot.control.reading.overview import Overview
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
-from bot.rest.queries import When, moment_of
 from records import statistics
 
 

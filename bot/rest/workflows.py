@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from bot.access import Access, Caller
-from bot.control.lines import Workflow
-from bot.control.operations import Done, Operations
-from bot.control.overview import Overview, TimeLineEvent
-from bot.control.starting import UnusableStartError
+from bot.access.authenticating import Access, Caller
+from bot.access.refusals import Problem
+from bot.control.operations.single import Done, Operations
+from bot.control.operations.starting import UnusableStartError
+from bot.control.reading.lines import Workflow
+from bot.control.reading.list_query import ME, ListQuery
+from bot.control.reading.overview import Overview, TimeLineEvent
 from bot.control.subjects import Subject
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
-from bot.rest.problems import Problem
-from bot.rest.queries import ME, ListQuery
 from cards.values import Diagnosis
 
 Reference = Annotated[

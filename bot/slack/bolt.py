@@ -7,8 +7,8 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 
-from bot.correlation import correlation_id
-from bot.settings import Settings
+from bot.process.correlation import correlation_id
+from bot.process.settings import Settings
 from cards import private
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from approvals.durations import parse_duration
 from approvals.values import Value
-from bot.control.selection import BulkAction, Selection
+from bot.control.operations.selection import BulkAction, Selection
 
 
 class UnreadableWordsError(ValueError):

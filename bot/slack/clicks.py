@@ -7,16 +7,16 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
-from activities.announcing import Announcer
-from activities.failures import SlackRefusedError, SlackUnavailableError
-from activities.slack import Slack
+from activities.slack.announcing import Announcer
+from activities.slack.client import Slack
+from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from approvals.messages import sentence
 from approvals.people import Person
 from approvals.request import Binding, CardRef
-from approvals.sentences import sentence
-from bot.background import Background
-from bot.correlation import correlation_id
-from bot.decisions import Decisions, Receipt, Wanted
-from bot.details import Details
+from bot.decisions.submitting import Decisions, Receipt, Wanted
+from bot.process.background import Background
+from bot.process.correlation import correlation_id
+from bot.slack.details import Details
 from cards import Message, details_modal, private, reject_modal, request_card
 from cards.binding import UnreadableCardError, parse_binding
 from cards.forms import FieldErrors

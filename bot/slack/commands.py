@@ -8,18 +8,18 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from activities.failures import SlackRefusedError, SlackUnavailableError
-from activities.slack import Slack
+from activities.slack.client import Slack
+from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.authority import Action
 from approvals.people import Person
-from bot.access import Access, Caller
-from bot.control.bulk import Bulk
-from bot.control.operations import Done, Operations, RefusedError
-from bot.control.overview import Overview
-from bot.control.selection import UnusableSelectionError
+from bot.access.authenticating import Access, Caller
+from bot.access.refusals import Problem, RefusedError
+from bot.control.operations.bulk import Bulk
+from bot.control.operations.selection import UnusableSelectionError
+from bot.control.operations.single import Done, Operations
+from bot.control.reading.overview import Overview
 from bot.control.subjects import NotFoundError, Subjects
-from bot.engine import EngineRefusedError, EngineUnavailableError
-from bot.rest.problems import Problem
+from bot.engine.client import EngineRefusedError, EngineUnavailableError
 from bot.slack import bulk_words, lines
 from bot.slack.clicks import person_of
 from cards import Message, command, confirm_modal, private

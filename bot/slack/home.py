@@ -5,13 +5,13 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from activities.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
-from activities.slack import Slack
+from activities.slack.client import Slack
+from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from approvals.people import Person
-from bot.access import Access
-from bot.background import Background
-from bot.control.overview import Overview
-from bot.rest.problems import Problem
+from bot.access.authenticating import Access
+from bot.access.refusals import Problem
+from bot.control.reading.overview import Overview
+from bot.process.background import Background
 from bot.slack import lines
 from cards import View, home
 from cards.home import MOST_LINES, HomeView

@@ -16,7 +16,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
-from bot.correlation import correlation_id
+from bot.process.correlation import correlation_id
 from bot.slack.replay import Answer, ReplayGuard
 from bot.slack.shapes import is_slacks
 from bot.slack.signature import MAX_BODY, Flaw, SignedBytes, flaw

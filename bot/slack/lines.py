@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
-from bot.control.lines import Workflow
-from bot.control.overview import TimeLineEvent
+from bot.control.reading.lines import Workflow
+from bot.control.reading.overview import TimeLineEvent
 from cards.values import HistoryLine, InstanceLine, Statistics
 from records import statistics
 

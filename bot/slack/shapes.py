@@ -74,7 +74,7 @@ class Interaction(Part):
     response_url: str | None = None
 
 
-class Happening(Part):
+class InnerEvent(Part):
     """The inside of an event."""
 
     type: Id
@@ -89,7 +89,7 @@ class Event(Part):
 
     type: Id
     team_id: str | None = None
-    event: Happening
+    event: InnerEvent
 
 
 class Command(Part):

@@ -14,8 +14,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.correlation import new_correlation_id
-from bot.settings import Settings
+from bot.process.correlation import new_correlation_id
+from bot.process.settings import Settings
 from bot.slack.ingress import Ingress
 from bot.slack.replay import Answer, ReplayGuard
 from records.errors import RecordsError

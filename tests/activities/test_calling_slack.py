@@ -10,11 +10,11 @@ import pytest
 import structlog
 
 from activities import asking, recording
-from activities.announcing import Announcer
-from activities.directory import Directory
-from activities.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
-from activities.messages import AskInput, RecordInput
-from activities.slack import Slack
+from activities.inputs import AskInput, RecordInput
+from activities.slack.announcing import Announcer
+from activities.slack.client import Slack
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from approvals.machine import Announce, Ask, Record, Started, start, step
 from approvals.people import UserGroup
 from approvals.request import ApprovalRequest, Route, Stage

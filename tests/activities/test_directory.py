@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from activities.directory import MOST, RENEWAL_S, Fresh
+from activities.slack.directory import MOST, RENEWAL_S, Fresh
 
 
 async def test_answers_are_kept_within_a_bound_and_the_newest_stay() -> None:

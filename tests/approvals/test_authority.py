@@ -7,9 +7,9 @@ import pytest
 
 from approvals.authority import TABLE, Action, Actor, Resource, Role, authorize, roles_of
 from approvals.decision import Reason
+from approvals.messages import sentence
 from approvals.people import Person, Profile
-from approvals.policy import parse_policy
-from approvals.sentences import sentence
+from approvals.policy.routing import parse_policy
 
 STATUSES = (None, "PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
 CHANNELS = ("slack", "rest", "dashboard", "cli")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from approvals.decision import Reason
 from approvals.machine import Started, start, step
 from approvals.people import EmailAddress, SlackUser, UserGroup
-from approvals.policy import NoRoute, explain, parse_policy, route
-from approvals.policy_lint import lint
-from approvals.policy_model import AmountRange
+from approvals.policy.lint import lint
+from approvals.policy.model import AmountRange
+from approvals.policy.routing import NoRoute, explain, parse_policy, route
 from approvals.request import ApprovalRequest, Escalation, Route
 from tests.approvals.story import Story
 

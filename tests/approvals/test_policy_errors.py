@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.policy import Policy, PolicyError, Problem, parse_policy
+from approvals.policy.routing import Policy, PolicyError, Problem, parse_policy
 
 ONE = "rules:\n  - approve: {user: U024BE7LH}\n"
 MISTAKES = [

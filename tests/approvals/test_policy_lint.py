@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from approvals.policy import parse_policy
-from approvals.policy_lint import lint
+from approvals.policy.lint import lint
+from approvals.policy.routing import parse_policy
 
 GOOD = """
 groups: {managers: managers}

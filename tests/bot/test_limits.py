@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import pytest
 
-from bot.limits import MAX_HEAD
+from bot.process.limits import MAX_HEAD
 
 APP = """
 import logging
 from fastapi import FastAPI, Request
 from bot.cli.serving import serve
-from bot.limits import BodyLimit
+from bot.process.limits import BodyLimit
 
 logging.disable()
 app = FastAPI()

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import manifest
+from bot.slack import manifest
 from cards import gallery
 
 ROOT = Path(__file__).resolve().parents[2]

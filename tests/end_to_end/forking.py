@@ -19,7 +19,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from bot.app import create_app
-from bot.settings import Settings
+from bot.process.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from bot.settings import Settings
+from bot.process.settings import Settings
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
 from tests.end_to_end.system import REAL_SIDECAR, ROOT, SHARED, System, eventually, settings_for

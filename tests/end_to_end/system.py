@@ -25,8 +25,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.signing import Purpose
 from bot.app import create_app
+from bot.process.settings import Settings
 from bot.services import Services
-from bot.settings import Settings
 from cards import reject_modal, request_card
 from local.sidecar import Sidecar
 from local.slack import Delivery, LocalSlack, Message, Outcome

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from activities.directory import Directory
-from activities.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
-from activities.slack import Slack
+from activities.slack.client import Slack
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 
 PAGE = b"<html><body>Server Error</body></html>"
 

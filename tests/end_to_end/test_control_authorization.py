@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.authority import ENDED, LIVE, TABLE, Action, Resource, Status, authorize
 from approvals.decision import Reason, Verdict
-from approvals.sentences import sentence
+from approvals.messages import sentence
 from approvals.signing import Purpose
 from bot.dashboard.instance import VERBS
 from cards import request_card

@@ -14,10 +14,10 @@ from typing import Any
 import dapr.ext.workflow as wf
 import pytest
 
-from bot.control.diagnosis import diagnose
-from bot.control.finding import FactFinder
+from bot.control.diagnosis.gathering import FactFinder
+from bot.control.diagnosis.rules import diagnose
 from bot.control.subjects import Subject
-from bot.engine import Engine
+from bot.engine.client import Engine
 from cards.values import Diagnosis
 from local.sidecar import Sidecar
 from records import instances

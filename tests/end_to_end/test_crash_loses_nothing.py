@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings import Settings
+from bot.process.settings import Settings
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
 from tests.end_to_end.forking import Forks

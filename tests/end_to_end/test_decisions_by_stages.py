@@ -3,7 +3,7 @@
 import copy
 
 from approvals.decision import Reason
-from approvals.sentences import sentence
+from approvals.messages import sentence
 from tests.end_to_end.system import System, buttons_of, eventually, text_of
 
 

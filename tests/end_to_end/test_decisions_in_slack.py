@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 from approvals.decision import Reason
-from approvals.sentences import sentence
+from approvals.messages import sentence
 from cards import reject_modal, request_card
 from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from approvals.decision import Reason
-from approvals.sentences import sentence
+from approvals.messages import sentence
 from tests.end_to_end.conftest import Systems
 from tests.end_to_end.system import System, eventually
 

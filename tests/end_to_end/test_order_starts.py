@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from approvals.decision import Reason
-from approvals.sentences import sentence
+from approvals.messages import sentence
 from cards import request_card
 from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
 

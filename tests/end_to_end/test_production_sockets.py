@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bot.settings import Settings
+from bot.process.settings import Settings
 from bot.slack.sockets import Socket
 from cards import request_card
 from local.slack import LocalSlack

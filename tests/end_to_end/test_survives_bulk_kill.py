@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk import AT_ONCE
-from bot.control.selection import BulkAction
-from bot.settings import Settings
+from bot.control.operations.selection import BulkAction
+from bot.process.settings import Settings
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
 from records import audit, leases, tables

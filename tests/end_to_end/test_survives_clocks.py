@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import structlog
 
-from approvals.policy import parse_policy
+from approvals.policy.routing import parse_policy
 from approvals.signing import Purpose
 from approvals.values import in_utc
+from bot.process.settings import Settings
 from bot.services import Services
-from bot.settings import Settings
 from cards.moments import date_token
 from records import audit, instances, keys
 from records.database import Database

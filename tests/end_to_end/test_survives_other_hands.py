@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from bot.control.reconcile import Reconciler
-from bot.doctor import Finding, Ill, suspended_twice
-from bot.engine import Instance
+from bot.control.reconciling.doctor import Finding, Ill, suspended_twice
+from bot.control.reconciling.reconciler import Reconciler
+from bot.engine.client import Instance
 from bot.services import doctor_of
 from records import audit, instances
 from records.database import Database

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from activities.failures import SlackUnavailableError
-from activities.slack import Slack
+from activities.slack.client import Slack
+from activities.slack.failures import SlackUnavailableError
 from approvals.request import CardRef
 from cards import Message
 from local.slack import LocalSlack

@@ -10,8 +10,8 @@ import httpx
 
 from approvals.authority import Action, Actor, Channel, Role
 from approvals.decision import Reason
-from approvals.sentences import sentence
-from bot.dashboard.sealing import LIFETIME, Seals, Session
+from approvals.messages import sentence
+from bot.dashboard.cookies import LIFETIME, CookieSigner, Session
 from cards import request_card
 from tests.bot.cli.calling import run
 from tests.end_to_end.system import CHANNEL, Order, System, buttons_of, eventually
@@ -199,8 +199,8 @@ class Dashboard(Rest):
         self.cookies: dict[str, dict[str, str]] = {}
         for who in PEOPLE:
             session = self.session(who)
-            self.cookies[who.name] = {"countersign": Seals(system.settings.keys).seal(session)}
-            self.csrf[who.name] = Seals(system.settings.keys).token(session.id)
+            self.cookies[who.name] = {"countersign": CookieSigner(system.settings.keys).seal(session)}
+            self.csrf[who.name] = CookieSigner(system.settings.keys).token(session.id)
 
     def session(self, who: Who) -> Session:
         token, now = self.keyring[who.name], datetime.now(UTC)

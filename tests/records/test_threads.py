@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from records import sqlite_driver
-from records.threads import CallThread
+from records.sqlite import driver
+from records.sqlite.threads import CallThread
 
 
 async def test_calls_run_in_their_order_in_one_thread_of_their_own() -> None:
@@ -81,7 +81,7 @@ def test_a_loop_that_was_closed_meanwhile_does_not_end_the_thread() -> None:
 
 async def test_a_connection_whose_closing_is_given_up_leaves_no_thread_behind(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    connection = await sqlite_driver.connect(str(tmp_path / "records.db"), at_once=False, busy_ms=100)
+    connection = await driver.connect(str(tmp_path / "records.db"), at_once=False, busy_ms=100)
     (made,) = set(threading.enumerate()) - before
     closing = asyncio.create_task(connection.close())
     await asyncio.sleep(0)

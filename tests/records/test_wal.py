@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from records import sent
 from records.database import Database
 from records.errors import DatabaseUnavailableError
-from records.wal import COMMITS, WriteAheadLog
+from records.sqlite.wal import COMMITS, WriteAheadLog
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from bot.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
+from bot.access.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
 
 ISSUER = "https://login.example.com/tenant"
 KEYS = f"{ISSUER}/keys"

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bot import logs
-from bot.access import KEY_ID_END
-from bot.settings import Settings
+from bot.access.authenticating import KEY_ID_END
+from bot.process import logs
+from bot.process.settings import Settings
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
 from tests.end_to_end.system import ROOT, AppServer, System, eventually, settings_for

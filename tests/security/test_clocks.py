@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from approvals.policy import parse_policy
+from approvals.policy.routing import parse_policy
 from bot.slack.signature import Flaw, SignedBytes, flaw
 from records.keys import Throttle
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.checkpointing import Checkpointing, signers_of
-from bot.settings import Settings
+from bot.control.reconciling.checkpoints import Checkpointing, signers_of
+from bot.process.settings import Settings
 from records import audit, checkpoints
 from records.database import Database
 from tests.end_to_end.system import System, eventually

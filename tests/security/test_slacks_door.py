@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.limits import MAX_BODY
+from bot.process.limits import MAX_BODY
 from bot.slack.ingress import parsed
 from tests.end_to_end.system import System
 from tests.security.conftest import Door

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from bot.settings import Settings
+from bot.process.settings import Settings
 from local.slack import LocalSlack, Message
 from tests.end_to_end.forking import Forks
 from tests.end_to_end.system import ROOT, System, settings_for

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from google.protobuf.json_format import MessageToDict
 
-from bot.engine import Engine
+from bot.engine.client import Engine
 from tests.end_to_end.conftest import STORY
 from tests.end_to_end.system import Order, System, eventually, running
 

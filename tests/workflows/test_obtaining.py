@@ -8,7 +8,7 @@ from typing import Any
 from dapr.ext.workflow import TaskFailedError
 from dapr.ext.workflow._durabletask.internal import protos
 
-from activities.messages import Routed
+from activities.inputs import Routed
 from approvals.decision import Decision, Judgement, Reason, Verdict
 from approvals.machine import start
 from approvals.people import Person, UserGroup

@@ -11,7 +11,7 @@ from dapr.ext.workflow._durabletask import worker
 from dapr.ext.workflow._durabletask.internal import protos
 from google.protobuf.json_format import ParseDict
 
-from bot.worker import _unmarked
+from bot.engine.worker import _unmarked
 from workflows.approval import approval_workflow
 
 FILES = sorted((Path(__file__).parent / "histories").glob("*.json"))

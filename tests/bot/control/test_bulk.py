@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from activities.bulk import AT_ONCE, BATCH, BatchInput, BatchResult, BulkActivities, ItemResult
-from bot.control.selection import Selection, UnusableSelectionError, check, filters
+from bot.control.operations.selection import Selection, UnusableSelectionError, check, filters
 from records import bulk
 from records.database import Database
 from workflows.bulk import bulk_workflow

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.control.diagnosis import RULES, WHERE_NOTHING_IS_WRONG, diagnose
-from bot.control.diagnosis_page import page
-from bot.control.facts import Attempts, Elsewhere, Facts, History, Raised, Refusal, Suspension, Timer, Wait
-from bot.control.situations import BY_KEY, SITUATIONS
+from bot.control.diagnosis.facts import Attempts, Elsewhere, Facts, History, Raised, Refusal, Suspension, Timer, Wait
+from bot.control.diagnosis.page import page
+from bot.control.diagnosis.rules import RULES, WHERE_NOTHING_IS_WRONG, diagnose
+from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
 
 NOW = datetime(2026, 1, 5, 15, tzinfo=UTC)
 THEN = NOW - timedelta(hours=1)

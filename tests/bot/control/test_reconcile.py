@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bot.control.reconcile import changes, reason_of
-from bot.engine import Instance
+from bot.control.reconciling.reconciler import changes, reason_of
+from bot.engine.client import Instance
 from records import instances
 
 NOW = datetime(2026, 1, 5, 14, tzinfo=UTC)

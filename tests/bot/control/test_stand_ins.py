@@ -6,7 +6,7 @@ import pytest
 
 from approvals.people import Person, Profile
 from approvals.request import Delegation
-from bot.control.stand_ins import delegated, delegations_of
+from bot.control.reading.delegated_requests import delegated, delegations_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from approvals.signing import KeyRing
-from bot.dashboard.door import local
-from bot.dashboard.sealing import Said, Seals, Session
+from bot.dashboard.cookies import CookieSigner, Said, Session
+from bot.dashboard.sessions import local
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 OLD, NEW = "o" * 40, "n" * 40
@@ -15,9 +15,9 @@ SESSION = Session(id="s1", kind="key", key_id="abc", began=NOW, ends=NOW)
 
 
 def test_a_sealed_value_opens_as_it_was_also_after_a_rotation_of_keys() -> None:
-    sealed = Seals(KeyRing({"old": OLD})).seal(SESSION)
-    assert Seals(KeyRing({"new": NEW, "old": OLD})).open(Session, sealed) == SESSION
-    assert Seals(KeyRing({"new": NEW})).open(Session, sealed) is None
+    sealed = CookieSigner(KeyRing({"old": OLD})).seal(SESSION)
+    assert CookieSigner(KeyRing({"new": NEW, "old": OLD})).open(Session, sealed) == SESSION
+    assert CookieSigner(KeyRing({"new": NEW})).open(Session, sealed) is None
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,17 @@ def test_a_sealed_value_opens_as_it_was_also_after_a_rotation_of_keys() -> None:
     ],
 )
 def test_a_changed_value_does_not_open(change: Callable[[str], str]) -> None:
-    seals = Seals(KeyRing({"k1": NEW}))
+    seals = CookieSigner(KeyRing({"k1": NEW}))
     assert seals.open(Session, change(seals.seal(SESSION))) is None
 
 
 def test_what_was_sealed_as_one_kind_does_not_open_as_another() -> None:
-    seals = Seals(KeyRing({"k1": NEW}))
+    seals = CookieSigner(KeyRing({"k1": NEW}))
     assert seals.open(Session, seals.seal(Said(text=SESSION.model_dump_json()))) is None
 
 
 def test_a_form_token_belongs_to_one_session() -> None:
-    seals = Seals(KeyRing({"k1": NEW}))
+    seals = CookieSigner(KeyRing({"k1": NEW}))
     assert seals.is_token("one", seals.token("one"))
     assert not seals.is_token("two", seals.token("one"))
     assert not seals.is_token("one", "")

@@ -10,7 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
 from approvals.people import Person
-from bot.dashboard.sealing import PendingSignIn
+from bot.dashboard.cookies import PendingSignIn
 from bot.dashboard.slack_identity import IdentityError, SlackIdentity, challenge
 
 ISSUER = "https://slack.test"

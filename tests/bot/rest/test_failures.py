@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from bot.engine import EngineUnavailableError
+from bot.engine.client import EngineUnavailableError
 from bot.rest import failures, problems
 from records.failures import unavailable
 

@@ -63,7 +63,7 @@ class Call:
         raise Refusal(code, text)
 
 
-class Desk:
+class PageRenderer:
     """A service with a worker on one event loop, called from plain functions."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ NAMES = st.sampled_from(["a", "b", "c"])
 class Table(RuleBasedStateMachine):
     """The rows of the table as rules."""
 
-    desk: Desk
+    desk: PageRenderer
     runs = itertools.count()
     numbers = itertools.count(1)
 
@@ -318,7 +318,7 @@ class Table(RuleBasedStateMachine):
 @pytest.mark.local_only
 @pytest.mark.timeout(1800)
 def test_random_calls_meet_the_table() -> None:
-    Table.desk = Desk()
+    Table.desk = PageRenderer()
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     try:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]

@@ -1,0 +1,1 @@
+"""policy.yml: reading, schema, conditions, lint, and the route they give a request."""

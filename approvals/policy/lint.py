@@ -1,0 +1,169 @@
+"""What a policy that can be read still gets wrong. An error keeps the app from starting; a warning is worth a look.
+
+Coverage is exact: every amount, currency, kind and requester that the rules can tell apart is tried.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from approvals.durations import duration_text
+from approvals.people import EmailAddress, SlackUser, UserGroup
+from approvals.policy.coverage import Coverage
+from approvals.policy.model import ANY, Approver, DelegationRule, EscalationRule, Policy, ReportsTo, Rule, StageRule
+from approvals.values import Value
+
+GROUP_ID = re.compile(r"S[A-Z0-9]{6,30}")
+
+
+class Finding(Value):
+    """One thing worth telling whoever keeps the policy. Lines count from 1; 0 means the file as a whole."""
+
+    severity: Literal["error", "warning", "info"]
+    line: int
+    sentence: str
+    rule: str = ""
+
+
+def lint(policy: Policy) -> tuple[Finding, ...]:
+    """Return everything found, errors first and then by line."""
+    found = [*_coverage(policy), *_currencies(policy), *_groups(policy), *_people(policy)]
+    for rule in policy.rules:
+        found += _rule(policy, rule)
+    for delegation in policy.delegations:
+        found += _delegation(delegation)
+    order = ("error", "warning", "info")
+    return tuple(sorted(found, key=lambda finding: (order.index(finding.severity), finding.line)))
+
+
+def _coverage(policy: Policy) -> Iterator[Finding]:
+    coverage = Coverage(policy)
+    if coverage.too_large:
+        yield Finding(
+            severity="info",
+            line=0,
+            sentence="The rules tell too many cases apart to look for gaps; try `policy explain`.",
+        )
+        return
+    for rule in coverage.unreachable:
+        sentence = f"The rule “{rule.name}” never applies: the rules before it take everything it is for. Move it up."
+        yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
+    for gap in coverage.gaps:
+        yield Finding(
+            severity="warning", line=0, sentence=f"No rule applies to {gap}: such requests can't start. Add a rule."
+        )
+
+
+def _currencies(policy: Policy) -> Iterator[Finding]:
+    named = {code for rule in policy.rules for code in rule.when.currencies}
+    if ANY not in named:
+        known = ", ".join(sorted(named | {policy.currency}))
+        yield Finding(severity="info", line=0, sentence=f"Only requests in {known} can start: no rule is for others.")
+    for rule in policy.rules:
+        if len(rule.when.currencies) > 1 and not rule.when.amount.unbounded:
+            sentence = (
+                f"The rule “{rule.name}” has the same amounts for {', '.join(rule.when.currencies)}: they are compared "
+                "as numbers, nothing is converted. Write one rule for each currency."
+            )
+            yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
+
+
+def _named_approvers(rule: Rule) -> Iterator[tuple[int, Approver]]:
+    for stage in rule.stages:
+        yield from ((stage.line, approver) for approver in stage.approvers)
+        if stage.escalate is not None:
+            yield from ((stage.escalate.line, approver) for approver in stage.escalate.to)
+
+
+def _groups(policy: Policy) -> Iterator[Finding]:
+    used = [(line, rule.name, one) for rule in policy.rules for line, one in _named_approvers(rule)]
+    used += [(0, "", one) for principals in policy.roles.values() for one in principals]
+    names = set()
+    for line, rule, one in used:
+        if isinstance(one, UserGroup):
+            names.add(one.group)
+            if one.group not in policy.groups and not GROUP_ID.fullmatch(one.group):
+                sentence = f"The group {one.group!r} is not in `groups`: name its Slack handle or id there."
+                yield Finding(severity="error", line=line, sentence=sentence, rule=rule)
+    for name in sorted(policy.groups.keys() - names):
+        yield Finding(severity="info", line=0, sentence=f"The group {name!r} is named, but nothing uses it.")
+
+
+def _people(policy: Policy) -> Iterator[Finding]:
+    for requester, manager in policy.reports_to.items():
+        if requester == manager:
+            sentence = (
+                f"{requester} reports to themselves, and nobody decides on their own request. Name another manager."
+            )
+            yield Finding(severity="error", line=0, sentence=sentence)
+    if not policy.roles.get("operator"):
+        sentence = "No `operator` in `roles`: nobody may pause, resume, terminate or purge."
+        yield Finding(severity="warning", line=0, sentence=sentence)
+
+
+def _rule(policy: Policy, rule: Rule) -> Iterator[Finding]:
+    if rule.automatic and rule.when.amount.high is None:
+        sentence = f"The rule “{rule.name}” approves any amount by itself. Give it an upper bound."
+        yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
+    if any(isinstance(one, ReportsTo) for _, one in _named_approvers(rule)):
+        yield from _managers(policy, rule)
+    for stage in rule.stages:
+        yield from (finding.model_copy(update={"rule": rule.name}) for finding in _stage(rule, stage))
+
+
+def _managers(policy: Policy, rule: Rule) -> Iterator[Finding]:
+    if not policy.reports_to:
+        sentence = f"The rule “{rule.name}” asks the requester's manager, and `reports_to` is empty. Fill it."
+        yield Finding(severity="error", line=rule.line, sentence=sentence, rule=rule.name)
+        return
+    allowed = (one.email for one in policy.roles.get("requester", ()) if isinstance(one, EmailAddress))
+    emails = (name for name in rule.when.requesters if "@" in name)
+    for name in sorted({*allowed, *emails} - policy.reports_to.keys()):
+        sentence = f"The rule “{rule.name}” asks the manager of {name}, who has none in `reports_to`. Add one."
+        yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
+
+
+def _stage(rule: Rule, stage: StageRule) -> Iterator[Finding]:
+    if not stage.approvers:
+        sentence = f"The rule “{rule.name}” names no approvers: every request under it would be rejected."
+        yield Finding(severity="error", line=stage.line, sentence=sentence)
+    elif all(isinstance(one, SlackUser | EmailAddress) for one in stage.approvers):
+        yield from _needed(rule, stage)
+    for wait in stage.remind:
+        if wait >= stage.within:
+            sentence = (
+                f"The rule “{rule.name}” reminds after {duration_text(wait)}, and its deadline is after "
+                f"{duration_text(stage.within)}: nobody will be reminded. Remind earlier."
+            )
+            yield Finding(severity="warning", line=stage.line, sentence=sentence)
+    if stage.escalate is not None:
+        yield from _escalation(rule, stage, stage.escalate)
+
+
+def _needed(rule: Rule, stage: StageRule) -> Iterator[Finding]:
+    if stage.needed > len(set(stage.approvers)) and stage.escalate is None:
+        sentence = (
+            f"The rule “{rule.name}” needs {stage.needed} approvals and names fewer people: it can only time out."
+        )
+        yield Finding(severity="error", line=stage.line, sentence=sentence)
+
+
+def _escalation(rule: Rule, stage: StageRule, escalation: EscalationRule) -> Iterator[Finding]:
+    if not escalation.to:
+        sentence = f"The rule “{rule.name}” escalates to nobody. Name somebody, or take `escalate` out."
+        yield Finding(severity="error", line=escalation.line, sentence=sentence)
+    if escalation.after >= stage.within:
+        sentence = (
+            f"The rule “{rule.name}” escalates after {duration_text(escalation.after)}, and its deadline is after "
+            f"{duration_text(stage.within)}: it never will. Escalate earlier."
+        )
+        yield Finding(severity="warning", line=escalation.line, sentence=sentence)
+
+
+def _delegation(delegation: DelegationRule) -> Iterator[Finding]:
+    if delegation.until <= delegation.since:
+        sentence = f"The delegation by {delegation.approver} ends before it begins. Swap its dates."
+        yield Finding(severity="error", line=delegation.line, sentence=sentence)
+    if delegation.approver == delegation.delegate:
+        sentence = f"The delegation by {delegation.approver} is to themselves: it changes nothing."
+        yield Finding(severity="warning", line=delegation.line, sentence=sentence)

@@ -1,0 +1,213 @@
+"""Which rule of a policy applies to a request, and why. Pure: the policy comes in as text or as a value.
+
+Law 6 holds here: no rule, no manager, nobody to ask is never a yes.
+"""
+
+from decimal import Decimal
+
+from approvals.decision import Reason, Verdict
+from approvals.digest import decimal_text
+from approvals.durations import duration_text
+from approvals.people import EmailAddress, Principal, UserGroup
+from approvals.policy.file import PolicyError, Problem
+from approvals.policy.model import (
+    ANY,
+    Approver,
+    Explanation,
+    NoRoute,
+    Policy,
+    ReportsTo,
+    Rule,
+    RuleExplanation,
+    StageExplanation,
+    StageRule,
+    approver_text,
+)
+from approvals.policy.schema import parse_policy
+from approvals.request import ApprovalRequest, Delegation, Escalation, Route, Stage
+
+__all__ = [
+    "Explanation",
+    "NoRoute",
+    "Policy",
+    "PolicyError",
+    "Problem",
+    "explain",
+    "parse_policy",
+    "route",
+]
+
+
+def route(policy: Policy, request: ApprovalRequest, requester_emails: tuple[str, ...] = ()) -> Route | NoRoute:
+    """Return the route of the first rule that applies, or why there is none.
+
+    `requester_emails` are the addresses known of the requester, where the request names a Slack user id.
+    """
+    known = _known(request, requester_emails)
+    rule = next((rule for rule in policy.rules if not _mismatch(policy, rule, request, known)), None)
+    if rule is None:
+        return _no_rule(policy, request)
+    if rule.automatic:
+        return _route(policy, rule, request, ())
+    stages = tuple(_stage(policy, stage, known) for stage in rule.stages)
+    if not all(stage.approvers for stage in stages):
+        return _nobody(policy, rule, request)
+    return _route(policy, rule, request, stages)
+
+
+def _known(request: ApprovalRequest, requester_emails: tuple[str, ...]) -> frozenset[str]:
+    requester, submitter = request.requester.strip().casefold(), request.submitted_by.strip().casefold()
+    known = {requester, *(email.strip().casefold() for email in requester_emails)}
+    # Whoever submits for somebody else brings neither their own manager nor the rules that are for them.
+    return frozenset(known - {submitter} if "@" in requester and submitter != requester else known)
+
+
+def _money(amount: Decimal, currency: str) -> str:
+    return f"{decimal_text(amount)} {currency}"
+
+
+def _mismatch(policy: Policy, rule: Rule, request: ApprovalRequest, known: frozenset[str]) -> str:
+    """Return why the rule does not apply, or nothing when it does."""
+    when = rule.when
+    if when.kinds and request.kind not in when.kinds:
+        return f"it is for {' or '.join(when.kinds)}, and this is {request.kind}"
+    currencies = when.currencies or (policy.currency,)
+    if ANY not in currencies and request.currency not in currencies:
+        return f"it is for {' or '.join(currencies)}, and this is {request.currency}"
+    if not when.amount.holds(request.amount):
+        return f"it is for amounts {when.amount}, and this is {decimal_text(request.amount)}"
+    if when.requesters and known.isdisjoint(name.casefold() for name in when.requesters):
+        return f"it is for requests by {' or '.join(when.requesters)}, and this is by {request.requester}"
+    return ""
+
+
+def _match(rule: Rule, request: ApprovalRequest) -> str:
+    money = _money(request.amount, request.currency)
+    return f"the {request.kind} is for {money}, and the rule takes {_condition_text(rule)}"
+
+
+def _condition_text(rule: Rule) -> str:
+    when = rule.when
+    words = [str(when.amount) if when.amount.unbounded else f"amounts {when.amount}"]
+    if when.currencies:
+        words.append(f"in {' or '.join(when.currencies)}")
+    if when.kinds:
+        words.append(f"for {' or '.join(when.kinds)}")
+    if when.requesters:
+        words.append(f"by {' or '.join(when.requesters)}")
+    return ", ".join(words)
+
+
+def _stage(policy: Policy, stage: StageRule, known: frozenset[str]) -> Stage:
+    escalate = None
+    if stage.escalate is not None:
+        to = _resolved(policy, stage.escalate.to, known)
+        escalate = Escalation(after=stage.escalate.after, to=to) if to else None
+    approvers = _resolved(policy, stage.approvers, known)
+    return Stage(approvers=approvers, needed=stage.needed, within=stage.within, remind=stage.remind, escalate=escalate)
+
+
+def _resolved(policy: Policy, approvers: tuple[Approver, ...], known: frozenset[str]) -> tuple[Principal, ...]:
+    resolved: list[Principal] = []
+    for approver in approvers:
+        match approver:
+            case ReportsTo():
+                # Leaving a manager out who is not known makes the list shorter, never longer.
+                resolved += [EmailAddress(email=manager) for manager in _managers(policy, known)]
+            case UserGroup():
+                resolved.append(UserGroup(group=policy.groups.get(approver.group, approver.group)))
+            case _:
+                resolved.append(approver)
+    return tuple(resolved)
+
+
+def _managers(policy: Policy, known: frozenset[str]) -> list[str]:
+    found = {policy.reports_to[name] for name in known if name in policy.reports_to}
+    return sorted(manager for manager in found if manager not in known)
+
+
+def _route(policy: Policy, rule: Rule, request: ApprovalRequest, stages: tuple[Stage, ...]) -> Route:
+    return Route(
+        rule=rule.name,
+        why=f"The rule “{rule.name}” applies: {_match(rule, request)}.",
+        policy_version=policy.version,
+        automatic=rule.automatic,
+        stages=stages,
+        channel=rule.channel or policy.channel,
+        risk=rule.risk,
+        same_person_may_repeat=rule.same_person_may_repeat,
+        delegations=tuple(
+            Delegation(approver=each.approver, delegate=each.delegate, since=each.since, until=each.until)
+            for each in policy.delegations
+        ),
+    )
+
+
+def _no_rule(policy: Policy, request: ApprovalRequest) -> NoRoute:
+    sentence = (
+        f"No rule of the policy applies to {request.kind} of {_money(request.amount, request.currency)}, so nobody "
+        "may approve it. Ask whoever keeps the policy to add a rule, then start the request again."
+    )
+    return _no_route(policy, "", sentence)
+
+
+def _nobody(policy: Policy, rule: Rule, request: ApprovalRequest) -> NoRoute:
+    uses_manager = any(isinstance(one, ReportsTo) for stage in rule.stages for one in stage.approvers)
+    cause = f"the policy names no manager for {request.requester}" if uses_manager else "it names nobody"
+    advice = "to add them to reports_to" if uses_manager else "to name approvers"
+    sentence = (
+        f"The rule “{rule.name}” applies, but {cause}, so nobody may approve the request. "
+        f"Ask whoever keeps the policy {advice}, then start the request again."
+    )
+    return _no_route(policy, rule.name, sentence)
+
+
+def _no_route(policy: Policy, rule: str, sentence: str) -> NoRoute:
+    verdict = Verdict(allowed=False, reason=Reason.NO_APPROVERS, rule=rule)
+    return NoRoute(verdict=verdict, sentence=sentence, policy_version=policy.version)
+
+
+def explain(policy: Policy, request: ApprovalRequest, requester_emails: tuple[str, ...] = ()) -> Explanation:
+    """Return rule by rule whether it matches and why, which one wins, and whom it would ask until when."""
+    known = _known(request, requester_emails)
+    reasons = [_mismatch(policy, rule, request, known) for rule in policy.rules]
+    winner = next((rule for rule, why in zip(policy.rules, reasons, strict=True) if not why), None)
+    rules = tuple(
+        RuleExplanation(
+            rule=rule.name,
+            line=rule.line,
+            matched=not why,
+            wins=rule is winner,
+            why=why or _matched_why(rule, winner, request),
+        )
+        for rule, why in zip(policy.rules, reasons, strict=True)
+    )
+    chosen = route(policy, request, requester_emails)
+    return Explanation(
+        rules=rules,
+        winner=winner.name if winner else "",
+        automatic=bool(winner and winner.automatic),
+        sentence=chosen.sentence if isinstance(chosen, NoRoute) else chosen.why,
+        stages=tuple(_stage_explanation(stage) for stage in winner.stages) if winner else (),
+        route=chosen if isinstance(chosen, Route) else None,
+    )
+
+
+def _matched_why(rule: Rule, winner: Rule | None, request: ApprovalRequest) -> str:
+    if winner is None or rule is winner:
+        return _match(rule, request)
+    return f"it would apply, but “{winner.name}” stands before it"
+
+
+def _stage_explanation(stage: StageRule) -> StageExplanation:
+    escalate = ""
+    if stage.escalate is not None:
+        people = ", ".join(map(approver_text, stage.escalate.to))
+        escalate = f"after {duration_text(stage.escalate.after)} also {people}"
+    return StageExplanation(
+        approvers=tuple(map(approver_text, stage.approvers)),
+        needed=stage.needed,
+        within=duration_text(stage.within),
+        remind=tuple(f"after {duration_text(wait)}" for wait in stage.remind),
+        escalate=escalate,
+    )

@@ -1,0 +1,286 @@
+"""Who is calling, and may they: one authorization for REST, the dashboard, the command line and slash commands.
+
+Identity comes from an API key, a session or Slack's signature (law 4); roles from the key, or from the policy's groups.
+"""
+
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated
+
+import structlog
+from fastapi import Header, Request
+
+from activities.policies import PolicyFile
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError
+from approvals.authority import Action, Actor, Channel, Resource, Role, authorize, roles_of
+from approvals.decision import Reason, Verdict
+from approvals.judgement import Home, Membership, unfitness
+from approvals.people import Person, Profile, UserGroup
+from approvals.policy.routing import PolicyError
+from approvals.signing import KeyRing, Purpose
+from approvals.values import Value
+from bot.access.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
+from bot.access.refusals import Problem, refused
+from bot.process.correlation import correlation_id
+from records import audit, keys
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+KEY_ID_END = len("cs_") + 12
+"""How many characters of a token name the key; the rest is its secret."""
+
+KNOWN_KEYS = 10_000
+
+
+class Caller(Value):
+    """Somebody whose identity is proven. `actor` is how the audit names them.
+
+    `roles_known` is False where the roles could not be looked up: then there are none (law 6), and a refusal says so.
+    """
+
+    actor: str
+    email: str
+    roles: frozenset[Role]
+    through: Channel
+    person: Person | None = None
+    key_id: str = ""
+    scopes: frozenset[Action] | None = None
+    roles_known: bool = True
+
+    @property
+    def as_actor(self) -> Actor:
+        """The caller as the authority knows them."""
+        return Actor(roles=self.roles, through=self.through, person=self.person, scopes=self.scopes)
+
+
+class Access:
+    """Authenticates and authorizes."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        database: Database,
+        directory: Directory,
+        policies: PolicyFile,
+        key_ring: KeyRing,
+        clock: Callable[[], datetime],
+        throttle: keys.Throttle,
+        oidc: Oidc | None = None,
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._policies = policies
+        self._key_ring = key_ring
+        self._clock = clock
+        self._throttle = throttle
+        self._oidc = oidc
+        self._good: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def rest(self, action: Action, resource: Resource | None = None) -> Callable[..., Awaitable[Caller]]:
+        """Return a FastAPI dependency: the caller, if their key or session may do this to such a resource."""
+
+        async def dependency(
+            request: Request,
+            authorization: Annotated[str | None, Header()] = None,
+            x_api_key: Annotated[str | None, Header()] = None,
+        ) -> Caller:
+            caller = await self.identify(request, authorization, x_api_key)
+            await self.demand(caller, action, resource)
+            return caller
+
+        return dependency
+
+    async def identify(self, request: Request, authorization: str | None, x_api_key: str | None) -> Caller:
+        """Return who calls. Errors: Problem 401 or 429, and 422 for a query that says one thing twice."""
+        caller = await self._proven(request, authorization, x_api_key)
+        _demand_one_meaning(request)
+        return caller
+
+    async def _proven(self, request: Request, authorization: str | None, x_api_key: str | None) -> Caller:
+        token = x_api_key or _bearer(authorization)
+        if not token:
+            raise Problem(
+                401,
+                "This call needs an API key: send it as 'Authorization: Bearer cs_…'. "
+                "Create one with: countersign keys create.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        source = request.client.host if request.client else "unknown"
+        if self._oidc is not None and is_jwt(token):
+            return await self.by_oidc(self._oidc, token, source)
+        return await self.by_key(token, source)
+
+    async def by_oidc(self, oidc: Oidc, token: str, source: str) -> Caller:
+        """Return who a bearer token of the identity provider names, with the roles the policy gives them now.
+
+        Errors: Problem 401, 429, and 503 while the provider's keys cannot be had.
+        """
+        self._demand_patience(source)
+        try:
+            email = await oidc.email_of(token)
+        except BadTokenError as error:
+            self._throttle.failed(source, time.monotonic())
+            log.warning("a bearer token was refused", why=str(error), source=source)
+            raise Problem(401, str(error), {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error
+        except ProviderUnavailableError as error:
+            raise Problem(503, str(error), {"Retry-After": "10"}) from error
+        self._throttle.succeeded(source)
+        try:
+            profile = await self._directory.by_email(email)
+        except LookupFailedError as error:
+            raise refused(Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="access"), 503) from error
+        if profile is None:
+            raise refused(Verdict(allowed=False, reason=Reason.UNKNOWN_PERSON, rule="access"))
+        caller = await self.by_slack(profile.person)
+        return caller.model_copy(update={"through": "rest", "email": email})
+
+    def _demand_patience(self, source: str) -> None:
+        wait = self._throttle.wait_s(source, time.monotonic())
+        if wait > 0:
+            raise Problem(
+                429,
+                "Too many failed keys from here. Wait before trying again.",
+                {"Retry-After": str(math.ceil(wait))},
+            )
+
+    async def by_key(self, token: str, source: str) -> Caller:
+        """Return whose API key this is. Errors: Problem 401, or 429 after too many failures from this source.
+
+        A key that was good from a source stays usable there: somebody who guesses behind the same proxy must not lock
+        everybody out.
+        """
+        known = (source, token[:KEY_ID_END])
+        if known not in self._good:
+            self._demand_patience(source)
+        secrets = [self._key_ring.subkey(Purpose.API_KEY, key_id) for key_id in self._key_ring.ids]
+        async with self._database.read() as connection:
+            found = await keys.authenticate(connection, token, secrets, self._clock())
+        if found.key is None:
+            self._throttle.failed(source, time.monotonic())
+            self._good.pop(known, None)
+            log.warning("an API key was refused", why=found.reason.value, key=found.key_id, source=source)
+            raise Problem(
+                401,
+                "This API key is not valid: it is unknown, expired or revoked. Ask an administrator for a new one.",
+                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+            )
+        self._remember(known)
+        if found.stale:
+            async with self._database.write() as connection:
+                await keys.used(connection, found.key.id, self._clock())
+        return of_key(found.key, "rest")
+
+    def _remember(self, known: tuple[str, str]) -> None:
+        """Keep that this key is good from this source, for a bounded number of them."""
+        self._good[known] = None
+        self._good.move_to_end(known)
+        while len(self._good) > KNOWN_KEYS:
+            self._good.popitem(last=False)
+
+    async def demand(
+        self, caller: Caller, action: Action, resource: Resource | None = None, *, instance_id: str = ""
+    ) -> None:
+        """Refuse what the caller may not do; the refusal is audited. Errors: Problem 403."""
+        verdict = authorize(caller.as_actor, action, resource or Resource())
+        if not verdict.allowed:
+            if not caller.roles_known:
+                verdict = Verdict(allowed=False, reason=Reason.ROLES_UNKNOWN, rule="access")
+            await self.audit_refusal(caller, action, verdict, instance_id)
+            raise refused(verdict)
+
+    async def audit_refusal(self, caller: Caller, action: Action, verdict: Verdict, instance_id: str = "") -> None:
+        """Write down that somebody was refused."""
+        entry = audit.Entry(
+            at=self._clock(),
+            actor=caller.actor,
+            action="access.refused",
+            instance_id=instance_id,
+            through=caller.through,
+            verdict=verdict.reason.value,
+            correlation_id=correlation_id(),
+            data={"action": action.value, "email": caller.email},
+        )
+        async with self._database.write() as connection:
+            await audit.append(connection, entry)
+
+    async def slack_person(self, caller: Caller) -> Person:
+        """Return the Slack person of a caller: a key belongs to a person by e-mail. Errors: Problem 403 or 503."""
+        if caller.person is not None:
+            return caller.person
+        try:
+            profile = await self._directory.by_email(caller.email)
+        except LookupFailedError as error:
+            raise refused(Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="access"), 503) from error
+        if profile is None:
+            raise refused(Verdict(allowed=False, reason=Reason.UNKNOWN_PERSON, rule="access"))
+        return profile.person
+
+    async def by_slack(self, person: Person) -> Caller:
+        """Return the caller for a person whom Slack's signature names, with the roles that the policy gives them now.
+
+        What cannot be looked up is a role that one does not have (law 6).
+        """
+        try:
+            profile = await self._directory.profile(person.user)
+            roles = await self._roles(person, profile) if profile else frozenset[Role]()
+        except (LookupFailedError, PolicyError) as error:
+            log.warning("roles could not be looked up", why=str(error))
+            return Caller(
+                actor=person.key, email="", roles=frozenset(), through="slack", person=person, roles_known=False
+            )
+        email = (profile.email or "") if profile else ""
+        return Caller(actor=person.key, email=email, roles=roles, through="slack", person=person)
+
+    async def _roles(self, person: Person, profile: Profile) -> frozenset[Role]:
+        us = await self._directory.team()
+        home = Home(team=us.get("team_id") or "", enterprise=us.get("enterprise_id") or None)
+        if unfitness(person, profile, home) is not None:
+            return frozenset()
+        policy = await self._policies.current()
+        groups = {
+            policy.groups.get(principal.group, principal.group)
+            for principals in policy.roles.values()
+            for principal in principals
+            if isinstance(principal, UserGroup)
+        }
+        memberships: dict[str, Membership] = {}
+        for group in groups:
+            found = await self._directory.members(group)
+            memberships[group] = "unknown" if found is None else found
+        return roles_of(policy, profile, memberships)
+
+
+def of_key(key: keys.ApiKey, through: Channel) -> Caller:
+    """Return the caller whom a good key names, with what it may be used for: the same for REST and for a session."""
+    return Caller(
+        actor=f"key:{key.id}",
+        email=key.person,
+        roles=frozenset(Role(role) for role in key.roles),
+        through=through,
+        key_id=key.id,
+        scopes=_scopes(key.scopes),
+    )
+
+
+def _scopes(names: tuple[str, ...] | None) -> frozenset[Action] | None:
+    """Return a key's scopes. A name that this program does not know gives nothing, and never everything."""
+    return None if names is None else frozenset(each for each in Action if each.value in names)
+
+
+def _demand_one_meaning(request: Request) -> None:
+    """Refuse a parameter that stands twice: whoever reads the first and whoever reads the last would disagree."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    twice = next((name for name, count in counted.items() if count > 1), None)
+    if twice is not None:
+        raise Problem(422, f"The query has '{twice[:60]}' more than once, and only one can be meant. Send it once.")
+
+
+def _bearer(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,1 @@
+"""Why an instance does not go on: facts gathered, rules applied, situations explained."""

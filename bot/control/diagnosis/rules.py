@@ -1,0 +1,298 @@
+"""Why does a workflow not go on: one rule for each situation, from facts to what the situation's texts need. Pure."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from approvals.durations import duration_text
+from bot.control.diagnosis.facts import Facts, Raised, Wait
+from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
+from cards.values import Diagnosis
+
+Found = Mapping[str, str]
+Rule = Callable[[Facts], Found | None]
+
+DECISION = "approval_decision"
+NEAR = 0.8
+LATE = timedelta(seconds=2)
+"""A timer that is this much late does not fire by itself."""
+
+LONG = timedelta(seconds=10)
+"""An activity that runs for less is no reason to worry."""
+
+
+def diagnose(facts: Facts) -> tuple[Diagnosis, ...]:
+    """Return every answer that fits, the most telling first; never none."""
+    answers = [
+        situation.diagnosis({"id": facts.instance_id} | dict(found))
+        for situation in SITUATIONS
+        if situation.key in RULES and (found := RULES[situation.key](facts)) is not None
+    ]
+    return tuple(answers) or (_last_resort(facts),)
+
+
+def _last_resort(facts: Facts) -> Diagnosis:
+    """Say what it waits for where nothing is wrong."""
+    for key, rule in WHERE_NOTHING_IS_WRONG.items():
+        if (found := rule(facts)) is not None:
+            return BY_KEY[key].diagnosis({"id": facts.instance_id} | dict(found))
+    return BY_KEY["nothing"].diagnosis({"id": facts.instance_id, "status": str(facts.status)})
+
+
+def moment(at: datetime) -> str:
+    """Return a moment as all answers write it: to the second, in UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _live(facts: Facts) -> bool:
+    return facts.status in {"RUNNING", "SUSPENDED"}
+
+
+def _did_you_mean(near: tuple[str, ...]) -> str:
+    return f"Did you mean {' or '.join(near)}? " if near else ""
+
+
+# ---- whether it runs at all -----------------------------------------------------------------------------------------
+
+
+def never_started(facts: Facts) -> Found | None:
+    """See that the engine knows nothing, and no row says that it ever ran."""
+    if facts.status is not None or facts.phase not in {None, "starting"}:
+        return None
+    evidence = "Neither the engine nor this app's records know the id."
+    if facts.asked_to_start_at is not None:
+        evidence = f"It was asked for on {moment(facts.asked_to_start_at)}, and the engine knows nothing of it."
+    return {"evidence": evidence, "near": _did_you_mean(facts.near)}
+
+
+def purged(facts: Facts) -> Found | None:
+    """See that a row says that it ran, and the engine has forgotten it."""
+    if facts.status is not None or facts.phase in {None, "starting"}:
+        return None
+    return {"ended": moment(facts.ended_at) if facts.ended_at else "a day that is not known"}
+
+
+def scheduled(facts: Facts) -> Found | None:
+    """See that it is PENDING: nothing of it has run."""
+    if facts.status != "PENDING":
+        return None
+    return {"starts": facts.starts or "when it starts is not known here, for another program scheduled it"}
+
+
+def wedged(facts: Facts) -> Found | None:
+    """See two suspensions in a row (DAPR.md, the first trap)."""
+    found = facts.history.suspension
+    if not _live(facts) or found is None or found.times < 2:  # noqa: PLR2004 one pause is a pause
+        return None
+    return {"times": str(found.times), "since": moment(found.since)}
+
+
+def suspended(facts: Facts) -> Found | None:
+    """See that it is paused once."""
+    if facts.status != "SUSPENDED" or wedged(facts) is not None:
+        return None
+    found = facts.history.suspension
+    if found is None:
+        return {"since": "an unknown moment", "who": "The engine says SUSPENDED."}
+    who = f"{found.by} paused it{f': {found.why}' if found.why else ''}." if found.by else "Another program paused it."
+    return {"since": moment(found.since), "who": who}
+
+
+def no_worker(facts: Facts) -> Found | None:
+    """See that nobody runs what the engine hands out."""
+    return None if facts.worker_connected or facts.status in ENDED else {}
+
+
+# ---- how it ended ---------------------------------------------------------------------------------------------------
+
+ENDED = frozenset({None, "COMPLETED", "FAILED", "TERMINATED"})
+
+
+def unknown_name(facts: Facts) -> Found | None:
+    """See that it failed at its first turn: the SDK says that the name is not registered."""
+    if facts.status != "FAILED" or "not registered" not in facts.failure or "rchestrator" not in facts.failure:
+        return None
+    near = tuple(difflib.get_close_matches(facts.name, facts.names, n=1))
+    names = ", ".join(facts.names) or "none"
+    return {"name": facts.name or "?", "failure": facts.failure, "names": names, "near": _did_you_mean(near)}
+
+
+def deadline_was_past(facts: Facts) -> Found | None:
+    """See a wait that was over when it began."""
+    for wait in facts.history.waits:
+        if wait.timed_out and wait.until is not None and wait.until <= wait.since:
+            return {"event": wait.name, "since": moment(wait.since), "until": moment(wait.until)}
+    return None
+
+
+def failed(facts: Facts) -> Found | None:
+    """See that it failed, for another reason than those that have a rule of their own."""
+    if facts.status != "FAILED" or unknown_name(facts) is not None or deadline_was_past(facts) is not None:
+        return None
+    return {"ended": _ended(facts), "failure": facts.failure or "the engine gives no reason"}
+
+
+def finished(facts: Facts) -> Found | None:
+    """See that it is over: the engine takes events for it, and drops them."""
+    if facts.status not in {"COMPLETED", "TERMINATED"}:
+        return None
+    late = "".join(f" {event.name} came later, on {moment(event.at)}." for event in facts.late[:3])
+    return {"status": str(facts.status), "ended": _ended(facts), "late": late}
+
+
+def _ended(facts: Facts) -> str:
+    return moment(facts.ended_at) if facts.ended_at else "a moment that is not known"
+
+
+# ---- events ---------------------------------------------------------------------------------------------------------
+
+
+def misspelt(facts: Facts) -> Found | None:
+    """See that an event came that nobody waits for, named almost like the one that is awaited."""
+    for wait, raised in _pairs(facts):
+        alike = difflib.SequenceMatcher(None, wait.name.casefold(), raised.name.casefold()).ratio()
+        if not raised.taken and wait.name.casefold() != raised.name.casefold() and alike >= NEAR:
+            return {
+                "event": wait.name,
+                "raised": raised.name,
+                "at": moment(raised.at),
+                "since": moment(wait.since),
+            }
+    return None
+
+
+def elsewhere(facts: Facts) -> Found | None:
+    """See that the awaited event was raised at another id."""
+    awaited = {wait.name.casefold(): wait.name for wait in facts.open_waits}
+    for found in facts.elsewhere:
+        if found.name.casefold() in awaited:
+            how = "which does not exist" if found.unknown else "where nothing waits for it"
+            return {
+                "event": awaited[found.name.casefold()],
+                "other": found.instance_id,
+                "at": moment(found.at),
+                "how": how,
+            }
+    return None
+
+
+def taken(facts: Facts) -> Found | None:
+    """See that the event came before this wait began, so that another had it. Decisions have their own rule."""
+    for wait, raised in _pairs(facts):
+        same = wait.name.casefold() == raised.name.casefold()
+        if same and raised.at <= wait.since and wait.name.casefold() != DECISION:
+            return {"event": wait.name, "at": moment(raised.at), "since": moment(wait.since)}
+    return None
+
+
+def empty(facts: Facts) -> Found | None:
+    """See that the last event of all had nothing in it."""
+    last = facts.history.raised[-1] if facts.history.raised else None
+    if not _live(facts) or last is None or not last.empty:
+        return None
+    return {"event": last.name, "at": moment(last.at)}
+
+
+def _pairs(facts: Facts) -> Iterator[tuple[Wait, Raised]]:
+    """Each open wait with each event that came, the latest first."""
+    if _live(facts):
+        for wait in facts.open_waits:
+            for raised in reversed(facts.history.raised):
+                yield wait, raised
+
+
+# ---- decisions ------------------------------------------------------------------------------------------------------
+
+
+def refused(facts: Facts) -> Found | None:
+    """See that a decision came and did not count."""
+    if facts.refused is None or facts.phase != "waiting" or not _live(facts):
+        return None
+    whom = ", ".join(facts.waiting_on) or "nobody"
+    return {
+        "at": moment(facts.refused.at),
+        "who": facts.refused.who,
+        "why": facts.refused.sentence,
+        "whom": whom,
+    }
+
+
+def undelivered(facts: Facts) -> Found | None:
+    """See that a decision is in the intake, and the workflow has not answered."""
+    if facts.undelivered_since is None or facts.now - facts.undelivered_since < LATE:
+        return None
+    return {"since": moment(facts.undelivered_since)}
+
+
+# ---- activities and time --------------------------------------------------------------------------------------------
+
+
+def retrying(facts: Facts) -> Found | None:
+    """See that an activity has failed and not worked since."""
+    found = facts.history.retrying
+    if found is None or not _live(facts):
+        return None
+    return {
+        "activity": found.activity,
+        "since": moment(found.since),
+        "attempts": str(found.attempts),
+        "error": found.error,
+    }
+
+
+def running(facts: Facts) -> Found | None:
+    """See that an activity was handed out a while ago."""
+    found = facts.history.running
+    if found is None or not _live(facts) or facts.history.retrying is not None or facts.now - found.since < LONG:
+        return None
+    return {"activity": found.activity, "since": moment(found.since)}
+
+
+def overdue(facts: Facts) -> Found | None:
+    """See that a deadline or a timer is past, and nothing has happened."""
+    if facts.status != "RUNNING":
+        return None
+    due = [wait.until for wait in facts.open_waits if wait.until is not None]
+    due += [timer.fires_at for timer in facts.history.timers]
+    due += [facts.deadline] if facts.deadline is not None and facts.phase == "waiting" else []
+    past = [at for at in due if facts.now - at > LATE]
+    return {"deadline": moment(min(past)), "ago": duration_text(facts.now - min(past))} if past else None
+
+
+def no_deadline(facts: Facts) -> Found | None:
+    """See a wait for ever, with no event of its name so far."""
+    for wait in facts.open_waits if _live(facts) else ():
+        if wait.until is None:
+            return {"event": wait.name, "since": moment(wait.since)}
+    return None
+
+
+def waiting(facts: Facts) -> Found | None:
+    """See a wait with an end, as it should be."""
+    for wait in facts.open_waits if _live(facts) else ():
+        if wait.until is not None:
+            whom = f", for {', '.join(facts.waiting_on)}" if facts.waiting_on else ""
+            until = facts.deadline if facts.deadline is not None and facts.phase == "waiting" else wait.until
+            return {
+                "event": wait.name,
+                "since": moment(wait.since),
+                "until": moment(until),
+                "whom": whom,
+            }
+    return None
+
+
+def timer(facts: Facts) -> Found | None:
+    """See a plain timer."""
+    due = [each.fires_at for each in facts.history.timers] if _live(facts) else []
+    return {"until": moment(min(due))} if due else None
+
+
+RULES: Mapping[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        never_started, purged, scheduled, wedged, suspended, unknown_name, finished, failed, deadline_was_past,
+        no_worker, misspelt, elsewhere, taken, empty, refused, undelivered, retrying, running, overdue, no_deadline,
+    )
+}  # fmt: skip
+WHERE_NOTHING_IS_WRONG: Mapping[str, Rule] = {"waiting": waiting, "timer": timer}

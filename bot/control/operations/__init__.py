@@ -1,0 +1,1 @@
+"""What people do to instances: start, pause, resume, terminate, purge, one or many."""

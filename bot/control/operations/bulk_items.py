@@ -1,0 +1,76 @@
+"""What a bulk operation does to one instance: the call, guards and audit of a single one; a failure is a result.
+
+An operation that was interrupted comes to some instances twice: what it did the first time counts as its own.
+"""
+
+from activities.bulk import ItemResult
+from approvals.authority import Role
+from bot.access.authenticating import Caller
+from bot.access.refusals import Problem, RefusedError
+from bot.control.operations.single import BusyError, Done, Operations
+from bot.control.subjects import NotFoundError
+from bot.engine.client import EngineRefusedError, EngineUnavailableError
+from records import audit, bulk
+from records.database import Database
+from records.errors import RecordsError
+
+BEFORE = "This operation had done it before it was interrupted."
+LOOKED_AT = 50
+"""An instance's newest audit entries that are searched for the operation's own."""
+
+
+class Acting:
+    """Carries out operations on single instances."""
+
+    def __init__(self, operations: Operations, database: Database) -> None:
+        self._operations = operations
+        self._database = database
+
+    async def act(self, operation: bulk.Operation, instance_id: str) -> ItemResult:
+        """Do it. Who started the operation was authorized then; the row that says so is written by nobody else."""
+        try:
+            done = await self._do(operation, instance_id)
+            ours = not done.changed and await self._did(operation, instance_id)
+        except NotFoundError:
+            return ItemResult(state="skipped", result="It is not known any more, so nothing was done.")
+        except BusyError as busy:
+            # Whoever died with it in hand loses it after a while: until then there is no result, and it comes again.
+            return ItemResult(state="pending", result=str(busy))
+        except (RefusedError, Problem) as refusal:
+            return ItemResult(state="skipped", result=str(refusal))
+        except (EngineUnavailableError, EngineRefusedError, RecordsError) as error:
+            return ItemResult(state="failed", result=f"It did not work: {error}. Continue the operation to try again.")
+        if ours:
+            return ItemResult(state="done", result=BEFORE)
+        return ItemResult(state="done" if done.changed else "skipped", result=done.sentence)
+
+    async def _did(self, operation: bulk.Operation, instance_id: str) -> bool:
+        """Say whether the newest call of this kind was the operation's own: each is audited before it is made."""
+        call, wanted = f"workflow.{operation.action}", audit.Filter(instance_id=instance_id)
+        async with self._database.read() as connection:
+            entries = await audit.page(connection, wanted, limit=LOOKED_AT)
+        newest = next((each for each in entries if each.action in {call, f"{call}_failed"}), None)
+        return newest is not None and newest.action == call and newest.reason.endswith(_mark(operation))
+
+    async def _do(self, operation: bulk.Operation, instance_id: str) -> Done:
+        caller = Caller(
+            actor=operation.actor,
+            email=str(operation.filter.get("by", "")),
+            roles=frozenset({Role.OPERATOR}),
+            through=operation.filter.get("through", "rest"),
+        )
+        reason = f"{operation.reason} {_mark(operation)}"
+        match operation.action:
+            case "terminate":
+                return await self._operations.terminate(caller, instance_id, reason)
+            case "purge":
+                return await self._operations.purge(caller, instance_id, reason)
+            case "pause":
+                return await self._operations.pause(caller, instance_id, reason)
+            case _:
+                return await self._operations.resume(caller, instance_id, reason)
+
+
+def _mark(operation: bulk.Operation) -> str:
+    """Return what names the operation in the audit of each instance that it hits."""
+    return f"(bulk {operation.id})"

@@ -1,0 +1,160 @@
+"""Starting an order: the read model's row first, then the engine, so that the same call finds the same instance."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+
+import structlog
+
+from activities.policies import PolicyFile
+from approvals.digest import content_digest
+from approvals.policy.routing import NoRoute, route
+from approvals.request import ApprovalRequest
+from approvals.values import Value
+from bot.engine.client import AlreadyExistsError, Engine, EngineUnavailableError
+from bot.process.correlation import correlation_id
+from records import audit, instances
+from records.database import Database
+
+APPROVAL_WORKFLOW = "approval_workflow"
+
+
+def engine_id(longest: int) -> re.Pattern[str]:
+    """Return what the engine takes in an id (DAPR.md), without what people mistake: outer spaces, a dot at the end.
+
+    It leaves out ' ', '-' and '_' when it looks for two dots in a row.
+    """
+    return re.compile(rf"(?!.*\.[ _-]*\.)[A-Za-z0-9](?:[A-Za-z0-9 _.-]{{0,{longest - 2}}}[A-Za-z0-9_-])?")
+
+
+ID_RULE = (
+    "letters, digits, spaces, '-', '_' and '.', beginning with a letter or digit and not ending with a space or a dot, "
+    "and a letter or digit between two dots. The workflow engine takes no others."
+)
+ORDER_ID = engine_id(80)
+ID_SENTENCE = f"An order id has 1 to 80 characters: {ID_RULE}"
+
+LARGEST = Decimal(10) ** 12
+"""Above this an amount is a mistake, in any currency."""
+
+log = structlog.get_logger(__name__)
+
+
+class ConflictError(Exception):
+    """The id is taken by another order, or by one that is over. The text is a sentence for the caller."""
+
+
+class UnroutableError(Exception):
+    """The policy has nobody to ask for this request. Nothing was started."""
+
+
+class Started(Value):
+    """A started order. `new` is False where the same call had started it before."""
+
+    instance_id: str
+    new: bool
+
+
+def instance_id_of(order_id: str) -> str:
+    """Return the instance id of an order: its idempotency key in the engine."""
+    return f"order-{order_id}-workflow"
+
+
+class Orders:
+    """Starts orders."""
+
+    def __init__(self, database: Database, engine: Engine, policies: PolicyFile, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._engine = engine
+        self._policies = policies
+        self._clock = clock
+
+    async def start(self, request: ApprovalRequest, actor: str, through: str) -> Started:
+        """Start an order's workflow.
+
+        Errors: ConflictError, UnroutableError, PolicyError, EngineUnavailableError (calling again is safe).
+        """
+        instance_id = instance_id_of(request.subject)
+        await self._check_route(request)
+        digest = content_digest(request.model_copy(update={"submitted_by": ""}))
+        row, new = await self._begin(instance_id, request, digest, actor, through)
+        if not new:
+            if row.content_digest != digest:
+                raise ConflictError(
+                    f"Order {request.subject} was started before with other content. Nothing was changed: use a new id "
+                    "for another order."
+                )
+            if row.phase == "purged":
+                raise ConflictError(
+                    f"Order {request.subject} has run and was purged. It is not run again under the same id: "
+                    "use a new one."
+                )
+            if row.phase != "starting":
+                return Started(instance_id=instance_id, new=False)
+        return await self._schedule(instance_id, request, new=new)
+
+    async def _schedule(self, instance_id: str, request: ApprovalRequest, *, new: bool) -> Started:
+        """Hand the order to the engine. A finished id would silently run again (DAPR.md), so look first."""
+        if (found := await self._engine.state(instance_id, payloads=False)) is not None:
+            if found.finished:
+                raise ConflictError(
+                    f"Order {request.subject} has run and is over ({found.status}). It is not run again under the same "
+                    "id: use a new one."
+                )
+            return Started(instance_id=instance_id, new=False)
+        try:
+            await self._engine.schedule(APPROVAL_WORKFLOW, instance_id, request.model_dump(mode="json"))
+        except AlreadyExistsError:
+            return Started(instance_id=instance_id, new=False)
+        except EngineUnavailableError as error:
+            if await self._quietly_found(instance_id) is None:
+                raise
+            log.info("a start whose answer was lost has worked", instance_id=instance_id, why=str(error))
+        return Started(instance_id=instance_id, new=new)
+
+    async def _quietly_found(self, instance_id: str) -> object | None:
+        """Return the instance if a call whose answer was lost has started it after all."""
+        try:
+            return await self._engine.state(instance_id, payloads=False)
+        except EngineUnavailableError:
+            return None
+
+    async def _check_route(self, request: ApprovalRequest) -> None:
+        found = route(await self._policies.current(), request)
+        # A requester given by Slack id is resolved by the workflow: only then is their manager known.
+        if isinstance(found, NoRoute) and "@" in request.requester:
+            raise UnroutableError(found.sentence)
+
+    async def _begin(
+        self, instance_id: str, request: ApprovalRequest, digest: str, actor: str, through: str
+    ) -> tuple[instances.Instance, bool]:
+        now = self._clock()
+        known = instances.Known(
+            instance_id=instance_id,
+            name=APPROVAL_WORKFLOW,
+            kind=request.kind,
+            subject=request.subject,
+            amount=request.amount,
+            currency=request.currency,
+            description=request.description,
+            requester=request.requester,
+            request=request,
+            content_digest=digest,
+            correlation_id=correlation_id(),
+        )
+        entry = audit.Entry(
+            at=now,
+            actor=actor,
+            action="order.started",
+            instance_id=instance_id,
+            request_digest=digest,
+            through=through,
+            correlation_id=correlation_id(),
+            data={"requester": request.requester, "amount": str(request.amount), "currency": request.currency},
+        )
+        async with self._database.write() as connection:
+            row, new = await instances.begin(connection, known, now)
+            if new:
+                await audit.append(connection, entry)
+        return row, new

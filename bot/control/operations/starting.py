@@ -1,0 +1,103 @@
+"""Starting a workflow by its name: ids the engine takes, names a worker knows, never a silent second run."""
+
+import difflib
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from approvals.request import ApprovalRequest
+from approvals.values import Value
+from bot.control.operations.orders import APPROVAL_WORKFLOW, ID_RULE, engine_id
+from bot.engine.client import Engine
+from bot.process.correlation import correlation_id
+from records import instances
+from records.database import Database
+
+INSTANCE_ID = engine_id(128)
+ID_SENTENCE = f"An instance id has 1 to 128 characters: {ID_RULE}"
+SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class UnusableStartError(Exception):
+    """The start is not usable as it was asked for. The text is a sentence."""
+
+
+class Start(Value):
+    """A workflow to start. `value` is its input as JSON."""
+
+    name: str
+    value: Any = None
+    instance_id: str
+    start_at: datetime | None = None
+
+
+class Starting:
+    """Checks and starts. `names` are the workflows that a worker of this app knows and that may be started so."""
+
+    def __init__(
+        self, database: Database, engine: Engine, names: tuple[str, ...], clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._names = names
+        self._clock = clock
+
+    def checked(
+        self, name: str, value: Any, instance_id: str | None, start_at: datetime | None, submitted_by: str
+    ) -> Start:
+        """Return the start. Errors: UnusableStartError with a sentence for a name, an id or an input."""
+        if name not in self._names:
+            near = difflib.get_close_matches(name, self._names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(self._names)}."
+            raise UnusableStartError(f"No workflow named {name[:100]!r} can be started here.{hint}")
+        if instance_id is not None and not INSTANCE_ID.fullmatch(instance_id):
+            raise UnusableStartError(ID_SENTENCE)
+        if start_at is not None and start_at <= self._clock():
+            start_at = None  # what should have started already starts now
+        if name == APPROVAL_WORKFLOW:
+            value = _request(value, submitted_by).model_dump(mode="json")
+        return Start(name=name, value=value, instance_id=instance_id or uuid.uuid4().hex, start_at=start_at)
+
+    async def begin(self, start: Start) -> bool:
+        """Write the read model's row. False where there was one."""
+        request = ApprovalRequest.model_validate(start.value) if start.name == APPROVAL_WORKFLOW else None
+        about: dict[str, Any] = {} if request is None else {"request": request, **_shown(request)}
+        known = instances.Known(
+            instance_id=start.instance_id,
+            name=start.name,
+            custom_status="" if start.start_at is None else SCHEDULED.format(start.start_at),
+            phase="starting" if request else "unknown",
+            correlation_id=correlation_id(),
+            **about,
+        )
+        async with self._database.write() as connection:
+            _, new = await instances.begin(connection, known, self._clock())
+        return new
+
+    async def schedule(self, start: Start) -> None:
+        """Hand it to the engine. Errors: AlreadyExistsError, EngineUnavailableError."""
+        await self._engine.schedule(start.name, start.instance_id, start.value, start.start_at)
+
+
+def _request(value: Any, submitted_by: str) -> ApprovalRequest:
+    """Return the input of an approval. Who submits it is who calls (law 4), whatever the input says."""
+    try:
+        return ApprovalRequest.model_validate(value).model_copy(update={"submitted_by": submitted_by})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "input"
+        raise UnusableStartError(f"The input is no approval request: {where}: {first['msg']}.") from error
+
+
+def _shown(request: ApprovalRequest) -> dict[str, Any]:
+    return {
+        "kind": request.kind,
+        "subject": request.subject,
+        "amount": request.amount,
+        "currency": request.currency,
+        "description": request.description,
+        "requester": request.requester,
+    }

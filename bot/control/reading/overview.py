@@ -1,0 +1,229 @@
+"""Seeing workflows: one, many, and what happened to one. Reads only; what a caller may not see is not in the answer."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from dapr.ext.workflow._durabletask.internal import protos
+
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError, SlackRefusedError
+from approvals.authority import Action, Resource, authorize
+from approvals.values import Moment, Value, in_utc
+from bot.access.authenticating import Access, Caller
+from bot.control.diagnosis.gathering import FactFinder
+from bot.control.diagnosis.rules import diagnose
+from bot.control.reading.delegated_requests import DelegatedRequests
+from bot.control.reading.lines import Workflow, line_of, plain_status, workflow
+from bot.control.subjects import NotFoundError, Subject, Subjects
+from bot.engine.client import Engine, UnknownInstanceError
+from cards.values import Diagnosis
+from records import audit, instances, listing, statistics
+from records.database import Database
+
+
+class TimeLineEvent(Value):
+    """One event of an instance's history: the engine's own, or one of the business (from the audit)."""
+
+    at: Moment
+    source: str
+    type: str
+    name: str = ""
+    event_id: int | None = None
+    text: str = ""
+    actor: str = ""
+    payload: str | None = None
+
+
+class Overview:
+    """What operators, requesters and approvers see. Errors: NotFoundError, Problem 403, EngineUnavailableError."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        access: Access,
+        subjects: Subjects,
+        directory: Directory,
+        facts: FactFinder,
+        stand_ins: DelegatedRequests,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._access = access
+        self._subjects = subjects
+        self._directory = directory
+        self._facts = facts
+        self._stand_ins = stand_ins
+        self._clock = clock
+
+    async def one(self, caller: Caller, reference: str) -> Subject:
+        """Return one instance."""
+        subject = await self._subjects.find(reference)
+        await self._subjects.demand(caller, Action.SEE_REQUEST, subject)
+        return subject
+
+    async def page(  # noqa: PLR0913 a list's parameters
+        self,
+        caller: Caller,
+        wanted: listing.Filter,
+        *,
+        sort: listing.Sort = "created",
+        cursor: str | None = None,
+        limit: int = 50,
+        mine: bool = False,
+    ) -> listing.Page:
+        """Return one page of the list. Who may not see all sees their own requests only.
+
+        `mine` is what the caller has asked for. Errors: BadCursorError.
+        """
+        everything = authorize(caller.as_actor, Action.LIST).allowed
+        if not everything:
+            await self._access.demand(caller, Action.LIST, Resource(own=True))
+        if mine or not everything:
+            wanted = wanted.model_copy(update={"requester": own_name(caller)})
+        async with self._database.read() as connection:
+            return await listing.page(connection, wanted, sort=sort, cursor=cursor, limit=limit)
+
+    async def waiting_for(self, caller: Caller, limit: int = 50) -> tuple[listing.Line, ...]:
+        """Return what waits for the caller's own decision, the next deadline first; nothing where that is not theirs.
+
+        As a delegate they decide in another's place: what they may decide so is here too.
+        Being named by a rule is not enough: who may not list what they are asked is shown none of it here either.
+        """
+        if not authorize(caller.as_actor, Action.LIST, Resource(asked=True)).allowed:
+            await self._access.demand(caller, Action.LIST, Resource(own=True))
+            return ()
+        async with self._database.read() as connection:
+            known = set(await listing.principals(connection))
+        own = await self._subjects.principals(caller, known)
+        found: list[listing.Line] = []
+        for principal in sorted(own):
+            async with self._database.read() as connection:
+                found += (await listing.page(connection, listing.Filter(waiting_on=principal), limit=limit)).lines
+        found += await self._stand_ins.waiting_for(caller, known, own, limit)
+        lines = {line.instance_id: line for line in found}.values()
+        return tuple(sorted(lines, key=lambda line: line.deadline or line.created_at))[:limit]
+
+    async def lines(self, found: Sequence[listing.Line]) -> tuple[Workflow, ...]:
+        """Return lines of a list with the links to their cards."""
+        slack_url = await self._slack_url() if any(line.cards for line in found) else None
+        return tuple(workflow(line, slack_url) for line in found)
+
+    async def line(self, subject: Subject) -> Workflow:
+        """Return one instance as lists show it; what only the engine knows is taken from the engine."""
+        row = subject.row or unknown_row(subject, self._clock())
+        if subject.engine is not None:
+            row = row.model_copy(
+                update={"engine_status": subject.status, "custom_status": plain_status(subject.engine.custom_status)}
+            )
+        return (await self.lines((line_of(row),)))[0]
+
+    async def payloads(self, caller: Caller, subject: Subject) -> bool:
+        """Return whether the caller may see what went into the instance and came out."""
+        resource = await self._subjects.resource(caller, subject)
+        return authorize(caller.as_actor, Action.SEE_PAYLOADS, resource).allowed
+
+    async def diagnosis(self, caller: Caller, reference: str) -> tuple[Diagnosis, ...]:
+        """Return why an instance does not go on, the most likely answer first; what to do next stands with each."""
+        try:
+            subject = await self._subjects.find(reference)
+        except NotFoundError:
+            if not authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed:
+                raise
+            return diagnose(await self._facts.unknown(reference))
+        await self._subjects.demand(caller, Action.SEE_DIAGNOSIS, subject)
+        everything = authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed
+        return diagnose(await self._facts.find(subject, neighbours=everything))
+
+    async def statistics(self, caller: Caller, since: datetime) -> statistics.Statistics:
+        """Return what waits now, and the figures of decisions since a moment."""
+        await self._access.demand(caller, Action.SEE_STATISTICS)
+        async with self._database.read() as connection:
+            return await statistics.gather(connection, since, self._clock())
+
+    async def _slack_url(self) -> str | None:
+        try:
+            return str((await self._directory.team()).get("url") or "") or None
+        except (LookupFailedError, SlackRefusedError):
+            return None  # a list without links is better than none
+
+    async def history(self, caller: Caller, reference: str) -> tuple[TimeLineEvent, ...]:
+        """Return the engine's and the business's events on one time line. Payloads only for those who may see them."""
+        subject = await self._subjects.find(reference)
+        await self._subjects.demand(caller, Action.SEE_HISTORY, subject)
+        payloads = await self.payloads(caller, subject)
+        try:
+            events = await self._engine.history(subject.instance_id) if subject.engine else ()
+        except UnknownInstanceError:
+            events = ()
+        async with self._database.read() as connection:
+            entries = await audit.of_instance(connection, subject.instance_id, limit=1000)
+        business = [business_event(entry) for entry in entries]
+        return tuple(sorted([*engine_events(events, payloads=payloads), *business], key=lambda event: event.at))
+
+
+def unknown_row(subject: Subject, now: datetime) -> instances.Instance:
+    """Return what is known of an instance that has no row: what the engine says."""
+    engine = subject.engine
+    created = engine.created_at if engine is not None and engine.created_at.year > 1 else now
+    return instances.Instance(
+        instance_id=subject.instance_id,
+        name=engine.name if engine else "",
+        engine_status=subject.status,
+        phase="unknown",
+        created_at=created,
+        updated_at=engine.updated_at if engine is not None and engine.updated_at.year > 1 else now,
+        finished_at=engine.updated_at if engine is not None and engine.finished else None,
+    )
+
+
+def own_name(caller: Caller) -> str:
+    """Return how the caller's own requests name them. An empty name would show what nobody requested."""
+    if caller.email:
+        return caller.email
+    return caller.person.user if caller.person else caller.actor
+
+
+def engine_events(events: Sequence[protos.HistoryEvent], *, payloads: bool) -> list[TimeLineEvent]:
+    """Return the engine's history as time line events. A timer says which event it waits for (`origin`)."""
+    return [_engine_event(event, payloads=payloads) for event in events]
+
+
+def _engine_event(event: protos.HistoryEvent, *, payloads: bool) -> TimeLineEvent:
+    kind = event.WhichOneof("eventType") or "unknown"
+    body = getattr(event, kind, None)
+    text = ""
+    if kind == "timerCreated":
+        fires = in_utc(event.timerCreated.fireAt.ToDatetime())
+        waits = event.timerCreated.externalEvent.name if event.timerCreated.HasField("externalEvent") else ""
+        text = f"fires at {fires:%Y-%m-%d %H:%M:%S} UTC" + (f", waits for the event {waits}" if waits else "")
+    failure = getattr(body, "failureDetails", None)
+    if failure is not None and failure.errorMessage:
+        text = f"{failure.errorType}: {failure.errorMessage}"
+    return TimeLineEvent(
+        at=in_utc(event.timestamp.ToDatetime()),
+        source="engine",
+        type=kind[:1].upper() + kind[1:],
+        name=str(getattr(body, "name", "") or ""),
+        event_id=event.eventId if event.eventId >= 0 else None,
+        text=text[:2000],
+        payload=_payload(body) if payloads else None,
+    )
+
+
+def _payload(body: object) -> str | None:
+    for field in ("input", "result"):
+        found = getattr(body, field, None)
+        value = getattr(found, "value", "")
+        if value:
+            return str(value)
+    return None
+
+
+def business_event(entry: audit.Chained) -> TimeLineEvent:
+    """Return an audit entry as an event of the time line."""
+    return TimeLineEvent(
+        at=entry.at, source="business", type=entry.action, text=entry.reason, actor=entry.actor, name=entry.verdict
+    )

@@ -1,0 +1,1 @@
+"""Keeping read model, cards and audit true in the background, and `doctor`."""

@@ -1,0 +1,241 @@
+"""Finds workflows that are wedged, orphaned or diverged, cards that lie and decisions without an answer; heals them.
+
+Looks first and changes nothing. What it heals it heals by the reconciler's own means, and a wedged instance by a forced
+purge: nothing else clears it (DAPR.md, pause while SUSPENDED). Each healing is audited.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import structlog
+
+from approvals.values import Value
+from bot.control.reconciling.card_repair import CardRepair
+from bot.control.reconciling.reconciler import Reconciler, changes
+from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, Instance, UnknownInstanceError
+from bot.process.correlation import correlation_id
+from records import audit, instances, intake, listing, reconciling
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+PAGE = 500
+YOUNG = timedelta(seconds=30)
+"""What moved later than that may still be on its way, and is no finding."""
+
+
+class Ill(StrEnum):
+    """What can be wrong with an instance."""
+
+    WEDGED = "wedged"
+    ORPHANED = "orphaned"
+    DIVERGED = "diverged"
+    VANISHED = "vanished"
+    NEVER_STARTED = "never_started"
+    CARD_LIES = "card_lies"
+    UNANSWERED = "unanswered"
+
+
+class Finding(Value):
+    """One thing that is wrong: what, where, and what healing would do. `healed` is None while nothing was tried."""
+
+    ill: Ill
+    instance_id: str
+    sentence: str
+    healing: str
+    healed: bool | None = None
+
+
+SENTENCES: dict[Ill, tuple[str, str]] = {
+    Ill.WEDGED: (
+        "It was suspended twice in a row, and its history makes every worker that loads it loop and grow.",
+        "Purge it by force. The request ends as terminated and its card says so; start it again under a new id.",
+    ),
+    Ill.ORPHANED: ("The engine runs it, and this app has no row of it.", "Add a row, so that it is listed."),
+    Ill.DIVERGED: ("The database says {row}, the engine says {engine}.", "Follow the engine, and rewrite the card."),
+    Ill.VANISHED: (
+        "The database says {row}, and the engine does not know it any more: somebody purged it.",
+        "Note its end, and rewrite the card. The audit stays.",
+    ),
+    Ill.NEVER_STARTED: (
+        "It was asked for and the engine never got it.",
+        "Nothing: the same start again (POST /orders/{{order_id}}/start) starts it.",
+    ),
+    Ill.CARD_LIES: ("Its card shows {shown} where it has to show {wanted}.", "Rewrite the card."),
+    Ill.UNANSWERED: (
+        "A decision waits for the workflow's answer since {since}.",
+        "Deliver it again now. The workflow counts a decision once, however often it comes.",
+    ),
+}
+
+
+class Doctor:
+    """Examines and heals. Errors: EngineUnavailableError, RecordsError: without both nothing can be compared."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        reconciler: Reconciler,
+        mending: CardRepair,
+        clock: Callable[[], datetime],
+        young: timedelta = YOUNG,
+    ) -> None:
+        self._young = young
+        self._database = database
+        self._engine = engine
+        self._reconciler = reconciler
+        self._mending = mending
+        self._clock = clock
+
+    # ---- looking ----------------------------------------------------------------------------------------------------
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Return all that is wrong, the worst first. Changes nothing."""
+        found = [each async for each in self._in_the_engine()]
+        known = {each.instance_id for each in found if each.ill is Ill.WEDGED}
+        found += [each async for each in self._in_the_database() if each.instance_id not in known]
+        found += [each for each in await self._cards() if each.instance_id not in known]
+        found += [each for each in await self._decisions() if each.instance_id not in known]
+        order = list(Ill)
+        return tuple(sorted(found, key=lambda each: (order.index(each.ill), each.instance_id)))
+
+    async def _in_the_engine(self) -> AsyncIterator[Finding]:
+        """Page through all instances of the engine: what has no row, and what is wedged."""
+        token: str | None = None
+        while True:
+            ids, token = await self._engine.instance_ids(token)
+            async with self._database.read() as connection:
+                missing = await listing.missing(connection, tuple(ids))
+            for instance_id in missing:
+                yield _finding(Ill.ORPHANED, instance_id)
+            for instance_id in ids:
+                if await self._is_wedged(instance_id):
+                    yield _finding(Ill.WEDGED, instance_id)
+            if not token or not ids:
+                return
+
+    async def _is_wedged(self, instance_id: str) -> bool:
+        state = await self._engine.state(instance_id, payloads=False)
+        if state is None or state.status not in {"SUSPENDED", "RUNNING"}:
+            return False
+        try:
+            events = await self._engine.history(instance_id)
+        except UnknownInstanceError:
+            return False
+        return suspended_twice([event.WhichOneof("eventType") or "" for event in events])
+
+    async def _in_the_database(self) -> AsyncIterator[Finding]:
+        """Compare every row that has not ended with the engine."""
+        after, settled = "", self._clock() - self._young
+        while True:
+            async with self._database.read() as connection:
+                rows = await listing.unfinished(connection, after=after, limit=PAGE)
+            for row in rows:
+                if row.updated_at < settled and (found := self._compared(row, await self._state(row))) is not None:
+                    yield found
+            if len(rows) < PAGE:
+                return
+            after = rows[-1].instance_id
+
+    async def _state(self, row: instances.Instance) -> Instance | None:
+        return await self._engine.state(row.instance_id)
+
+    def _compared(self, row: instances.Instance, state: Instance | None) -> Finding | None:
+        if state is None:
+            ill = Ill.NEVER_STARTED if row.phase == "starting" else Ill.VANISHED
+            return _finding(ill, row.instance_id, row=row.engine_status)
+        wanted = changes(row, state)
+        if wanted is None or (wanted.engine_status == row.engine_status and wanted.phase is None):
+            return None
+        return _finding(Ill.DIVERGED, row.instance_id, row=row.engine_status, engine=state.status)
+
+    async def _cards(self) -> list[Finding]:
+        async with self._database.read() as connection:
+            rows = await reconciling.stale(connection, self._clock(), self._young, limit=PAGE)
+        return [
+            _finding(Ill.CARD_LIES, row.instance_id, shown=row.shown or "nothing", wanted=row.wanted or "nothing")
+            for row in rows
+        ]
+
+    async def _decisions(self) -> list[Finding]:
+        async with self._database.read() as connection:
+            late = await intake.unanswered(connection, self._clock() - self._young, PAGE)
+        since: dict[str, datetime] = {}
+        for row in late:
+            since.setdefault(row.instance_id, row.created_at)
+        return [
+            _finding(Ill.UNANSWERED, instance_id, since=f"{at:%Y-%m-%d %H:%M:%S} UTC")
+            for instance_id, at in since.items()
+        ]
+
+    # ---- healing ----------------------------------------------------------------------------------------------------
+
+    async def heal(self, findings: Sequence[Finding], actor: str) -> tuple[Finding, ...]:
+        """Heal what can be healed, each audited under `actor`, and return the findings with what became of them."""
+        await self._audit(findings, actor)
+        for each in findings:
+            if each.ill is Ill.WEDGED:
+                await self._purge(each)
+            elif each.ill is Ill.UNANSWERED:
+                async with self._database.write() as connection:
+                    await intake.hurry(connection, each.instance_id, self._clock())
+        # A wedged instance is gone now, so its row has vanished: the reconciler ends it and rewrites its card.
+        await self._reconciler.look()
+        await self._reconciler.sweep()
+        await self._mending.mend()
+        left = {(each.ill, each.instance_id) for each in await self.examine()}
+        return tuple(
+            each.model_copy(update={"healed": _is_healed(each, (each.ill, each.instance_id) in left)})
+            for each in findings
+        )
+
+    async def _purge(self, finding: Finding) -> None:
+        try:
+            await self._engine.purge(finding.instance_id, force=True)
+        except (EngineRefusedError, EngineUnavailableError) as error:
+            log.warning("a wedged workflow is not purged", instance_id=finding.instance_id, why=str(error))
+
+    async def _audit(self, findings: Sequence[Finding], actor: str) -> None:
+        for each in findings:
+            if each.ill is Ill.NEVER_STARTED:
+                continue
+            entry = audit.Entry(
+                at=self._clock(),
+                actor=actor,
+                action=f"doctor.healed_{each.ill}",
+                instance_id=each.instance_id,
+                through="cli",
+                reason=each.sentence,
+                correlation_id=correlation_id(),
+                data={"healing": each.healing},
+            )
+            async with self._database.write() as connection:
+                await audit.append(connection, entry)
+
+
+def suspended_twice(kinds: Sequence[str]) -> bool:
+    """Return whether a history holds two suspensions without a resumption between them (DAPR.md)."""
+    suspended = False
+    for kind in kinds:
+        if kind == "executionSuspended":
+            if suspended:
+                return True
+            suspended = True
+        elif kind == "executionResumed":
+            suspended = False
+    return False
+
+
+def _finding(ill: Ill, instance_id: str, **facts: str) -> Finding:
+    sentence, healing = SENTENCES[ill]
+    return Finding(ill=ill, instance_id=instance_id, sentence=sentence.format(**facts), healing=healing.format())
+
+
+def _is_healed(finding: Finding, left: bool) -> bool | None:  # noqa: FBT001 whether it is found again
+    """Return whether it is well: what only time can show (an answer), and what needs a person, is not said to be."""
+    if finding.ill in {Ill.NEVER_STARTED, Ill.UNANSWERED} and left:
+        return None
+    return not left

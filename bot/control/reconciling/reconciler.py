@@ -1,0 +1,326 @@
+"""Keeping the read model and the cards true when the engine moved without us: other apps, other tools, lost answers.
+
+Reads the engine, gently; changes no workflow. The engine is right, the row follows (law 1), and a card that shows
+buttons for something that is over is rewritten (law 2). What was found is audited.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Self
+
+import structlog
+
+from approvals.values import Value
+from bot.control.reading.lines import plain_status
+from bot.control.reconciling.card_repair import CardRepair
+from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
+from bot.engine.client import Instance as EngineInstance
+from cards.request_card import Ending
+from records import audit, instances, intake, listing, reconciling
+from records.database import Database
+from records.errors import DatabaseUnavailableError
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 8
+PAGE = 500
+MOVED = 2_000
+OVERLAP = timedelta(seconds=2)
+"""How far back a look reaches again: a moment is taken before its transaction commits."""
+
+MANY = 20
+"""When more than this, and more than half of what we look at, has vanished, it is rather another engine's store."""
+
+
+class Every(Value):
+    """How often each look is taken, in seconds; `settled` is how long a card may lag behind before it is mended."""
+
+    follow: float = 0.5
+    mend: float = 5.0
+    look: float = 20.0
+    sweep: float = 60.0
+    settled: float = 15.0
+
+    @classmethod
+    def sweep_every(cls, seconds: float) -> Self:
+        """Return intervals that fit a sweep every so many seconds."""
+        return cls(mend=min(5.0, seconds), look=min(20.0, seconds), sweep=seconds, settled=min(15.0, 4 * seconds))
+
+
+class Found(Value):
+    """What a sweep or a look found, for the log and for operators."""
+
+    seen: int = 0
+    added: int = 0
+    changed: int = 0
+    ended: int = 0
+    vanished: int = 0
+    purged: int = 0
+
+
+class Reconciler:
+    """Looks again and again. One failure is logged and looked at again; it never ends the loop."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        mending: CardRepair,
+        clock: Callable[[], datetime],
+        every: Every | None = None,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._clock = clock
+        self._every = every or Every()
+        self._mending = mending
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._followed: dict[str, _Followed] = {}
+        self._since: datetime | None = None
+        self.last = Found()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        await asyncio.gather(
+            self._again(self.follow, self._every.follow),
+            self._again(self._mending.mend, self._every.mend),
+            self._again(self.look, self._every.look),
+            self._again(self.sweep, self._every.sweep),
+        )
+
+    async def _again(self, look: Callable[[], Awaitable[object]], seconds: float) -> None:
+        while True:
+            began, pause = time.monotonic(), seconds
+            try:
+                await look()
+            except (EngineUnavailableError, EngineRefusedError, DatabaseUnavailableError) as error:
+                log.warning("a look at the engine failed", look=look.__name__, why=str(error))
+            except Exception:
+                log.exception("a look at the engine failed and is taken again", look=look.__name__)
+            else:
+                # However much there is to look at, looking takes a quarter of the time at most.
+                pause = max(seconds, 3 * (time.monotonic() - began))
+            await asyncio.sleep(pause)
+
+    async def follow(self) -> None:
+        """Look at what moved just now, again and again at growing pauses, until the engine's status says the end."""
+        now = self._clock()
+        async with self._database.read() as connection:
+            moved = await reconciling.moved(connection, (self._since or now) - OVERLAP, limit=MOVED)
+        self._since = now  # what did not fit into the page is found by the slow look
+        for line in moved:
+            before = self._followed.get(line.instance_id)
+            if before is None or before.updated_at != line.updated_at:
+                self._followed[line.instance_id] = _Followed(line.updated_at, now)
+        due = [key for key, one in self._followed.items() if one.due <= now][:PAGE]
+        async with self._database.read() as connection:
+            rows = await reconciling.known(connection, due)
+        await self._compare(rows)
+        for key in due:
+            if not self._followed[key].again(now):
+                del self._followed[key]
+
+    async def look(self) -> Found:
+        """Look at everything that has not ended as far as we know."""
+        found, after, total = Found(), "", Found()
+        while True:
+            async with self._database.read() as connection:
+                rows = await reconciling.open_rows(connection, after=after, limit=PAGE)
+            found = await self._compare(rows)
+            total = Found(**{name: getattr(total, name) + getattr(found, name) for name in Found.model_fields})
+            if len(rows) < PAGE:
+                return total
+            after = rows[-1].instance_id
+            await asyncio.sleep(0.05)  # many rows must not keep the engine from its own work
+
+    async def sweep(self) -> Found:
+        """Page through all ids of the engine: add what others started, note what others purged."""
+        began, token, known, added = self._clock(), None, set[str](), 0
+        while True:
+            ids, token = await self._engine.instance_ids(token)
+            known.update(ids)
+            added += await self._add(ids)
+            if not token or not ids:
+                break
+            await asyncio.sleep(0.05)
+        purged = await self._purged(known, began)
+        self.last = Found(seen=len(known), added=added, purged=purged)
+        if added or purged:
+            log.info("the engine's list was compared", seen=len(known), added=added, purged=purged)
+        return self.last
+
+    # ---- one comparison ---------------------------------------------------------------------------------------------
+
+    async def _compare(self, rows: Sequence[reconciling.Known]) -> Found:
+        """Compare some rows with the engine and correct them."""
+        states = await asyncio.gather(*(self._state(row.instance_id) for row in rows))
+        pairs = list(zip(rows, states, strict=True))
+        gone = [row.instance_id for row, state in pairs if state is None]
+        differing = [state for row, state in pairs if state is not None and changes(row, state) is not None]
+        changed = [await self._follow_engine(state) for state in differing]
+        vanished = 0
+        if len(gone) > MANY and len(gone) > len(rows) // 2:
+            log.error("most workflows are unknown to the engine: is this another engine's store?", unknown=len(gone))
+        else:
+            vanished = sum([await self._vanished(instance_id) for instance_id in gone])
+        return Found(seen=len(rows), changed=sum(changed), vanished=vanished)
+
+    async def _state(self, instance_id: str) -> EngineInstance | None:
+        async with self._slots:
+            return await self._engine.state(instance_id)  # without payloads it leaves out the custom status as well
+
+    async def _follow_engine(self, state: EngineInstance) -> bool:
+        """Write the engine's status where the row has another. Returns whether it had."""
+        async with self._database.read() as connection:
+            row = await instances.get(connection, state.instance_id)
+        if row is None or row.phase == "purged":
+            return False
+        wanted = changes(row, state)
+        if wanted is None:
+            return False
+        if wanted.phase is None:
+            async with self._database.write() as connection:
+                await instances.project(connection, row.instance_id, wanted, self._clock())
+            return True
+        reason = "" if state.status == "COMPLETED" else state.failure or reason_of(state.output)
+        return await self._over(row, wanted, Ending(kind="terminated", reason=reason, at=state.updated_at))
+
+    async def _vanished(self, instance_id: str) -> bool:
+        """Note that the engine knows an instance no more that had not ended. One that never started is none."""
+        async with self._database.read() as connection:
+            row = await instances.get(connection, instance_id)
+        if row is None or row.finished_at is not None or row.phase == "starting":
+            return False
+        if await self._state(instance_id) is not None:
+            return False  # it started between the two looks: only a row that is older than the look says that it ran
+        if row.phase in instances.ENDS:
+            return await self._forget(instance_id)  # it had ended, and its history was purged before we looked
+        ending = Ending(kind="vanished", at=self._clock())
+        wanted = instances.Changes(engine_status="TERMINATED", phase="terminated")
+        return await self._over(row, wanted, ending)
+
+    async def _over(self, row: instances.Instance, wanted: instances.Changes, ending: Ending) -> bool:
+        """Note an end that happened without us: row and audit in one transaction, then the card."""
+        final = ending.kind if any(card.ts for card in row.cards) else ""
+        wanted = wanted.model_copy(update={"wanted": final, "output": ending.model_dump_json()})
+        async with self._database.write() as connection:
+            done = await instances.project(
+                connection, row.instance_id, wanted, self._clock(), while_in=("starting", "waiting", "unknown")
+            )
+            if done:
+                await audit.append(connection, self._entry(row, ending.kind, ending.reason))
+                await intake.hurry(connection, row.instance_id, self._clock())
+        if done:
+            log.warning("a workflow ended without us", instance_id=row.instance_id, how=ending.kind)
+            await self._mending.show(row.instance_id)
+        return done
+
+    def _entry(self, row: instances.Instance, kind: str, reason: str) -> audit.Entry:
+        return audit.Entry(
+            at=self._clock(),
+            actor="system",
+            action=f"workflow.found_{kind}",
+            instance_id=row.instance_id,
+            request_digest=row.digest or "",
+            through="reconciler",
+            reason=reason,
+            policy_version=row.policy_version or "",
+        )
+
+    # ---- what others started and purged -----------------------------------------------------------------------------
+
+    async def _add(self, ids: Iterable[str]) -> int:
+        """Add rows for instances that this app did not start."""
+        async with self._database.read() as connection:
+            unknown = await listing.missing(connection, tuple(ids))
+        states = await asyncio.gather(*(self._state(instance_id) for instance_id in unknown))
+        there = [state for state in states if state is not None]
+        for batch in (there[start : start + 100] for start in range(0, len(there), 100)):
+            async with self._database.write() as connection:
+                for state in batch:
+                    begun = state.created_at if state.created_at.year > 1 else None
+                    await instances.begin(connection, _known(state), self._clock(), created_at=begun)
+        return len(there)
+
+    async def _purged(self, known: set[str], began: datetime) -> int:
+        """Note ended instances whose history somebody else has purged. Their audit stays (law 8)."""
+        after, count = "", 0
+        while True:
+            async with self._database.read() as connection:
+                ended = await reconciling.ended(connection, began, after=after)
+            gone = [each for each in ended if each not in known]
+            if len(gone) > MANY and not known:
+                log.error("the engine lists nothing: is this another engine's store?", unknown=len(gone))
+                return count
+            for instance_id in gone:
+                count += await self._forget(instance_id)
+            if len(ended) < 1_000:  # noqa: PLR2004 the page's size
+                return count
+            after = ended[-1]
+
+    async def _forget(self, instance_id: str) -> bool:
+        if await self._state(instance_id) is not None:
+            return False
+        async with self._database.write() as connection:
+            row = await instances.get(connection, instance_id)
+            if row is None or row.phase == "purged" or row.wanted != row.shown:
+                return False  # a card that lags behind is mended first: forgetting would lose what it has to show
+            await instances.forget(connection, instance_id, self._clock())
+            await audit.append(connection, self._entry(row, "purged", ""))
+        return True
+
+
+class _Followed:
+    """When to look at a row again that moved: soon at first, later and later, for half a minute."""
+
+    def __init__(self, updated_at: datetime, due: datetime) -> None:
+        self.updated_at = updated_at
+        self.due = due
+        self._pause = 0.5
+
+    def again(self, now: datetime) -> bool:
+        """Set when to look again. False when it was looked at long enough; the slow look goes on."""
+        self.due = now + timedelta(seconds=self._pause)
+        self._pause *= 2
+        return self._pause < 40  # noqa: PLR2004 seconds
+
+
+def changes(row: instances.Instance | reconciling.Known, state: EngineInstance) -> instances.Changes | None:
+    """Return what the row must follow, None where it is the same. A phase is set where the end was not ours to see."""
+    status, custom = state.status, plain_status(state.custom_status)
+    if status == row.engine_status and custom in ("", row.custom_status):
+        return None
+    found: dict[str, object] = {"engine_status": status}
+    if custom:
+        found["custom_status"] = custom
+    if state.finished and row.phase in {"starting", "waiting"}:
+        found["phase"] = "failed" if status == "FAILED" else "terminated"
+    return instances.Changes.model_validate(found)
+
+
+def reason_of(output: str | None) -> str:
+    """Return the reason in a terminated instance's output; tools write text, this app an object."""
+    try:
+        found = json.loads(output or "null")
+    except ValueError:
+        found = output
+    if isinstance(found, dict):
+        found = found.get("reason", "")
+    return found[:1000] if isinstance(found, str) else ""
+
+
+def _known(state: EngineInstance) -> instances.Known:
+    return instances.Known.model_validate(
+        {
+            "instance_id": state.instance_id,
+            "name": state.name,
+            "engine_status": state.status,
+            "custom_status": plain_status(state.custom_status),
+            "phase": "unknown",
+            "finished_at": state.updated_at if state.finished else None,
+        }
+    )

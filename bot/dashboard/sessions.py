@@ -1,0 +1,247 @@
+"""Who stands at the door: sessions, forms that really come from our own pages, and where to sign in.
+
+A session names somebody; what they may is asked of the key or of Slack and the policy at every request, so a revoked
+key or a lost group ends it at once.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import FormData
+
+from approvals.people import Person
+from approvals.values import Value
+from bot.access.authenticating import Access, Caller, of_key
+from bot.access.refusals import Problem
+from bot.dashboard.cookies import LIFETIME, CookieSigner, Said, Session, is_over
+from bot.dashboard.rendering import guarded
+from bot.process.correlation import correlation_id
+from records import audit, keys
+from records.database import Database
+
+VISIT = "countersign_visit"
+SAID = "countersign_said"
+ENDED = "session.ended"
+LOOK_AGAIN = timedelta(seconds=2)
+"""How late another process may be to learn that somebody signed out."""
+
+LONGEST_FORM = 64 * 1024
+
+
+WHY = {
+    "over": "Your session is over, so nothing was done. Sign in again to go on.",
+    "key": "Your API key has expired or was revoked, so your session has ended. Sign in with another key.",
+    "slack": (
+        "Your Slack account gives no access here: it is no full member of this workspace, or Slack could not be asked. "
+        "Try again in a minute, or ask an operator."
+    ),
+}
+
+
+class SignInNeededError(Exception):
+    """Nobody is signed in. `then` is where they wanted to go, `why` a key of WHY where there is something to say."""
+
+    def __init__(self, then: str, why: str = "") -> None:
+        super().__init__(why)
+        self.then = then
+        self.why = why
+
+
+class Visit(Value):
+    """One request of somebody who is signed in."""
+
+    session: Session
+    caller: Caller
+    csrf: str
+    name: str
+    secure: bool = False
+
+
+class Door:
+    """Opens for sessions that are ours, not over, not ended, and whose key or person still counts."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        access: Access,
+        seals: CookieSigner,
+        clock: Callable[[], datetime],
+        public_url: str = "",
+    ) -> None:
+        self._database = database
+        self._access = access
+        self.seals = seals
+        self._clock = clock
+        self._public_url = public_url.rstrip("/")
+        self._ended: dict[str, datetime] = {}
+        self._looked = clock() - LIFETIME
+        self._looking = asyncio.Lock()
+
+    # ---- who --------------------------------------------------------------------------------------------------------
+
+    async def enter(self, request: Request) -> Visit:
+        """Return whose request this is. Errors: SignInNeededError."""
+        then = _then(request)
+        session = self.seals.open(Session, request.cookies.get(self.cookie(request)))
+        if session is None:
+            raise SignInNeededError(then)
+        if is_over(session.ends, self._clock()) or await self._has_ended(session):
+            raise SignInNeededError(then, "over")
+        caller = await (self._by_key(session, then) if session.kind == "key" else self._by_slack(session, then))
+        name = caller.email or caller.actor
+        return Visit(session=session, caller=caller, csrf=self.seals.token(session.id), name=name)
+
+    async def _by_key(self, session: Session, then: str) -> Caller:
+        async with self._database.read() as connection:
+            key = await keys.get(connection, session.key_id)
+        over = key is None or key.revoked_at is not None or (key.expires_at and key.expires_at <= self._clock())
+        if key is None or over:
+            raise SignInNeededError(then, "key")
+        return of_key(key, "dashboard")
+
+    async def _by_slack(self, session: Session, then: str) -> Caller:
+        caller = await self._access.by_slack(Person(team=session.team, user=session.user))
+        if not caller.roles:
+            raise SignInNeededError(then, "slack")
+        return caller.model_copy(update={"through": "dashboard"})
+
+    async def _has_ended(self, session: Session) -> bool:
+        """Whether somebody signed out of it, in any process: the audit is where that is written down."""
+        now = self._clock()
+        async with self._looking:
+            if abs(now - self._looked) > LOOK_AGAIN:  # a clock that went back is no reason to look less often
+                since = max(min(self._looked, now) - LOOK_AGAIN, now - LIFETIME)
+                wanted = audit.Filter(action=ENDED, since=since)
+                async with self._database.read() as connection:
+                    for entry in await audit.page(connection, wanted, limit=10_000):
+                        self._ended[str(entry.data.get("session", ""))] = entry.at
+                self._looked = now
+                self._ended = {one: at for one, at in self._ended.items() if now - at < LIFETIME}
+        return session.id in self._ended
+
+    # ---- coming and going -------------------------------------------------------------------------------------------
+
+    async def welcome(self, request: Request, session: Session, caller: Caller, then: str) -> Response:
+        """Begin a session: a new id each time, so that nobody can plant one."""
+        await self._note("session.began", caller, session)
+        response = guarded(RedirectResponse(local(then), 303))
+        self._set(request, response, self.cookie(request), self.seals.seal(session), LIFETIME)
+        response.delete_cookie(VISIT)
+        return response
+
+    def session(self, **who: str) -> Session:
+        """Return a new session."""
+        now = self._clock()
+        return Session.model_validate({"id": secrets.token_urlsafe(18), "began": now, "ends": now + LIFETIME, **who})
+
+    async def leave(self, request: Request, visit: Visit) -> Response:
+        """End a session for good, also for whoever has a copy of its cookie."""
+        await self._note(ENDED, visit.caller, visit.session)
+        self._ended[visit.session.id] = self._clock()
+        response = guarded(RedirectResponse("/sign-in?out=1", 303))
+        response.delete_cookie(self.cookie(request), secure=self.is_secure(request), httponly=True)
+        return response
+
+    async def _note(self, action: str, caller: Caller, session: Session) -> None:
+        entry = audit.Entry(
+            at=self._clock(),
+            actor=caller.actor,
+            action=action,
+            through="dashboard",
+            correlation_id=correlation_id(),
+            data={"session": session.id, "by": session.kind, "email": caller.email},
+        )
+        async with self._database.write() as connection:
+            await audit.append(connection, entry)
+
+    # ---- forms ------------------------------------------------------------------------------------------------------
+
+    async def form(self, request: Request, session_id: str) -> FormData:
+        """Return a form that comes from one of our own pages in this session. Errors: Problem 400, 403, 413."""
+        self._demand_own_origin(request)
+        if int(request.headers.get("content-length") or 0) > LONGEST_FORM:
+            raise Problem(413, "The form is too long, so nothing was done. Shorten what you typed and send it again.")
+        form = await request.form(max_files=0, max_fields=50, max_part_size=LONGEST_FORM)
+        if not self.seals.is_token(session_id, str(form.get("csrf", ""))):
+            raise Problem(
+                403, "This form is not from your present session, so nothing was done. Open the page again and repeat."
+            )
+        return form
+
+    def _demand_own_origin(self, request: Request) -> None:
+        origin = request.headers.get("origin")
+        known = {urlsplit(self._public_url).netloc, request.headers.get("host", "")} - {""}
+        if origin is None and request.headers.get("sec-fetch-site") == "same-origin":
+            return
+        if origin is None or urlsplit(origin).netloc not in known:
+            raise Problem(
+                403, "This form was sent from another site, so nothing was done. Open the page here and repeat."
+            )
+
+    # ---- cookies ----------------------------------------------------------------------------------------------------
+
+    def is_secure(self, request: Request) -> bool:
+        """Whether people reach us over https: then cookies travel nowhere else."""
+        return (self._public_url or str(request.base_url)).startswith("https:")
+
+    def cookie(self, request: Request) -> str:
+        """Return the session cookie's name; over https its prefix makes the browser refuse one from another host."""
+        return "__Host-countersign" if self.is_secure(request) else "countersign"
+
+    def base(self, request: Request) -> str:
+        """Return the address of this app as the browser knows it."""
+        return self._public_url or str(request.base_url).rstrip("/")
+
+    def visit_id(self, request: Request) -> str:
+        """Return the name of a visit before the session: what the sign-in form's token belongs to."""
+        return request.cookies.get(VISIT) or secrets.token_urlsafe(18)
+
+    def keep_visit(self, request: Request, response: Response, visit_id: str) -> None:
+        """Remember the visit until the sign-in form comes back."""
+        self._set(request, response, VISIT, visit_id, timedelta(hours=1), strict=True)
+
+    def say(self, request: Request, response: Response, said: Said) -> Response:
+        """Give the next page something to say."""
+        self._set(request, response, SAID, self.seals.seal(said), timedelta(minutes=2), strict=True)
+        return response
+
+    def said(self, request: Request) -> Said | None:
+        """Return what this page has to say, if it is this page's."""
+        found = self.seals.open(Said, request.cookies.get(SAID))
+        return found if found is not None and found.to == request.url.path else None
+
+    def keep(self, request: Request, response: Response, name: str, value: Value, lifetime: timedelta) -> None:
+        """Let the browser keep a sealed value. Lax: it has to come back from another site's redirect."""
+        self._set(request, response, name, self.seals.seal(value), lifetime)
+
+    def _set(  # noqa: PLR0913 a cookie's parts
+        self, request: Request, response: Response, name: str, value: str, lifetime: timedelta, *, strict: bool = False
+    ) -> None:
+        # The session is Lax and not Strict: a link in Slack to a page here has to find its reader signed in.
+        response.set_cookie(
+            name,
+            value,
+            max_age=int(lifetime.total_seconds()),
+            httponly=True,
+            secure=self.is_secure(request),
+            samesite="strict" if strict else "lax",
+        )
+
+
+def local(address: str) -> str:
+    """Return an address of this app alone: nobody is sent elsewhere after signing in."""
+    parts = urlsplit(address)
+    safe = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
+    return address if safe and address.isprintable() and "\\" not in address else "/"
+
+
+def _then(request: Request) -> str:
+    if request.method != "GET":
+        return "/"
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

@@ -1,0 +1,196 @@
+"""From the intake to the workflow: raise each decision as an event until the workflow itself has answered for it.
+
+A raise that timed out may count or may be lost (DAPR.md, when parts die). So it is repeated, and the workflow counts
+each decision id once. What has no workflow any more is answered here.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from activities.slack.announcing import Announcer
+from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from approvals.decision import Reason, Verdict
+from approvals.messages import sentence
+from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
+from bot.process.background import Background
+from cards import private
+from records import audit, instances, intake
+from records.database import Database
+from records.errors import RecordsError
+from workflows.obtain import APPROVAL_DECISION
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=30)
+ANSWER_BY = timedelta(seconds=15)
+"""A raised decision without the workflow's answer is raised again after this, then at twice the time, and so on."""
+
+SUSPENDED_PAUSE = timedelta(seconds=30)
+
+LONGEST_PAUSE = 5.0
+BATCH = 50
+AT_ONCE = 16
+POLL = 1.0
+"""Seconds between looks for decisions of another process or of before a restart."""
+
+ALARM_AGE = timedelta(seconds=30)
+
+
+class Deliverer:
+    """Raises what the intake holds. One for each process; several processes share the work by leases."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        background: Background,
+        clock: Callable[[], datetime],
+        announcer: Announcer,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._background = background
+        self._clock = clock
+        self._announcer = announcer
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._waiting: dict[str, asyncio.Event] = {}
+        self.failures = 0
+        """How often raising has failed in this process, for the metrics."""
+
+    def deliver(self, row: intake.Row) -> None:
+        """Begin to deliver a fresh decision, and wait for nothing; its lease keeps the loop away meanwhile."""
+        self._background.start(self._deliver(row), f"deliver {row.id[:12]}")
+
+    def answered(self, decision_id: str) -> None:
+        """Wake whoever waits for this decision's answer in this process."""
+        if (event := self._waiting.get(decision_id)) is not None:
+            event.set()
+
+    async def answer(self, decision_id: str, seconds: float, *, fresh: bool = False) -> Verdict | None:
+        """Wait for the workflow's answer to a decision; None when there is none yet after `seconds`.
+
+        A `fresh` one was only just taken in: looking at once would find nothing and cost its delivery the time.
+        """
+        event = self._waiting.setdefault(decision_id, asyncio.Event())
+        try:
+            async with asyncio.timeout(seconds):
+                if fresh:
+                    await asyncio.gather(asyncio.wait_for(event.wait(), 0.25), return_exceptions=True)
+                while (verdict := await self._verdict(decision_id)) is None:
+                    # Another process's worker may have recorded the answer: it wakes nobody here.
+                    with_timeout = asyncio.wait_for(event.wait(), 0.25)
+                    await asyncio.gather(with_timeout, return_exceptions=True)
+                return verdict
+        except TimeoutError:
+            return await self._verdict(decision_id)
+        finally:
+            self._waiting.pop(decision_id, None)
+
+    async def _verdict(self, decision_id: str) -> Verdict | None:
+        async with self._database.read() as connection:
+            row = await intake.get(connection, decision_id)
+        return Verdict.model_validate(row.verdict) if row and row.verdict else None
+
+    async def run(self) -> None:
+        """Deliver what is due, for ever. A database that is away is no reason to stop: the decisions are in it."""
+        while True:
+            try:
+                found = await self._due()
+            except RecordsError as error:
+                log.warning("the intake cannot be read", why=str(error))
+                found = ()
+            for failure in await asyncio.gather(*(self._deliver(row) for row in found), return_exceptions=True):
+                if failure is not None:
+                    log.error("a delivery failed; its lease brings it back", exc_info=failure)
+            if len(found) < BATCH:
+                await asyncio.sleep(POLL)
+
+    async def _due(self) -> tuple[intake.Row, ...]:
+        now = self._clock()
+        async with self._database.read() as connection:
+            oldest = await intake.oldest_undelivered(connection, now)
+        if oldest is None:
+            return ()
+        if oldest > ALARM_AGE:
+            log.error("a decision is undelivered", seconds=round(oldest.total_seconds()))
+        async with self._database.write() as connection:
+            return await intake.due(connection, now, BATCH, LEASE)
+
+    async def _deliver(self, row: intake.Row) -> None:
+        async with self._slots:
+            try:
+                await self._raise(row)
+            except (EngineUnavailableError, EngineRefusedError) as error:
+                # A refusal too may pass: a wrong token, a store that is full. Acknowledged is never given up (law 3).
+                pause = min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311
+                self.failures += 1
+                log.warning("a decision is not delivered yet", decision=row.id[:12], why=str(error), again_in=pause)
+                async with self._database.write() as connection:
+                    await intake.retry_at(connection, row.id, self._clock() + timedelta(seconds=pause))
+
+    async def _raise(self, row: intake.Row) -> None:
+        """Raise once. Before a repetition the state is read: a finished instance drops what it takes (DAPR.md)."""
+        if row.attempts > 1:
+            if await self._is_over(row.instance_id):
+                await self._answer_for(row)
+                return
+            state = await self._engine.state(row.instance_id, payloads=False)
+            if state is None or state.finished:
+                await self._answer_for(row)
+                return
+            if state.status == "SUSPENDED" and row.state == "raised":
+                await self._again_in(row, SUSPENDED_PAUSE)  # it has the event already, and keeps it until it is resumed
+                return
+        try:
+            await self._engine.raise_event(row.instance_id, APPROVAL_DECISION, row.payload)
+        except UnknownInstanceError:
+            if await self._engine.state(row.instance_id, payloads=False) is not None:
+                raise
+            await self._answer_for(row)
+        else:
+            if row.attempts > 1:
+                await self._again_in(row, min(intake.LONGEST_WAIT, ANSWER_BY * 2 ** min(row.attempts, 8)))
+
+    async def _is_over(self, instance_id: str) -> bool:
+        """Return whether the workflow has written down its outcome: after that it takes no decision any more."""
+        async with self._database.read() as connection:
+            found = await instances.get(connection, instance_id)
+        return found is not None and found.state is not None and found.state.outcome is not None
+
+    async def _again_in(self, row: intake.Row, pause: timedelta) -> None:
+        async with self._database.write() as connection:
+            await intake.raised(connection, row.id, self._clock() + pause)
+
+    async def _answer_for(self, row: intake.Row) -> None:
+        """Answer a decision whose workflow is over: it can count nowhere any more."""
+        verdict, now = Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="engine"), self._clock()
+        entry = audit.Entry(
+            at=now,
+            actor=row.person,
+            action="decision.refused",
+            instance_id=row.instance_id,
+            through=row.through,
+            verdict=verdict.reason.value,
+            reason=sentence(verdict.reason),
+            data={"decision_id": row.id},
+        )
+        async with self._database.write() as connection:
+            if await intake.answer(connection, row.id, verdict.model_dump(mode="json"), now):
+                await audit.append(connection, entry)
+        self.answered(row.id)
+        if row.through == "slack":
+            await self._tell(row, verdict)
+
+    async def _tell(self, row: intake.Row, verdict: Verdict) -> None:
+        user = row.person.partition("/")[2]
+        async with self._database.read() as connection:
+            found = await instances.get(connection, row.instance_id)
+        place = found.cards[-1].channel if found and found.cards else None
+        try:
+            await self._announcer.tell(place or None, user, private.sentence(sentence(verdict.reason)))
+        except (SlackUnavailableError, SlackRefusedError) as error:
+            log.warning("a person could not be told what became of their decision", why=str(error))

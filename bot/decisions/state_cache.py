@@ -1,0 +1,40 @@
+"""Where requests stand, as this process last wrote or read it: so that a click need not read what it will check anyway.
+
+Only a hint (law 1): whoever takes a decision by it compares it with the database in the same transaction.
+"""
+
+from typing import NamedTuple
+
+from approvals.request import Binding
+from approvals.state import State, binding_of
+
+MOST = 10_000
+
+
+class Standing(NamedTuple):
+    """A request's state, and what its current card is bound to: hashed when it is written, not when it is clicked."""
+
+    state: State
+    binding: Binding
+
+
+class StateCache:
+    """Where each of the MOST requests stands that changed last. A value in, a value out: no I/O."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Standing] = {}
+
+    def keep(self, state: State) -> None:
+        """Remember a state that stands in the database now."""
+        self._known.pop(state.instance_id, None)
+        self._known[state.instance_id] = Standing(state, binding_of(state))
+        if len(self._known) > MOST:
+            del self._known[next(iter(self._known))]
+
+    def forget(self, instance_id: str) -> None:
+        """Forget what turned out to be old."""
+        self._known.pop(instance_id, None)
+
+    def of(self, instance_id: str) -> Standing | None:
+        """Return where it stands, if that is remembered."""
+        return self._known.get(instance_id)

@@ -1,0 +1,261 @@
+"""Taking a decision: the same path for Slack, REST, the dashboard and the command line.
+
+Checked at once so that the person gets an answer, committed to the intake before anybody is told "recorded" (law 3),
+and raised. The workflow alone decides (law 1): what is accepted here may still be refused there.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from activities.judging import Judge
+from activities.recording import phase_of
+from approvals.checks import refusal_of
+from approvals.decision import Decision, Judgement, Reason, Transport, Verdict
+from approvals.people import Person
+from approvals.request import Binding
+from approvals.signing import KeyRing
+from approvals.state import State, binding_of
+from approvals.values import Value
+from bot.access.refusals import RefusedError
+from bot.decisions.delivery import Deliverer
+from bot.decisions.state_cache import StateCache
+from bot.process.correlation import correlation_id
+from cards.text import clean
+from records import audit, instances, intake
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+QUICK = 1.5
+"""Seconds the check at the door may take. Slack wants its answer within 3; the workflow's own check has time."""
+
+LEASE = timedelta(seconds=5)
+"""How long a fresh decision belongs to the process that took it; after that any process delivers it."""
+
+
+ENDED_FROM_OUTSIDE = frozenset({"terminated", "purged", "failed"})
+"""Phases in which no workflow is left to answer, though its state still says that it waits."""
+
+
+class Wanted(Value):
+    """What somebody wants decided. `id` makes the same submission again the same decision."""
+
+    id: str
+    instance_id: str
+    binding: Binding | None = None
+    person: Person
+    approved: bool
+    reason: str = ""
+    through: Transport
+
+
+class Receipt(Value):
+    """What became of a submission so far. `taken`: it is durable, and the workflow will answer for it."""
+
+    decision_id: str
+    verdict: Verdict
+    taken: bool
+    repeated: bool = False
+
+
+class Decisions:
+    """Takes decisions in."""
+
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        database: Database,
+        judge: Judge,
+        keys: KeyRing,
+        deliverer: Deliverer,
+        standings: StateCache,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._judge = judge
+        self._keys = keys
+        self._deliverer = deliverer
+        self._standings = standings
+        self._clock = clock
+
+    async def take(self, wanted: Wanted) -> Receipt:
+        """Check a submission and take it in. A refusal is audited; nothing is raised for it."""
+        return await self._taken_as_known(wanted) or await self._taken_as_read(wanted)
+
+    async def _taken_as_known(self, wanted: Wanted) -> Receipt | None:
+        """Take a submission by the state that this process knows, without reading it; None where that does not do.
+
+        Nobody is refused by it: what is known may be old. That it is not, the commit's own transaction makes sure of.
+        """
+        known = self._standings.of(wanted.instance_id)
+        if known is None:
+            return None
+        decision = self._decision(wanted, known.binding)
+        if await self._refusal(decision, *known) is not None:
+            return None
+        try:
+            return await self._commit(wanted, decision, known.state)
+        except _ChangedError:
+            self._standings.forget(wanted.instance_id)
+            return None
+
+    async def _taken_as_read(self, wanted: Wanted) -> Receipt:
+        async with self._database.read() as connection:
+            row = await instances.get(connection, wanted.instance_id)
+            first = await intake.get(connection, wanted.id)
+        if first is not None:
+            return _again(first, wanted)
+        state: State | None = row.state if row and row.phase not in ENDED_FROM_OUTSIDE else None
+        if state is None:
+            return await self._refuse(wanted, None, Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake"))
+        ours = binding_of(state)
+        decision = self._decision(wanted, ours)
+        refusal = await self._refusal(decision, state, ours)
+        if refusal is not None:
+            return await self._refuse(wanted, state, refusal)
+        return await self._commit(wanted, decision)
+
+    async def refusal(self, binding: Binding, person: Person) -> Verdict | None:
+        """Say beforehand whether this person's decision on this card would be refused; nothing is recorded."""
+        async with self._database.read() as connection:
+            row = await instances.get(connection, binding.instance_id)
+        if row is None or row.state is None or row.phase in ENDED_FROM_OUTSIDE:
+            return Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake")
+        wanted = Wanted(
+            id="", instance_id=binding.instance_id, binding=binding, person=person, approved=True, through="slack"
+        )
+        return await self._refusal(self._decision(wanted, binding), row.state, binding_of(row.state))
+
+    def _decision(self, wanted: Wanted, ours: Binding) -> Decision:
+        return Decision(
+            id=wanted.id,
+            binding=wanted.binding or ours,
+            person=wanted.person,
+            approved=wanted.approved,
+            reason=clean(wanted.reason),  # one that cannot be seen is none, by whatever way it comes
+            through=wanted.through,
+            at=self._clock(),
+            correlation_id=correlation_id(),
+        )
+
+    async def _refusal(self, decision: Decision, state: State, ours: Binding) -> Verdict | None:
+        """Return why the decision cannot count, as far as that can be said at once.
+
+        When Slack is slow to say who somebody is, the decision is taken in: the workflow's own check decides (law 5).
+        """
+        try:
+            async with asyncio.timeout(QUICK):
+                judgement = await self._judge.decision(decision, state)
+        except TimeoutError:
+            judgement = Judgement(
+                verdict=Verdict(allowed=True, reason=Reason.ALLOWED, rule="unchecked"), decision=decision
+            )
+        found = refusal_of(state, judgement, decision, self._clock(), ours)
+        return None if found is None or found.reason in UNDECIDED_HERE else found
+
+    async def _commit(self, wanted: Wanted, decision: Decision, known: State | None = None) -> Receipt:
+        """Make the decision durable together with its audit entry, then let it be raised.
+
+        Errors: _ChangedError, with nothing written, where the database has another state than the `known` one.
+        """
+        signed = self._keys.sign(decision)
+        payload = signed.model_dump(mode="json")
+        submission = intake.Submission(
+            id=decision.id,
+            instance_id=decision.binding.instance_id,
+            payload=payload,
+            person=decision.person.key,
+            through=decision.through,
+        )
+        now = self._clock()
+        async with self._database.write() as connection:
+            if known is not None and await instances.standing(connection, known.instance_id) != _standing_of(known):
+                raise _ChangedError
+            row, new = await intake.submit(connection, submission, now, lease=LEASE)
+            if new:
+                await audit.append(connection, _entry(decision, "decision.submitted", now))
+        if not new:
+            return _again(row, wanted)
+        self._deliverer.deliver(row)
+        return Receipt(decision_id=decision.id, verdict=TAKEN, taken=True)
+
+    async def _refuse(self, wanted: Wanted, state: State | None, verdict: Verdict) -> Receipt:
+        now = self._clock()
+        entry = audit.Entry(
+            at=now,
+            actor=wanted.person.key,
+            action="decision.refused",
+            instance_id=wanted.instance_id,
+            request_digest=binding_of(state).digest if state else "",
+            through=wanted.through,
+            verdict=verdict.reason.value,
+            reason=wanted.reason,
+            policy_version=state.route.policy_version if state else "",
+            correlation_id=correlation_id(),
+            data={"decision_id": wanted.id, "approved": wanted.approved, "rule": verdict.rule},
+        )
+        # Kept in the intake as answered, so that the same signed bytes again have no second effect.
+        kept = intake.Submission(
+            id=wanted.id, instance_id=wanted.instance_id, payload={}, person=wanted.person.key, through=wanted.through
+        )
+        async with self._database.write() as connection:
+            row, new = await intake.submit(connection, kept, now)
+            if new:
+                await intake.answer(connection, wanted.id, verdict.model_dump(mode="json"), now, told=True)
+                await audit.append(connection, entry)
+        return Receipt(decision_id=wanted.id, verdict=verdict, taken=False) if new else _again(row, wanted)
+
+    async def answer(self, receipt: Receipt, seconds: float) -> Verdict | None:
+        """Wait for the workflow's answer; None when it has not answered in time."""
+        return await self._deliverer.answer(receipt.decision_id, seconds, fresh=not receipt.repeated)
+
+
+TAKEN = Verdict(allowed=True, reason=Reason.ALLOWED, rule="intake")
+
+OTHER_CONTENT = (
+    "This decision_id was used before for another decision, so nothing was decided. Repeat an id only to repeat the "
+    "same call; give every other decision an id of its own."
+)
+
+UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
+"""Not for the door to refuse: Slack may answer the workflow's check, and deadlines are the engine's clock's (law 7)."""
+
+
+class _ChangedError(Exception):
+    """What is known of a request is old."""
+
+
+def _standing_of(state: State) -> tuple[str, datetime, int, int]:
+    return phase_of(state), state.run, state.stage, state.round
+
+
+def _again(row: intake.Row, wanted: Wanted) -> Receipt:
+    """Return what became of the first submission. Errors: RefusedError where this one says something else.
+
+    Of a first one that was refused only the request and the person are kept: nobody is told "accepted" for it.
+    """
+    said = row.payload.get("decision") or {"approved": wanted.approved, "reason": wanted.reason}
+    same = said["approved"] == wanted.approved and clean(said["reason"]) == clean(wanted.reason)
+    if not same or (row.instance_id, row.person) != (wanted.instance_id, wanted.person.key):
+        raise RefusedError(OTHER_CONTENT)
+    verdict = Verdict.model_validate(row.verdict) if row.verdict else TAKEN
+    return Receipt(decision_id=row.id, verdict=verdict, taken=True, repeated=True)
+
+
+def _entry(decision: Decision, action: str, at: datetime) -> audit.Entry:
+    data: dict[str, Any] = {"decision_id": decision.id, "approved": decision.approved, "nonce": decision.binding.nonce}
+    return audit.Entry(
+        at=at,
+        actor=decision.person.key,
+        action=action,
+        instance_id=decision.binding.instance_id,
+        request_digest=decision.binding.digest,
+        through=decision.through,
+        reason=decision.reason,
+        correlation_id=decision.correlation_id,
+        data=data,
+    )

@@ -1,0 +1,123 @@
+"""GET /metrics: what an operator must be woken for, in Prometheus' text form. No label comes from what a user typed."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from approvals.decision import Reason
+from approvals.values import Value
+from bot.decisions.delivery import ALARM_AGE, Deliverer
+from bot.engine.worker import Worker
+from records import alarms, intake, statistics
+from records.database import Database
+from records.errors import RecordsError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SLOW_FOR = 15.0
+"""Seconds that the figures over all time are kept: they walk an index, and a scraper asks often."""
+
+OUTCOMES = ("approved", "rejected", "timed_out", "terminated", "failed", "unknown")
+
+
+class Figures(Value):
+    """What one scrape shows. Ages in seconds; `oldest` is 0 while nothing is undelivered."""
+
+    database_up: bool = False
+    oldest: float = 0.0
+    undelivered: int = 0
+    unposted: int = 0
+    stale: int = 0
+    waiting: int = 0
+
+
+class Metrics:
+    """Gathers the figures at each scrape."""
+
+    def __init__(self, database: Database, worker: Worker, deliverer: Deliverer, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._worker = worker
+        self._deliverer = deliverer
+        self._clock = clock
+        self._counted_at = float("-inf")
+        self._outcomes: dict[str, int] = {}
+        self._refusals: dict[str, int] = {}
+
+    async def text(self) -> bytes:
+        """Return the exposition. A database that is away is a figure, not an error."""
+        try:
+            found = await self._figures()
+            await self._count()
+        except RecordsError:
+            found = Figures()
+        return generate_latest(self._registry(found))
+
+    async def _figures(self) -> Figures:
+        now = self._clock()
+        async with self._database.read() as connection:
+            age = await intake.oldest_undelivered(connection, now)
+            return Figures(
+                database_up=True,
+                oldest=max(0.0, age.total_seconds()) if age else 0.0,
+                undelivered=await intake.undelivered(connection),
+                unposted=await alarms.unposted(connection, now - UNPOSTED_AFTER),
+                stale=await alarms.stale(connection, now - STALE_AFTER),
+                waiting=await alarms.waiting(connection),
+            )
+
+    async def _count(self) -> None:
+        if time.monotonic() - self._counted_at < SLOW_FOR:
+            return
+        until = self._clock() + timedelta(days=1)
+        async with self._database.read() as connection:
+            self._outcomes = await statistics.by_outcome(connection, EPOCH, until)
+            self._refusals = await statistics.refusals(connection, EPOCH, until)
+        self._counted_at = time.monotonic()
+
+    def _registry(self, found: Figures) -> CollectorRegistry:
+        registry = CollectorRegistry()
+        plain = {
+            "database_up": ("1 while the database answers.", found.database_up),
+            "worker_ready": ("1 while the sidecar can hand this process work.", self._worker.ready),
+            "undelivered_decisions": ("Decisions that the workflow has not answered.", found.undelivered),
+            "oldest_undelivered_seconds": ("Age of the oldest decision without the workflow's answer.", found.oldest),
+            "undelivered_alarm": ("1 when that age is over 30 s.", found.oldest > ALARM_AGE.total_seconds()),
+            "deliveries_failed": ("Times that this process could not raise a decision.", self._deliverer.failures),
+            "requests_waiting": ("Requests that wait for a decision.", found.waiting),
+            "cards_unposted": ("Requests that wait for over a minute without a card in Slack.", found.unposted),
+            "cards_stale": ("Cards that have not shown what is true for over 30 s.", found.stale),
+        }
+        for name, (about, value) in plain.items():
+            Gauge(f"countersign_{name}", about, registry=registry).set(float(value))
+        _labelled(registry, "requests_ended", "Requests by how they ended.", "outcome", self._outcomes, OUTCOMES)
+        reasons = tuple(each.value for each in Reason)
+        _labelled(registry, "decisions_refused", "Refused decisions by reason.", "reason", self._refusals, reasons)
+        return registry
+
+
+UNPOSTED_AFTER = timedelta(minutes=1)
+STALE_AFTER = timedelta(seconds=30)
+
+
+def _labelled(  # noqa: PLR0913, PLR0917 a family of one metric
+    registry: CollectorRegistry, name: str, about: str, label: str, found: dict[str, int], known: tuple[str, ...]
+) -> None:
+    """Show one figure for each word that this program knows; any other counts as "other"."""
+    gauge = Gauge(f"countersign_{name}", about, (label,), registry=registry)
+    for word in known:
+        gauge.labels(word).set(found.get(word, 0))
+    gauge.labels("other").set(sum(count for word, count in found.items() if word not in known))
+
+
+def routes(metrics: Metrics) -> APIRouter:
+    """Return the route. It asks for no key, as scrapers expect: it shows counts alone."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics", response_class=Response)
+    async def scrape() -> Response:
+        """Figures for Prometheus."""
+        return Response(await metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router

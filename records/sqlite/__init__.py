@@ -1,0 +1,1 @@
+"""The SQLite driver: prepared statements, threads, the write-ahead log."""
