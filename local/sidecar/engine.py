@@ -4,13 +4,13 @@ Each operation checks first and writes after, so that a Refused leaves nothing b
 the transaction is durable (turns to hand out, callers to wake) is collected as Effects, never done here.
 """
 
-import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from local.sidecar import errors, events
 from local.sidecar.clock import Clock
+from local.sidecar.identifiers import check_id
 from local.sidecar.rerun import fork
 from local.sidecar.store import START_TIMER, Instance, Store
 from local.sidecar.turn import Outcome, descendants
@@ -18,10 +18,6 @@ from local.sidecar.wire import ENDED, PENDING, RUNNING, STALLED, StringValue, mo
 
 GONE = -1  # the "status" of an instance that was purged
 TIMER_BATCH = 500  # timers fired in one transaction
-
-_LEFT_OUT_BY_THE_RUNTIME = re.compile("[_: -]")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_LONGEST_ID = 253
 
 Activity = tuple[int, int, int]  # key, run, task
 
@@ -55,7 +51,7 @@ class Engine:
         """Create an instance; return its id."""
         if not request.instanceId:
             request.instanceId = uuid.uuid4().hex
-        check_id(request.instanceId)
+        check_id(request.instanceId, self._app_id)
         self._begin(request.instanceId, events.execution_started(self._now(), self._app_id, request))
         return request.instanceId
 
@@ -152,7 +148,7 @@ class Engine:
         if there and there.status not in ENDED and (there.parent, there.parent_task) == (parent.id, task):
             return
         try:
-            check_id(child_id)
+            check_id(child_id, self._app_id)
             self._begin(child_id, event)
         except errors.Refused as refusal:
             text = refusal.text.rpartition(" desc = ")[2]
@@ -240,7 +236,7 @@ class Engine:
         history, again = fork(self._store.history(source.key), request, self._now())
         if self._store.find(request.newInstanceID) is not None:
             raise errors.already_created(request.newInstanceID)
-        check_id(request.newInstanceID)
+        check_id(request.newInstanceID, self._app_id)
         self._resurrect(request.newInstanceID, history, again)
         return request.newInstanceID
 
@@ -262,13 +258,6 @@ class Engine:
                 child = events.child_restarted(self._now(), event, start.name, new_id, self._app_id)
                 self._start_child(row, child)
         self._set_timers(key, [e for e in again if e.HasField("timerCreated")], set())
-
-
-def check_id(instance_id: str) -> None:
-    """Refuses an id that the runtime's scheduler could not use as part of a job's name."""
-    name = _LEFT_OUT_BY_THE_RUNTIME.sub("", instance_id).lower()
-    if len(name) > _LONGEST_ID or not _SUBDOMAIN.fullmatch(name):
-        raise errors.invalid_id(instance_id)
 
 
 def check_rerun(request: pb.RerunWorkflowFromEventRequest, source: Instance | None) -> None:

@@ -43,11 +43,6 @@ TERMINATE = "failed to submit termination request"
 PURGE = "failed to purge workflow state"
 LOOKUP = "failed to lookup actor: api error: code = FailedPrecondition desc = "
 
-_RFC_1123 = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-    "and must start and end with an alphanumeric character"
-)
-
 
 def from_actor(code: grpc.StatusCode, text: str) -> Refused:
     """Make a refusal that reaches the caller as a nested gRPC error, the way the runtime's router passes it on."""
@@ -81,14 +76,18 @@ def children_active(instance_id: str, child_id: str) -> Refused:
     return from_actor(grpc.StatusCode.ALREADY_EXISTS, text).within(CREATE)
 
 
-def invalid_id(instance_id: str) -> Refused:
-    """Say that the id can't be part of the runtime's job names."""
-    return from_actor(grpc.StatusCode.UNKNOWN, f'job name is invalid "{instance_id}": {_RFC_1123}').within(CREATE)
+def invalid_job_name(quoted: str, reason: str) -> Refused:
+    """Say that the runtime's scheduler takes no job of that name; the instance id is part of it."""
+    return from_actor(grpc.StatusCode.UNKNOWN, f"job name is invalid {quoted}: {reason}").within(CREATE)
 
 
-def no_worker(app_id: str, instance_id: str) -> Refused:
+def invalid_key(key: str) -> Refused:
+    """Say that a listing met an id with `||`, which the runtime can't take out of the state store's key again."""
+    return Refused(grpc.StatusCode.UNKNOWN, f"invalid key format: {key}")
+
+
+def no_worker(actor: str) -> Refused:
     """No worker is connected, so the runtime knows no actor of that type."""
-    actor = f"dapr.internal.default.{app_id}.workflow/{instance_id}"
     return Refused(grpc.StatusCode.FAILED_PRECONDITION, f"did not find address for actor '{actor}'")
 
 

@@ -12,6 +12,7 @@ from local.sidecar.clock import Clock
 from local.sidecar.dispatcher import Dispatcher, InFlight, Worker
 from local.sidecar.engine import GONE, Activity, Effects, Engine
 from local.sidecar.errors import StoreUnavailable
+from local.sidecar.identifiers import actor_type
 from local.sidecar.store import Reader, Store
 from local.sidecar.turn import Outcome, Turn, close_turn
 from local.sidecar.wire import PENDING, STALLED, pb
@@ -80,7 +81,7 @@ class Runtime:
         try:
             await asyncio.wait_for(self._dispatcher.connected.wait(), WAIT_FOR_WORKER)
         except TimeoutError:
-            raise errors.no_worker(self.app_id, instance_id) from None
+            raise errors.no_worker(f"{actor_type(self.app_id)}/{instance_id}") from None
 
     async def need_worker_to_change(self, instance_id: str) -> None:
         """Wait a while for a worker, and refuse without one, in the words for a change."""

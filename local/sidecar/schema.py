@@ -71,6 +71,10 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 def prepare(path: Path) -> None:
     """Create the tables in a new file, and refuse what isn't a sound file of this version."""
     try:
+        path.touch(mode=0o600)  # SQLite gives the WAL and its index the mode of the database: payloads are private
+    except OSError as error:
+        raise SidecarError(f"Can't open {path}: {error.strerror}. Name a file that this user may write.") from error
+    try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
             _prepare(path, database)
     except sqlite3.Error as error:

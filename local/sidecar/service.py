@@ -13,6 +13,7 @@ from google.protobuf.empty_pb2 import Empty
 from local.sidecar import errors, events
 from local.sidecar.errors import Refused, StoreUnavailable, UnusableReply
 from local.sidecar.fold import fold
+from local.sidecar.identifiers import check_key
 from local.sidecar.runtime import Runtime, has_started
 from local.sidecar.wire import ENDED, RUNNING, SUSPENDED, StringValue, Timestamp, pb, stubs
 
@@ -157,6 +158,8 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
             )
         size = request.pageSize or PAGE
         rows = self._runtime.reader.page(int(token), size + 1)
+        for _, name in rows[:size]:
+            check_key(name, self._runtime.app_id)
         more = str(rows[size - 1][0]) if len(rows) > size else None
         return pb.ListInstanceIDsResponse(instanceIds=[name for _, name in rows[:size]], continuationToken=more)
 

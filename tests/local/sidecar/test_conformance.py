@@ -81,24 +81,68 @@ def test_terminate_runs_the_first_turn_of_what_was_scheduled_for_later(house: An
     assert (house.status(waits), house.status(ends)) == ("TERMINATED", "COMPLETED")
 
 
-@pytest.mark.parametrize("form", ["abc{}", "A b{}", "a-b_{}.c", "a--b{}", "{}:0001"])
-def test_an_id_may_have_letters_digits_space_and_some_marks(house: Any, form: Any) -> None:
-    instance = form.format(house.new_id())
-    house.schedule("nothing", None, instance)
+TAKEN = [
+    "abc{}",
+    "A b{}",
+    "a-b_{}.c",
+    "a--b{}",
+    "{}:0001",
+    "é{}",
+    "日本{}",
+    "a|{}",
+    "a@{}",
+    "a..{}",
+    "%{}+,*'{}",
+    '"{}"',
+]
+
+
+@pytest.mark.parametrize("form", [*TAKEN, ".", "..", "-", " "])
+def test_an_id_may_have_nearly_every_character(house: Any, form: str) -> None:
+    instance = form.format(*[house.new_id()] * 2)
+    assert house.schedule("nothing", None, instance) == instance
     assert house.finish(instance).runtime_status.name == "COMPLETED"
+    assert instance in house.client.iter_workflow_instance_ids()
 
 
-OBSERVED = ["a/{}", "a\\{}", "a#{}", "a?{}"]
-TAKEN_BY_SOME = ["é{}", "a|{}", "a@{}", "a..{}", ".."]  # builds with another scheduler library take these
+PATH = "must not contain '/', '\\', '#' or '?'"
+CONTROL = "must not contain control characters"
+REFUSED = [
+    ("a/{}", "a/{}", PATH),
+    ("a\\{}", "a\\\\{}", PATH),
+    ("a#{}", "a#{}", PATH),
+    ("a?{}", "a?{}", PATH),
+    ("a\n{}", r"a\n{}", CONTROL),
+    ("a\x7f{}", r"a\x7f{}", CONTROL),
+    ("a\x85{}", r"a\u0085{}", CONTROL),
+]
 
 
-@pytest.mark.parametrize(
-    "bad", [*OBSERVED, *(pytest.param(form, marks=pytest.mark.local_only) for form in TAKEN_BY_SOME)]
-)
-def test_any_other_id_is_refused(house: Any, bad: Any) -> None:
-    code, text = refused(lambda: house.schedule("nothing", None, bad.format(house.new_id())))
+@pytest.mark.parametrize(("form", "shown", "reason"), REFUSED)
+def test_an_id_with_a_path_character_or_a_control_character_is_refused(
+    house: Any, form: str, shown: str, reason: str
+) -> None:
+    new = house.new_id()
+    code, text = refused(lambda: house.schedule("nothing", None, form.format(new)))
+    context = "failed to create workflow instance: rpc error: code = Unknown desc = job name is invalid"
     assert code == "UNKNOWN"
-    assert text.startswith("failed to create workflow instance: rpc error: code = Unknown desc = job name is invalid ")
+    assert text.startswith(f'{context} "actorreminder||')
+    assert f"||{shown.format(new)}||start-" in text
+    assert text.endswith(f'": {reason}')
+
+
+def test_an_id_of_2000_characters_is_refused_and_one_of_200_is_taken(house: Any) -> None:
+    code, text = refused(lambda: house.schedule("nothing", None, house.new_id("x" * 2000)))
+    assert (code, text.endswith(": must be at most 512 characters")) == ("UNKNOWN", True)
+    instance = house.schedule("nothing", None, house.new_id("x" * 189))
+    assert (len(instance), house.finish(instance).runtime_status.name) == (200, "COMPLETED")
+
+
+def test_the_children_of_any_id_are_named_after_it(house: Any, poll: Any) -> None:
+    instance = house.schedule("family", LONG, f"é|@{house.new_id()}")
+    poll(lambda: house.status(f"{instance}:0001") == "RUNNING")
+    house.client.terminate_workflow(instance)
+    poll(lambda: house.status(f"{instance}:0001") == "TERMINATED")
 
 
 def test_an_empty_id_gets_a_random_one(house: Any) -> None:

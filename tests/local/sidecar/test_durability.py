@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
 
 from local.sidecar import Sidecar, SidecarError, schema
 from local.sidecar.errors import StoreUnavailable
@@ -225,6 +226,12 @@ def test_a_file_that_is_not_ours_is_refused_by_name_and_left_alone(tmp_path: Pat
         pass
     assert "other.db" in str(refused.value)
     assert path.read_bytes() == before
+
+
+def test_only_the_owner_can_read_the_file(empty: Any) -> None:
+    empty.stub.Hello(Empty(), timeout=5)
+    modes = {part.name: part.stat().st_mode & 0o777 for part in empty.path.parent.glob("workflows.db*")}
+    assert modes == dict.fromkeys(["workflows.db", "workflows.db-wal", "workflows.db-shm", "workflows.db.lock"], 0o600)
 
 
 def test_a_missing_directory_is_said(tmp_path: Path) -> None:
