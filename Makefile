@@ -1,42 +1,55 @@
-# People's commands. `make demo` and `make test` need nothing but Python 3.11 and make.
-PYTHON ?= python3.11
+# The commands of a developer; `make` lists them. `make demo` and `make test` need only Python 3.11 or newer and make.
+# The newest Python that can make an environment (Debian's needs python3-venv); `make demo PYTHON=python3.12` names another.
+PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test check format lock torture clean
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format lock release torture clean
 
-install: $(STAMP)
+help:  ## list these commands
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '%-14s %s\n' "$$name" "$$text"; done
+
+install: $(STAMP)  ## make .venv with everything that is locked
 
 $(STAMP): requirements/dev.txt pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or name yours: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@test -n "$(PYTHON)" && command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, with its venv module: install it, or name yours: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install  ## everything in one terminal; AUTO=1 plays the story by itself
+demo: install  ## run everything in one terminal; AUTO=1 plays the whole story by itself
 	$(BIN)/countersign demo $(if $(AUTO),--auto)
 
 # Three at a time on two cores: the tests wait for processes more than they compute.
-test: install
+test: install  ## run all tests; ARGS="-k policy" runs some
 	$(BIN)/python -m pytest -n 3 $(ARGS)
 
-check: install
+check: install  ## lint, formatting, types, import rules, hosted workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy approvals workflows activities records cards bot local
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --quiet --offline .github
 
-format: install
+format: install  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock:  ## requirement files with hashes and without download addresses
+lock:  ## write the requirement files: with hashes, without download addresses
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
 
-torture: install
+release: install  ## build the wheel, the source archive and the SBOM into dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+	$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.cdx.json
+
+torture: install  ## kill and break parts for minutes, and check that nothing is lost
 	$(BIN)/python -m tests.torture $(ARGS)
 
-clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove everything that is made here
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
