@@ -2,15 +2,21 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from approvals.canonical import canonical_json
 from approvals.people import Principal
 from approvals.values import Moment, Value
 
 MAX_AMOUNT = Decimal(10) ** 15
 """No request is for more than this, in any currency."""
+
+LONGEST_DETAIL_NAME = 100
+LONGEST_DETAIL = 2000
+MOST_BYTES = 16 * 1024
+"""Bytes of a request's canonical JSON: the engine stalls an instance whose history nears four million bytes."""
 
 
 def in_plain_digits(amount: Any) -> Any:
@@ -24,7 +30,7 @@ class ApprovalRequest(Value):
     """What somebody wants to be approved.
 
     `requester` is an e-mail or a Slack user id; `callback` an https URL of another system. `amount` is bounded, so
-    that no number can be so long that writing it down is the harm.
+    that no number can be so long that writing it down is the harm. All of it is at most MOST_BYTES.
     """
 
     kind: str = "order"
@@ -42,6 +48,25 @@ class ApprovalRequest(Value):
     callback: str | None = None
 
     _digits = field_validator("amount", mode="before")(in_plain_digits)
+
+    @field_validator("details")
+    @classmethod
+    def _short_details(cls, details: dict[str, str]) -> dict[str, str]:
+        for name, text in details.items():
+            if len(name) > LONGEST_DETAIL_NAME:
+                raise ValueError(f"a detail's name has {len(name)} characters; {LONGEST_DETAIL_NAME} at most")
+            if len(text) > LONGEST_DETAIL:
+                raise ValueError(
+                    f"the detail {name!r} has {len(text)} characters; {LONGEST_DETAIL} at most, so link to longer texts"
+                )
+        return details
+
+    @model_validator(mode="after")
+    def _small(self) -> Self:
+        size = len(canonical_json(self.model_dump()))
+        if size > MOST_BYTES:
+            raise ValueError(f"the request has {size} bytes; {MOST_BYTES} at most, so link to longer texts")
+        return self
 
 
 class Escalation(Value):

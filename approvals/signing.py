@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
+from approvals.canonical import canonical_json
 from approvals.decision import Decision, SignedDecision
-from approvals.digest import canonical_json
 
 SHORTEST_SECRET = 32
 ONLY_KEY_ID = "k1"

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from approvals.canonical import decimal_text
 from approvals.decision import Verdict
-from approvals.digest import decimal_text
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
 from approvals.request import Delegation, Route
 from approvals.values import Value

@@ -5,8 +5,8 @@ Law 6 holds here: no rule, no manager, nobody to ask is never a yes.
 
 from decimal import Decimal
 
+from approvals.canonical import decimal_text
 from approvals.decision import Reason, Verdict
-from approvals.digest import decimal_text
 from approvals.durations import duration_text
 from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.policy.file import PolicyError, Problem

@@ -224,15 +224,19 @@ async def _request(
     if merged.amount is None:
         raise Problem(422, "The amount is missing: send it in the body or as ?amount=2400.")
     currency = (merged.currency or await _default_currency(policies)).upper()
-    return ApprovalRequest(
-        subject=order_id,
-        amount=_in_minor_units(merged.amount, currency),
-        currency=currency,
-        description=merged.description or "",
-        requester=(merged.requester or caller.email).strip(),
-        submitted_by=caller.email,
-        details=merged.details,
-    )
+    amount = _in_minor_units(merged.amount, currency)
+    try:
+        return ApprovalRequest(
+            subject=order_id,
+            amount=amount,
+            currency=currency,
+            description=merged.description or "",
+            requester=(merged.requester or caller.email).strip(),
+            submitted_by=caller.email,
+            details=merged.details,
+        )
+    except ValueError as error:
+        raise Problem(422, _first_sentence(error)) from error
 
 
 def _in_minor_units(amount: Decimal, currency: str) -> Decimal:
@@ -250,7 +254,7 @@ def _first_sentence(error: ValueError) -> str:
     found: list[dict[str, Any]] = getattr(error, "errors", list)()
     if not found:
         return str(error)
-    where = ".".join(str(part) for part in found[0]["loc"])
+    where = ".".join(str(part) for part in found[0]["loc"]) or "request"
     return f"The {where} is not usable: {str(found[0]['msg']).removeprefix('Value error, ')}."
 
 

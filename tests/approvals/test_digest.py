@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.digest import bind, canonical_json, content_digest, decimal_text, digest_of
+from approvals.canonical import canonical_json, decimal_text
+from approvals.digest import bind, content_digest, digest_of
 from tests.approvals.story import Story
 
 JSON = st.recursive(

@@ -178,12 +178,16 @@ def test_a_workflow_is_started_by_name_now_or_later_and_its_id_is_not_run_twice(
     assert "it is scheduled for later" in answers[0]["sentence"]
 
 
+LARGE = {"subject": "1", "amount": 1, "currency": "USD", "requester": "a@example.com", "details": {"a": "x" * 4000}}
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
         ({"name": "aproval_workflow"}, "Did you mean 'approval_workflow'?"),
         ({"name": "bulk_workflow"}, "can be started here"),
         ({"name": "approval_workflow", "input": {"amount": -1}}, "no approval request"),
+        ({"name": "approval_workflow", "input": LARGE}, "the detail 'a' has 4000 characters; 2000 at most"),
         ({"name": "approval_workflow", "input": {}, "instance_id": "a/b"}, "An instance id has"),
         ({"name": "approval_workflow", "input": {}, "instance_id": "a._.b"}, "An instance id has"),
         ({"name": "approval_workflow", "start_at": "2026-01-01T00:00:00"}, "timezone"),

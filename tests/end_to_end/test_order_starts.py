@@ -8,6 +8,7 @@ import pytest
 from approvals.decision import Reason
 from approvals.messages import sentence
 from cards import request_card
+from records import instances
 from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
 
 
@@ -100,6 +101,24 @@ def test_a_body_that_says_something_else_is_refused(http_system: System, body: d
     answer = http_system.post(f"/orders/{http_system.order_id('body')}/start", {"amount": 1, **body})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("The request is not usable: body.")
+
+
+@pytest.mark.parametrize(
+    ("details", "message"),
+    [
+        ({"note": "x" * 2001}, "The details is not usable: the detail 'note' has 2001 characters; 2000 at most"),
+        ({"n" * 101: "x"}, "a detail's name has 101 characters; 100 at most"),
+        ({str(number): "x" * 2000 for number in range(9)}, "16384 at most"),
+    ],
+)
+def test_a_request_that_is_too_large_is_refused_at_the_door_and_nothing_starts(
+    http_system: System, details: dict[str, str], message: str
+) -> None:
+    order_id = http_system.order_id("large")
+    answer = http_system.post(f"/orders/{order_id}/start", {"amount": 1, "details": details})
+    assert answer.status_code == 422
+    assert message in answer.json()["detail"]
+    assert http_system.records(lambda connection: instances.get(connection, f"order-{order_id}-workflow")) is None
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer cs_0000_wrong"}, {"Authorization": "Basic eA=="}])

@@ -85,11 +85,14 @@ class Starting:
 def _request(value: Any, submitted_by: str) -> ApprovalRequest:
     """Return the input of an approval. Who submits it is who calls (law 4), whatever the input says."""
     try:
-        return ApprovalRequest.model_validate(value).model_copy(update={"submitted_by": submitted_by})
+        return ApprovalRequest.model_validate(
+            value | {"submitted_by": submitted_by} if isinstance(value, dict) else value
+        )
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "input"
-        raise UnusableStartError(f"The input is no approval request: {where}: {first['msg']}.") from error
+        where = ".".join(str(part)[:100] for part in first["loc"]) or "input"
+        message = first["msg"].removeprefix("Value error, ")
+        raise UnusableStartError(f"The input is no approval request: {where}: {message}.") from error
 
 
 def _shown(request: ApprovalRequest) -> dict[str, Any]:
