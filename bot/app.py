@@ -11,7 +11,7 @@ from bot.dashboard import site as dashboard
 from bot.process.correlation import CorrelationMiddleware
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
-from bot.rest import bulk, documented, events, failures, health, metrics, orders, problems, statistics, workflows
+from bot.rest import bulk, documented, events, health, metrics, orders, problems, statistics, workflows
 from bot.services import Services
 from bot.slack.ingress import Ingress
 
@@ -72,7 +72,6 @@ def create_app(settings: Settings, parts: Callable[[Settings], Services] = Servi
     app.add_middleware(BodyLimit)
     app.add_middleware(CorrelationMiddleware)
     problems.install(app)
-    failures.install(app)
     documented.install(app)
     return app
 
@@ -83,9 +82,7 @@ def _mount(app: FastAPI, services: Services) -> None:
     _mount_dashboard(app, services)  # before REST: its pages share addresses with REST and answer browsers alone
     app.include_router(metrics.routes(services.metrics))
     app.include_router(health.routes(services.database, services.engine, services.worker, services.socket))
-    app.include_router(
-        orders.routes(services.access, services.orders, services.decisions, services.policies, services.database)
-    )
+    app.include_router(orders.routes(services.access, services.orders, services.decisions, services.database))
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))

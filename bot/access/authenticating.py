@@ -3,15 +3,12 @@
 Identity comes from an API key, a session or Slack's signature (law 4); roles from the key, or from the policy's groups.
 """
 
-import math
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
 
 import structlog
-from fastapi import Header, Request
 
 from activities.policies import PolicyFile
 from activities.slack.directory import Directory
@@ -24,7 +21,7 @@ from approvals.policy.routing import PolicyError
 from approvals.signing import KeyRing, Purpose
 from approvals.values import Value
 from bot.access.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
-from bot.access.refusals import Problem, refused
+from bot.access.refusals import Kind, Refused, refused
 from bot.process.correlation import correlation_id
 from records import audit, keys
 from records.database import Database
@@ -82,36 +79,17 @@ class Access:
         self._oidc = oidc
         self._good: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def rest(self, action: Action, resource: Resource | None = None) -> Callable[..., Awaitable[Caller]]:
-        """Return a FastAPI dependency: the caller, if their key or session may do this to such a resource."""
+    async def identify(self, token: str, source: str) -> Caller:
+        """Return whom an API key or a bearer token belongs to. `source` is the client's address.
 
-        async def dependency(
-            request: Request,
-            authorization: Annotated[str | None, Header()] = None,
-            x_api_key: Annotated[str | None, Header()] = None,
-        ) -> Caller:
-            caller = await self.identify(request, authorization, x_api_key)
-            await self.demand(caller, action, resource)
-            return caller
-
-        return dependency
-
-    async def identify(self, request: Request, authorization: str | None, x_api_key: str | None) -> Caller:
-        """Return who calls. Errors: Problem 401 or 429, and 422 for a query that says one thing twice."""
-        caller = await self._proven(request, authorization, x_api_key)
-        _demand_one_meaning(request)
-        return caller
-
-    async def _proven(self, request: Request, authorization: str | None, x_api_key: str | None) -> Caller:
-        token = x_api_key or _bearer(authorization)
+        Raises: Refused NOT_SIGNED_IN, BAD_CREDENTIALS, RATE_LIMITED, UNAVAILABLE.
+        """
         if not token:
-            raise Problem(
-                401,
+            raise Refused(
+                Kind.NOT_SIGNED_IN,
                 "This call needs an API key: send it as 'Authorization: Bearer cs_…'. "
                 "Create one with: countersign keys create.",
-                {"WWW-Authenticate": "Bearer"},
             )
-        source = request.client.host if request.client else "unknown"
         if self._oidc is not None and is_jwt(token):
             return await self.by_oidc(self._oidc, token, source)
         return await self.by_key(token, source)
@@ -119,7 +97,7 @@ class Access:
     async def by_oidc(self, oidc: Oidc, token: str, source: str) -> Caller:
         """Return who a bearer token of the identity provider names, with the roles the policy gives them now.
 
-        Errors: Problem 401, 429, and 503 while the provider's keys cannot be had.
+        Raises: Refused BAD_CREDENTIALS, RATE_LIMITED, and UNAVAILABLE while the provider's keys cannot be had.
         """
         self._demand_patience(source)
         try:
@@ -127,14 +105,14 @@ class Access:
         except BadTokenError as error:
             self._throttle.failed(source, time.monotonic())
             log.warning("a bearer token was refused", why=str(error), source=source)
-            raise Problem(401, str(error), {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error
+            raise Refused(Kind.BAD_CREDENTIALS, str(error)) from error
         except ProviderUnavailableError as error:
-            raise Problem(503, str(error), {"Retry-After": "10"}) from error
+            raise Refused(Kind.UNAVAILABLE, str(error), retry_after=10) from error
         self._throttle.succeeded(source)
         try:
             profile = await self._directory.by_email(email)
         except LookupFailedError as error:
-            raise refused(Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="access"), 503) from error
+            raise refused(Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="access")) from error
         if profile is None:
             raise refused(Verdict(allowed=False, reason=Reason.UNKNOWN_PERSON, rule="access"))
         caller = await self.by_slack(profile.person)
@@ -143,14 +121,14 @@ class Access:
     def _demand_patience(self, source: str) -> None:
         wait = self._throttle.wait_s(source, time.monotonic())
         if wait > 0:
-            raise Problem(
-                429,
-                "Too many failed keys from here. Wait before trying again.",
-                {"Retry-After": str(math.ceil(wait))},
+            raise Refused(
+                Kind.RATE_LIMITED, "Too many failed keys from here. Wait before trying again.", retry_after=wait
             )
 
     async def by_key(self, token: str, source: str) -> Caller:
-        """Return whose API key this is. Errors: Problem 401, or 429 after too many failures from this source.
+        """Return whose API key this is.
+
+        Raises: Refused BAD_CREDENTIALS, or RATE_LIMITED after too many failures from this source.
 
         A key that was good from a source stays usable there: somebody who guesses behind the same proxy must not lock
         everybody out.
@@ -165,10 +143,9 @@ class Access:
             self._throttle.failed(source, time.monotonic())
             self._good.pop(known, None)
             log.warning("an API key was refused", why=found.reason.value, key=found.key_id, source=source)
-            raise Problem(
-                401,
+            raise Refused(
+                Kind.BAD_CREDENTIALS,
                 "This API key is not valid: it is unknown, expired or revoked. Ask an administrator for a new one.",
-                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
             )
         self._remember(known)
         if found.stale:
@@ -186,13 +163,13 @@ class Access:
     async def demand(
         self, caller: Caller, action: Action, resource: Resource | None = None, *, instance_id: str = ""
     ) -> None:
-        """Refuse what the caller may not do; the refusal is audited. Errors: Problem 403."""
+        """Refuse what the caller may not do; the refusal is audited. Raises: Refused NOT_ALLOWED."""
         verdict = authorize(caller.as_actor, action, resource or Resource())
         if not verdict.allowed:
             if not caller.roles_known:
                 verdict = Verdict(allowed=False, reason=Reason.ROLES_UNKNOWN, rule="access")
             await self.audit_refusal(caller, action, verdict, instance_id)
-            raise refused(verdict)
+            raise refused(verdict, Kind.NOT_ALLOWED)
 
     async def audit_refusal(self, caller: Caller, action: Action, verdict: Verdict, instance_id: str = "") -> None:
         """Write down that somebody was refused."""
@@ -210,13 +187,16 @@ class Access:
             await audit.append(connection, entry)
 
     async def slack_person(self, caller: Caller) -> Person:
-        """Return the Slack person of a caller: a key belongs to a person by e-mail. Errors: Problem 403 or 503."""
+        """Return the Slack person of a caller: a key belongs to a person by e-mail.
+
+        Raises: Refused NOT_ALLOWED, UNAVAILABLE.
+        """
         if caller.person is not None:
             return caller.person
         try:
             profile = await self._directory.by_email(caller.email)
         except LookupFailedError as error:
-            raise refused(Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="access"), 503) from error
+            raise refused(Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="access")) from error
         if profile is None:
             raise refused(Verdict(allowed=False, reason=Reason.UNKNOWN_PERSON, rule="access"))
         return profile.person
@@ -271,16 +251,3 @@ def of_key(key: keys.ApiKey, through: Channel) -> Caller:
 def _scopes(names: tuple[str, ...] | None) -> frozenset[Action] | None:
     """Return a key's scopes. A name that this program does not know gives nothing, and never everything."""
     return None if names is None else frozenset(each for each in Action if each.value in names)
-
-
-def _demand_one_meaning(request: Request) -> None:
-    """Refuse a parameter that stands twice: whoever reads the first and whoever reads the last would disagree."""
-    counted = Counter(name for name, _ in request.query_params.multi_items())
-    twice = next((name for name, count in counted.items() if count > 1), None)
-    if twice is not None:
-        raise Problem(422, f"The query has '{twice[:60]}' more than once, and only one can be meant. Send it once.")
-
-
-def _bearer(authorization: str | None) -> str:
-    scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,27 +1,113 @@
-"""Refusals: the answers other than yes, with the message that people get."""
+"""The one error model: a refusal says what kind of no it is, and the message that people get.
 
-from http import HTTPStatus
-from typing import Any
+No transport's words stand here. Each face maps the kinds once: REST to statuses (`rest/problems`), the dashboard to
+pages, Slack to a private message, a bulk operation to a result.
+"""
 
-from approvals.decision import Verdict
+from enum import StrEnum
+from typing import Any, Final
+
+from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
+from bot.engine.client import EngineRefusedError, EngineUnavailableError
+from records.errors import BadCursorError, DatabaseUnavailableError
 
 
-class Problem(Exception):  # noqa: N818 RFC 9457 calls it a problem
-    """An answer other than yes. `detail` is the sentence; further fields say more to programs."""
+class Kind(StrEnum):
+    """What kind of no."""
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None, **fields: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers or {}
+    NOT_SIGNED_IN = "not_signed_in"
+    BAD_CREDENTIALS = "bad_credentials"
+    NOT_ALLOWED = "not_allowed"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    BUSY = "busy"
+    INVALID = "invalid"
+    TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+
+
+CORRECTABLE: Final = frozenset({Kind.CONFLICT, Kind.BUSY, Kind.INVALID})
+"""What the person who typed it can put right: a form is shown again with the message."""
+
+
+class Refused(Exception):  # noqa: N818 a refusal is an answer, not a fault of the program
+    """An answer other than yes. `retry_after` is in seconds; further fields say more to programs."""
+
+    def __init__(self, kind: Kind, message: str, *, retry_after: float | None = None, **fields: Any) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retry_after = retry_after
         self.fields = fields
 
 
-def refused(verdict: Verdict, status: int = HTTPStatus.FORBIDDEN) -> Problem:
-    """Return the problem for a verdict that says no: the same sentence that Slack and the audit have."""
-    return Problem(status, sentence(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
+KIND_OF: Final[dict[Reason, Kind]] = {
+    Reason.WRONG_INSTANCE: Kind.CONFLICT,
+    Reason.REUSED_ID: Kind.CONFLICT,
+    Reason.CHANGED_REQUEST: Kind.CONFLICT,
+    Reason.OLD_CARD: Kind.CONFLICT,
+    Reason.REROUTED_CARD: Kind.CONFLICT,
+    Reason.FORGED_CARD: Kind.CONFLICT,
+    Reason.DUPLICATE: Kind.CONFLICT,
+    Reason.ALREADY_DECIDED: Kind.CONFLICT,
+    Reason.ALREADY_COUNTED: Kind.CONFLICT,
+    Reason.REQUEST_OVER: Kind.CONFLICT,
+    Reason.TOO_LATE: Kind.CONFLICT,
+    Reason.REASON_MISSING: Kind.INVALID,
+    Reason.LOOKUP_FAILED: Kind.UNAVAILABLE,
+}
+"""Reasons about the request or a part that is away. All others are about the person: not allowed."""
 
 
-class RefusedError(Exception):
-    """The call makes no sense for this instance as it stands. The text is a sentence."""
+def refused(verdict: Verdict, kind: Kind | None = None) -> Refused:
+    """Return the refusal for a verdict that says no: the same message that Slack and the audit have."""
+    found = kind or KIND_OF.get(verdict.reason, Kind.NOT_ALLOWED)
+    return Refused(found, sentence(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
+
+
+def unknown(reference: str) -> Refused:
+    """Return the refusal for an id that neither the engine nor the read model knows."""
+    return Refused(
+        Kind.NOT_FOUND,
+        f"No workflow is known as {reference[:100]}. Look at the id: an instance id or an order's id works, and 'list' "
+        "shows what there is.",
+    )
+
+
+TRANSLATED: Final = (Refused, EngineRefusedError, EngineUnavailableError, BadCursorError, DatabaseUnavailableError)
+"""What services raise: every face answers each of them, and nothing else, with a message of its own."""
+
+
+def as_refusal(error: Exception, *, reading: bool = False) -> Refused | None:
+    """Return the refusal for what a service raised, None for a fault. `reading`: the call can have changed nothing."""
+    match error:
+        case Refused():
+            return error
+        case BadCursorError():
+            return Refused(Kind.INVALID, str(error))
+        case EngineRefusedError():
+            return Refused(Kind.CONFLICT, f"The workflow engine refused: {error}. Nothing was done.")
+        case EngineUnavailableError():
+            return Refused(Kind.UNAVAILABLE, UNREAD if reading else UNKNOWN, retry_after=5)
+        case DatabaseUnavailableError():
+            return Refused(Kind.UNAVAILABLE, error.public, retry_after=5)
+        case _:
+            return None
+
+
+def message_of(error: Exception) -> str:
+    """Return the message for what a service raised."""
+    refusal = as_refusal(error)
+    return refusal.message if refusal is not None else str(error)
+
+
+UNREAD: Final = (
+    "The workflow engine does not answer, so what it knows cannot be shown now. What waits keeps waiting: start the "
+    "Dapr sidecar if it is down (/readyz names the part that is away), then ask again."
+)
+UNKNOWN: Final = (
+    "The workflow engine does not answer, or no worker is connected to it. Whether the call took effect is not known: "
+    "look at the workflow's status before you call again."
+)

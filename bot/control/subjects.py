@@ -12,20 +12,11 @@ from approvals.people import Profile
 from approvals.request import Route
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller
+from bot.access.refusals import unknown
 from bot.control.operations.orders import instance_id_of
 from bot.engine.client import Engine, Instance
 from records import instances
 from records.database import Database
-
-
-class NotFoundError(Exception):
-    """Neither the engine nor the read model knows this id. The text is a sentence."""
-
-    def __init__(self, reference: str) -> None:
-        super().__init__(
-            f"No workflow is known as {reference[:100]}. Look at the id: an instance id or an order's id works, and "
-            "'list' shows what there is."
-        )
 
 
 class Subject(Value):
@@ -67,13 +58,13 @@ class Subjects:
         self._clock = clock
 
     async def resolve(self, reference: str) -> str:
-        """Return the instance id that is meant; the engine is asked only where no row is kept. Errors: as `find`."""
+        """Return the instance id that is meant; the engine is asked only where no row is kept. Raises: as `find`."""
         async with self._database.read() as connection:
             row = await instances.find(connection, reference.strip())
         return row.instance_id if row else (await self.find(reference, payloads=False)).instance_id
 
     async def find(self, reference: str, *, payloads: bool = True) -> Subject:
-        """Return the subject for an instance id or an order's id. Errors: NotFoundError, EngineUnavailableError."""
+        """Return the subject for an instance id or an order's id. Raises: Refused NOT_FOUND, EngineUnavailableError."""
         reference = reference.strip()
         async with self._database.read() as connection:
             row = await instances.find(connection, reference)
@@ -83,7 +74,7 @@ class Subjects:
             instance_id = instance_id_of(reference)
             found = await self._engine.state(instance_id, payloads=payloads)
         if found is None and row is None:
-            raise NotFoundError(reference)
+            raise unknown(reference)
         return Subject(instance_id=instance_id, engine=found, row=row)
 
     async def knows(self, reference: str) -> bool:
@@ -92,7 +83,7 @@ class Subjects:
             return await instances.find(connection, reference) is not None
 
     async def demand(self, caller: Caller, action: Action, subject: Subject, *, in_any_status: bool = False) -> None:
-        """Refuse what the caller may not do to the subject. `in_any_status` asks only for the role. Errors: Problem."""
+        """Refuse what the caller may not do to the subject. `in_any_status` asks only for the role. Raises: Refused."""
         anybodys = Resource(status=ANY_STATUS.get(action, subject.status) if in_any_status else subject.status)
         if authorize(caller.as_actor, action, anybodys).allowed:
             return  # whose request it is makes no difference: Slack need not be asked

@@ -12,7 +12,7 @@ from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from approvals.state import binding_of
 from bot.access.authenticating import Access
-from bot.access.refusals import Problem, RefusedError
+from bot.access.refusals import CORRECTABLE, Kind, Refused
 from bot.control.operations.single import Done, Operations, as_json
 from bot.control.reading.overview import Overview
 from bot.control.subjects import Subject, Subjects
@@ -85,15 +85,17 @@ class Acting:
             return await self._confirm(request, visit, subject, wanted, given, mistake)
         try:
             done = await self._do(visit, subject, wanted, given, reason)
-        except RefusedError as error:
-            return await self._confirm(request, visit, subject, wanted, given, str(error))
+        except Refused as refusal:
+            if refusal.kind not in CORRECTABLE:
+                raise
+            return await self._confirm(request, visit, subject, wanted, given, refusal.message)
         return self._desk.go(request, f"/w/{segment(done.instance_id)}", done.sentence, good=done.changed)
 
     async def _entered(self, request: Request, reference: str, verb: str) -> tuple[Visit, Subject, Verb]:
         visit = await self._desk.door.enter(request)
         refuse_unknown(reference)
         if verb not in VERBS:
-            raise Problem(404, "There is no such page. Open the workflow and choose what to do there.")
+            raise Refused(Kind.NOT_FOUND, "There is no such page. Open the workflow and choose what to do there.")
         subject = await self._overview.one(visit.caller, reference)
         await self._subjects.demand(visit.caller, VERBS[verb].action, subject, in_any_status=True)
         return visit, subject, VERBS[verb]
@@ -115,7 +117,7 @@ class Acting:
             case _:
                 name, payload = given.get("name", ""), as_json(given.get("payload", ""))
                 if not name:
-                    raise RefusedError("The event needs a name, such as payment_confirmed.")
+                    raise Refused(Kind.CONFLICT, "The event needs a name, such as payment_confirmed.")
                 return await self._operations.raise_event(caller, instance_id, name, payload, reason)
 
     async def _confirm(  # noqa: PLR0913, PLR0917 what the page shows
@@ -150,7 +152,9 @@ class Acting:
         form = await self._desk.door.form(request, visit.session.id)
         approved, reason = form.get("answer") == "approve", typed(form.get("reason", ""))
         if form.get("answer") not in {"approve", "reject"}:
-            raise Problem(422, "The form does not say whether to approve or to reject, so nothing was decided.")
+            raise Refused(
+                Kind.INVALID, "The form does not say whether to approve or to reject, so nothing was decided."
+            )
         if len(reason) > LONGEST_REASON or not (approved or reason):
             mistake = TOO_LONG if reason else sentence(Reason.REASON_MISSING)
             return await self._decision_page(
@@ -171,9 +175,9 @@ class Acting:
         try:
             binding = parse_binding(str(form.get("binding", "")))
         except UnreadableCardError as error:
-            raise Problem(422, str(error)) from error
+            raise Refused(Kind.INVALID, str(error)) from error
         if binding.instance_id != subject.instance_id:
-            raise Problem(422, sentence(Reason.WRONG_INSTANCE))
+            raise Refused(Kind.INVALID, sentence(Reason.WRONG_INSTANCE))
         # The id is made of the session and the form: sent twice it is the same decision, and nobody can name another's.
         seed = f"{visit.session.id}\n{subject.instance_id}\n{form.get('once', '')}"
         wanted = Wanted(
@@ -194,7 +198,7 @@ class Acting:
         await self._subjects.demand(visit.caller, Action.DECIDE, subject)
         row = subject.row
         if row is None or row.state is None or row.phase != "waiting":
-            raise RefusedError(sentence(Reason.REQUEST_OVER))
+            raise Refused(Kind.CONFLICT, sentence(Reason.REQUEST_OVER))
         return self._desk.show(
             request,
             visit,
@@ -212,5 +216,5 @@ class Acting:
 
 def _event_id(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):  # noqa: PLR2004 more do not fit the engine's number
-        raise RefusedError("Choose the event to run again from.")
+        raise Refused(Kind.CONFLICT, "Choose the event to run again from.")
     return int(text)

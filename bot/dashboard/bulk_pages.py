@@ -9,10 +9,9 @@ from pydantic import ValidationError
 
 from approvals.authority import Action
 from bot.access.authenticating import Access
-from bot.access.refusals import Problem, RefusedError
+from bot.access.refusals import CORRECTABLE, Kind, Refused, unknown
 from bot.control.operations.bulk import Bulk, Plan
-from bot.control.operations.selection import ACTIONS, UnusableSelectionError
-from bot.control.subjects import NotFoundError
+from bot.control.operations.selection import ACTIONS
 from bot.dashboard.forms import typed
 from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer
@@ -60,8 +59,12 @@ class BulkPages:
         given = await self._given(request, visit)
         try:
             plan = await self._planned(visit, given)
-        except (UnusableSelectionError, ValidationError) as error:
+        except ValidationError as error:
             return await self._form(request, visit, given, _sentence(error))
+        except Refused as refusal:
+            if refusal.kind not in CORRECTABLE:
+                raise
+            return await self._form(request, visit, given, refusal.message)
         return await self._plan(request, visit, plan, plan.token, "")
 
     async def start(self, request: Request) -> Response:
@@ -70,8 +73,8 @@ class BulkPages:
         given = await self._given(request, visit)
         reason = given.get("reason", "")
         if not reason or len(reason) > LONGEST_REASON:
-            raise Problem(
-                422,
+            raise Refused(
+                Kind.INVALID,
                 "A bulk operation needs a reason of up to 1000 characters: it stands in the audit with your name. "
                 "Nothing was done. Go back and say why.",
             )
@@ -83,7 +86,7 @@ class BulkPages:
         visit = await self._entered(request)
         state, after = request.query_params.get("state") or None, request.query_params.get("after", "")[:200]
         if state not in {None, *get_args(book.ItemState)}:
-            raise Problem(422, "There is no such kind of result. Choose one on the page.")
+            raise Refused(Kind.INVALID, "There is no such kind of result. Choose one on the page.")
         status = await self._bulk.status(visit.caller, _known(operation_id))
         results = await self._bulk.results(
             visit.caller,
@@ -111,8 +114,10 @@ class BulkPages:
         address = f"/bulk/{_known(operation_id)}"
         try:
             await self._bulk.continue_(visit.caller, operation_id, given.get("reason", "")[:LONGEST_REASON])
-        except RefusedError as error:
-            return self._desk.go(request, address, str(error), good=False)
+        except Refused as refusal:
+            if refusal.kind not in CORRECTABLE:
+                raise
+            return self._desk.go(request, address, refusal.message, good=False)
         return self._desk.go(request, address, "It goes on with what was left.")
 
     # ---- inside -----------------------------------------------------------------------------------------------------
@@ -129,7 +134,7 @@ class BulkPages:
     async def _planned(self, visit: Visit, given: Mapping[str, str]) -> Plan:
         action = ACTIONS.get(given.get("action", ""))
         if action is None:
-            raise UnusableSelectionError("Choose what is to be done: terminate, purge, pause or resume.")
+            raise Refused(Kind.INVALID, "Choose what is to be done: terminate, purge, pause or resume.")
         wanted: dict[str, Any] = {name: given[name] for name in TEXTS if given.get(name)}
         wanted |= {name: True for name in FLAGS if given.get(name)}
         selection = BulkFilter.model_validate(wanted).selection()
@@ -166,13 +171,11 @@ class BulkPages:
 
 def _known(operation_id: str) -> str:
     if len(operation_id) != 32 or not operation_id.isalnum():  # noqa: PLR2004 a UUID's hex digits
-        raise NotFoundError(operation_id)
+        raise unknown(operation_id)
     return operation_id
 
 
-def _sentence(error: UnusableSelectionError | ValidationError) -> str:
-    if isinstance(error, UnusableSelectionError):
-        return str(error)
+def _sentence(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     what = str(first["msg"]).removeprefix("Value error, ")
     return f"“{first['loc'][0]}” is not usable: {what}. Nothing was done."

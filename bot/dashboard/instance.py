@@ -15,7 +15,7 @@ from approvals.messages import sentence, status_sentence
 from approvals.state import binding_of
 from approvals.values import Value
 from bot.access.authenticating import Access
-from bot.access.refusals import Problem
+from bot.access.refusals import Refused
 from bot.control.reading.overview import Overview, TimeLineEvent
 from bot.control.subjects import Subject, Subjects
 from bot.dashboard.blocks import Part, mentioned, preview
@@ -174,8 +174,8 @@ class Instances:
             return Standing()
         try:
             person = await self._access.slack_person(visit.caller)
-        except Problem as problem:
-            return Standing(asked=True, why_not=problem.detail)
+        except Refused as refused:
+            return Standing(asked=True, why_not=refused.message)
         refusal: Verdict | None = await self._decisions.refusal(binding_of(row.state), person)
         if refusal is not None:
             return Standing(asked=True, why_not=sentence(refusal.reason))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from bot.access.authenticating import Caller
-from bot.access.refusals import Problem
+from bot.access.refusals import Refused
 from bot.control.reading.event_stream import EventStream
 from bot.dashboard.rendering import guarded
 from bot.dashboard.sessions import Door, SignInNeededError
@@ -39,7 +39,7 @@ class Live:
         try:
             visit = await self._door.enter(request)
             await self._following.demand(visit.caller)
-        except (SignInNeededError, Problem):
+        except (SignInNeededError, Refused):
             return guarded(Response(status_code=204))  # tells the browser's EventSource not to come back
         if self._following.followers >= MOST:
             return guarded(Response(status_code=503, headers={"Retry-After": "30"}))

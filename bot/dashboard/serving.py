@@ -14,14 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from bot.access.refusals import Problem, RefusedError
-from bot.control.subjects import NotFoundError
+from bot.access.refusals import as_refusal
 from bot.dashboard.rendering import Templates, guarded
 from bot.dashboard.sessions import SignInNeededError
-from bot.engine.client import EngineRefusedError, EngineUnavailableError
 from bot.process.correlation import correlation_id
-from bot.rest.failures import away
-from records.errors import BadCursorError, DatabaseUnavailableError
+from bot.rest.problems import READING, STATUS, headers_of
 
 log = structlog.get_logger(__name__)
 TEMPLATES = Templates()
@@ -67,13 +64,14 @@ def sign_in(error: SignInNeededError) -> Response:
 
 def failed(error: Exception, method: str) -> Response:
     """Return the page for what went wrong: what happened and what to do next, never a traceback."""
-    status, text = _told(error, method)
+    refusal = as_refusal(error, reading=method in READING)
+    status, text = (STATUS[refusal.kind], refusal.message) if refusal else _unforeseen(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a page failed", exc_info=error)
     title = TITLES.get(status, HTTPStatus(status).phrase)
     response = TEMPLATES.page("failed.html", status, title=title, text=text, reference=correlation_id())
-    if isinstance(error, Problem):
-        response.headers.update(error.headers)
+    if refusal is not None:
+        response.headers.update(headers_of(refusal))
     return response
 
 
@@ -87,22 +85,8 @@ TITLES = {
 }
 
 
-def _told(error: Exception, method: str) -> tuple[int, str]:  # noqa: PLR0911 one for each kind of failure
+def _unforeseen(error: Exception) -> tuple[int, str]:
     match error:
-        case Problem():
-            return error.status, error.detail
-        case NotFoundError():
-            return 404, str(error)
-        case RefusedError():
-            return 409, str(error)
-        case BadCursorError():
-            return 422, str(error)
-        case EngineRefusedError():
-            return 409, f"The workflow engine refused: {error}. Nothing was done."
-        case EngineUnavailableError():
-            return 503, away(method)
-        case DatabaseUnavailableError():
-            return 503, error.public
         case HTTPException():
             return error.status_code, str(error.detail)
         case RequestValidationError():

@@ -17,7 +17,7 @@ from starlette.datastructures import FormData
 from approvals.people import Person
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller, of_key
-from bot.access.refusals import Problem
+from bot.access.refusals import Kind, Refused
 from bot.dashboard.cookies import LIFETIME, CookieSigner, Said, Session, is_over
 from bot.dashboard.rendering import guarded
 from bot.process.correlation import correlation_id
@@ -163,14 +163,20 @@ class Door:
     # ---- forms ------------------------------------------------------------------------------------------------------
 
     async def form(self, request: Request, session_id: str) -> FormData:
-        """Return a form that comes from one of our own pages in this session. Errors: Problem 400, 403, 413."""
+        """Return a form that comes from one of our own pages in this session.
+
+        Raises: Refused NOT_ALLOWED, TOO_LARGE.
+        """
         self._demand_own_origin(request)
         if int(request.headers.get("content-length") or 0) > LONGEST_FORM:
-            raise Problem(413, "The form is too long, so nothing was done. Shorten what you typed and send it again.")
+            raise Refused(
+                Kind.TOO_LARGE, "The form is too long, so nothing was done. Shorten what you typed and send it again."
+            )
         form = await request.form(max_files=0, max_fields=50, max_part_size=LONGEST_FORM)
         if not self.seals.is_token(session_id, str(form.get("csrf", ""))):
-            raise Problem(
-                403, "This form is not from your present session, so nothing was done. Open the page again and repeat."
+            raise Refused(
+                Kind.NOT_ALLOWED,
+                "This form is not from your present session, so nothing was done. Open the page again and repeat.",
             )
         return form
 
@@ -180,8 +186,9 @@ class Door:
         if origin is None and request.headers.get("sec-fetch-site") == "same-origin":
             return
         if origin is None or urlsplit(origin).netloc not in known:
-            raise Problem(
-                403, "This form was sent from another site, so nothing was done. Open the page here and repeat."
+            raise Refused(
+                Kind.NOT_ALLOWED,
+                "This form was sent from another site, so nothing was done. Open the page here and repeat.",
             )
 
     # ---- cookies ----------------------------------------------------------------------------------------------------

@@ -8,12 +8,14 @@ from fastapi.responses import RedirectResponse, Response
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError
 from bot.access.authenticating import Access
-from bot.access.refusals import Problem
+from bot.access.refusals import Refused
 from bot.dashboard.cookies import SIGN_IN_LIFETIME, PendingSignIn, is_over
 from bot.dashboard.rendering import guarded
 from bot.dashboard.serving import TEMPLATES
 from bot.dashboard.sessions import WHY, Door, SignInNeededError, local
 from bot.dashboard.slack_identity import IdentityError, SlackIdentity, secret
+from bot.rest.callers import source_of
+from bot.rest.problems import STATUS, headers_of
 
 PENDING = "countersign_signing_in"
 BACK = "/sign-in/slack/back"
@@ -52,10 +54,10 @@ class SignInPages:
         if not token or len(token) > LONGEST_KEY:
             return self._page(request, then, error=NO_KEY, status=422)
         try:
-            caller = await self._access.by_key(token, request.client.host if request.client else "unknown")
-        except Problem as problem:
-            response = self._page(request, then, error=problem.detail, status=problem.status)
-            response.headers.update({name: each for name, each in problem.headers.items() if name == "Retry-After"})
+            caller = await self._access.by_key(token, source_of(request))
+        except Refused as refusal:
+            response = self._page(request, then, error=refusal.message, status=STATUS[refusal.kind])
+            response.headers.update({n: each for n, each in headers_of(refusal).items() if n == "Retry-After"})
             return response
         session = self._door.session(kind="key", key_id=caller.key_id)
         return await self._door.welcome(request, session, caller, then)

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from approvals.authority import Action, Resource
 from approvals.values import Value
-from bot.access.refusals import Problem
+from bot.access.refusals import Kind, Refused
 from bot.control.reading.lines import Workflow
 from bot.control.reading.list_query import ME, ListQuery
 from bot.control.reading.overview import Overview
@@ -61,7 +61,7 @@ class Wanted(Value):
         return f"/?{urlencode(shown)}" if shown else "/"
 
     def query(self) -> ListQuery:
-        """Return the query that REST would take. Errors: ValidationError with a sentence."""
+        """Return the query that REST would take. Raises: ValidationError."""
         given: dict[str, Any] = {name: getattr(self, name) for name in FORWARDED if getattr(self, name)}
         if self.phase != "any":
             given["phase"] = self.phase
@@ -164,6 +164,6 @@ def _sentence(error: ValidationError) -> str:
 
 
 def refuse_unknown(reference: str) -> None:
-    """Refuse what cannot be an id. Errors: Problem 404."""
+    """Refuse what cannot be an id. Raises: Refused NOT_FOUND."""
     if not reference or not reference.isprintable():
-        raise Problem(404, "This cannot be the id of a workflow. Look at the list and choose one there.")
+        raise Refused(Kind.NOT_FOUND, "This cannot be the id of a workflow. Look at the list and choose one there.")

@@ -20,7 +20,7 @@ from approvals.request import Binding
 from approvals.signing import KeyRing
 from approvals.state import State, binding_of
 from approvals.values import Value
-from bot.access.refusals import RefusedError
+from bot.access.refusals import Kind, Refused
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
 from bot.process.correlation import correlation_id
@@ -234,14 +234,14 @@ def _standing_of(state: State) -> tuple[str, datetime, int, int]:
 
 
 def _again(row: intake.Row, wanted: Wanted) -> Receipt:
-    """Return what became of the first submission. Errors: RefusedError where this one says something else.
+    """Return what became of the first submission. Raises: Refused CONFLICT if this one says something else.
 
     Of a first one that was refused only the request and the person are kept: nobody is told "accepted" for it.
     """
     said = row.payload.get("decision") or {"approved": wanted.approved, "reason": wanted.reason}
     same = said["approved"] == wanted.approved and clean(said["reason"]) == clean(wanted.reason)
     if not same or (row.instance_id, row.person) != (wanted.instance_id, wanted.person.key):
-        raise RefusedError(OTHER_CONTENT)
+        raise Refused(Kind.CONFLICT, OTHER_CONTENT)
     verdict = Verdict.model_validate(row.verdict) if row.verdict else TAKEN
     return Receipt(decision_id=row.id, verdict=verdict, taken=True, repeated=True)
 

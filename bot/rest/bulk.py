@@ -7,9 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from approvals.durations import parse_duration
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import Problem
+from bot.access.refusals import Kind, Refused
 from bot.control.operations.bulk import Bulk, Plan, Result, Status
-from bot.control.operations.selection import BulkAction, Selection, UnusableSelectionError
+from bot.control.operations.selection import BulkAction, Selection
 from bot.control.reading.list_query import Word, principal_of
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
@@ -154,16 +154,13 @@ def _starting(router: APIRouter, who: Any, bulk: Bulk) -> None:
     @router.post("", responses={202: {"model": Status}, **problems(409)})
     async def bulk_workflows(body: BulkBody, caller: Annotated[Caller, who], response: Response) -> Plan | Status:
         """List what a bulk action would hit, or do it to exactly what a dry run has listed."""
-        try:
-            if body.dry_run:
-                return await bulk.dry_run(caller, body.action, (body.filter or BulkFilter()).selection(), body.reason)
-            if not body.token:
-                raise Problem(
-                    422, "The real call takes the token of a dry run. Nothing was done: make a dry run first."
-                )
-            started = await bulk.start(caller, body.token, body.reason, body.action)
-        except UnusableSelectionError as error:
-            raise Problem(422, str(error)) from error
+        if body.dry_run:
+            return await bulk.dry_run(caller, body.action, (body.filter or BulkFilter()).selection(), body.reason)
+        if not body.token:
+            raise Refused(
+                Kind.INVALID, "The real call takes the token of a dry run. Nothing was done: make a dry run first."
+            )
+        started = await bulk.start(caller, body.token, body.reason, body.action)
         response.status_code = 202
         response.headers["Location"] = f"/workflows/bulk/{started.operation_id}"
         return started

@@ -1,21 +1,67 @@
-"""Who calls: the dependency for routes whose service asks by itself what the caller may. No rule here."""
+"""Who calls, as FastAPI dependencies: reads the headers and hands plain values to Access. No rule here."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Header, Request
 
+from approvals.authority import Action, Resource
 from bot.access.authenticating import Access, Caller
+from bot.access.refusals import Kind, Refused
+
+Dependency = Callable[..., Awaitable[Caller]]
 
 
-def caller_of(access: Access) -> Callable[..., Awaitable[Caller]]:
-    """Return a FastAPI dependency: whoever the key or the session belongs to. Errors: Problem 401, 429."""
+def caller_of(access: Access) -> Dependency:
+    """Return a dependency: whom the API key or the bearer token belongs to.
+
+    Raises: Refused NOT_SIGNED_IN, BAD_CREDENTIALS, RATE_LIMITED, and INVALID for a query that says one thing twice.
+    """
 
     async def dependency(
         request: Request,
         authorization: Annotated[str | None, Header()] = None,
         x_api_key: Annotated[str | None, Header()] = None,
     ) -> Caller:
-        return await access.identify(request, authorization, x_api_key)
+        caller = await access.identify(x_api_key or _bearer(authorization), source_of(request))
+        _demand_one_meaning(request)
+        return caller
 
     return dependency
+
+
+def may(access: Access, action: Action, resource: Resource | None = None) -> Dependency:
+    """Return a dependency: the caller, if they may do this to such a resource. Raises: as `caller_of`, NOT_ALLOWED."""
+    identified = caller_of(access)
+
+    async def dependency(
+        request: Request,
+        authorization: Annotated[str | None, Header()] = None,
+        x_api_key: Annotated[str | None, Header()] = None,
+    ) -> Caller:
+        caller = await identified(request, authorization, x_api_key)
+        await access.demand(caller, action, resource)
+        return caller
+
+    return dependency
+
+
+def source_of(request: Request) -> str:
+    """Return the client's address: what failed credentials are counted by."""
+    return request.client.host if request.client else "unknown"
+
+
+def _demand_one_meaning(request: Request) -> None:
+    """Refuse a parameter that stands twice: a reader of the first and a reader of the last would disagree."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    twice = next((name for name, count in counted.items() if count > 1), None)
+    if twice is not None:
+        raise Refused(
+            Kind.INVALID, f"The query has '{twice[:60]}' more than once, and only one can be meant. Send it once."
+        )
+
+
+def _bearer(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -15,7 +15,7 @@ BEARER = HTTPBearer(
     description="An API key: `countersign keys create NAME --person EMAIL --role …`.",
 )
 SIGNED_IN = [Depends(BEARER)]
-"""Only documents the scheme: `Access.rest` reads the key and answers 401 itself."""
+"""Only documents the scheme: `callers` reads the key and answers 401 itself."""
 
 HEADERS = frozenset({"authorization", "x-api-key"})
 

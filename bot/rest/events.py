@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import Problem
+from bot.access.refusals import Kind, Refused
 from bot.control.reading.event_stream import EventStream
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
@@ -33,7 +33,7 @@ def routes(access: Access, following: EventStream) -> APIRouter:
     async def admitted(caller: Annotated[Caller, who]) -> Caller:
         await following.demand(caller)
         if following.followers >= MOST:
-            raise Problem(503, "Too many follow at once. Try again in a moment.", {"Retry-After": "15"})
+            raise Refused(Kind.UNAVAILABLE, "Too many follow at once. Try again in a moment.", retry_after=15)
         return caller
 
     @router.get("/events", response_class=EventSourceResponse, responses=problems(), description=DESCRIPTION)

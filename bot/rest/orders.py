@@ -8,27 +8,21 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from activities.policies import PolicyFile
 from approvals.authority import Action, Resource
-from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
-from approvals.policy.routing import PolicyError
 from approvals.request import ApprovalRequest, Binding, in_plain_digits
 from approvals.state import binding_of
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import Problem, refused
+from bot.access.refusals import Kind, Refused, refused
 from bot.control.operations.orders import (
     ID_SENTENCE,
     LARGEST,
     ORDER_ID,
-    ConflictError,
     Orders,
-    Started,
-    UnroutableError,
     instance_id_of,
 )
 from bot.decisions.submitting import Decisions, Wanted
-from bot.engine.client import EngineRefusedError, EngineUnavailableError
+from bot.rest.callers import may
 from cards.money import decimals
 from cards.text import clean
 from records import instances
@@ -56,23 +50,6 @@ def usable_amount(amount: Decimal) -> Decimal:
     if amount > LARGEST:
         raise ValueError(f"the amount must be at most {LARGEST:,.0f}: a larger one is taken for a mistake")
     return amount.copy_abs()  # "-0" is zero
-
-
-STATUS = {
-    Reason.WRONG_INSTANCE: 409,
-    Reason.REUSED_ID: 409,
-    Reason.CHANGED_REQUEST: 409,
-    Reason.OLD_CARD: 409,
-    Reason.REROUTED_CARD: 409,
-    Reason.FORGED_CARD: 409,
-    Reason.DUPLICATE: 409,
-    Reason.ALREADY_DECIDED: 409,
-    Reason.ALREADY_COUNTED: 409,
-    Reason.REQUEST_OVER: 409,
-    Reason.TOO_LATE: 409,
-    Reason.REASON_MISSING: 422,
-    Reason.LOOKUP_FAILED: 503,
-}
 
 
 WRAPPED = re.compile(r"[^<>]*<(?:@|mailto:)?([UW][A-Z0-9]+|[^<>@|\s]+@[^<>@|\s]+)(?:\|[^<>]*)?>")
@@ -154,12 +131,12 @@ class DecisionAnswer(BaseModel):
     detail: str = ""
 
 
-def routes(access: Access, orders: Orders, decisions: Decisions, policies: PolicyFile, database: Database) -> APIRouter:
+def routes(access: Access, orders: Orders, decisions: Decisions, database: Database) -> APIRouter:
     """Return the routes of orders."""
     router = APIRouter(prefix="/orders", tags=["orders"])
-    may_start = Depends(access.rest(Action.START_ORDER))
+    may_start = Depends(may(access, Action.START_ORDER))
     # Whether this person is asked, and whether the request is open, is the decision's own check.
-    may_decide = Depends(access.rest(Action.DECIDE, Resource(status="RUNNING", asked=True)))
+    may_decide = Depends(may(access, Action.DECIDE, Resource(status="RUNNING", asked=True)))
 
     @router.post("/{order_id}/start")
     async def start(  # noqa: PLR0913, PLR0917 a tutorial's query form is taken too
@@ -173,8 +150,8 @@ def routes(access: Access, orders: Orders, decisions: Decisions, policies: Polic
     ) -> StartedAnswer:
         """Start an order's approval. The same call again answers the same instance."""
         query = {"amount": amount, "currency": currency, "description": description, "requester": requester}
-        request = await _request(order_id, body or OrderBody(), query, caller, policies)
-        started = await _start(orders, request, caller)
+        request = await _request(order_id, body or OrderBody(), query, caller, orders)
+        started = await orders.start(request, caller.actor, "rest")
         return StartedAnswer(instance_id=started.instance_id)
 
     @router.post("/{order_id}/approve", responses={202: {"model": DecisionAnswer}})
@@ -195,7 +172,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions, policies: Polic
         )
         receipt = await decisions.take(wanted)
         if not receipt.taken:
-            raise refused(receipt.verdict, status_of(receipt.verdict))
+            raise refused(receipt.verdict)
         verdict = await decisions.answer(receipt, ANSWER_WITHIN)
         if verdict is None:
             response.status_code = 202
@@ -203,27 +180,27 @@ def routes(access: Access, orders: Orders, decisions: Decisions, policies: Polic
                 decision_id=receipt.decision_id, detail="Recorded, and not yet decided by the workflow."
             )
         if not verdict.allowed:
-            raise refused(verdict, status_of(verdict))
+            raise refused(verdict)
         return DecisionAnswer(decision_id=receipt.decision_id, outcome="accepted", detail=sentence(verdict.reason))
 
     return router
 
 
 async def _request(
-    order_id: str, body: OrderBody, query: dict[str, str | None], caller: Caller, policies: PolicyFile
+    order_id: str, body: OrderBody, query: dict[str, str | None], caller: Caller, orders: Orders
 ) -> ApprovalRequest:
     """Return the request that a call describes, in its body or (as tutorials do) in its query."""
     given = {name: value for name, value in query.items() if value is not None}
     twice = [name for name in given if getattr(body, name) is not None]
     if twice:
-        raise Problem(422, f"The {twice[0]} stands both in the query and in the body. Send it once.")
+        raise Refused(Kind.INVALID, f"The {twice[0]} stands both in the query and in the body. Send it once.")
     try:
         merged = OrderBody.model_validate(body.model_dump(exclude_none=True) | given)
     except ValueError as error:
-        raise Problem(422, _first_sentence(error)) from error
+        raise Refused(Kind.INVALID, _first_sentence(error)) from error
     if merged.amount is None:
-        raise Problem(422, "The amount is missing: send it in the body or as ?amount=2400.")
-    currency = (merged.currency or await _default_currency(policies)).upper()
+        raise Refused(Kind.INVALID, "The amount is missing: send it in the body or as ?amount=2400.")
+    currency = (merged.currency or await orders.default_currency()).upper()
     amount = _in_minor_units(merged.amount, currency)
     try:
         return ApprovalRequest(
@@ -236,17 +213,19 @@ async def _request(
             details=merged.details,
         )
     except ValueError as error:
-        raise Problem(422, _first_sentence(error)) from error
+        raise Refused(Kind.INVALID, _first_sentence(error)) from error
 
 
 def _in_minor_units(amount: Decimal, currency: str) -> Decimal:
     try:
         usable = usable_amount(amount)
     except ValueError as error:
-        raise Problem(422, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+        raise Refused(Kind.INVALID, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
     places = decimals(currency)
     if usable != round(usable, places):
-        raise Problem(422, f"The amount has more than {places} decimal places, which {currency} does not have.")
+        raise Refused(
+            Kind.INVALID, f"The amount has more than {places} decimal places, which {currency} does not have."
+        )
     return round(usable, places)
 
 
@@ -258,51 +237,17 @@ def _first_sentence(error: ValueError) -> str:
     return f"The {where} is not usable: {str(found[0]['msg']).removeprefix('Value error, ')}."
 
 
-async def _default_currency(policies: PolicyFile) -> str:
-    try:
-        return (await policies.current()).currency
-    except PolicyError as error:
-        raise _unusable_policy(error) from error
-
-
-def _unusable_policy(error: PolicyError) -> Problem:
-    return Problem(503, f"The policy cannot be used, so nothing was started. {error}")
-
-
-async def _start(orders: Orders, request: ApprovalRequest, caller: Caller) -> Started:
-    try:
-        return await orders.start(request, caller.actor, "rest")
-    except ConflictError as error:
-        raise Problem(409, str(error)) from error
-    except UnroutableError as error:
-        raise Problem(422, str(error)) from error
-    except PolicyError as error:
-        raise _unusable_policy(error) from error
-    except EngineRefusedError as error:
-        raise Problem(422, f"The workflow engine refused the order: {error}") from error
-    except EngineUnavailableError as error:
-        raise Problem(
-            503,
-            "The workflow engine does not answer, so the order may not have started. Call again: the same call is "
-            "safe.",
-            {"Retry-After": "5"},
-        ) from error
-
-
 async def _bound(database: Database, instance_id: str, digest: str | None) -> Binding | None:
     """Return what the decision is bound to: the card as it stands, with the digest that the caller saw."""
     async with database.read() as connection:
         row = await instances.get(connection, instance_id)
     if row is None:
-        raise Problem(404, f"No order has started as {instance_id}. Look at the id, or start the order first.")
+        raise Refused(
+            Kind.NOT_FOUND, f"No order has started as {instance_id}. Look at the id, or start the order first."
+        )
     if row.state is None:
-        raise Problem(
-            409, "The order is starting and has not asked anybody yet. Try again in a moment.", {"Retry-After": "1"}
+        raise Refused(
+            Kind.CONFLICT, "The order is starting and has not asked anybody yet. Try again in a moment.", retry_after=1
         )
     bound = binding_of(row.state)
     return bound.model_copy(update={"digest": digest}) if digest else bound
-
-
-def status_of(verdict: Verdict) -> int:
-    """Return a refusal's status: 403 for who somebody is, 409 for where the request stands, 503 for what passes."""
-    return STATUS.get(verdict.reason, 403)

@@ -1,6 +1,12 @@
-"""Errors as people and programs get them: problem+json (RFC 9457), a sentence in `detail`, never a traceback."""
+"""Errors as people and programs get them: problem+json (RFC 9457), a message in `detail`, never a traceback.
 
+REST's one map from the error model to HTTP.
+"""
+
+import math
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -8,41 +14,69 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from bot.access.refusals import Problem
+from bot.access.refusals import TRANSLATED, Kind, Refused, as_refusal
 from bot.process.correlation import correlation_id
-from records.errors import DatabaseUnavailableError
 
 log = structlog.get_logger(__name__)
 
+STATUS: Final[Mapping[Kind, int]] = {
+    Kind.NOT_SIGNED_IN: 401,
+    Kind.BAD_CREDENTIALS: 401,
+    Kind.NOT_ALLOWED: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.BUSY: 409,
+    Kind.TOO_LARGE: 413,
+    Kind.INVALID: 422,
+    Kind.RATE_LIMITED: 429,
+    Kind.UNAVAILABLE: 503,
+}
+"""Who calls is 401 or 403, where the thing stands is 409, what was sent is 413 or 422, what passes is 429 or 503."""
 
-def problem_response(problem: Problem) -> JSONResponse:
-    """Return the problem as a document. `correlation_id` is what a person can quote to an operator."""
+CHALLENGES: Final[Mapping[Kind, str]] = {
+    Kind.NOT_SIGNED_IN: "Bearer",
+    Kind.BAD_CREDENTIALS: 'Bearer error="invalid_token"',
+}
+READING: Final = frozenset({"GET", "HEAD"})
+FAILED: Final = "Something failed here that should not. Nothing is known to be done; quote the correlation id."
+
+
+def headers_of(refusal: Refused) -> dict[str, str]:
+    """Return the headers that say how to try again: with which credentials, after how many seconds."""
+    found = {"WWW-Authenticate": CHALLENGES[refusal.kind]} if refusal.kind in CHALLENGES else {}
+    if refusal.retry_after is not None:
+        found["Retry-After"] = str(math.ceil(refusal.retry_after))
+    return found
+
+
+def problem_response(status: int, detail: str, headers: Mapping[str, str] | None = None, **fields: Any) -> JSONResponse:
+    """Return a problem as a document. `correlation_id` is what a person can quote to an operator."""
     document = {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
         "correlation_id": correlation_id(),
-        **problem.fields,
+        **fields,
     }
-    return JSONResponse(document, problem.status, problem.headers, media_type="application/problem+json")
+    return JSONResponse(document, status, headers, media_type="application/problem+json")
 
 
-def _invalid(error: RequestValidationError) -> Problem:
-    """One sentence for each thing that is wrong, without repeating what was sent."""
-    found = [
+def _invalid(error: RequestValidationError) -> JSONResponse:
+    """Answer with a sentence for each thing that is wrong, without repeating what was sent."""
+    errors = [
         {"where": ".".join(str(part) for part in each["loc"]), "what": str(each["msg"]).removeprefix("Value error, ")}
         for each in error.errors()
     ]
-    sentences = "; ".join(f"{each['where']}: {each['what'].rstrip('.')}" for each in found)
-    return Problem(422, f"The request is not usable: {sentences}.", errors=found)
+    sentences = "; ".join(f"{each['where']}: {each['what'].rstrip('.')}" for each in errors)
+    return problem_response(422, f"The request is not usable: {sentences}.", errors=errors)
 
 
 PLAIN = {
     404: "There is nothing at this address. Look at the path, and at the ids in it: no id holds a slash.",
     405: "This address takes another method. /docs shows which.",
 }
-"""Sentences for what the framework refuses by itself, with a status's name alone."""
+"""Messages for what the framework refuses by itself, with a status's name alone."""
 
 
 def _is_bare(error: HTTPException) -> bool:
@@ -52,29 +86,27 @@ def _is_bare(error: HTTPException) -> bool:
 def install(app: FastAPI) -> None:
     """Answer every failure of the app with a problem."""
 
-    @app.exception_handler(Problem)
-    async def _problem(_request: Request, error: Problem) -> JSONResponse:
-        return problem_response(error)
+    async def _translated(request: Request, error: Exception) -> JSONResponse:
+        refusal = as_refusal(error, reading=request.method in READING)
+        if refusal is None:
+            return await _last_resort(request, error)
+        if refusal is not error:
+            log.warning("a request was not served", why=str(error))
+        return problem_response(STATUS[refusal.kind], refusal.message, headers_of(refusal), **refusal.fields)
+
+    for each in TRANSLATED:
+        app.exception_handler(each)(_translated)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return problem_response(_invalid(error))
+        return _invalid(error)
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
         detail = PLAIN.get(error.status_code, str(error.detail)) if _is_bare(error) else str(error.detail)
-        return problem_response(Problem(error.status_code, detail, dict(error.headers or {})))
-
-    @app.exception_handler(DatabaseUnavailableError)
-    async def _database(_request: Request, error: DatabaseUnavailableError) -> JSONResponse:
-        log.warning("a request was not served", why=str(error))
-        return problem_response(Problem(503, error.public, {"Retry-After": "5"}))
+        return problem_response(error.status_code, detail, error.headers)
 
     @app.exception_handler(Exception)
     async def _last_resort(_request: Request, error: Exception) -> JSONResponse:
         log.error("a request failed", exc_info=error)
-        return problem_response(
-            Problem(
-                500, "Something failed here that should not. Nothing is known to be done; quote the correlation id."
-            )
-        )
+        return problem_response(500, FAILED)

@@ -9,9 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import Problem
 from bot.control.operations.single import Done, Operations
-from bot.control.operations.starting import UnusableStartError
 from bot.control.reading.lines import Workflow
 from bot.control.reading.list_query import ME, ListQuery
 from bot.control.reading.overview import Overview, TimeLineEvent
@@ -158,17 +156,9 @@ def _acting(router: APIRouter, who: Any, operations: Operations) -> None:
     @router.post("", status_code=201, responses=problems(409))
     async def start_workflow(body: StartBody, caller: Annotated[Caller, who], response: Response) -> Done:
         """Start a workflow by its name. An id that has run is not run again."""
-        try:
-            done = await operations.start(
-                caller,
-                body.name,
-                body.input,
-                instance_id=body.instance_id,
-                start_at=body.start_at,
-                reason=body.reason,
-            )
-        except UnusableStartError as error:
-            raise Problem(422, str(error)) from error
+        done = await operations.start(
+            caller, body.name, body.input, instance_id=body.instance_id, start_at=body.start_at, reason=body.reason
+        )
         response.headers["Location"] = f"/workflows/{done.instance_id}"
         return done
 

@@ -13,13 +13,12 @@ from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.authority import Action
 from approvals.people import Person
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import Problem, RefusedError
+from bot.access.refusals import TRANSLATED, message_of
 from bot.control.operations.bulk import Bulk
-from bot.control.operations.selection import UnusableSelectionError
 from bot.control.operations.single import Done, Operations
 from bot.control.reading.overview import Overview
-from bot.control.subjects import NotFoundError, Subjects
-from bot.engine.client import EngineRefusedError, EngineUnavailableError
+from bot.control.subjects import Subjects
+from bot.engine.client import EngineUnavailableError
 from bot.slack import bulk_words, lines
 from bot.slack.clicks import person_of
 from cards import Message, command, confirm_modal, private
@@ -27,7 +26,6 @@ from cards.confirm_modal import Confirmed, ManageVerb, Operation
 from cards.paging import ACTIONS, PAGE_SIZE, Page, parse_page
 from cards.values import DryRun
 from records import listing
-from records.errors import BadCursorError
 
 log = structlog.get_logger(__name__)
 
@@ -100,16 +98,14 @@ class Commands:
             await ack(text=message.text, blocks=list(message.blocks), response_type="ephemeral")
 
     async def _answered(self, work: Awaitable[Message | None]) -> Message | None:
-        """Return the answer; whatever refuses gives a sentence instead."""
+        """Return the answer, or the message of what refused: Slack's one map of the error model."""
         try:
             async with asyncio.timeout(PATIENCE):
                 return await work
-        except (TimeoutError, EngineUnavailableError, EngineRefusedError):
+        except (TimeoutError, EngineUnavailableError):
             return private.sentence(ENGINE_AWAY)
-        except Problem as problem:
-            return private.sentence(problem.detail)
-        except (NotFoundError, RefusedError, BadCursorError, UnusableSelectionError) as error:
-            return private.sentence(str(error))
+        except TRANSLATED as error:
+            return private.sentence(message_of(error))
         except (SlackUnavailableError, SlackRefusedError):
             return private.sentence("Slack did not take the answer, so nothing was done. Type the command again.")
 

@@ -9,7 +9,7 @@ from activities.slack.client import Slack
 from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from approvals.people import Person
 from bot.access.authenticating import Access
-from bot.access.refusals import Problem
+from bot.access.refusals import TRANSLATED, message_of
 from bot.control.reading.overview import Overview
 from bot.process.background import Background
 from bot.slack import lines
@@ -45,8 +45,8 @@ class Home:
     async def _publish(self, person: Person) -> None:
         try:
             view = await self._view(person)
-        except Problem as problem:
-            view = home.unavailable(problem.detail)
+        except TRANSLATED as error:
+            view = home.unavailable(message_of(error))
         except LookupFailedError:
             view = home.unavailable("Slack does not say who you are now. Open this tab again in a minute.")
         try:

@@ -13,11 +13,11 @@ from approvals.authority import Action, Resource
 from approvals.signing import KeyRing, Purpose
 from approvals.values import Moment, Value
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import RefusedError
-from bot.control.operations.selection import ACTIONS, BulkAction, Selection, UnusableSelectionError, select
+from bot.access.refusals import Kind, Refused, unknown
+from bot.control.operations.selection import ACTIONS, BulkAction, Selection, select
 from bot.control.reading.lines import Workflow, line_of
 from bot.control.reading.overview import Overview
-from bot.control.subjects import ANY_STATUS, NotFoundError
+from bot.control.subjects import ANY_STATUS
 from bot.engine.client import AlreadyExistsError, Engine
 from bot.process.correlation import correlation_id
 from records import audit, bulk, instances
@@ -74,7 +74,7 @@ class Status(Value):
 
 
 class Bulk:
-    """Plans, starts, shows and continues. Errors: Problem 403, RefusedError, NotFoundError, UnusableSelectionError."""
+    """Plans, starts, shows and continues. Raises: Refused, EngineUnavailableError."""
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
@@ -132,10 +132,14 @@ class Bulk:
         async with self._database.read() as connection:
             operation = await bulk.by_token(connection, _hash(token))
         if operation is None or operation.actor != caller.actor:
-            raise RefusedError("This token belongs to no dry run of yours. Nothing was done: make a dry run first.")
+            raise Refused(
+                Kind.CONFLICT, "This token belongs to no dry run of yours. Nothing was done: make a dry run first."
+            )
         await self._demand(caller, ACTIONS[operation.action])
         if action is not None and action != operation.action:
-            raise RefusedError(f"The dry run was for {operation.action}, not {action}. Nothing was done: make another.")
+            raise Refused(
+                Kind.CONFLICT, f"The dry run was for {operation.action}, not {action}. Nothing was done: make another."
+            )
         if operation.state == "planned":
             await self._begin(caller, operation, token, reason)
         return await self.status(caller, operation.id)
@@ -189,14 +193,14 @@ class Bulk:
         operation = await self._get(operation_id)
         await self._demand(caller, ACTIONS[operation.action])
         if operation.state == "planned":
-            raise RefusedError("This operation has not started. Start it with its dry run's token.")
+            raise Refused(Kind.CONFLICT, "This operation has not started. Start it with its dry run's token.")
         async with self._database.read() as connection:
             progress = await bulk.progress(connection, operation_id)
         if operation.state == "done" and progress.failed == 0:
             return await self.status(caller, operation_id)  # nothing is left to do
         found = await self._engine.state(workflow_id(operation_id), payloads=False)
         if found is not None and not found.finished:
-            raise RefusedError(f"It is still under way ({found.status}). Wait for its end, or resume it.")
+            raise Refused(Kind.CONFLICT, f"It is still under way ({found.status}). Wait for its end, or resume it.")
         now = self._clock()
         async with self._database.write() as connection:
             await bulk.retry_failed(connection, operation_id, now)
@@ -216,13 +220,15 @@ class Bulk:
     async def _begin(self, caller: Caller, operation: bulk.Operation, token: str, reason: str) -> None:
         now, ids = self._clock(), await self._all_ids(operation.id)
         if now - operation.created_at > FRESH:
-            raise RefusedError("This dry run is more than an hour old. Nothing was done: make another and look at it.")
+            raise Refused(
+                Kind.CONFLICT, "This dry run is more than an hour old. Nothing was done: make another and look at it."
+            )
         if not self._good(token, operation, ids):
-            raise RefusedError(
-                "The list of this dry run is not the one that was shown. Nothing was done: make another."
+            raise Refused(
+                Kind.CONFLICT, "The list of this dry run is not the one that was shown. Nothing was done: make another."
             )
         if not reason.strip() and not operation.reason.strip():
-            raise UnusableSelectionError("A bulk operation needs a reason: it stands in the audit with your name.")
+            raise Refused(Kind.INVALID, "A bulk operation needs a reason: it stands in the audit with your name.")
         async with self._database.write() as connection:
             started = await bulk.move(connection, operation.id, "running", now, of=("planned",))
             if started and reason.strip():
@@ -256,7 +262,7 @@ class Bulk:
         async with self._database.read() as connection:
             found = await bulk.get(connection, operation_id)
         if found is None:
-            raise NotFoundError(operation_id)
+            raise unknown(operation_id)
         return found
 
     async def _all_ids(self, operation_id: str) -> tuple[str, ...]:

@@ -6,9 +6,8 @@ An operation that was interrupted comes to some instances twice: what it did the
 from activities.bulk import ItemResult
 from approvals.authority import Role
 from bot.access.authenticating import Caller
-from bot.access.refusals import Problem, RefusedError
-from bot.control.operations.single import BusyError, Done, Operations
-from bot.control.subjects import NotFoundError
+from bot.access.refusals import Kind, Refused
+from bot.control.operations.single import Done, Operations
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
 from records import audit, bulk
 from records.database import Database
@@ -31,13 +30,8 @@ class Acting:
         try:
             done = await self._do(operation, instance_id)
             ours = not done.changed and await self._did(operation, instance_id)
-        except NotFoundError:
-            return ItemResult(state="skipped", result="It is not known any more, so nothing was done.")
-        except BusyError as busy:
-            # Whoever died with it in hand loses it after a while: until then there is no result, and it comes again.
-            return ItemResult(state="pending", result=str(busy))
-        except (RefusedError, Problem) as refusal:
-            return ItemResult(state="skipped", result=str(refusal))
+        except Refused as refusal:
+            return result_of(refusal)
         except (EngineUnavailableError, EngineRefusedError, RecordsError) as error:
             return ItemResult(state="failed", result=f"It did not work: {error}. Continue the operation to try again.")
         if ours:
@@ -69,6 +63,14 @@ class Acting:
                 return await self._operations.pause(caller, instance_id, reason)
             case _:
                 return await self._operations.resume(caller, instance_id, reason)
+
+
+def result_of(refusal: Refused) -> ItemResult:
+    """Return the result of an instance that was left as it is: the operation's map of the error model."""
+    if refusal.kind is Kind.NOT_FOUND:
+        return ItemResult(state="skipped", result="It is not known any more, so nothing was done.")
+    # A crashed holder's lease expires: the item stays pending and is tried again.
+    return ItemResult(state="pending" if refusal.kind is Kind.BUSY else "skipped", result=refusal.message)
 
 
 def _mark(operation: bulk.Operation) -> str:

@@ -9,10 +9,11 @@ import structlog
 
 from activities.policies import PolicyFile
 from approvals.digest import content_digest
-from approvals.policy.routing import NoRoute, route
+from approvals.policy.routing import NoRoute, Policy, PolicyError, route
 from approvals.request import ApprovalRequest
 from approvals.values import Value
-from bot.engine.client import AlreadyExistsError, Engine, EngineUnavailableError
+from bot.access.refusals import Kind, Refused
+from bot.engine.client import AlreadyExistsError, Engine, EngineRefusedError, EngineUnavailableError
 from bot.process.correlation import correlation_id
 from records import audit, instances
 from records.database import Database
@@ -41,14 +42,6 @@ LARGEST = Decimal(10) ** 12
 log = structlog.get_logger(__name__)
 
 
-class ConflictError(Exception):
-    """The id is taken by another order, or by one that is over. The text is a sentence for the caller."""
-
-
-class UnroutableError(Exception):
-    """The policy has nobody to ask for this request. Nothing was started."""
-
-
 class Started(Value):
     """A started order. `new` is False where the same call had started it before."""
 
@@ -73,7 +66,8 @@ class Orders:
     async def start(self, request: ApprovalRequest, actor: str, through: str) -> Started:
         """Start an order's workflow.
 
-        Errors: ConflictError, UnroutableError, PolicyError, EngineUnavailableError (calling again is safe).
+        Raises: Refused CONFLICT (the id is taken), INVALID (the policy has nobody to ask, or the engine takes no such
+        order), UNAVAILABLE (calling again is safe).
         """
         instance_id = instance_id_of(request.subject)
         await self._check_route(request)
@@ -81,26 +75,49 @@ class Orders:
         row, new = await self._begin(instance_id, request, digest, actor, through)
         if not new:
             if row.content_digest != digest:
-                raise ConflictError(
+                raise Refused(
+                    Kind.CONFLICT,
                     f"Order {request.subject} was started before with other content. Nothing was changed: use a new id "
-                    "for another order."
+                    "for another order.",
                 )
             if row.phase == "purged":
-                raise ConflictError(
+                raise Refused(
+                    Kind.CONFLICT,
                     f"Order {request.subject} has run and was purged. It is not run again under the same id: "
-                    "use a new one."
+                    "use a new one.",
                 )
             if row.phase != "starting":
                 return Started(instance_id=instance_id, new=False)
-        return await self._schedule(instance_id, request, new=new)
+        try:
+            return await self._schedule(instance_id, request, new=new)
+        except EngineRefusedError as error:
+            raise Refused(Kind.INVALID, f"The workflow engine refused the order: {error}") from error
+        except EngineUnavailableError as error:
+            raise Refused(
+                Kind.UNAVAILABLE,
+                "The workflow engine does not answer, so the order may not have started. Call again: the same call is "
+                "safe.",
+                retry_after=5,
+            ) from error
+
+    async def default_currency(self) -> str:
+        """Return the currency of an order that names none. Raises: Refused UNAVAILABLE."""
+        return (await self._policy()).currency
+
+    async def _policy(self) -> Policy:
+        try:
+            return await self._policies.current()
+        except PolicyError as error:
+            raise Refused(Kind.UNAVAILABLE, f"The policy cannot be used, so nothing was started. {error}") from error
 
     async def _schedule(self, instance_id: str, request: ApprovalRequest, *, new: bool) -> Started:
         """Hand the order to the engine. A finished id would silently run again (DAPR.md), so look first."""
         if (found := await self._engine.state(instance_id, payloads=False)) is not None:
             if found.finished:
-                raise ConflictError(
+                raise Refused(
+                    Kind.CONFLICT,
                     f"Order {request.subject} has run and is over ({found.status}). It is not run again under the same "
-                    "id: use a new one."
+                    "id: use a new one.",
                 )
             return Started(instance_id=instance_id, new=False)
         try:
@@ -121,10 +138,10 @@ class Orders:
             return None
 
     async def _check_route(self, request: ApprovalRequest) -> None:
-        found = route(await self._policies.current(), request)
+        found = route(await self._policy(), request)
         # A requester given by Slack id is resolved by the workflow: only then is their manager known.
         if isinstance(found, NoRoute) and "@" in request.requester:
-            raise UnroutableError(found.sentence)
+            raise Refused(Kind.INVALID, found.sentence)
 
     async def _begin(
         self, instance_id: str, request: ApprovalRequest, digest: str, actor: str, through: str

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.durations import duration_text
 from approvals.values import Value
+from bot.access.refusals import Kind, Refused
 from records import listing
 from records.instances import TERMINAL, EngineStatus
 
@@ -25,10 +26,6 @@ MOST = 50_000
 PAGE = 1_000
 OURS = re.compile("bulk-[0-9a-f]{32}")
 """The workflows of bulk operations."""
-
-
-class UnusableSelectionError(Exception):
-    """The selection is not usable. The text is a sentence."""
 
 
 class Selection(Value):
@@ -83,7 +80,7 @@ PAST: dict[BulkAction, str] = {
 
 
 async def select(connection: AsyncConnection, action: BulkAction, wanted: Selection, now: datetime) -> tuple[str, ...]:
-    """Return the ids that are meant, sorted. Errors: UnusableSelectionError with a sentence."""
+    """Return the ids that are meant, sorted. Raises: Refused INVALID."""
     check(action, wanted)
     found: set[str] = set()
     for each in filters(action, wanted, now):
@@ -92,8 +89,9 @@ async def select(connection: AsyncConnection, action: BulkAction, wanted: Select
             page = await listing.ids(connection, each, after=after, limit=PAGE)
             found.update(page)
             if len(found) > MOST:
-                raise UnusableSelectionError(
-                    f"These are more than {MOST:,} workflows, too many at once. Say older_than, name or status."
+                raise Refused(
+                    Kind.INVALID,
+                    f"These are more than {MOST:,} workflows, too many at once. Say older_than, name or status.",
                 )
             if len(page) < PAGE:
                 break
@@ -103,20 +101,21 @@ async def select(connection: AsyncConnection, action: BulkAction, wanted: Select
 
 
 def check(action: BulkAction, wanted: Selection) -> None:
-    """Refuse what makes no sense. Errors: UnusableSelectionError with a sentence."""
+    """Refuse what makes no sense. Raises: Refused INVALID."""
     if wanted.empty and not wanted.everything:
-        raise UnusableSelectionError(
+        raise Refused(
+            Kind.INVALID,
             "The filter is empty, which would mean all. Say which: status, name, waiting_on, q, older_than, stuck or "
-            "completed; or everything: true."
+            "completed; or everything: true.",
         )
     status = "COMPLETED" if wanted.completed else wanted.status
     if wanted.completed and wanted.status not in {None, "COMPLETED"}:
-        raise UnusableSelectionError(f"completed means the status COMPLETED, and the filter says {wanted.status} too.")
+        raise Refused(Kind.INVALID, f"completed means the status COMPLETED, and the filter says {wanted.status} too.")
     if status is not None and status not in FITTING[action]:
         fitting = ", ".join(sorted(FITTING[action]))
-        raise UnusableSelectionError(f"What is {status} cannot be {PAST[action]}: the status must be {fitting}.")
+        raise Refused(Kind.INVALID, f"What is {status} cannot be {PAST[action]}: the status must be {fitting}.")
     if wanted.stuck and action == "purge":
-        raise UnusableSelectionError("What is stuck is not over and cannot be purged: terminate it first.")
+        raise Refused(Kind.INVALID, "What is stuck is not over and cannot be purged: terminate it first.")
 
 
 def filters(action: BulkAction, wanted: Selection, now: datetime) -> tuple[listing.Filter, ...]:

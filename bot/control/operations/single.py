@@ -19,9 +19,9 @@ from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.authority import Action, Resource
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import RefusedError
+from bot.access.refusals import Kind, Refused
 from bot.control.operations.starting import ID_SENTENCE, INSTANCE_ID, Starting
-from bot.control.subjects import NotFoundError, Subject, Subjects
+from bot.control.subjects import Subject, Subjects
 from bot.engine.client import (
     AlreadyExistsError,
     Engine,
@@ -56,12 +56,8 @@ class Done(Value):
     sentence: str
 
 
-class BusyError(RefusedError):
-    """Another call holds the instance, or held it when its process died. It makes sense again once that is over."""
-
-
 class Operations:
-    """The management calls. Errors: NotFoundError, Problem 403, RefusedError, EngineUnavailableError."""
+    """The management calls. Raises: Refused, EngineUnavailableError."""
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
@@ -96,7 +92,7 @@ class Operations:
     ) -> Done:
         """Start a workflow by name, now or at a moment. An id that has run is not run again.
 
-        Errors: UnusableStartError for a name, an id or an input; RefusedError where the id is taken.
+        Raises: Refused INVALID for a name, an id or an input, CONFLICT if the id is taken.
         """
         await self._access.demand(caller, Action.START_WORKFLOW)
         start = self._starting.checked(name, value, instance_id, start_at, caller.email)
@@ -104,9 +100,10 @@ class Operations:
             found = await self._engine.state(start.instance_id, payloads=False)
             if found is not None or not await self._starting.begin(start):
                 status = found.status if found else "known from before"
-                raise RefusedError(
+                raise Refused(
+                    Kind.CONFLICT,
                     f"{start.instance_id} is taken ({status}), and an id is not run twice. Nothing was started: use "
-                    "another id."
+                    "another id.",
                 )
             subject = Subject(instance_id=start.instance_id, engine=None, row=None, begun=True)
             await self._do(
@@ -122,8 +119,9 @@ class Operations:
             if subject.status == "SUSPENDED":
                 return self._unchanged(subject, "It is paused already, so nothing was done. Resume it to let it go on.")
             if subject.status != "RUNNING":
-                raise RefusedError(
-                    f"Only a running workflow can be paused, and {subject.instance_id} is {subject.status}."
+                raise Refused(
+                    Kind.CONFLICT,
+                    f"Only a running workflow can be paused, and {subject.instance_id} is {subject.status}.",
                 )
             await self._do(caller, Action.PAUSE, subject, reason, lambda: self._engine.pause(subject.instance_id))
             return await self._changed(subject, "SUSPENDED", "It is paused. Decisions are kept until it is resumed.")
@@ -134,8 +132,9 @@ class Operations:
             if subject.status == "RUNNING":
                 return self._unchanged(subject, "It is running already, so nothing was done.")
             if subject.status != "SUSPENDED":
-                raise RefusedError(
-                    f"Only a paused workflow can be resumed, and {subject.instance_id} is {subject.status}."
+                raise Refused(
+                    Kind.CONFLICT,
+                    f"Only a paused workflow can be resumed, and {subject.instance_id} is {subject.status}.",
                 )
             await self._do(caller, Action.RESUME, subject, reason, lambda: self._engine.resume(subject.instance_id))
             return await self._changed(subject, "RUNNING", "It goes on. Decisions that were kept count now.")
@@ -162,8 +161,10 @@ class Operations:
                 await self._forget(subject)
                 return self._unchanged(subject, "The engine has no history of it any more, so nothing was done.")
             if subject.status not in instances.TERMINAL and not force:
-                raise RefusedError(
-                    f"{subject.instance_id} is {subject.status} and not over, so it was not purged. Terminate it first."
+                raise Refused(
+                    Kind.CONFLICT,
+                    f"{subject.instance_id} is {subject.status} and not over, so it was not purged. Terminate it "
+                    "first.",
                 )
             await self._do(
                 caller, Action.PURGE, subject, reason, lambda: self._engine.purge(subject.instance_id, force=force)
@@ -180,9 +181,9 @@ class Operations:
         """Run a finished instance again from one of its events, as a new instance."""
         async with self._alone(caller, Action.RERUN, reference) as subject:
             if new_id is not None and not INSTANCE_ID.fullmatch(new_id):
-                raise RefusedError(f"{ID_SENTENCE} Nothing was started.")
+                raise Refused(Kind.CONFLICT, f"{ID_SENTENCE} Nothing was started.")
             if new_id == subject.instance_id:
-                raise RefusedError(TAKEN.format(new_id))
+                raise Refused(Kind.CONFLICT, TAKEN.format(new_id))
             made: list[str] = []
 
             async def run() -> None:
@@ -198,30 +199,33 @@ class Operations:
         """Raise an event at a waiting instance. `approval_decision` is refused: it needs a person's own path."""
         try:
             await self._subjects.resolve(reference)
-        except NotFoundError as error:
+        except Refused as error:
             await self._access.demand(caller, Action.RAISE_EVENT, Resource(status="RUNNING"))
             lost = Subject(instance_id=reference[:200], engine=None, row=None)
             await self._audit(caller, "workflow.raise_event_failed", lost, str(error), event=name)
             raise
         async with self._alone(caller, Action.RAISE_EVENT, reference) as subject:
             if name.casefold() == "approval_decision":
-                raise RefusedError(
+                raise Refused(
+                    Kind.CONFLICT,
                     "A decision is not raised as a bare event: it has to be a person's own. Decide in Slack, or with "
-                    "POST /orders/{order_id}/approve."
+                    "POST /orders/{order_id}/approve.",
                 )
             if not isinstance(payload, dict) or not payload:
-                raise RefusedError(
+                raise Refused(
+                    Kind.CONFLICT,
                     "The event's payload must be a JSON object with something in it: the engine delivers an empty one, "
-                    "false or 0 as nothing."
+                    "false or 0 as nothing.",
                 )
             if subject.status in instances.TERMINAL:
                 text = f"{subject.instance_id} is over ({subject.status}): the event would be dropped."
                 await self._audit(caller, "workflow.raise_event_failed", subject, text, event=name)
-                raise RefusedError(text)
+                raise Refused(Kind.CONFLICT, text)
             if subject.status == "PENDING":
-                raise RefusedError(
+                raise Refused(
+                    Kind.CONFLICT,
                     f"{subject.instance_id} has not started yet, and any event would start it at once. Wait until it "
-                    "runs."
+                    "runs.",
                 )
             await self._do(
                 caller, Action.RAISE_EVENT, subject, reason,
@@ -247,7 +251,7 @@ class Operations:
 
     @asynccontextmanager
     async def _turn(self, instance_id: str) -> AsyncIterator[None]:
-        """Hold an instance against calls of this process and of every other one. Errors: BusyError."""
+        """Hold an instance against calls of this process and of every other one. Raises: Refused BUSY."""
         async with self._engine.alone(instance_id):
             holder = uuid.uuid4().hex
             await self._lease(instance_id, holder)
@@ -264,8 +268,9 @@ class Operations:
                 if await leases.take(connection, instance_id, holder, self._clock(), LEASE):
                     return
             await asyncio.sleep(pause)
-        raise BusyError(
-            f"Another call is at work on {instance_id}, so nothing was done. Look at its status and try again."
+        raise Refused(
+            Kind.BUSY,
+            f"Another call is at work on {instance_id}, so nothing was done. Look at its status and try again.",
         )
 
     async def _do(
@@ -283,15 +288,15 @@ class Operations:
             await call()
         except UnknownInstanceError as error:
             await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
-            raise RefusedError(
-                f"The engine does not know {subject.instance_id} any more, so nothing was done."
+            raise Refused(
+                Kind.CONFLICT, f"The engine does not know {subject.instance_id} any more, so nothing was done."
             ) from error
         except AlreadyExistsError as error:
             await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
-            raise RefusedError(TAKEN.format(data.get("new_instance_id") or subject.instance_id)) from error
+            raise Refused(Kind.CONFLICT, TAKEN.format(data.get("new_instance_id") or subject.instance_id)) from error
         except EngineRefusedError as error:
             await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
-            raise RefusedError(f"The engine refused: {error}. Nothing was done.") from error
+            raise Refused(Kind.CONFLICT, f"The engine refused: {error}. Nothing was done.") from error
         except EngineUnavailableError as error:
             await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
             raise
@@ -360,8 +365,10 @@ class Operations:
 
 
 def as_json(text: str) -> Any:
-    """Return what a person typed as JSON. Errors: RefusedError with a sentence."""
+    """Return what a person typed as JSON. Raises: Refused INVALID."""
     try:
         return json.loads(text)
     except ValueError as error:
-        raise RefusedError(f'The payload is not JSON: {error}. Write an object such as {{"paid": true}}.') from error
+        raise Refused(
+            Kind.INVALID, f'The payload is not JSON: {error}. Write an object such as {{"paid": true}}.'
+        ) from error

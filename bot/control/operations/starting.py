@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from approvals.request import ApprovalRequest
 from approvals.values import Value
+from bot.access.refusals import Kind, Refused
 from bot.control.operations.orders import APPROVAL_WORKFLOW, ID_RULE, engine_id
 from bot.engine.client import Engine
 from bot.process.correlation import correlation_id
@@ -19,10 +20,6 @@ from records.database import Database
 INSTANCE_ID = engine_id(128)
 ID_SENTENCE = f"An instance id has 1 to 128 characters: {ID_RULE}"
 SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
-
-
-class UnusableStartError(Exception):
-    """The start is not usable as it was asked for. The text is a sentence."""
 
 
 class Start(Value):
@@ -48,13 +45,13 @@ class Starting:
     def checked(
         self, name: str, value: Any, instance_id: str | None, start_at: datetime | None, submitted_by: str
     ) -> Start:
-        """Return the start. Errors: UnusableStartError with a sentence for a name, an id or an input."""
+        """Return the start. Raises: Refused INVALID for a name, an id or an input."""
         if name not in self._names:
             near = difflib.get_close_matches(name, self._names, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(self._names)}."
-            raise UnusableStartError(f"No workflow named {name[:100]!r} can be started here.{hint}")
+            raise Refused(Kind.INVALID, f"No workflow named {name[:100]!r} can be started here.{hint}")
         if instance_id is not None and not INSTANCE_ID.fullmatch(instance_id):
-            raise UnusableStartError(ID_SENTENCE)
+            raise Refused(Kind.INVALID, ID_SENTENCE)
         if start_at is not None and start_at <= self._clock():
             start_at = None  # what should have started already starts now
         if name == APPROVAL_WORKFLOW:
@@ -78,7 +75,7 @@ class Starting:
         return new
 
     async def schedule(self, start: Start) -> None:
-        """Hand it to the engine. Errors: AlreadyExistsError, EngineUnavailableError."""
+        """Hand it to the engine. Raises: AlreadyExistsError, EngineUnavailableError."""
         await self._engine.schedule(start.name, start.instance_id, start.value, start.start_at)
 
 
@@ -92,7 +89,7 @@ def _request(value: Any, submitted_by: str) -> ApprovalRequest:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part)[:100] for part in first["loc"]) or "input"
         message = first["msg"].removeprefix("Value error, ")
-        raise UnusableStartError(f"The input is no approval request: {where}: {message}.") from error
+        raise Refused(Kind.INVALID, f"The input is no approval request: {where}: {message}.") from error
 
 
 def _shown(request: ApprovalRequest) -> dict[str, Any]:

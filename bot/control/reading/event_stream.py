@@ -63,7 +63,7 @@ class Change(Value):
 
 
 class EventStream:
-    """Lets callers follow. Errors: Problem 403 for who may see nothing."""
+    """Lets callers follow. Raises: Refused NOT_ALLOWED if the caller may see nothing."""
 
     def __init__(self, database: Database, access: Access, overview: Overview, clock: Callable[[], datetime]) -> None:
         self._database = database

@@ -10,11 +10,12 @@ from activities.slack.failures import LookupFailedError, SlackRefusedError
 from approvals.authority import Action, Resource, authorize
 from approvals.values import Moment, Value, in_utc
 from bot.access.authenticating import Access, Caller
+from bot.access.refusals import Kind, Refused
 from bot.control.diagnosis.gathering import FactFinder
 from bot.control.diagnosis.rules import diagnose
 from bot.control.reading.delegated_requests import DelegatedRequests
 from bot.control.reading.lines import Workflow, line_of, plain_status, workflow
-from bot.control.subjects import NotFoundError, Subject, Subjects
+from bot.control.subjects import Subject, Subjects
 from bot.engine.client import Engine, UnknownInstanceError
 from cards.values import Diagnosis
 from records import audit, instances, listing, statistics
@@ -35,7 +36,7 @@ class TimeLineEvent(Value):
 
 
 class Overview:
-    """What operators, requesters and approvers see. Errors: NotFoundError, Problem 403, EngineUnavailableError."""
+    """What operators, requesters and approvers see. Raises: Refused, EngineUnavailableError."""
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
@@ -129,8 +130,8 @@ class Overview:
         """Return why an instance does not go on, the most likely answer first; what to do next stands with each."""
         try:
             subject = await self._subjects.find(reference)
-        except NotFoundError:
-            if not authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed:
+        except Refused as refusal:
+            if refusal.kind is not Kind.NOT_FOUND or not authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed:
                 raise
             return diagnose(await self._facts.unknown(reference))
         await self._subjects.demand(caller, Action.SEE_DIAGNOSIS, subject)

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from activities.bulk import AT_ONCE, BATCH, BatchInput, BatchResult, BulkActivities, ItemResult
-from bot.control.operations.selection import Selection, UnusableSelectionError, check, filters
+from bot.access.refusals import Refused
+from bot.control.operations.selection import Selection, check, filters
 from records import bulk
 from records.database import Database
 from workflows.bulk import bulk_workflow
@@ -179,5 +180,5 @@ def test_what_is_purged_is_old_by_its_end_and_anything_else_by_its_creation() ->
     [Selection(), Selection(status="RUNNING"), Selection(stuck=True), Selection(completed=True, status="FAILED")],
 )
 def test_a_purge_of_what_cannot_be_purged_is_refused(wanted: Selection) -> None:
-    with pytest.raises(UnusableSelectionError):
+    with pytest.raises(Refused):
         check("purge", wanted)

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from bot.engine.client import EngineUnavailableError
-from bot.rest import failures, problems
+from bot.rest import problems
 from records.failures import unavailable
 
 
@@ -15,7 +15,6 @@ def answered(method: str, error: Exception) -> httpx.Response:
     """Ask an app whose one route fails in this way."""
     app = FastAPI()
     problems.install(app)
-    failures.install(app)
 
     @app.api_route("/", methods=["GET", "POST"])
     async def fails() -> None:
