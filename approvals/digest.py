@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals.canonical import canonical_json
-from approvals.request import ApprovalRequest, Binding, Route, semantic_fields
+from approvals.request import ApprovalRequest, Binding, Route, content_fields, semantic_fields
 from approvals.values import in_utc
 
 NONCE_DIGITS = 32
@@ -25,7 +25,7 @@ def digest_of(request: ApprovalRequest, route: Route, instance_id: str) -> str:
 
 def content_digest(request: ApprovalRequest) -> str:
     """Return the digest of the request alone: the same id started again with another content is another order."""
-    return _sha256(request)
+    return _sha256(content_fields(request))
 
 
 def version_of(content: Any) -> str:

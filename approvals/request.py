@@ -37,8 +37,10 @@ class ApprovalRequest(Value):
     subject: str = Field(
         min_length=1, max_length=100, description="the order's id, or whatever the other system calls it"
     )
-    amount: Decimal = Field(ge=0, le=MAX_AMOUNT, decimal_places=4)
-    currency: str = Field(pattern="^[A-Z]{3}$")
+    amount: Decimal | None = Field(
+        default=None, ge=0, le=MAX_AMOUNT, decimal_places=4, description="None if the request is not about money"
+    )
+    currency: str = Field(default="", pattern="^([A-Z]{3})?$", description="ISO 4217; empty without an amount")
     description: str = Field(default="", max_length=3000)
     requester: str = Field(min_length=1, max_length=254)
     submitted_by: str = Field(
@@ -66,6 +68,15 @@ class ApprovalRequest(Value):
         size = len(canonical_json(self.model_dump()))
         if size > MOST_BYTES:
             raise ValueError(f"the request has {size} bytes; {MOST_BYTES} at most, so link to longer texts")
+        return self
+
+    @model_validator(mode="after")
+    def _money_is_whole(self) -> Self:
+        """Refuse half a sum of money: a number in no currency means nothing to a rule, nor a currency without one."""
+        if self.amount is not None and not self.currency:
+            raise ValueError("an amount needs its currency, like USD")
+        if self.amount is None and self.currency:
+            raise ValueError("a currency needs an amount: give both, or neither")
         return self
 
 
@@ -134,14 +145,20 @@ class Binding(Value):
     )
 
 
+def content_fields(request: ApprovalRequest) -> dict[str, Any]:
+    """Return a request's fields as a digest covers them: amount and currency are left out if there is no amount."""
+    return request.model_dump(exclude={"amount", "currency"} if request.amount is None else None)
+
+
 def semantic_fields(request: ApprovalRequest, route: Route, instance_id: str) -> dict[str, Any]:
     """Return what a digest covers: a change in any of these makes it another request.
 
-    The amount stays a Decimal, so that 2400 and 2400.00 are the same request.
+    The amount stays a Decimal, so that 2400 and 2400.00 are the same request. A request without one has no field for
+    it, rather than a zero: no amount is another thing than nothing to pay.
     """
     return {
         "instance_id": instance_id,
-        "request": request.model_dump(),
+        "request": content_fields(request),
         "rule": route.rule,
         "policy_version": route.policy_version,
     }

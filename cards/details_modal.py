@@ -35,7 +35,7 @@ def build(view: DetailsView) -> View:
     """Return the whole request: what, why, who, what happened, and what a decision is bound to."""
     card = view.card
     blocks = [
-        parts.header(f"{card.what}, {card.amount}"),
+        parts.header(", ".join(filter(None, (card.what, card.amount)))),
         parts.rich(parts.words(end_sentence(card))),
         *_request(card),
         *_route(card),

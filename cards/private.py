@@ -19,7 +19,7 @@ SORRY = (
 def asked(view: CardView, card_link: str | None = None) -> Message:
     """Return the direct message by which a requester learns who was asked, and until when."""
     return parts.paragraph(
-        parts.words(f"Your request {view.what} ({view.amount}) now waits for "),
+        parts.words(f"Your request {view.what_and_amount} now waits for "),
         *parts.people(view.approvers),
         parts.words(", until "),
         parts.moment(view.deadline),
@@ -35,7 +35,7 @@ def ended(view: CardView, card_link: str | None = None) -> Message:
 
 def advanced(view: CardView) -> Message:
     """Return the direct message by which a requester learns that a stage is approved and another one follows."""
-    text = f"Your request {view.what} ({view.amount}): {view.place} is approved, the next stage is asked now."
+    text = f"Your request {view.what_and_amount}: {view.place} is approved, the next stage is asked now."
     return parts.paragraph(parts.words(text))
 
 

@@ -35,7 +35,8 @@ class Rejection(Value):
 
 def build(target: RejectTarget, what: str, amount: str, requester: str) -> View:
     """Return the modal. The texts are CardView's, repeated so that nobody rejects another request than they mean."""
-    about = f"You reject {amount} for {parts.typed(what, 140)}, asked for by {parts.typed(requester)}."
+    rejected = f"{amount} for {parts.typed(what, 140)}" if amount else parts.typed(what, 140)
+    about = f"You reject {rejected}, asked for by {parts.typed(requester)}."
     reason = {
         "type": "plain_text_input",
         "action_id": ACTION,

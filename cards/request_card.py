@@ -72,8 +72,18 @@ class CardView(Value):
 
     @property
     def amount(self) -> str:
-        """The amount as people read it."""
-        return money(self.request.amount, self.request.currency)
+        """The amount as people read it, empty if the request is not about money."""
+        return money(self.request.amount, self.request.currency) if self.request.amount is not None else ""
+
+    @property
+    def what_and_amount(self) -> str:
+        """`order 42 ($2,400.00)`, or `deploy web` alone."""
+        return f"{self.what} ({self.amount})" if self.amount else self.what
+
+    @property
+    def amount_for_what(self) -> str:
+        """`$2,400.00 for order 42`, or `deploy web` alone: the amount first, so that no long name pushes it out."""
+        return f"{self.amount} for {self.what}" if self.amount else self.what
 
     @property
     def requester(self) -> str:
@@ -127,12 +137,16 @@ _TITLES: dict[Standing, str] = {
 
 
 def _title(view: CardView) -> str:
-    return f"{_TITLES[view.standing]}: {view.what}, {view.amount}"
+    return ", ".join(filter(None, (f"{_TITLES[view.standing]}: {view.what}", view.amount)))
 
 
 def summary(view: CardView) -> list[str | Block]:
     """Return the card in a sentence or two, for notifications and screen readers."""
-    asked = f"{view.requester} asks for {view.amount} ({view.what}). "
+    asked = (
+        f"{view.requester} asks for {view.amount} ({view.what}). "
+        if view.amount
+        else f"{view.requester} asks for {view.what}. "
+    )
     match view.standing:
         case "waiting":
             until = f" may approve or reject it until {in_utc(view.deadline)}. Open the card to decide."
@@ -146,8 +160,9 @@ def summary(view: CardView) -> list[str | Block]:
 def _facts(view: CardView) -> Block:
     asker = parts.as_marked([parts.person(view.requester_user)]) if parts.is_user(view.requester_user) else ""
     until = "Decide until" if view.standing == "waiting" else "Could be decided until"
+    money_of = [parts.own_field("Amount", view.amount)] if view.amount else []
     return parts.fields(
-        parts.own_field("Amount", view.amount),
+        *money_of,
         parts.own_field("Asked by", asker) if asker else parts.typed_field("Asked by", view.requester),
         parts.own_field("Who may decide", parts.as_marked(parts.people(view.approvers))),
         parts.own_field(until, date_token(view.deadline)),
@@ -174,7 +189,7 @@ def _reference(view: CardView) -> str:
 
 def _buttons(view: CardView) -> list[Block]:
     value = binding_value(view.binding)
-    short = f"{view.amount} for {view.what}"
+    short = view.amount_for_what
     approve = parts.button("Approve", APPROVE, value, f"Approve {short}", style="primary", confirm=_confirmation(view))
     reject = parts.button("Reject", REJECT, value, f"Reject {short}; asks for a reason", style="danger")
     details = parts.button("Details", DETAILS, value, f"Show all details of {view.what}")
@@ -182,9 +197,9 @@ def _buttons(view: CardView) -> list[Block]:
 
 
 def _confirmation(view: CardView) -> Block:
-    """Repeat the amount and the requester; the amount comes first, so that no long name can push it out."""
-    text = f"{view.amount} for {view.what}, asked for by {view.requester}. Your approval cannot be taken back."
-    return parts.confirm(f"Approve {view.amount}?", text, "Approve", "Not now", style="primary")
+    """Repeat the amount and the requester."""
+    text = f"{view.amount_for_what}, asked for by {view.requester}. Your approval cannot be taken back."
+    return parts.confirm(f"Approve {view.amount or view.what}?", text, "Approve", "Not now", style="primary")
 
 
 # ---- ends -----------------------------------------------------------------------------------------------------

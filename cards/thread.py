@@ -10,7 +10,7 @@ from cards.surface import Block, Message
 def reminder(view: CardView, number: int) -> Message:
     """Return reminder `number` (from 1) for those who may decide. It mentions them, so Slack notifies them again."""
     return parts.paragraph(
-        parts.words(f"Reminder {number}: {view.what} ({view.amount}) still waits for "),
+        parts.words(f"Reminder {number}: {view.what_and_amount} still waits for "),
         *parts.people(view.approvers),
         parts.words(", until "),
         parts.moment(view.deadline),
@@ -30,14 +30,14 @@ def counted(view: CardView) -> Message:
 def advanced(view: CardView) -> Message:
     """Return what is said when a stage is approved and the next one is asked."""
     last = view.counted[-1] if view.counted else None
-    text = f"{view.place.capitalize()} is approved. {view.what} ({view.amount}) now waits for the next stage."
+    text = f"{view.place.capitalize()} is approved. {view.what_and_amount} now waits for the next stage."
     return parts.paragraph(parts.words(text), *_comment(last.reason if last else ""))
 
 
 def escalated(view: CardView, to: tuple[Principal, ...], deadline: Moment) -> Message:
     """Return what is said when nobody decided in time and more people may decide. It mentions them."""
     return parts.paragraph(
-        parts.words(f"Nobody has decided on {view.what} ({view.amount}) yet, so now "),
+        parts.words(f"Nobody has decided on {view.what_and_amount} yet, so now "),
         *parts.people(to),
         parts.words(" may decide as well, until "),
         parts.moment(deadline),
@@ -56,7 +56,7 @@ def end_elements(view: CardView) -> list[Block]:
     by = [parts.words(" By "), parts.person(user, name), parts.words(".")] if user or name else []
     said = rejection_reason(view)
     reason = [parts.words(f"\n{said}")] if said else _comment(view.ending.reason if view.ending else "")
-    return [parts.words(f"{view.what} ({view.amount}): {end_sentence(view)}"), *by, *reason]
+    return [parts.words(f"{view.what_and_amount}: {end_sentence(view)}"), *by, *reason]
 
 
 def _comment(reason: str) -> list[Block]:

@@ -16,7 +16,7 @@ class LedgerRow(Value):
 
     idempotency_key: str
     order_id: str
-    amount: Decimal
+    amount: Decimal | None = None
     currency: str
     instance_id: str
     digest: str
@@ -25,7 +25,8 @@ class LedgerRow(Value):
 
 async def process(connection: AsyncConnection, row: LedgerRow) -> tuple[LedgerRow, bool]:
     """Write the order down once. Returns the row that stands and whether it is new."""
-    if await insert_or_ignore(connection, order_ledger, row.model_dump() | {"amount": str(row.amount)}):
+    amount = None if row.amount is None else str(row.amount)
+    if await insert_or_ignore(connection, order_ledger, row.model_dump() | {"amount": amount}):
         return row, True
     first = await get(connection, row.idempotency_key)
     if first is None:

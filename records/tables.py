@@ -190,7 +190,7 @@ order_ledger = Table(
     metadata,
     Column("idempotency_key", Words, primary_key=True),
     Column("order_id", Words, nullable=False),
-    Column("amount", Words, nullable=False),
+    Column("amount", Words),
     Column("currency", Words, nullable=False),
     Column("instance_id", Words, nullable=False),
     Column("digest", Words, nullable=False),

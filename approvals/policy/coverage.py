@@ -41,8 +41,18 @@ class Coverage:
             won |= _winners(mask, amounts)
             words = ", ".join(name for _, name in case if name)
             gaps += [_gap_text(gap, words) for gap in _gaps(mask, amounts)]
+        won |= self._won_without_amount(others[1], others[2])
         self.unreachable = tuple(rule for at, rule in enumerate(self._rules) if not won >> at & 1)
         self.gaps = tuple(gaps)
+
+    def _won_without_amount(self, kinds: Dimension, requesters: Dimension) -> int:
+        """Return the rules that take a request without an amount. That none does is a choice, as for a currency."""
+        free = self._mask(lambda when: when.amount.unbounded and set(when.currencies) <= {ANY})
+        won = 0
+        for kind, requester in product(kinds, requesters):
+            case = free & kind & requester
+            won |= case & -case
+        return won
 
     def _mask(self, matches: Callable[[Condition], bool]) -> int:
         return sum(matches(rule.when) << at for at, rule in enumerate(self._rules))
@@ -73,8 +83,16 @@ class Coverage:
         return {other: "in another currency", **found} if other else found
 
     def _kinds(self) -> Dimension:
-        named = sorted({kind for rule in self._rules for kind in rule.when.kinds})
-        return _dimension(self._named(named, lambda when: when.kinds), "for", "another kind")
+        def matching(kind: str) -> int:
+            return self._mask(lambda when: not {kind, ANY}.isdisjoint(when.effective_kinds))
+
+        named = sorted({kind for rule in self._rules for kind in rule.when.effective_kinds} - {ANY})
+        found = {matching(kind): f"for {kind}" for kind in named}
+        # No rule for a kind that the file does not name is a choice, as with currencies.
+        other = matching("")
+        if not other and len(found) == 1:
+            return dict.fromkeys(found, "")
+        return {other: "for another kind", **found} if other else found
 
     def _requesters(self) -> Dimension:
         named = sorted({name for rule in self._rules for name in rule.when.requesters})

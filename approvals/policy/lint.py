@@ -102,6 +102,12 @@ def _people(policy: Policy) -> Iterator[Finding]:
 
 
 def _rule(policy: Policy, rule: Rule) -> Iterator[Finding]:
+    if rule.automatic and (not rule.when.kinds or ANY in rule.when.kinds):
+        sentence = (
+            f"The rule “{rule.name}” approves without asking, so it must name the kinds it is for: "
+            "write `kind: order` under its `when`."
+        )
+        yield Finding(severity="error", line=rule.line, sentence=sentence, rule=rule.name)
     if rule.automatic and rule.when.amount.high is None:
         sentence = f"The rule “{rule.name}” approves any amount by itself. Give it an upper bound."
         yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)

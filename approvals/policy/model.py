@@ -16,6 +16,10 @@ from approvals.request import Delegation, Route
 from approvals.values import Value
 
 ANY = "any"
+"""As a kind or a currency: every one of them."""
+
+ORDER = "order"
+"""The kind that a rule without `kind` is for."""
 
 
 class ReportsTo(Value):
@@ -36,8 +40,10 @@ class AmountRange(Value):
     high: Decimal | None = None
     high_included: bool = True
 
-    def holds(self, amount: Decimal) -> bool:
-        """Return whether the amount is within."""
+    def holds(self, amount: Decimal | None) -> bool:
+        """Return whether the amount is within. A request without an amount is within no bounds at all."""
+        if amount is None:
+            return self.unbounded
         above = self.low is None or amount > self.low or (self.low_included and amount == self.low)
         below = self.high is None or amount < self.high or (self.high_included and amount == self.high)
         return above and below
@@ -67,12 +73,17 @@ class AmountRange(Value):
 
 
 class Condition(Value):
-    """When a rule applies. No kinds or requesters means all of them; no currencies means the policy's own."""
+    """When a rule applies. No kinds means orders, no currencies the policy's own, no requesters all of them."""
 
     kinds: tuple[str, ...] = ()
     currencies: tuple[str, ...] = ()
     amount: AmountRange = AmountRange()
     requesters: tuple[str, ...] = ()
+
+    @property
+    def effective_kinds(self) -> tuple[str, ...]:
+        """The kinds of request that the rule is for: orders, if it names none."""
+        return self.kinds or (ORDER,)
 
 
 class EscalationRule(Value):

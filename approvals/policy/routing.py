@@ -13,6 +13,7 @@ from approvals.policy.file import PolicyError, Problem
 from approvals.policy.model import (
     ANY,
     Approver,
+    Condition,
     Explanation,
     NoRoute,
     Policy,
@@ -69,21 +70,31 @@ def _money(amount: Decimal, currency: str) -> str:
 def _mismatch(policy: Policy, rule: Rule, request: ApprovalRequest, known: frozenset[str]) -> str:
     """Return why the rule does not apply, or nothing when it does."""
     when = rule.when
-    if when.kinds and request.kind not in when.kinds:
-        return f"it is for {' or '.join(when.kinds)}, and this is {request.kind}"
-    currencies = when.currencies or (policy.currency,)
-    if ANY not in currencies and request.currency not in currencies:
-        return f"it is for {' or '.join(currencies)}, and this is {request.currency}"
-    if not when.amount.holds(request.amount):
-        return f"it is for amounts {when.amount}, and this is {decimal_text(request.amount)}"
+    if not {request.kind, ANY}.intersection(when.effective_kinds):
+        return f"it is for {' or '.join(when.effective_kinds)}, and this is {request.kind}"
+    money = _money_mismatch(policy, when, request)
+    if money:
+        return money
     if when.requesters and known.isdisjoint(name.casefold() for name in when.requesters):
         return f"it is for requests by {' or '.join(when.requesters)}, and this is by {request.requester}"
     return ""
 
 
+def _money_mismatch(policy: Policy, when: Condition, request: ApprovalRequest) -> str:
+    if request.amount is None:
+        asked = str(when.amount) if not when.amount.unbounded else " or ".join(set(when.currencies) - {ANY})
+        return f"it is for amounts {asked}, and this has no amount" if asked else ""
+    currencies = when.currencies or (policy.currency,)
+    if ANY not in currencies and request.currency not in currencies:
+        return f"it is for {' or '.join(currencies)}, and this is {request.currency}"
+    if not when.amount.holds(request.amount):
+        return f"it is for amounts {when.amount}, and this is {decimal_text(request.amount)}"
+    return ""
+
+
 def _match(rule: Rule, request: ApprovalRequest) -> str:
-    money = _money(request.amount, request.currency)
-    return f"the {request.kind} is for {money}, and the rule takes {_condition_text(rule)}"
+    about = "has no amount" if request.amount is None else f"is for {_money(request.amount, request.currency)}"
+    return f"the {request.kind} {about}, and the rule takes {_condition_text(rule)}"
 
 
 def _condition_text(rule: Rule) -> str:
@@ -92,7 +103,7 @@ def _condition_text(rule: Rule) -> str:
     if when.currencies:
         words.append(f"in {' or '.join(when.currencies)}")
     if when.kinds:
-        words.append(f"for {' or '.join(when.kinds)}")
+        words.append("for any kind" if ANY in when.kinds else f"for {' or '.join(when.kinds)}")
     if when.requesters:
         words.append(f"by {' or '.join(when.requesters)}")
     return ", ".join(words)
@@ -145,10 +156,17 @@ def _route(policy: Policy, rule: Rule, request: ApprovalRequest, stages: tuple[S
 
 def _no_rule(policy: Policy, request: ApprovalRequest) -> NoRoute:
     sentence = (
-        f"No rule of the policy applies to {request.kind} of {_money(request.amount, request.currency)}, so nobody "
-        "may approve it. Ask whoever keeps the policy to add a rule, then start the request again."
+        f"No rule of the policy applies to {_with_article(request)}, so nobody may approve it. "
+        "Ask the person who keeps the policy to add a rule, then start the request again."
     )
     return _no_route(policy, "", sentence)
+
+
+def _with_article(request: ApprovalRequest) -> str:
+    """Return `an order of 700 EUR`, `a deploy without an amount`."""
+    article = "an" if request.kind[:1].lower() in set("aeiou") else "a"
+    money = "without an amount" if request.amount is None else f"of {_money(request.amount, request.currency)}"
+    return f"{article} {request.kind} {money}"
 
 
 def _nobody(policy: Policy, rule: Rule, request: ApprovalRequest) -> NoRoute:
@@ -157,7 +175,7 @@ def _nobody(policy: Policy, rule: Rule, request: ApprovalRequest) -> NoRoute:
     advice = "to add them to reports_to" if uses_manager else "to name approvers"
     sentence = (
         f"The rule “{rule.name}” applies, but {cause}, so nobody may approve the request. "
-        f"Ask whoever keeps the policy {advice}, then start the request again."
+        f"Ask the person who keeps the policy {advice}, then start the request again."
     )
     return _no_route(policy, rule.name, sentence)
 

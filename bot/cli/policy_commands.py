@@ -53,15 +53,17 @@ def _counted(findings: int) -> str:
 
 @app.command("explain")
 def explain_(  # noqa: PLR0913 what a request has
-    amount: Annotated[str, typer.Option(help="for example 2400 or 2400.00")],
     *,
+    amount: Annotated[
+        str | None, typer.Option(help="for example 2400 or 2400.00; none if it is not about money")
+    ] = None,
     currency: Annotated[str | None, typer.Option(help="default: the policy's")] = None,
     requester: Annotated[str, typer.Option(help="e-mail or Slack user id")] = "requester@example.com",
     kind: Annotated[str, typer.Option()] = "order",
     file: File = None,
     output_as: Output = Format.TABLE,
 ) -> None:
-    """Say which rule wins for an amount, why, whom it asks and until when.
+    """Say which rule wins for a request, why, whom it asks and until when.
 
     Example: countersign policy explain --amount 2400
     """
@@ -72,7 +74,7 @@ def explain_(  # noqa: PLR0913 what a request has
                 "kind": kind,
                 "subject": "example",
                 "amount": amount,
-                "currency": (currency or policy.currency).upper(),
+                "currency": "" if amount is None else (currency or policy.currency).upper(),
                 "requester": requester,
             }
         )

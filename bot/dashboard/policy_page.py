@@ -54,7 +54,7 @@ class PolicyPage:
             policy = await self._policies.current()
         except PolicyError as error:
             broken = str(error)
-        if policy is not None and given["amount"]:
+        if policy is not None and (given["amount"] or given["kind"]):
             tried = _request(given, policy, visit.caller.email)
             mistake = tried if isinstance(tried, str) else ""
             explanation = None if isinstance(tried, str) else explain(policy, tried)
@@ -82,8 +82,8 @@ def _request(given: dict[str, str], policy: Policy, email: str) -> ApprovalReque
         return ApprovalRequest(
             kind=given["kind"] or "order",
             subject="a try",
-            amount=given["amount"].replace(",", ""),
-            currency=(given["currency"] or policy.currency).upper(),
+            amount=given["amount"].replace(",", "") or None,
+            currency=(given["currency"] or policy.currency).upper() if given["amount"] else "",
             requester=given["requester"] or email or "somebody@example.com",
         )
     except ValidationError as error:
@@ -94,8 +94,8 @@ def _request(given: dict[str, str], policy: Policy, email: str) -> ApprovalReque
 
 def _line(rule: Rule, policy: Policy) -> RuleLine:
     when = rule.when
-    conditions = [str(when.amount), " or ".join(when.currencies or (policy.currency,))]
-    conditions += [f"kind {' or '.join(when.kinds)}"] if when.kinds else []
+    conditions = [f"kind {' or '.join(when.effective_kinds)}", str(when.amount)]
+    conditions += [" or ".join(when.currencies or (policy.currency,))]
     conditions += [f"asked by {' or '.join(when.requesters)}"] if when.requesters else []
     return RuleLine(
         name=rule.name,

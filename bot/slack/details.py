@@ -33,7 +33,8 @@ class Details:
         asked = row.request
         what = f"{asked.kind} {asked.subject}"
         target = RejectTarget(binding=binding, card=card)
-        return reject_modal.build(target, what, money(asked.amount, asked.currency), asked.requester)
+        amount = "" if asked.amount is None else money(asked.amount, asked.currency)
+        return reject_modal.build(target, what, amount, asked.requester)
 
     async def view(self, instance_id: str, person: Person) -> View:
         """Return the modal with everything."""

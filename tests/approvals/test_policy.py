@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from approvals.decision import Reason
+from approvals.digest import content_digest
 from approvals.machine import Started, start, step
 from approvals.people import EmailAddress, SlackUser, UserGroup
 from approvals.policy.lint import lint
 from approvals.policy.model import AmountRange
 from approvals.policy.routing import NoRoute, explain, parse_policy, route
-from approvals.request import ApprovalRequest, Escalation, Route
+from approvals.request import ApprovalRequest, Escalation, Route, content_fields
 from tests.approvals.story import Story
 
 SHIPPED = parse_policy((Path(__file__).parents[2] / "policy.yml").read_text())
@@ -84,7 +86,7 @@ def test_a_request_no_rule_takes_has_a_sentence_and_is_rejected_by_the_machine(s
     found = route(SHIPPED, story.request(currency="EUR"))
     assert isinstance(found, NoRoute)
     assert found.verdict.reason is Reason.NO_APPROVERS
-    assert "No rule of the policy applies to order of 2400 EUR" in found.sentence
+    assert "No rule of the policy applies to an order of 2400 EUR" in found.sentence
     state, _ = step(start("i", story.request(), found.closed, story.now), Started(at=story.now))
     assert state.outcome.reason == "no_approvers"
 
@@ -281,3 +283,41 @@ def _automatic(spans: Any) -> Any:
         rule.model_copy(update={"name": f"r{at}", "when": rule.when.model_copy(update={"amount": span})})
         for at, span in enumerate(spans)
     ]
+
+
+NO_MONEY = {"kind": "deploy", "amount": None, "currency": ""}
+
+
+def test_the_shipped_policy_lets_nothing_but_a_small_order_pass_unasked(story: Story) -> None:
+    """A deploy of 0 USD ran without anybody's yes: the rule for small orders took every kind."""
+    assert route(SHIPPED, story.request(amount=Decimal(0))).automatic
+    for other in ({"kind": "deploy", "amount": Decimal(0)}, {"kind": "access", "amount": Decimal(499)}, NO_MONEY):
+        assert isinstance(route(SHIPPED, story.request(**other)), NoRoute), other
+
+
+def test_no_rule_with_an_amount_takes_a_request_without_one(story: Story) -> None:
+    bounded = parse_policy("rules: [{approve: {user: U01}, when: {kind: deploy, amount: {from: 0}}}]")
+    found = route(bounded, story.request(**NO_MONEY))
+    assert isinstance(found, NoRoute)
+    assert "a deploy without an amount" in found.sentence
+    free = parse_policy("rules: [{approve: {user: U01}, when: {kind: deploy}}]")
+    assert isinstance(route(free, story.request(**NO_MONEY)), Route)
+    assert "has no amount" in explain(free, story.request(**NO_MONEY)).rules[0].why
+
+
+def test_a_rule_for_any_kind_takes_every_kind(story: Story) -> None:
+    anything = parse_policy("rules: [{approve: {user: U01}, when: {kind: any}}]")
+    assert isinstance(route(anything, story.request(kind="never heard of")), Route)
+
+
+@pytest.mark.parametrize("half", [{"amount": None, "currency": "USD"}, {"amount": Decimal(5), "currency": ""}])
+def test_half_a_sum_of_money_is_refused(story: Story, half: Any) -> None:
+    with pytest.raises(ValidationError, match="needs"):
+        ApprovalRequest.model_validate(story.request().model_dump() | half)
+
+
+def test_no_amount_is_absent_from_the_digest_and_not_the_same_as_zero(story: Story) -> None:
+    assert "amount" not in content_fields(ApprovalRequest.model_validate(story.request().model_dump() | NO_MONEY))
+    nothing = ApprovalRequest.model_validate(story.request().model_dump() | NO_MONEY)
+    zero = nothing.model_copy(update={"amount": Decimal(0), "currency": "USD"})
+    assert content_digest(nothing) != content_digest(zero)

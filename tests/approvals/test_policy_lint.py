@@ -58,11 +58,11 @@ FOUND = [
         "amounts of exactly 5, in USD",
     ),
     (
-        "a gap by kind",
-        "  - {approve: {group: managers}, when: {kind: order}}",
+        "a gap of one kind",
+        f"  - {ASK}\n  - {{approve: {{user: U01}}, when: {{kind: deploy, amount: {{to: 5}}}}}}",
         "warning",
         0,
-        "any amount, in USD, for another kind",
+        "amounts above 5, in USD, for deploy",
     ),
     (
         "a gap by requester",
@@ -110,6 +110,20 @@ FOUND = [
     ),
     ("more needed than there are", "  - {approve: [user: U01, user: U01], needed: 2}", "error", 5, "needs 2 approvals"),
     ("automatic without a bound", "  - {approve: automatic}", "warning", 5, "any amount by itself"),
+    (
+        "automatic for whatever kind there is",
+        "  - {approve: automatic, when: {amount: {below: 5}}}",
+        "error",
+        5,
+        "must name the kinds",
+    ),
+    (
+        "automatic for any kind",
+        "  - {approve: automatic, when: {kind: any, amount: {below: 5}}}",
+        "error",
+        5,
+        "must name the kinds",
+    ),
     (
         "amounts in several currencies",
         "  - {approve: {group: managers}, when: {currency: [USD, JPY], amount: {to: 5}}}",
@@ -171,6 +185,12 @@ def test_no_operator_and_a_group_of_no_use_are_noted() -> None:
 def test_a_rule_for_any_currency_leaves_none_out() -> None:
     found = findings(f"{GOOD}  - {{approve: {{group: managers}}, when: {{currency: any}}}}\n")
     assert found == []
+
+
+def test_a_rule_that_only_requests_without_an_amount_reach_is_not_called_unreachable() -> None:
+    money = "  - {name: money, approve: {user: U01}, when: {kind: deploy, amount: {from: 0}}}\n"
+    rest = "  - {name: rest, approve: {group: managers}, when: {kind: deploy}}\n"
+    assert not any("never applies" in sentence for _, _, sentence in findings(GOOD + f"  - {ASK}\n" + money + rest))
 
 
 def test_a_file_with_too_many_cases_says_that_gaps_were_not_looked_for() -> None:
