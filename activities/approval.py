@@ -86,7 +86,7 @@ class Activities:
         with final():
             card = await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
         self._noted(asked.state)
-        await self._mended(asked.state.instance_id)  # somebody may have ended the request meanwhile (law 2)
+        await self._mended(asked.state.instance_id)  # it may have ended meanwhile
         return card
 
     async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:

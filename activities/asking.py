@@ -1,4 +1,4 @@
-"""Posting a card, once. The case to think of: Slack did the work and its reply was lost (SLACK.md, trap 5)."""
+"""Post a card once, even if the reply of Slack was lost (docs/explanation/slack.md#a-post-may-be-sent-twice)."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ BEFORE_ASKING = timedelta(minutes=5)
 async def post_card(database: Database, slack: Slack, directory: Directory, asked: AskInput, now: datetime) -> CardRef:
     """Return the card of the asked stage, posting it where none stands yet.
 
-    Errors: SlackUnavailableError, SlackRefusedError.
+    Raises: SlackUnavailableError, SlackRefusedError.
     """
     state, nonce = asked.state, asked.ask.binding.nonce
     async with database.write() as connection:
@@ -48,7 +48,7 @@ async def post_card(database: Database, slack: Slack, directory: Directory, aske
     shown = shown_of(posted)
     async with database.write() as connection:
         row = await instances.get(connection, state.instance_id)
-        # Somebody may have ended the request while Slack was posting: then this card has to say so (law 2).
+        # If the request ended while Slack was posting, the card must not offer a decision (docs/explanation/laws.md).
         wanted = "terminated" if row is not None and row.phase not in OURS else shown
         changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=wanted)
         await instances.project(connection, state.instance_id, changes, now)

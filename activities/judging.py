@@ -1,6 +1,7 @@
 """Judging a decision against what only the outside knows: is it signed, who is this, which groups are they in now.
 
-One judge for the quick check at the door and for the workflow's own check (law 5). Lookups that fail mean no (law 6).
+One judge for the early check, before the intake, and for the workflow's own check. A lookup that fails means no
+(law: fail closed).
 """
 
 import asyncio
@@ -63,7 +64,7 @@ class Judge:
         return await self._judged(Payload(decision=decision), state)
 
     async def standing(self, person: Person, state: State) -> judgement.Standing:
-        """Return whether somebody may decide a request, for a list. Errors: LookupFailedError.
+        """Return whether somebody may decide a request, for a list. Raises: LookupFailedError.
 
         Lookups may be MAX_AGE old whatever the risk: a decision is judged again when it comes.
         """

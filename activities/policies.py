@@ -1,4 +1,4 @@
-"""The policy file as it stands now. A file that cannot be read or parsed means that nobody may approve (law 6)."""
+"""The policy file as it stands now. If it cannot be read or parsed, nobody may approve (law: fail closed)."""
 
 import asyncio
 from datetime import datetime
@@ -19,11 +19,11 @@ class PolicyFile:
         self.text = ""
 
     async def current(self) -> Policy:
-        """Return the policy. Errors: PolicyError, with the file's line and what is wrong there."""
+        """Return the policy. Raises: PolicyError, with the file's line and what is wrong there."""
         return await asyncio.to_thread(self.read)
 
     def read(self) -> Policy:
-        """Return the policy, without an event loop. Errors: PolicyError."""
+        """Return the policy, without an event loop. Raises: PolicyError."""
         try:
             stat = self.path.stat()
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)

@@ -37,7 +37,7 @@ class Processing:
         self._callback_hosts = callback_hosts
 
     async def order(self, approved: ProcessInput) -> dict[str, Any]:
-        """Process an order. Errors: NonRetryableError where the request is not the one that was approved."""
+        """Process an order. Raises: NonRetryableError if the request is not the one that was approved."""
         key = await self._checked(approved)
         if self._order_url:
             return await self._send(self._order_url, key, approved)

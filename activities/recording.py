@@ -63,7 +63,7 @@ def shown_of(state: State) -> str:
 
 
 def entry_key(what: RecordInput) -> str:
-    """Return what makes an entry the same entry: an activity may run more than once (DAPR.md)."""
+    """Return an entry's idempotency key (docs/explanation/dapr.md#an-activity-may-run-more-than-once)."""
     state, record = what.state, what.effect
     decision = record.decision.id if record.decision else ""
     told = f"{record.action}/{state.stage}/{state.round}/{state.reminded}/{decision}"

@@ -18,7 +18,7 @@ UNREADABLE = "unreadable"
 
 
 class Routing:
-    """Finds routes. Errors: LookupFailedError where Slack does not say who the requester is: then try again."""
+    """Finds routes. Raises: LookupFailedError if Slack does not say who the requester is: then try again."""
 
     def __init__(
         self, database: Database, directory: Directory, policy_file: PolicyFile, clock: Callable[[], datetime]
@@ -29,7 +29,7 @@ class Routing:
         self._clock = clock
 
     async def route(self, asked: RouteInput) -> State:
-        """Return the machine's first state. An unusable policy gives a route that nobody can approve (law 6)."""
+        """Return the machine's first state. An unusable policy gives a route without approvers (law: fail closed)."""
         requester, emails = await self._requester(asked)
         found = await self._route(asked, emails)
         state = start(asked.instance_id, asked.request, found, asked.run, requester=requester, requester_emails=emails)

@@ -1,7 +1,7 @@
 """Who may decide: the one check that the quick answer at the click and the judge_decision activity share.
 
 Pure: what depends on a key, a clock or Slack was looked up by the caller and comes in as values. What could not be
-looked up comes in as a failure, and a failure is never a yes (law 6).
+looked up comes in as a failure, and a failure is never a yes (law: fail closed).
 """
 
 from collections.abc import Mapping
@@ -121,7 +121,7 @@ def _read_unsigned(payload: dict[str, Any], plain: PlainRaise | None) -> Payload
     decision = Decision(
         id=f"unsigned-{version_of([plain, approved, reason])}",
         binding=plain.binding,
-        person=NOBODY_KNOWN,  # law 4: a name that the caller typed is no identity
+        person=NOBODY_KNOWN,  # law: identity comes from signatures alone
         approved=approved,
         reason=reason[:LONGEST_REASON],
         through="sidecar",
@@ -190,7 +190,7 @@ def unfitness(person: Person, profile: Profile, home: Home) -> Reason | None:
 
 
 def _belongs(person: Person, profile: Profile, home: Home) -> bool:
-    # is_stranger == false does not mean internal (SLACK.md, trap 12): the ids decide.
+    # The ids decide: docs/explanation/slack.md#not-a-stranger-does-not-mean-internal
     if home.enterprise is not None and home.enterprise in {profile.enterprise, person.team}:
         return profile.enterprise in {None, home.enterprise}
     return person.team == home.team == profile.person.team

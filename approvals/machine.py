@@ -1,6 +1,6 @@
 """The approval state machine: `step(state, event) -> (state, effects)`. No I/O, no clock: time comes in with events.
 
-The order of effects is law 2: all that is recorded comes before anything that anybody is told.
+The order of effects is a law (law: decide, then audit, then announce): records come before messages.
 """
 
 from typing import Any, Literal

@@ -20,7 +20,7 @@ MOST_BYTES = 16 * 1024
 
 
 def in_plain_digits(amount: Any) -> Any:
-    """Return an amount as it was given. Errors: ValueError for a text with the digits of another script."""
+    """Return an amount as it was given. Raises: ValueError for a text with the digits of another script."""
     if isinstance(amount, str) and not amount.isascii():  # Python reads any script's digits; people misread them
         raise ValueError("the amount must be written with the digits 0 to 9, like 2400 or 2400.00")
     return amount

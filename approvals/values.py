@@ -13,7 +13,7 @@ class Value(BaseModel):
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return the moment in UTC. A naive one is taken as UTC, the way Dapr's workflow clock gives it (DAPR.md)."""
+    """Return the moment in UTC; a naive one is UTC (docs/explanation/dapr.md#the-workflows-clock-is-naive-utc)."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -114,7 +114,7 @@ def ready(http: httpx.Client) -> bool:
 
 
 def until(true: Any, seconds: float = 60) -> None:
-    """Wait until it is true. Errors: TimeoutError."""
+    """Wait until it is true. Raises: TimeoutError."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

@@ -54,7 +54,7 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
 
 
 def create_app(settings: Settings, parts: Callable[[Settings], Services] = Services) -> FastAPI:
-    """Return the web app, made of `parts`. Errors: MissingSettingsError before anything starts (law 6)."""
+    """Return the web app, made of `parts`. Raises: MissingSettingsError before anything starts (law: fail closed)."""
     if missing := settings.missing():
         raise MissingSettingsError("\n".join(missing))
     for caution in settings.cautions():

@@ -1,7 +1,7 @@
 """What travels in a button's value and a modal's private_metadata: a binding, and where its card stands.
 
-It holds no secret and proves nothing: who clicked comes from Slack's signature (law 4), and the workflow compares the
-binding with its own state (law 5).
+It holds no secret and proves nothing: Slack's signature names the person who clicked, and the workflow compares the
+binding with its own state (law: a decision is bound to what was shown).
 """
 
 from pydantic import ValidationError

@@ -1,7 +1,7 @@
 """The building blocks of Block Kit, each within Slack's limits whatever it is given. Knows nothing of requests.
 
 Typed text goes into plain_text or rich_text, which Slack shows as it is. mrkdwn is for our own words, mentions and
-dates only, and is always verbatim: no link, channel or name is made of it (SLACK.md, "Platform limits").
+dates only, and is always verbatim: no link, channel or name is made of it (docs/explanation/slack.md#escape-then-cut).
 """
 
 import re

@@ -1,6 +1,6 @@
 """The card of one stage: who asks, for what, how much, why this rule, until when, and the buttons or what became of it.
 
-A card shows buttons only while its own stage waits (law 2). It is a view: nothing is ever read back from it but the
+A card shows buttons only while its own stage waits. It is a view: nothing is ever read back from it but the
 binding in its buttons.
 """
 

@@ -54,7 +54,7 @@ def escape(text: str) -> str:
 
 
 def escaped(text: str, most: int) -> str:
-    """Escape, and only then cut, never through the middle of an entity (SLACK.md, "Platform limits")."""
+    """Escape, then cut, never inside an entity (docs/explanation/slack.md#escape-then-cut)."""
     full = escape(text)
     if length(full) <= most:
         return full

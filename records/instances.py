@@ -1,6 +1,7 @@
 """The read model: one row for every workflow instance that is known, started by us or found in the engine.
 
-A projection (law 1): it follows what the workflow decided and decides nothing. Lists: `listing`; figures: `statistics`.
+A projection: it follows what the workflow decided (law: the workflow is the only authority). Lists are in `listing`,
+figures in `statistics`.
 """
 
 from collections.abc import Collection
@@ -240,7 +241,7 @@ FORGOTTEN: dict[str, Any] = {
 
 
 async def forget(connection: AsyncConnection, instance_id: str, now: datetime) -> bool:
-    """Forget what a purged instance was about. Its id, its end and its audit stay (law 8). False for an unknown one."""
+    """Erase a purged instance's content. Its id, its end and its audit stay. False if it is unknown."""
     await connection.execute(sa.delete(waiting).where(waiting.c.instance_id == instance_id))
     await search.drop(connection, instance_id)
     ended = sa.func.coalesce(instances.c.finished_at, sa.bindparam("ended", now, instances.c.finished_at.type))

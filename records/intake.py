@@ -1,4 +1,4 @@
-"""Decisions on their way to the workflow (law 3): committed here before anybody is told "got it", kept until answered.
+"""Decisions on their way to the workflow, kept until it has answered (law: acknowledged means durable).
 
 Knows nothing of what a decision says: the payload is the signed event as it will be raised.
 """
@@ -73,7 +73,7 @@ async def get(connection: AsyncConnection, decision_id: str) -> Row | None:
 async def due(connection: AsyncConnection, now: datetime, limit: int, lease: timedelta) -> tuple[Row, ...]:
     """Claim decisions that wait for delivery: for the length of `lease` no other process gets them.
 
-    A raised one that was not answered comes again when its time has come: a raise may be lost (DAPR.md, placement).
+    One that was raised but not answered is due again later: docs/explanation/dapr.md#when-parts-die
     A time that is further off than anybody waits was set before the clock went back: that one is due as well.
     """
     waiting = sa.select(intake).where(intake.c.answered_at.is_(None))

@@ -42,7 +42,7 @@ from approvals.request import ApprovalRequest, CardRef
 from approvals.values import Value, in_utc
 
 APPROVAL_DECISION = "approval_decision"
-"""The event's name. Dapr compares it without case (DAPR.md)."""
+"""The event's name (docs/explanation/dapr.md#event-names-ignore-case)."""
 
 DURABLE = RetryPolicy(
     first_retry_interval=timedelta(seconds=1),
@@ -118,7 +118,7 @@ def _next_event(ctx: DaprWorkflowContext, progress: Progress) -> Generator[Any, 
 
 
 def _judge(ctx: DaprWorkflowContext, state: State, payload: Any) -> Generator[Any, Any, Judgement]:
-    """Let an activity judge what depends on a key or on Slack: the verdict stands in the history (law 5)."""
+    """Let an activity judge what depends on a key or on Slack, so that a replay gets the same verdict."""
     facts = JudgeInput(payload=payload, state=state)
     try:
         found = yield call(ctx, Activities.judge_decision, facts, DURABLE)
@@ -130,7 +130,7 @@ def _judge(ctx: DaprWorkflowContext, state: State, payload: Any) -> Generator[An
 def _carry_out(
     ctx: DaprWorkflowContext, progress: Progress, effects: tuple[Effect, ...]
 ) -> Generator[Any, Any, Progress]:
-    """Run the effects as activities, one after the other: their order is law 2."""
+    """Run the effects as activities, in order (law: decide, then audit, then announce)."""
     for effect in effects:
         if isinstance(effect, Ask):
             progress = yield from _ask(ctx, progress, effect)

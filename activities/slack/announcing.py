@@ -1,7 +1,7 @@
-"""Telling people what the workflow decided: the card rewritten, a reply in its thread, the requester told.
+"""Announce what the workflow decided: rewrite the card, reply in its thread, notify the requester.
 
-Never before it is recorded (law 2). Each telling is noted when Slack has taken it, so that a retry repeats only what is
-missing.
+Only after it is recorded (law: decide, then audit, then announce). Each message is noted once Slack has taken it, so
+that a retry sends only what is missing.
 """
 
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ QUIET = frozenset({Reason.ALLOWED, Reason.DUPLICATE})
 
 
 class Announcer:
-    """Tells people. Errors: SlackUnavailableError and LookupFailedError, for the caller to try again."""
+    """Tells people. Raises: SlackUnavailableError and LookupFailedError, for the caller to try again."""
 
     def __init__(self, database: Database, slack: Slack, directory: Directory, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -78,7 +78,7 @@ class Announcer:
             await instances.project(connection, state.instance_id, changes, self._clock(), progress=False)
 
     async def mend(self, card: CardRef, state: State, stage: int) -> None:
-        """Rewrite a card that we do not know of, so that it tells the truth: its posting's reply was lost (trap 5)."""
+        """Rewrite a card whose posting's reply was lost (docs/explanation/slack.md#a-post-may-be-sent-twice)."""
         passed = stage < state.stage
         view = await (passed_view(self._directory, state, stage) if passed else card_view(self._directory, state))
         await self._rewrite(card, request_card.build(view))

@@ -1,7 +1,7 @@
 """Slack's Web API as this program calls it: one client, every Retry-After obeyed, no hidden second sending.
 
 The SDK's own retries are off: it sends chat.postMessage again on a dropped connection, which makes a second card
-(SLACK.md, trap 5). Whoever calls owns the retries: a workflow's activity, or the reconciler.
+(docs/explanation/slack.md#a-post-may-be-sent-twice). The caller retries: a workflow's activity, or the reconciler.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Slack:
 
     @property
     def client(self) -> AsyncWebClient:
-        """The SDK's client, made at first use inside the running loop. Its session carries the timeout (trap 6)."""
+        """The SDK's client, with a timeout (docs/explanation/slack.md#a-shared-session-ignores-the-timeout)."""
         if self._client is None:
             session = aiohttp.ClientSession(timeout=self._timeout)
             self._client = AsyncWebClient(
@@ -61,7 +61,7 @@ class Slack:
     async def call(self, method: str, *, channel: str = "", **arguments: Any) -> Mapping[str, Any]:
         """Call one Web API method by the SDK's function for it, which knows how Slack wants it encoded.
 
-        Errors: SlackRefusedError for Slack's no, SlackUnavailableError for everything that passes.
+        Raises: SlackRefusedError for Slack's no, SlackUnavailableError for everything that passes.
         """
         await self._turn(method, channel)
         if channel:
@@ -124,7 +124,7 @@ class Slack:
         return CardRef(channel=answer["channel"], ts=answer["ts"])
 
     async def update(self, card: CardRef, message: Message) -> None:
-        """Rewrite a message. `parse` is said again: chat.update would parse the text otherwise (SLACK.md)."""
+        """Rewrite a message, with `parse` said again (docs/explanation/slack.md#an-update-parses-text-again)."""
         await self.call("chat.update", channel=card.channel, ts=card.ts, parse="none", **_body(message))
 
     async def reply(self, card: CardRef, message: Message) -> None:
@@ -143,7 +143,7 @@ class Slack:
     async def find_card(self, channel: str, nonce: str, since: float) -> tuple[CardRef, ...]:
         """Find the messages that carry this nonce.
 
-        Errors: SlackRefusedError("missing_scope") without the optional history scopes.
+        Raises: SlackRefusedError("missing_scope") without the optional history scopes.
         """
         answer = await self.call(
             "conversations.history", channel=channel, include_all_metadata=True, oldest=f"{since:.6f}", limit=200

@@ -100,11 +100,11 @@ class Directory:
         return await self._team.get("team", float("inf"), self._team_now)
 
     async def profile(self, user: str, max_age: float = MAX_AGE) -> Profile | None:
-        """Return the profile of a user id, None where Slack knows nobody. Errors: LookupFailedError."""
+        """Return the profile of a user id, None if Slack knows nobody. Raises: LookupFailedError."""
         return await self._profiles.get(user, max_age, lambda: self._look_up("users.info", user=user))
 
     async def by_email(self, email: str, max_age: float = MAX_AGE) -> Profile | None:
-        """Return the profile of an e-mail's owner, None where Slack knows nobody. Errors: LookupFailedError."""
+        """Return the profile of an e-mail's owner, None if Slack knows nobody. Raises: LookupFailedError."""
         wanted = email.strip().lower()
         return await self._profiles.get(wanted, max_age, lambda: self._look_up("users.lookupByEmail", email=wanted))
 
@@ -113,7 +113,7 @@ class Directory:
         return await (self.by_email(reference, max_age) if "@" in reference else self.profile(reference, max_age))
 
     async def members(self, group: str, max_age: float = MAX_AGE) -> frozenset[str] | None:
-        """Return the user ids in a group named by id or handle, None where there is none. Errors: LookupFailedError."""
+        """Return the user ids in a group named by id or handle, None if there is none. Raises: LookupFailedError."""
         return await self._members.get(group, max_age, lambda: self._members_now(group, max_age))
 
     async def group_id(self, group: str, max_age: float = MAX_AGE) -> str | None:

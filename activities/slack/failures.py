@@ -18,4 +18,4 @@ class LookupFailedError(Exception):
 
 
 class NonRetryableError(Exception):
-    """Ends a retry policy at once: the SDK knows it by this class name (DAPR.md)."""
+    """Ends a retry policy at once (docs/explanation/dapr.md#an-exceptions-name-ends-a-retry-policy)."""

@@ -141,7 +141,7 @@ class Policy(Value):
 
 
 class NoRoute(Value):
-    """No rule applies, or the one that does leads to nobody: law 6, no approval."""
+    """No rule applies, or the rule that does has no approvers: no approval is possible (law: fail closed)."""
 
     verdict: Verdict
     sentence: str

@@ -1,6 +1,7 @@
-"""Who is calling, and may they: one authorization for REST, the dashboard, the command line and slash commands.
+"""Authentication and authorization for REST, the dashboard, the command line and slash commands.
 
-Identity comes from an API key, a session or Slack's signature (law 4); roles from the key, or from the policy's groups.
+Identity comes from an API key, a session or Slack's signature (law: identity comes from signatures alone). Roles come
+from the key, or from the policy's groups.
 """
 
 import time
@@ -38,7 +39,8 @@ KNOWN_KEYS = 10_000
 class Caller(Value):
     """Somebody whose identity is proven. `actor` is how the audit names them.
 
-    `roles_known` is False where the roles could not be looked up: then there are none (law 6), and a refusal says so.
+    `roles_known` is False if the roles could not be looked up: then there are none (law: fail closed), and a refusal
+    says so.
     """
 
     actor: str
@@ -204,7 +206,7 @@ class Access:
     async def by_slack(self, person: Person) -> Caller:
         """Return the caller for a person whom Slack's signature names, with the roles that the policy gives them now.
 
-        What cannot be looked up is a role that one does not have (law 6).
+        A role that cannot be looked up is not granted (law: fail closed).
         """
         try:
             profile = await self._directory.profile(person.user)

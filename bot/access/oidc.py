@@ -31,7 +31,7 @@ class BadTokenError(Exception):
 
 
 class ProviderUnavailableError(Exception):
-    """The issuer's keys cannot be had now, so no token can be checked: none is taken (law 6)."""
+    """The issuer's keys cannot be fetched, so no token is accepted (law: fail closed)."""
 
 
 def is_jwt(token: str) -> bool:
@@ -63,7 +63,7 @@ class Oidc:
         self._tried = float("-inf")
 
     async def email_of(self, token: str) -> str:
-        """Return the verified e-mail that the token proves. Errors: BadTokenError, ProviderUnavailableError."""
+        """Return the verified e-mail that the token proves. Raises: BadTokenError, ProviderUnavailableError."""
         if len(token) > LARGEST_TOKEN:
             raise BadTokenError("This bearer token is too long to be one.")
         keys = await self._current()

@@ -75,7 +75,7 @@ class Demo:
         return self.slack.run(work)
 
     def until(self, what: str, found: Callable[[], T], seconds: float = PATIENCE) -> T:
-        """Return the first true value. Errors: DemoError, saying what never happened."""
+        """Return the first true value. Raises: DemoError, saying what never happened."""
         end = time.monotonic() + seconds
         while not (value := found()):
             if time.monotonic() > end:
@@ -84,7 +84,7 @@ class Demo:
         return value
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, who: str = "operator") -> Any:
-        """Ask the app by REST with somebody's key. Errors: DemoError with the app's sentence."""
+        """Ask the app by REST with somebody's key. Raises: DemoError with the app's sentence."""
         headers = {"Authorization": f"Bearer {self.tokens[who]}"}
         answer = self._http.request(method, path, json=body, headers=headers)
         if answer.is_error:
@@ -145,7 +145,7 @@ def _interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(port: int = 0, slack_port: int = 0, sidecar_port: int = 0, *, quick: bool = False) -> Iterator[Demo]:
-    """Start all parts, the app last; end them in the opposite order. Errors: DemoError."""
+    """Start all parts, the app last; end them in the opposite order. Raises: DemoError."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="countersign-demo-")))
         listener = stack.enter_context(_listener(port))

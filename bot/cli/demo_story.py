@@ -129,7 +129,7 @@ class Story:
 
 
 def play(parts: Demo) -> None:
-    """Play all steps. Errors: DemoError with the first thing that did not come out as told."""
+    """Play all steps. Raises: DemoError with the first thing that did not come out as told."""
     begun = time.monotonic()
     story = Story(parts)
     output.say(f"Sidecar, local Slack and app are running. Watch along at {parts.slack.page_url}")
@@ -151,7 +151,7 @@ def _step(title: str, step: Callable[[], object]) -> None:
 
 
 def expect(came_true: object, what: str) -> None:
-    """Hold the story to what it tells. Errors: DemoError."""
+    """Hold the story to what it tells. Raises: DemoError."""
     if not came_true:
         raise DemoError(f"But {what}.")
 

@@ -61,7 +61,7 @@ def run(
 
 
 def _demand_policy(settings: Settings) -> None:
-    """End with the line and the reason where the policy cannot be used: every order would be refused for it (law 6)."""
+    """Exit with the line and the reason if the policy is invalid: it would refuse every order (law: fail closed)."""
     from activities.policies import PolicyFile
     from approvals.policy.routing import PolicyError
 

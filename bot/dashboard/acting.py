@@ -146,7 +146,7 @@ class Acting:
         return await self._decision_page(request, visit, reference, approved=approved)
 
     async def decide(self, request: Request, reference: str) -> Response:
-        """Take the decision on exactly what the page showed (law 5)."""
+        """Submit the decision (law: a decision is bound to what was shown)."""
         visit = await self._desk.door.enter(request)
         refuse_unknown(reference)
         form = await self._desk.door.form(request, visit.session.id)

@@ -86,7 +86,7 @@ class Door:
     # ---- who --------------------------------------------------------------------------------------------------------
 
     async def enter(self, request: Request) -> Visit:
-        """Return whose request this is. Errors: SignInNeededError."""
+        """Return whose request this is. Raises: SignInNeededError."""
         then = _then(request)
         session = self.seals.open(Session, request.cookies.get(self.cookie(request)))
         if session is None:

@@ -1,6 +1,6 @@
 """Sign in with Slack: OpenID Connect's code flow with state, nonce and, where Slack offers it, PKCE.
 
-The identity is (team, user) of a verified id_token and nothing else: no name, no e-mail (law 4).
+The identity is (team, user) of a verified id_token: no name, no e-mail (law: identity comes from signatures alone).
 """
 
 import base64
@@ -64,7 +64,7 @@ class SlackIdentity:
         return bool(self._client_id and self._client_secret)
 
     async def address(self, pending: PendingSignIn, team: str) -> str:
-        """Return where the browser has to go. Errors: IdentityError."""
+        """Return if the browser has to go. Raises: IdentityError."""
         provider = await self._discovered()
         query = {
             "response_type": "code",
@@ -81,7 +81,7 @@ class SlackIdentity:
         return f"{provider.authorization_endpoint}?{urlencode(query)}"
 
     async def person(self, code: str, pending: PendingSignIn) -> Person:
-        """Return who signed in, from a verified token. Errors: IdentityError."""
+        """Return who signed in, from a verified token. Raises: IdentityError."""
         provider = await self._discovered()
         exchange = {
             "grant_type": "authorization_code",

@@ -1,7 +1,7 @@
 """From the intake to the workflow: raise each decision as an event until the workflow itself has answered for it.
 
-A raise that timed out may count or may be lost (DAPR.md, when parts die). So it is repeated, and the workflow counts
-each decision id once. What has no workflow any more is answered here.
+A raise that timed out may count or be lost (docs/explanation/dapr.md#when-parts-die). So it is repeated, and the
+workflow counts each decision id once. A decision whose workflow no longer exists is answered here.
 """
 
 import asyncio
@@ -125,7 +125,7 @@ class Deliverer:
             try:
                 await self._raise(row)
             except (EngineUnavailableError, EngineRefusedError) as error:
-                # A refusal too may pass: a wrong token, a store that is full. Acknowledged is never given up (law 3).
+                # A refusal may be temporary too: a wrong token, a full store (law: acknowledged means durable).
                 pause = min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311
                 self.failures += 1
                 log.warning("a decision is not delivered yet", decision=row.id[:12], why=str(error), again_in=pause)
@@ -133,7 +133,7 @@ class Deliverer:
                     await intake.retry_at(connection, row.id, self._clock() + timedelta(seconds=pause))
 
     async def _raise(self, row: intake.Row) -> None:
-        """Raise once. Before a repetition the state is read: a finished instance drops what it takes (DAPR.md)."""
+        """Raise once, after a look at the state (docs/explanation/dapr.md#a-finished-instance-drops-events)."""
         if row.attempts > 1:
             if await self._is_over(row.instance_id):
                 await self._answer_for(row)

@@ -1,6 +1,6 @@
 """Where requests stand, as this process last wrote or read it: so that a click need not read what it will check anyway.
 
-Only a hint (law 1): whoever takes a decision by it compares it with the database in the same transaction.
+Only a hint: the transaction that commits a decision compares it with the database.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """Taking a decision: the same path for Slack, REST, the dashboard and the command line.
 
-Checked at once so that the person gets an answer, committed to the intake before anybody is told "recorded" (law 3),
-and raised. The workflow alone decides (law 1): what is accepted here may still be refused there.
+Checked at once so that the person gets an answer, committed to the intake before anyone is told "recorded",
+and raised. What is accepted here may still be refused there (law: the workflow is the only authority).
 """
 
 import asyncio
@@ -145,7 +145,7 @@ class Decisions:
     async def _refusal(self, decision: Decision, state: State, ours: Binding) -> Verdict | None:
         """Return why the decision cannot count, as far as that can be said at once.
 
-        When Slack is slow to say who somebody is, the decision is taken in: the workflow's own check decides (law 5).
+        If Slack is slow to answer, the decision is still taken: the workflow's own check looks the person up.
         """
         try:
             async with asyncio.timeout(QUICK):
@@ -160,7 +160,7 @@ class Decisions:
     async def _commit(self, wanted: Wanted, decision: Decision, known: State | None = None) -> Receipt:
         """Make the decision durable together with its audit entry, then let it be raised.
 
-        Errors: _ChangedError, with nothing written, where the database has another state than the `known` one.
+        Raises: _ChangedError, with nothing written, if the database has another state than the `known` one.
         """
         signed = self._keys.sign(decision)
         payload = signed.model_dump(mode="json")
@@ -222,7 +222,7 @@ OTHER_CONTENT = (
 )
 
 UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
-"""Not for the door to refuse: Slack may answer the workflow's check, and deadlines are the engine's clock's (law 7)."""
+"""Not refused early: Slack may answer the workflow's check, and deadlines are the engine's."""
 
 
 class _ChangedError(Exception):

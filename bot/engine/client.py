@@ -1,7 +1,7 @@
 """The workflow engine as this program uses it: Dapr's SDK clients, a deadline on every call, and the guards it needs.
 
 One caller at a time per instance, and the state is read before it is changed: pausing what is suspended wedges Dapr's
-worker, resuming what runs destroys the workflow (DAPR.md, the two traps).
+worker, resuming what runs destroys the workflow (docs/explanation/dapr.md#pause-resume-terminate-purge).
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class Engine:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def close(self) -> None:
-        """Close our own channel; the SDK's client has no public close (DAPR.md)."""
+        """Close our own channel; the SDK's has no public close (docs/explanation/dapr.md#one-client-a-process)."""
         await self._channel.close()
 
     @asynccontextmanager
@@ -100,7 +100,7 @@ class Engine:
         return _instance(answer.workflowState) if answer.exists else None
 
     async def history(self, instance_id: str) -> Sequence[protos.HistoryEvent]:
-        """Return the raw history with its payloads. Errors: UnknownInstanceError."""
+        """Return the raw history with its payloads. Raises: UnknownInstanceError."""
         request = protos.GetInstanceHistoryRequest(instanceId=instance_id)
         answer: protos.GetInstanceHistoryResponse = await self._unary(self._stub.GetInstanceHistory, request)
         return answer.events
@@ -114,19 +114,19 @@ class Engine:
         return list(answer.instanceIds), answer.continuationToken or None
 
     async def ping(self) -> None:
-        """Say hello. Errors: EngineUnavailableError."""
+        """Say hello. Raises: EngineUnavailableError."""
         await self._unary(self._stub.Hello, Empty())
 
     # ---- changing ---------------------------------------------------------------------------------------------------
 
     async def schedule(self, name: str, instance_id: str, value: Any, start_at: datetime | None = None) -> None:
-        """Start a workflow. Errors: AlreadyExistsError where an active instance has this id."""
+        """Start a workflow. Raises: AlreadyExistsError if an active instance has this id."""
         await _translated(
             self._client.schedule_new_workflow(name, input=value, instance_id=instance_id, start_at=start_at)
         )
 
     async def raise_event(self, instance_id: str, name: str, payload: dict[str, Any]) -> None:
-        """Raise an event. The payload must be a filled object: an empty one arrives as nothing (DAPR.md)."""
+        """Raise an event with a filled payload (docs/explanation/dapr.md#an-empty-payload-arrives-as-nothing)."""
         await _translated(self._client.raise_workflow_event(instance_id, name, data=payload))
 
     async def terminate(self, instance_id: str, output: dict[str, Any]) -> None:
@@ -134,12 +134,12 @@ class Engine:
         await _translated(self._client.terminate_workflow(instance_id, output=output))
 
     async def pause(self, instance_id: str) -> None:
-        """Suspend a RUNNING instance. Errors: EngineRefusedError for any other."""
+        """Suspend a RUNNING instance. Raises: EngineRefusedError for any other."""
         await self._demand(instance_id, "RUNNING")
         await _translated(self._client.pause_workflow(instance_id))
 
     async def resume(self, instance_id: str) -> None:
-        """Resume a SUSPENDED instance. Errors: EngineRefusedError for any other."""
+        """Resume a SUSPENDED instance. Raises: EngineRefusedError for any other."""
         await self._demand(instance_id, "SUSPENDED")
         await _translated(self._client.resume_workflow(instance_id))
 
@@ -179,7 +179,7 @@ async def _translated(call: Any) -> Any:
 
 
 def _failure(code: grpc.StatusCode, text: str) -> Exception:
-    """Tell what passes from what does not (DAPR.md: the tables of calls and of dying parts)."""
+    """Tell temporary failures from lasting ones (docs/explanation/dapr.md#what-each-call-answers)."""
     missing_event = "does not have history event" in text or "is not an event that can be rerun" in text
     if "no such instance exists" in text or (code == grpc.StatusCode.NOT_FOUND and not missing_event):
         return UnknownInstanceError(text)
@@ -198,7 +198,7 @@ def _failure(code: grpc.StatusCode, text: str) -> Exception:
 
 
 def _instance(state: protos.WorkflowState) -> Instance:
-    """Read the engine's answer. Before a scheduled start the name is empty and the times are of year 1 (DAPR.md)."""
+    """Read the engine's answer, also one from before a start (docs/explanation/dapr.md#before-a-scheduled-start)."""
     status = protos.OrchestrationStatus.Name(state.workflowStatus).removeprefix("ORCHESTRATION_STATUS_")
     failure = f"{state.failureDetails.errorType}: {state.failureDetails.errorMessage}"
     return Instance(

@@ -42,7 +42,7 @@ Activity = Callable[[WorkflowActivityContext, Any], Awaitable[Any]]
 
 
 class Worker:
-    """Connects to the sidecar in a thread of its own: `start()` blocks for ever while there is none (DAPR.md)."""
+    """Connects in a thread of its own (docs/explanation/dapr.md#the-worker-blocks-until-there-is-a-sidecar)."""
 
     def __init__(
         self, address: str, activities: Activities, bulk: BulkActivities, loop: asyncio.AbstractEventLoop

@@ -1,4 +1,4 @@
-"""Work that goes on after an answer was given. Tracked, so that a shutdown waits for it (SLACK.md, trap 4)."""
+"""Background work that a shutdown waits for (docs/explanation/slack.md#work-after-ack-is-untracked)."""
 
 import asyncio
 from collections.abc import Coroutine

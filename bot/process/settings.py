@@ -92,7 +92,7 @@ class Settings(BaseSettings):
 
     @property
     def keys(self) -> KeyRing:
-        """The key ring from COUNTERSIGN_SECRET_KEY. Errors: ValueError with a sentence that does not show it."""
+        """The key ring from COUNTERSIGN_SECRET_KEY. Raises: ValueError with a message that does not show it."""
         return parse_key_ring(self.secret_key.get_secret_value())
 
     @property
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     def missing(self) -> tuple[str, ...]:
-        """Return a sentence for each setting without which starting would be unsafe (law 6)."""
+        """Return a message for each setting without which starting would be unsafe (law: fail closed)."""
         found = []
         if not self.slack_bot_token.get_secret_value().strip():
             found.append("SLACK_BOT_TOKEN is missing: set it to the bot token (xoxb-…) of your Slack app.")

@@ -42,7 +42,7 @@ OrderId = Annotated[str, Path(examples=["42"]), AfterValidator(_order_id)]
 
 
 def usable_amount(amount: Decimal) -> Decimal:
-    """Return the amount. Errors: ValueError with a sentence for each thing that is wrong with it."""
+    """Return the amount. Raises: ValueError with a message for each thing that is wrong with it."""
     if not amount.is_finite():
         raise ValueError("the amount must be a number")
     if amount < 0:

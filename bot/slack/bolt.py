@@ -1,4 +1,4 @@
-"""The Bolt app. Its listeners answer within three seconds, so they run before the response (SLACK.md, trap 7)."""
+"""The Bolt app. Its listeners run before the response (docs/explanation/slack.md#the-default-ack-is-slow)."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 def bolt_app(settings: Settings) -> AsyncApp:
-    """Return the app without listeners. It asks Slack nothing: a click must be taken while Slack is away (trap 8)."""
+    """Return the app without listeners (docs/explanation/slack.md#bolt-asks-slack-before-the-first-listener)."""
     token = settings.slack_bot_token.get_secret_value()
 
     async def authorize(**_context: Any) -> AuthorizeResult:

@@ -25,7 +25,7 @@ def is_bulk(rest: str) -> bool:
 
 
 def parse(action: BulkAction, rest: str) -> BulkWords:
-    """Return what was typed. Errors: UnreadableWordsError. Phones turn two dashes into one long one: both are read."""
+    """Return what was typed. Raises: UnreadableWordsError. Phones turn two dashes into one long one: both are read."""
     try:
         words = shlex.split(rest.replace("\N{EM DASH}", "--").replace("\N{EN DASH}", "--"))
     except ValueError as error:

@@ -35,7 +35,7 @@ MENDED_WITHIN = 30.0
 
 
 def person_of(body: Body) -> Person:
-    """Return who acted, from the signed payload alone (law 4)."""
+    """Return who acted, from the signed payload (law: identity comes from signatures alone)."""
     user = body["user"]
     team = user.get("team_id") or (body.get("team") or {}).get("id") or (body.get("enterprise") or {}).get("id") or ""
     return Person(team=team, user=user["id"])
@@ -71,7 +71,7 @@ class Clicks:
         try:
             receipt = await self._take(body, context, binding, approved=True, reason="")
         except RecordsError:
-            # Without a durable record there is no acknowledgement (law 3), and Slack's own error says nothing.
+            # Not recorded, so not acknowledged (law: acknowledged means durable); Slack's own error explains nothing.
             self._say(_place(body), person_of(body), private.went_wrong(correlation_id()))
             raise
         await ack()

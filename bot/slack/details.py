@@ -19,7 +19,7 @@ GONE = "This request is not known here any more. Ask your operator: its audit en
 
 
 class Details:
-    """Builds modals from what is known. Errors: UnreadableCardError where nothing is."""
+    """Builds modals from what is known. Raises: UnreadableCardError if nothing is."""
 
     def __init__(self, database: Database, directory: Directory) -> None:
         self._database = database

@@ -1,7 +1,7 @@
 """The one door for Slack over HTTP: verify the raw bytes, then parse, then hand over to Bolt.
 
-Bolt's own reading is skipped (mode "socket_mode"): it parses before it verifies and takes bodies of any size (SLACK.md,
-traps 2 and 3). HTTP and Socket Mode then share one code path.
+Bolt's own reading is skipped (mode "socket_mode"): it parses before it verifies and takes bodies of any size
+(docs/explanation/slack.md#unsigned-garbage-reaches-bolt). HTTP and Socket Mode then share one code path.
 """
 
 import json
@@ -84,7 +84,7 @@ class Ingress:
             )
         except RecordsError as error:
             if "command" not in payload:
-                raise  # what is not recorded is not acknowledged (law 3)
+                raise  # law: acknowledged means durable
             # Slack shows what a command is answered only with a 200; anything else is a riddle to whoever typed it.
             log.warning("a command was not taken", why=str(error))
             sentence = private.SORRY.format(correlation_id=correlation_id())
@@ -103,7 +103,7 @@ class Ingress:
 
 
 async def _signed_bytes(request: Request) -> SignedBytes:
-    """Read at most MAX_BODY bytes. Errors: TooLargeError, before more is taken into memory."""
+    """Read at most MAX_BODY bytes. Raises: TooLargeError, before more is taken into memory."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -117,7 +117,7 @@ async def _signed_bytes(request: Request) -> SignedBytes:
 
 
 def parsed(body: bytes, content_type: str) -> Payload:
-    """Return a verified body's payload: JSON, or a form whose `payload` may hold JSON. Errors: UnreadableError."""
+    """Return a verified body's payload: JSON, or a form whose `payload` may hold JSON. Raises: UnreadableError."""
     try:
         text = body.decode("utf-8")
         if content_type.partition(";")[0].strip().lower() == "application/json":

@@ -1,4 +1,4 @@
-"""The same signed bytes again: they get the first answer and have no second effect (SLACK.md, trap 3).
+"""The same signed bytes have one effect (docs/explanation/slack.md#the-same-signed-bytes-are-accepted-again).
 
 A decision needs no reservation of its own: its id is the fingerprint of what was signed, and the intake takes an id
 once.

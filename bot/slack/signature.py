@@ -1,4 +1,4 @@
-"""Is this request from Slack? Decided on the raw bytes, before anything is parsed (SLACK.md, trap 3)."""
+"""Verify Slack's signature, before parsing (docs/explanation/slack.md#unsigned-garbage-reaches-bolt)."""
 
 import hashlib
 import hmac
@@ -38,7 +38,7 @@ class SignedBytes(Value):
 
 
 def flaw(signed: SignedBytes, secret: bytes, now: float) -> Flaw | None:
-    """Return what is wrong, None for Slack's own. `now` in Unix seconds. Errors: ValueError for an empty secret."""
+    """Return what is wrong, None for Slack's own. `now` in Unix seconds. Raises: ValueError for an empty secret."""
     if not secret:
         raise ValueError("the signing secret is empty")
     if not signed.timestamp or not signed.signature:

@@ -59,7 +59,7 @@ class Client(SocketModeClient):
 
 
 class Socket:
-    """The open socket. Readiness asks for its `state`: connecting never returns on a bad token (SLACK.md, trap 11)."""
+    """The socket, with a `state` for readiness (docs/explanation/slack.md#connecting-never-returns-on-a-bad-token)."""
 
     def __init__(self, settings: Settings, ingress: Ingress, replays: ReplayGuard, ping_interval: float = 5) -> None:
         self._settings = settings
@@ -113,7 +113,7 @@ class Socket:
             try:
                 answer = await self._answer(dict(request.payload), request.envelope_id)
             except RecordsError as error:
-                # Not acknowledged, because nothing is durable: Slack tells the person, who tries again (law 3).
+                # Not recorded, so not acknowledged: Slack shows an error and the person tries again.
                 log.warning("an envelope was not taken", type=request.type, why=str(error))
                 return
         if answer.status != OK:

@@ -1,4 +1,4 @@
-"""What the sidecar refuses, with the codes and texts of the real runtime (DAPR.md, "Semantics"). Values only."""
+"""The sidecar's refusals: codes and texts of the real runtime (docs/explanation/dapr.md#what-each-call-answers)."""
 
 import grpc
 

@@ -293,7 +293,7 @@ def _instance_of(message: Message) -> str:
 
 @functools.cache
 def _client(address: str) -> DaprWorkflowClient:
-    """Return one client for each address: every construction adds a log handler (DAPR.md)."""
+    """Return one client for each address: every construction adds a log handler."""
     host, _, port = address.rpartition(":")
     return DaprWorkflowClient(host=host, port=port)
 

@@ -62,7 +62,7 @@ def countersign(system: System, *arguments: str) -> subprocess.CompletedProcess[
 def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(http_system: System) -> None:
     order = http_system.order("wedged")
     order.card()
-    for _ in range(2):  # what the engine accepts and must never be done (DAPR.md)
+    for _ in range(2):  # docs/explanation/dapr.md#a-second-pause-wedges-the-worker
         http_system.engine.pause_workflow(order.instance_id)
     eventually(lambda: of(order, examine(http_system)) == [Ill.WEDGED])
     asked = countersign(http_system, "--settled", "0")

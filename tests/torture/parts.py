@@ -163,7 +163,7 @@ class World:
         for name in sorted(acknowledged - self.approved()):
             verdicts = self.rows("SELECT json_extract(verdict, '$.reason') FROM intake WHERE instance_id = ?", name)
             if {row[0] for row in verdicts} & {LOOKUP_FAILED}:
-                continue  # Slack would not say who it was: refused, audited and told (law 6), so it is not lost
+                continue  # Slack would not say who it was: refused, audited and notified, so it is not lost
             row = self.rows("SELECT phase, engine_status, output FROM instances WHERE instance_id = ?", name)
             story = self.rows("SELECT action, verdict FROM audit WHERE instance_id = ? ORDER BY seq", name)
             told.append(f"{name} was acknowledged and lost: verdicts {verdicts}, row {row}, audit {story}")

@@ -11,7 +11,7 @@ FAR = 9000
 """A timer of this year or later is the engine's way to say "for ever"."""
 
 NOTHING = frozenset({"", "null", "false", "0", "0.0", '""', "[]", "{}"})
-"""Payloads that a workflow receives as None (DAPR.md)."""
+"""Payloads that a workflow receives as None (docs/explanation/dapr.md#an-empty-payload-arrives-as-nothing)."""
 
 
 class Wait(Value):

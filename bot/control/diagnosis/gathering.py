@@ -39,7 +39,7 @@ class FactFinder:
     async def find(self, subject: Subject, *, neighbours: bool = True) -> Facts:
         """Return all that is known of an instance; without `neighbours` nothing of any other.
 
-        Errors: EngineUnavailableError.
+        Raises: EngineUnavailableError.
         """
         history = await self._history(subject)
         row, engine = subject.row, subject.engine

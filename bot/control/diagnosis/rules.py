@@ -80,7 +80,7 @@ def scheduled(facts: Facts) -> Found | None:
 
 
 def wedged(facts: Facts) -> Found | None:
-    """See two suspensions in a row (DAPR.md, the first trap)."""
+    """Find two suspensions in a row (docs/explanation/dapr.md#a-second-pause-wedges-the-worker)."""
     found = facts.history.suspension
     if not _live(facts) or found is None or found.times < 2:  # noqa: PLR2004 one pause is a pause
         return None

@@ -22,7 +22,7 @@ APPROVAL_WORKFLOW = "approval_workflow"
 
 
 def engine_id(longest: int) -> re.Pattern[str]:
-    """Return what the engine takes in an id (DAPR.md), without what people mistake: outer spaces, a dot at the end.
+    """Return the pattern of an id (docs/explanation/dapr.md#instance-ids), without outer spaces and a final dot.
 
     It leaves out ' ', '-' and '_' when it looks for two dots in a row.
     """
@@ -111,7 +111,7 @@ class Orders:
             raise Refused(Kind.UNAVAILABLE, f"The policy cannot be used, so nothing was started. {error}") from error
 
     async def _schedule(self, instance_id: str, request: ApprovalRequest, *, new: bool) -> Started:
-        """Hand the order to the engine. A finished id would silently run again (DAPR.md), so look first."""
+        """Hand the order to the engine. Look first (docs/explanation/dapr.md#a-finished-id-runs-again)."""
         if (found := await self._engine.state(instance_id, payloads=False)) is not None:
             if found.finished:
                 raise Refused(

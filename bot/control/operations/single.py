@@ -1,7 +1,7 @@
 """Changing a workflow from outside: pause, resume, terminate, purge, rerun, raise an event, start.
 
 One call at a time for each instance, the state read first: pausing twice is one pause, resuming what runs a sentence.
-Each call is audited before it is made and after it failed. What ends a request rewrites its card (law 2).
+Each call is audited before it is made and after it failed. A call that ends a request rewrites its card.
 """
 
 import asyncio
@@ -155,7 +155,7 @@ class Operations:
             )  # fmt: skip
 
     async def purge(self, caller: Caller, reference: str, reason: str = "", *, force: bool = False) -> Done:
-        """Forget a finished instance's history; the audit stays (law 8). `force` takes a wedged, unfinished one too."""
+        """Purge a finished instance's history; its audit stays. `force` purges a wedged, unfinished one too."""
         async with self._alone(caller, Action.PURGE, reference) as subject:
             if subject.engine is None:
                 await self._forget(subject)

@@ -80,7 +80,7 @@ class Starting:
 
 
 def _request(value: Any, submitted_by: str) -> ApprovalRequest:
-    """Return the input of an approval. Who submits it is who calls (law 4), whatever the input says."""
+    """Return the input of an approval. Its submitter is the caller (law: identity comes from signatures alone)."""
     try:
         return ApprovalRequest.model_validate(
             value | {"submitted_by": submitted_by} if isinstance(value, dict) else value

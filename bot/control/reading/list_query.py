@@ -14,7 +14,7 @@ ME = "me"
 
 
 def moment_of(text: str, now: datetime) -> datetime:
-    """Return the moment that a duration before now, or an ISO 8601 date, means. Errors: ValueError with a sentence."""
+    """Return the moment that a duration before now, or an ISO 8601 date, means. Raises: ValueError with a message."""
     written = text.strip()
     try:
         return in_utc(datetime.fromisoformat(written))

@@ -77,7 +77,7 @@ class Overview:
     ) -> listing.Page:
         """Return one page of the list. Who may not see all sees their own requests only.
 
-        `mine` is what the caller has asked for. Errors: BadCursorError.
+        `mine` is what the caller has asked for. Raises: BadCursorError.
         """
         everything = authorize(caller.as_actor, Action.LIST).allowed
         if not everything:

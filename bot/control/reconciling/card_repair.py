@@ -1,6 +1,6 @@
 """Rewriting cards that do not show what they have to: Slack was away, the app was killed, somebody else ended it.
 
-Follows the row (law 1); a card that Slack refuses for good is tried ever more seldom, never dropped.
+The row decides what a card shows. A card that Slack keeps refusing is retried ever less often, but never dropped.
 """
 
 from collections.abc import Callable

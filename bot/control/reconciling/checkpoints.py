@@ -59,7 +59,7 @@ class Checkpointing:
     async def take(self) -> Checkpoint | None:
         """Sign the chain's end unless that was done; write its file. None while the audit is empty.
 
-        Errors: RecordsError; OSError where the folder cannot be written, and then the database has it nevertheless.
+        Raises: RecordsError; OSError if the folder cannot be written, and then the database has it nevertheless.
         """
         async with self._database.write() as connection:
             last = await checkpoints.take(connection, self._signer, self._clock())

@@ -1,7 +1,7 @@
 """Finds workflows that are wedged, orphaned or diverged, cards that lie and decisions without an answer; heals them.
 
 Looks first and changes nothing. What it heals it heals by the reconciler's own means, and a wedged instance by a forced
-purge: nothing else clears it (DAPR.md, pause while SUSPENDED). Each healing is audited.
+purge: nothing else clears it (docs/explanation/dapr.md#a-second-pause-wedges-the-worker). Each repair is audited.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -71,7 +71,7 @@ SENTENCES: dict[Ill, tuple[str, str]] = {
 
 
 class Doctor:
-    """Examines and heals. Errors: EngineUnavailableError, RecordsError: without both nothing can be compared."""
+    """Examines and heals. Raises: EngineUnavailableError, RecordsError: without both nothing can be compared."""
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
@@ -217,7 +217,7 @@ class Doctor:
 
 
 def suspended_twice(kinds: Sequence[str]) -> bool:
-    """Return whether a history holds two suspensions without a resumption between them (DAPR.md)."""
+    """Return whether a history has a second pause (docs/explanation/dapr.md#a-second-pause-wedges-the-worker)."""
     suspended = False
     for kind in kinds:
         if kind == "executionSuspended":

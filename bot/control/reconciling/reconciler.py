@@ -1,7 +1,7 @@
 """Keeping the read model and the cards true when the engine moved without us: other apps, other tools, lost answers.
 
-Reads the engine, gently; changes no workflow. The engine is right, the row follows (law 1), and a card that shows
-buttons for something that is over is rewritten (law 2). What was found is audited.
+Reads the engine a few instances at a time and changes no workflow. The row follows the engine, and a card that shows
+buttons for a request that has ended is rewritten. What was found is audited.
 """
 
 import asyncio
@@ -247,7 +247,7 @@ class Reconciler:
         return len(there)
 
     async def _purged(self, known: set[str], began: datetime) -> int:
-        """Note ended instances whose history somebody else has purged. Their audit stays (law 8)."""
+        """Mark ended instances whose history was purged outside Countersign. Their audit stays."""
         after, count = "", 0
         while True:
             async with self._database.read() as connection:
