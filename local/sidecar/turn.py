@@ -60,7 +60,6 @@ class _Draft:
     app_id: str
     start: pb.ExecutionStartedEvent
     history: list[pb.HistoryEvent]
-    taken: set[int]
     ended: bool = False
     activities: list[pb.HistoryEvent] = field(default_factory=list)
     timers: list[pb.HistoryEvent] = field(default_factory=list)
@@ -105,12 +104,13 @@ def open_turn(instance_id: str, past: Sequence[pb.HistoryEvent], inbox: Sequence
 def close_turn(turn: Turn, response: pb.WorkflowResponse, now: int, app_id: str) -> Outcome | Turn:
     """Apply a worker's answer. A turn in return is the next generation, to be handed out at once.
 
-    Raises UnusableReply for an action that is unknown or repeats one that is committed already.
+    One that repeats a committed action is applied again, as the runtime does: the SDK repeats an action of a changed
+    workflow while its id belongs to the timer of a wait in the history. Raises UnusableReply for an unknown action.
     """
     start = _start(turn)
     _stamp_version(turn, response)
     order = next((e.executionTerminated for e in turn.new if e.HasField("executionTerminated")), None)
-    draft = _Draft(turn, now, app_id, start, list(turn.new), _action_ids(turn.past))
+    draft = _Draft(turn, now, app_id, start, list(turn.new))
     for action in response.actions:
         action.router.sourceAppID = app_id
         if _continues(action) and not draft.ended:
@@ -142,10 +142,6 @@ def _stamp_version(turn: Turn, response: pb.WorkflowResponse) -> None:
         turn.new[0].workflowStarted.version.CopyFrom(version)
 
 
-def _action_ids(past: Iterable[pb.HistoryEvent]) -> set[int]:
-    return {event.eventId for event in past if event.WhichOneof("eventType") in _SCHEDULES}
-
-
 def _continues(action: pb.WorkflowAction) -> bool:
     return action.HasField("completeWorkflow") and action.completeWorkflow.workflowStatus == CONTINUED
 
@@ -169,10 +165,6 @@ def _apply(draft: _Draft, action: pb.WorkflowAction) -> None:
     apply = _ACTIONS.get(kind or "")
     if apply is None:
         raise UnusableReply(f"this sidecar doesn't know the action '{kind}' (id {action.id})")
-    if kind != "completeWorkflow":
-        if action.id in draft.taken:
-            raise UnusableReply(f"the answer repeats action {action.id}, which is committed already")
-        draft.taken.add(action.id)
     apply(draft, action)
 
 
@@ -247,7 +239,7 @@ def _outcome(draft: _Draft, response: pb.WorkflowResponse, order: pb.ExecutionTe
         history=_without_orphans(turn.past, draft.history),
         continued=turn.continued,
         execution_id=draft.start.workflowInstance.executionId.value,
-        activities=draft.activities,
+        activities=_without_result(turn, draft.activities),
         timers=() if ended else draft.timers,
         cancelled=() if ended else cancelled_timers(turn.past, draft.history),
         children=draft.children,
@@ -256,6 +248,14 @@ def _outcome(draft: _Draft, response: pb.WorkflowResponse, order: pb.ExecutionTe
         terminate=descendants((*turn.past, *draft.history)) if recurse else (),
         terminate_output=order.input if order is not None and order.HasField("input") else None,
     )
+
+
+def _without_result(turn: Turn, activities: Sequence[pb.HistoryEvent]) -> Sequence[pb.HistoryEvent]:
+    """Leave out the activities that have ended already: a repeated one must not run a second time."""
+    if not activities:
+        return ()
+    settled = {found for event in (*turn.past, *turn.new) if (found := _resolution(event))}
+    return [event for event in activities if ("task", event.eventId) not in settled]
 
 
 def descendants(history: Iterable[pb.HistoryEvent]) -> Sequence[str]:

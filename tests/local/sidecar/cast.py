@@ -1,9 +1,10 @@
 """The workflows that the sidecar's tests run, and the ways they ask: no assertions here."""
 
 import datetime as dt
+import itertools
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,7 @@ import grpc
 from local.sidecar.wire import pb, stubs
 
 Name = Callable[[str], str]
+Code = Callable[[wf.DaprWorkflowContext], Generator[Any, Any, Any]]
 
 
 class NonRetryableError(Exception):
@@ -148,12 +150,23 @@ def small_ones(name: Name) -> list[Callable[..., Any]]:
     return [echo, two, hoarder, busy, fan, nothing]
 
 
+def changing_ones(codes: dict[str, Code]) -> list[Callable[..., Any]]:
+    """Make the workflow that runs other code from one turn to the next, as after a deployment."""
+
+    def changing(ctx: wf.DaprWorkflowContext, o: Any) -> Any:
+        result = yield from codes[o["code"]](ctx)
+        return result
+
+    return [changing]
+
+
 class Cast:
     """All of them, under names that carry a mark of this run."""
 
     def __init__(self, mark: str = "") -> None:
         self.mark = mark or uuid.uuid4().hex[:6]
         self.runs: list[Any] = []
+        self.codes: dict[str, Code] = {}
 
     def name(self, what: str) -> str:
         return f"{what}_{self.mark}"
@@ -161,7 +174,8 @@ class Cast:
     def register(self, runtime: wf.WorkflowRuntime) -> None:
         for activity in activities(self.runs):
             runtime.register_activity(activity, name=self.name(activity.__name__))
-        for workflow in (*approvals(self.name), *relatives(self.name), *small_ones(self.name)):
+        families = approvals(self.name), relatives(self.name), small_ones(self.name), changing_ones(self.codes)
+        for workflow in itertools.chain(*families):
             runtime.register_workflow(workflow, name=self.name(workflow.__name__))
 
 

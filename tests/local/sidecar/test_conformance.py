@@ -276,7 +276,7 @@ def test_while_suspended_events_and_timers_are_kept_and_the_clock_goes_on(house:
 
 
 def test_what_was_paused_before_its_start_takes_its_events_at_the_resume(house: Any) -> None:
-    """The SDK repeats the first turn's actions until then; the engine refuses the repetition and tries again."""
+    """The SDK repeats the first turn's actions until then, and the history keeps each repetition."""
     instance = house.schedule("two", start_at=later())
     house.client.pause_workflow(instance)
     for n in range(2):

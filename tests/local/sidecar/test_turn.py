@@ -100,7 +100,7 @@ def test_a_terminate_that_the_worker_overlooked_is_enforced() -> None:
     order = events.terminated(NOW, StringValue(value='"x"'), recurse=True)
     outcome = closed([begun()], [order], schedule(1))
     assert outcome.status == TERMINATED
-    assert outcome.activities == []
+    assert not outcome.activities
     assert outcome.history[-1].executionCompleted.result.value == '"x"'
 
 
@@ -126,9 +126,20 @@ def test_the_first_completion_of_a_turn_wins() -> None:
     assert closed([], [begun()], *ends).status == pb.ORCHESTRATION_STATUS_COMPLETED
 
 
-def test_an_answer_that_repeats_a_committed_action_is_unusable() -> None:
-    with pytest.raises(UnusableReply, match="repeats action 1"):
-        closed([begun(), task(1)], [said("a")], schedule(1))
+def test_an_answer_may_repeat_a_committed_action() -> None:
+    outcome = closed([begun(), wait(1, "a")], [said("a")], schedule(1))
+    assert kinds(outcome.history) == ["workflowStarted", "eventRaised", "taskScheduled"]
+    assert kinds(outcome.activities) == ["taskScheduled"]
+
+
+def test_a_repeated_activity_that_has_its_result_is_not_run_again() -> None:
+    outcome = closed([begun(), task(1), did(1)], [said("a")], schedule(1))
+    assert (kinds(outcome.history)[-1], outcome.activities) == ("taskScheduled", [])
+
+
+def test_an_unknown_action_is_unusable() -> None:
+    with pytest.raises(UnusableReply, match="doesn't know the action 'sendEvent'"):
+        closed([begun()], [said("a")], pb.WorkflowAction(id=1, sendEvent=pb.SendEventAction(name="x")))
 
 
 def test_a_turn_takes_one_fired_timer_at_most() -> None:
