@@ -27,6 +27,7 @@ class Routing:
         self._directory = directory
         self._policies = policy_file
         self._clock = clock
+        self._noted = ""
 
     async def route(self, asked: RouteInput) -> State:
         """Return the machine's first state. An unusable policy gives a route without approvers (law: fail closed)."""
@@ -41,15 +42,22 @@ class Routing:
             policy = await self._policies.current()
         except PolicyError as error:
             return Route(rule=UNREADABLE, why=str(error)[:600], policy_version=UNREADABLE)
-        async with self._database.write() as connection:
-            changed, before = await policies.saw(connection, policy.version, self._policies.text, self._clock())
-            if changed:
-                await audit.append(connection, _policy_seen(policy.version, before, self._clock()))
+        await self._note(policy.version)
         found = route(policy, asked.request, emails)
         if isinstance(found, NoRoute):
             rule = found.verdict.rule or Reason.NO_APPROVERS.value
             return Route(rule=rule, why=found.sentence, policy_version=policy.version)
         return found
+
+    async def _note(self, version: str) -> None:
+        """Keep a policy once for each version: an order must not wait for a write that says nothing new."""
+        if version == self._noted:
+            return
+        async with self._database.write() as connection:
+            changed, before = await policies.saw(connection, version, self._policies.text, self._clock())
+            if changed:
+                await audit.append(connection, _policy_seen(version, before, self._clock()))
+        self._noted = version
 
     async def _requester(self, asked: RouteInput) -> tuple[Person | None, tuple[str, ...]]:
         """Everybody whose own request this is: who it is for, and who submitted it by an API key."""

@@ -1,6 +1,5 @@
 """The web app: it starts what runs beside the requests, and serves Slack, REST and the dashboard from the services."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -34,23 +33,12 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.background.drain)
         services.worker.start()
         stack.push_async_callback(services.worker.stop)
-        delivering = asyncio.create_task(services.deliverer.run(), name="deliverer")
-        stack.push_async_callback(_cancelled, delivering)
-        reconciling = asyncio.create_task(services.reconciler.run(), name="reconciler")
-        stack.push_async_callback(_cancelled, reconciling)
-        signing = asyncio.create_task(services.checkpointing.run(), name="checkpoints")
-        stack.push_async_callback(_cancelled, signing)
-        pruning = asyncio.create_task(services.replays.prune(), name="pruning of replays")
-        stack.push_async_callback(_cancelled, pruning)
+        services.loops.start()
+        stack.push_async_callback(services.loops.stop)
         if services.socket is not None:
             await services.socket.start()
             stack.push_async_callback(services.socket.stop)
         yield
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def create_app(settings: Settings, parts: Callable[[Settings], Services] = Services) -> FastAPI:
@@ -81,7 +69,9 @@ def _mount(app: FastAPI, services: Services) -> None:
         _mount_slack(app, services.ingress)
     _mount_dashboard(app, services)  # before REST: its pages share addresses with REST and answer browsers alone
     app.include_router(metrics.routes(services.metrics))
-    app.include_router(health.routes(services.database, services.engine, services.worker, services.socket))
+    app.include_router(
+        health.routes(services.database, services.engine, services.worker, services.socket, services.watched)
+    )
     app.include_router(orders.routes(services.access, services.orders, services.decisions, services.database))
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))

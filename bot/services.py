@@ -40,6 +40,7 @@ from bot.decisions.submitting import Decisions
 from bot.engine.client import Engine
 from bot.engine.worker import NAMES, STARTABLE, Worker
 from bot.process.background import Background
+from bot.process.periodic import Loops, Periodic
 from bot.process.settings import Settings
 from bot.rest.metrics import Metrics
 from bot.slack.bolt import bolt_app
@@ -77,9 +78,7 @@ class Services:
     @cached_property
     def slack(self) -> Slack:
         """Slack's Web API."""
-        settings = self.settings
-        token, pace = settings.slack_bot_token.get_secret_value(), settings.slack_posts_per_second
-        return Slack(token, settings.slack_api_url, posts_per_second=pace)
+        return Slack(self.settings.slack_bot_token.get_secret_value(), self.settings.slack_api_url)
 
     @cached_property
     def engine(self) -> Engine:
@@ -287,9 +286,30 @@ class Services:
         return Checkpointing(self.database, signer, settings.checkpoint_dir, self.clock, every)
 
     @cached_property
+    def loops(self) -> Loops:
+        """What runs beside the requests from the start to the end."""
+        return Loops(*self._beside)
+
+    @cached_property
+    def watched(self) -> Loops:
+        """All loops whose failures are shown; the one that looks for followers runs only while there are some."""
+        return Loops(*self._beside, self.following.loop)
+
+    @cached_property
+    def _beside(self) -> tuple[Periodic, ...]:
+        return self.deliverer.loop, *self.reconciler.loops, self.checkpointing.loop, self.replays.loop
+
+    @cached_property
     def metrics(self) -> Metrics:
         """What /metrics counts."""
-        return Metrics(self.database, self.worker, self.deliverer, self.clock)
+        return Metrics(
+            database=self.database,
+            worker=self.worker,
+            deliverer=self.deliverer,
+            loops=self.watched,
+            reconciler=self.reconciler,
+            clock=self.clock,
+        )
 
     # ---- Slack's side -----------------------------------------------------------------------------------------------
 

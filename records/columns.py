@@ -13,6 +13,16 @@ MICROSECOND = timedelta(microseconds=1)
 UNSTORABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
+class Unreadable:
+    """Stands in a row for what its column cannot hold: no model takes it, so that row alone is set aside."""
+
+    def __repr__(self) -> str:
+        return "(unreadable)"
+
+
+UNREADABLE = Unreadable()
+
+
 def to_micros(moment: datetime) -> int:
     """Return microseconds since 1970 in UTC. A naive moment raises: whose clock it was is not guessed here."""
     return (moment - EPOCH) // MICROSECOND
@@ -48,9 +58,12 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else to_micros(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Give an aware datetime in UTC."""
+        """Give an aware datetime in UTC, or UNREADABLE for what is no moment."""
         del dialect
-        return None if value is None else from_micros(value)
+        try:
+            return None if value is None else from_micros(value)
+        except (TypeError, OverflowError):
+            return UNREADABLE  # type: ignore[return-value]
 
 
 class Words(TypeDecorator[str]):
@@ -77,9 +90,12 @@ class Json(TypeDecorator[Any]):
         return None if value is None else canonical(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """Give the parsed value."""
+        """Give the parsed value, or UNREADABLE for what is no JSON."""
         del dialect
-        return None if value is None else json.loads(value)
+        try:
+            return None if value is None else json.loads(value)
+        except (TypeError, ValueError, RecursionError):
+            return UNREADABLE
 
 
 class BytewiseWords(Words):

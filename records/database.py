@@ -21,6 +21,7 @@ from records import addresses, failures, schema
 from records.errors import DatabaseUnavailableError, RecordsError
 from records.sqlite import driver
 from records.sqlite.wal import PAGES, WriteAheadLog
+from records.unreadable import OPTION, BadRows
 from records.writing import Transactions, Writer
 
 WRITE_LOCK = 0x636F756E  # "coun": the advisory lock that whoever writes holds, for the length of one transaction
@@ -35,6 +36,8 @@ class Database:
     def __init__(self, url: URL, writing: AsyncEngine, reading: AsyncEngine, transactions: Transactions) -> None:
         self.where = addresses.shown(url)
         self.dialect = url.get_backend_name()
+        self.bad_rows = BadRows()
+        writing, reading = (each.execution_options(**{OPTION: self.bad_rows}) for each in (writing, reading))
         self._engines = (writing, reading)
         self._reading = reading
         self._writer = Writer(writing, transactions)

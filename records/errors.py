@@ -12,6 +12,11 @@ class RecordsError(Exception):
         self.public = public or sentence
 
 
+def public_message(error: Exception) -> str:
+    """Return what everybody may read of an error."""
+    return error.public if isinstance(error, RecordsError) else str(error)
+
+
 class DatabaseUnavailableError(RecordsError):
     """The database can't be used now (locked, full, gone). Nothing was written; trying again is right."""
 
@@ -22,3 +27,7 @@ class DatabaseUnusableError(RecordsError):
 
 class BadCursorError(RecordsError):
     """A page's cursor is not one that this program gave out for this sort order."""
+
+
+class UnreadableRowError(RecordsError):
+    """The row that was asked for cannot be read. Other rows can."""

@@ -18,7 +18,7 @@ from approvals.state import State
 from approvals.values import Moment, Value
 from records import search
 from records.columns import Json
-from records.sql import insert_or_ignore, one
+from records.sql import insert_or_ignore, one, rows
 from records.sqlite.prepared import Prepared
 from records.tables import instance_words, instances, waiting
 
@@ -155,8 +155,14 @@ async def get(connection: AsyncConnection, instance_id: str) -> Instance | None:
 
 async def states(connection: AsyncConnection, instance_ids: Collection[str]) -> tuple[State, ...]:
     """Return where those requests stand that a workflow has written anything of. At most a page's ids at once."""
-    found = await connection.execute(sa.select(instances.c.state).where(instances.c.instance_id.in_(instance_ids)))
-    return tuple(State.model_validate(state) for state in found.scalars() if state is not None)
+    wanted = (instances.c.instance_id.in_(instance_ids), instances.c.state.is_not(None))
+    found = await rows(connection, sa.select(instances.c.instance_id, instances.c.state).where(*wanted), _Stands)
+    return tuple(row.state for row in found)
+
+
+class _Stands(Value):
+    instance_id: str
+    state: State
 
 
 async def standing(connection: AsyncConnection, instance_id: str) -> tuple[str, datetime | None, int, int] | None:

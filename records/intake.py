@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, one, rows
+from records.sql import Read, insert_or_ignore, one, readable, rows
 from records.tables import intake
 
 State = Literal["pending", "raised", "answered"]
@@ -75,23 +75,24 @@ async def due(connection: AsyncConnection, now: datetime, limit: int, lease: tim
 
     One that was raised but not answered is due again later: docs/explanation/dapr.md#when-parts-die
     A time that is further off than anybody waits was set before the clock went back: that one is due as well.
+    One that cannot be read is claimed with them and left out: it comes again with its lease, behind all others.
     """
     waiting = sa.select(intake).where(intake.c.answered_at.is_(None))
     due_now = waiting.where(intake.c.next_attempt_at <= now)
-    found = await _first(connection, due_now, limit) or await _first(
-        connection, waiting.where(_never(now, lease)), limit
-    )
-    if found:
+    found = await _first(connection, due_now, limit)
+    if not found.raw:
+        found = await _first(connection, waiting.where(_never(now, lease)), limit)
+    if found.raw:
         await connection.execute(
             sa.update(intake)
-            .where(intake.c.id.in_([row.id for row in found]))
+            .where(intake.c.id.in_([row["id"] for row in found.raw]))
             .values(next_attempt_at=now + lease, attempts=intake.c.attempts + 1)
         )
     claimed = {"next_attempt_at": now + lease}
     return tuple(row.model_copy(update=claimed | {"attempts": row.attempts + 1}) for row in found)
 
 
-async def _first(connection: AsyncConnection, query: sa.Select[Any], limit: int) -> tuple[Row, ...]:
+async def _first(connection: AsyncConnection, query: sa.Select[Any], limit: int) -> Read[Row]:
     return await rows(connection, query.order_by(intake.c.next_attempt_at, intake.c.id).limit(limit), Row)
 
 
@@ -158,8 +159,9 @@ async def untold(connection: AsyncConnection, limit: int) -> tuple[Row, ...]:
 
 async def oldest_undelivered(connection: AsyncConnection, now: datetime) -> timedelta | None:
     """Return the age of the oldest unanswered decision, None when there is none."""
-    oldest = await connection.scalar(sa.select(sa.func.min(intake.c.created_at)).where(intake.c.answered_at.is_(None)))
-    return None if oldest is None else now - oldest
+    unanswered = sa.select(intake.c.created_at).where(intake.c.answered_at.is_(None))
+    moments = await readable(connection, unanswered.order_by(intake.c.created_at))
+    return now - moments[0] if moments else None
 
 
 async def undelivered(connection: AsyncConnection, at_most: int = 10_000) -> int:

@@ -15,7 +15,7 @@ from records import search
 from records.columns import EPOCH, canonical, from_micros, to_micros
 from records.errors import BadCursorError
 from records.instances import EngineStatus, Instance, Phase
-from records.sql import rows
+from records.sql import Read, rows
 from records.tables import instances, waiting
 
 Sort = Literal["created", "deadline", "since", "progress"]
@@ -114,8 +114,9 @@ async def page(
         query = query.where(here < last if falling else here > last)
     order = (column.desc(), key.desc()) if falling else (column, key)
     found = await rows(connection, query.order_by(*order).limit(limit + 1), Line)
-    lines = found[:limit]
-    return Page(lines=lines, cursor=_cursor(lines[-1], sort) if len(found) > limit else None)
+    more = len(found.raw) > limit
+    lines = found[:limit] if len(found) == len(found.raw) else found[: max(1, limit - 1)]
+    return Page(lines=lines, cursor=_cursor(lines[-1], sort) if more and lines else None)
 
 
 def _cursor(line: Line, sort: Sort) -> str:
@@ -200,7 +201,7 @@ async def ids(connection: AsyncConnection, wanted: Filter, *, after: str = "", l
     return tuple((await connection.execute(query.order_by(instances.c.instance_id).limit(limit))).scalars())
 
 
-async def unfinished(connection: AsyncConnection, *, after: str = "", limit: int = 500) -> tuple[Instance, ...]:
+async def unfinished(connection: AsyncConnection, *, after: str = "", limit: int = 500) -> Read[Instance]:
     """Return what has not ended in the engine as far as we know, by id, for reconciliation."""
     query = sa.select(instances).where(instances.c.finished_at.is_(None), instances.c.instance_id > after)
     return await rows(connection, query.order_by(instances.c.instance_id).limit(limit), Instance)

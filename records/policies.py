@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, one, rows
+from records.sql import FEW, insert_or_ignore, one, rows
 from records.tables import policies
 
 
@@ -22,6 +22,8 @@ class PolicySeen(Value):
 async def saw(connection: AsyncConnection, version: str, content: str, now: datetime) -> tuple[bool, str | None]:
     """Note that a policy is in force. Returns whether it differs from the one before, and that one's version."""
     before = await newest(connection)
+    if before is not None and before.version == version:
+        return False, version
     row = PolicySeen(version=version, content=content, seen_at=now, last_seen_at=now)
     if not await insert_or_ignore(connection, policies, row.model_dump()):
         await connection.execute(sa.update(policies).where(policies.c.version == version).values(last_seen_at=now))
@@ -43,7 +45,8 @@ async def versions(connection: AsyncConnection, limit: int = 200) -> tuple[str, 
 async def newest(connection: AsyncConnection) -> PolicySeen | None:
     """Return the policy that was seen in force last."""
     order = (policies.c.last_seen_at.desc(), policies.c.seen_at.desc())
-    return await one(connection, sa.select(policies).order_by(*order).limit(1), PolicySeen)
+    found = await rows(connection, sa.select(policies).order_by(*order).limit(FEW), PolicySeen)
+    return found[0] if found else None
 
 
 async def page(connection: AsyncConnection, limit: int = 50) -> tuple[PolicySeen, ...]:

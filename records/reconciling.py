@@ -8,10 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.audit import Chained
+from records.columns import UNREADABLE
 from records.instances import Instance
 from records.listing import SHOWN, Line
-from records.sql import rows
+from records.sql import readable, rows
 from records.tables import OPEN, STALE, audit, instances
+from records.unreadable import bad_row, set_aside
 
 AHEAD = timedelta(minutes=1)
 """A row that moved further in the future than this moved before the clock went back."""
@@ -48,7 +50,13 @@ async def known(connection: AsyncConnection, ids: Collection[str]) -> tuple[Know
 
 
 async def _known(connection: AsyncConnection, query: sa.Select[Any]) -> tuple[Known, ...]:
-    return tuple(Known._make(row) for row in await connection.execute(query))
+    found = []
+    for row in (await connection.execute(query)).mappings():
+        if any(value is UNREADABLE for value in row.values()):
+            set_aside(connection, bad_row(query, row))
+        else:
+            found.append(Known(**row))
+    return tuple(found)
 
 
 async def progressed(connection: AsyncConnection, since: datetime, *, limit: int = 500) -> tuple[Line, ...]:
@@ -97,7 +105,7 @@ async def entries_after(connection: AsyncConnection, seq: int, *, limit: int = 2
 async def newest(connection: AsyncConnection) -> tuple[int, datetime | None]:
     """Return the newest audit entry's seq and the latest moment at which a row moved: three looks at indexes' ends."""
     seq = await connection.scalar(sa.select(sa.func.max(audit.c.seq)))
-    moved = await connection.scalar(sa.select(sa.func.max(instances.c.updated_at)).where(OPEN))
-    ended_at = sa.func.max(instances.c.finished_at)
-    over = await connection.scalar(sa.select(ended_at).where(instances.c.finished_at.is_not(None)))
-    return int(seq or 0), max((each for each in (moved, over) if each is not None), default=None)
+    updated, finished = instances.c.updated_at, instances.c.finished_at
+    moved = await readable(connection, sa.select(updated).where(OPEN).order_by(updated.desc()))
+    over = await readable(connection, sa.select(finished).where(finished.is_not(None)).order_by(finished.desc()))
+    return int(seq or 0), max((*moved[:1], *over[:1]), default=None)

@@ -63,7 +63,7 @@ async def gather(connection: AsyncConnection, since: datetime, until: datetime) 
         since=since,
         until=until,
         waiting=count,
-        oldest=oldest,
+        oldest=_moment(oldest),
         by_rule=await by_rule(connection),
         by_approver=await by_approver(connection),
         per_day=await per_day(connection, since, until),
@@ -103,7 +103,12 @@ async def _groups(
     connection: AsyncConnection, query: sa.Select[Any], key: sa.ColumnElement[Any], limit: int
 ) -> tuple[Waiting, ...]:
     found = (await connection.execute(query.order_by(sa.func.count().desc(), key).limit(limit))).all()
-    return tuple(Waiting(what=what, count=count, oldest=oldest) for what, count, oldest in found)
+    return tuple(Waiting(what=what, count=count, oldest=_moment(oldest)) for what, count, oldest in found)
+
+
+def _moment(value: object) -> datetime | None:
+    """Return the moment, None where the row that holds it is damaged: a figure is missing then, and no other."""
+    return value if isinstance(value, datetime) else None
 
 
 def _decided(since: datetime, until: datetime) -> tuple[sa.ColumnElement[bool], ...]:

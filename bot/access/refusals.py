@@ -10,7 +10,7 @@ from typing import Any, Final
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
-from records.errors import BadCursorError, DatabaseUnavailableError
+from records.errors import BadCursorError, DatabaseUnavailableError, UnreadableRowError
 
 
 class Kind(StrEnum):
@@ -26,6 +26,7 @@ class Kind(StrEnum):
     TOO_LARGE = "too_large"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
+    DAMAGED = "damaged"
 
 
 CORRECTABLE: Final = frozenset({Kind.CONFLICT, Kind.BUSY, Kind.INVALID})
@@ -76,11 +77,18 @@ def unknown(reference: str) -> Refused:
     )
 
 
-TRANSLATED: Final = (Refused, EngineRefusedError, EngineUnavailableError, BadCursorError, DatabaseUnavailableError)
+TRANSLATED: Final = (
+    Refused,
+    EngineRefusedError,
+    EngineUnavailableError,
+    BadCursorError,
+    DatabaseUnavailableError,
+    UnreadableRowError,
+)
 """What services raise: every face answers each of them, and nothing else, with a message of its own."""
 
 
-def as_refusal(error: Exception, *, reading: bool = False) -> Refused | None:
+def as_refusal(error: Exception, *, reading: bool = False) -> Refused | None:  # noqa: PLR0911 one for each kind
     """Return the refusal for what a service raised, None for a fault. `reading`: the call can have changed nothing."""
     match error:
         case Refused():
@@ -93,6 +101,8 @@ def as_refusal(error: Exception, *, reading: bool = False) -> Refused | None:
             return Refused(Kind.UNAVAILABLE, UNREAD if reading else UNKNOWN, retry_after=5)
         case DatabaseUnavailableError():
             return Refused(Kind.UNAVAILABLE, error.public, retry_after=5)
+        case UnreadableRowError():
+            return Refused(Kind.DAMAGED, error.public)
         case _:
             return None
 

@@ -17,10 +17,11 @@ from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
 from bot.process.background import Background
+from bot.process.periodic import Periodic
 from cards import private
 from records import audit, instances, intake
 from records.database import Database
-from records.errors import RecordsError
+from records.errors import RecordsError, public_message
 from workflows.obtain import APPROVAL_DECISION
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ class Deliverer:
         self._announcer = announcer
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting: dict[str, asyncio.Event] = {}
+        self._loop = Periodic("deliverer", self.round, POLL, passing=(RecordsError,), public=public_message)
         self.failures = 0
         """How often raising has failed in this process, for the metrics."""
 
@@ -95,19 +97,19 @@ class Deliverer:
             row = await intake.get(connection, decision_id)
         return Verdict.model_validate(row.verdict) if row and row.verdict else None
 
-    async def run(self) -> None:
-        """Deliver what is due, for ever. A database that is away is no reason to stop: the decisions are in it."""
-        while True:
-            try:
-                found = await self._due()
-            except RecordsError as error:
-                log.warning("the intake cannot be read", why=str(error))
-                found = ()
-            for failure in await asyncio.gather(*(self._deliver(row) for row in found), return_exceptions=True):
-                if failure is not None:
-                    log.error("a delivery failed; its lease brings it back", exc_info=failure)
-            if len(found) < BATCH:
-                await asyncio.sleep(POLL)
+    @property
+    def loop(self) -> Periodic:
+        """Delivers what is due, again and again. A database that is away is no reason to stop: they are in it."""
+        return self._loop
+
+    async def round(self) -> float:
+        """Deliver what is due now; returns the seconds until the next look. Raises RecordsError."""
+        found = await self._due()
+        for failure in await asyncio.gather(*(self._deliver(row) for row in found), return_exceptions=True):
+            if failure is not None:
+                self.failures += 1
+                log.error("a delivery failed; its lease brings it back", exc_info=failure)
+        return 0.0 if len(found) == BATCH else POLL
 
     async def _due(self) -> tuple[intake.Row, ...]:
         now = self._clock()

@@ -4,16 +4,21 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from approvals.decision import Reason
 from approvals.values import Value
+from bot.control.reconciling.reconciler import Reconciler
 from bot.decisions.delivery import ALARM_AGE, Deliverer
 from bot.engine.worker import Worker
+from bot.process.periodic import Loops
 from records import alarms, intake, statistics
 from records.database import Database
 from records.errors import RecordsError
+
+log = structlog.get_logger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLOW_FOR = 15.0
@@ -36,22 +41,36 @@ class Figures(Value):
 class Metrics:
     """Gathers the figures at each scrape."""
 
-    def __init__(self, database: Database, worker: Worker, deliverer: Deliverer, clock: Callable[[], datetime]) -> None:
+    def __init__(  # noqa: PLR0913 the parts that are counted
+        self,
+        *,
+        database: Database,
+        worker: Worker,
+        deliverer: Deliverer,
+        loops: Loops,
+        reconciler: Reconciler,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._database = database
         self._worker = worker
         self._deliverer = deliverer
+        self._loops = loops
+        self._reconciler = reconciler
         self._clock = clock
         self._counted_at = float("-inf")
         self._outcomes: dict[str, int] = {}
         self._refusals: dict[str, int] = {}
 
     async def text(self) -> bytes:
-        """Return the exposition. A database that is away is a figure, not an error."""
+        """Return the exposition. What the database cannot tell is a figure, not an error: the rest is shown."""
+        found = Figures()
         try:
             found = await self._figures()
             await self._count()
-        except RecordsError:
-            found = Figures()
+        except RecordsError as error:
+            log.warning("figures are missing from the metrics", why=str(error))
+        except Exception:
+            log.exception("figures are missing from the metrics")
         return generate_latest(self._registry(found))
 
     async def _figures(self) -> Figures:
@@ -85,6 +104,10 @@ class Metrics:
             "oldest_undelivered_seconds": ("Age of the oldest decision without the workflow's answer.", found.oldest),
             "undelivered_alarm": ("1 when that age is over 30 s.", found.oldest > ALARM_AGE.total_seconds()),
             "deliveries_failed": ("Times that this process could not raise a decision.", self._deliverer.failures),
+            "comparisons_failed": (
+                "Times that this process could not compare an instance with the engine.",
+                self._reconciler.left_out,
+            ),
             "requests_waiting": ("Requests that wait for a decision.", found.waiting),
             "cards_unposted": ("Requests that wait for over a minute without a card in Slack.", found.unposted),
             "cards_stale": ("Cards that have not shown what is true for over 30 s.", found.stale),
@@ -92,9 +115,29 @@ class Metrics:
         for name, (about, value) in plain.items():
             Gauge(f"countersign_{name}", about, registry=registry).set(float(value))
         _labelled(registry, "requests_ended", "Requests by how they ended.", "outcome", self._outcomes, OUTCOMES)
+        self._loop_figures(registry)
         reasons = tuple(each.value for each in Reason)
         _labelled(registry, "decisions_refused", "Refused decisions by reason.", "reason", self._refusals, reasons)
         return registry
+
+    def _loop_figures(self, registry: CollectorRegistry) -> None:
+        failed = Gauge(
+            "countersign_loop_failures", "Rounds of a loop that failed in this process.", ("loop",), registry=registry
+        )
+        down = Gauge(
+            "countersign_loop_down",
+            "1 while a loop failed three times in a row, or hangs.",
+            ("loop",),
+            registry=registry,
+        )
+        for state in self._loops.states:
+            failed.labels(state.name).set(state.failures)
+            down.labels(state.name).set(state.down)
+        bad = Gauge(
+            "countersign_rows_unreadable", "Rows that were set aside lately, by table.", ("table",), registry=registry
+        )
+        for table, count in self._database.bad_rows.by_table().items():
+            bad.labels(table).set(count)
 
 
 UNPOSTED_AFTER = timedelta(minutes=1)

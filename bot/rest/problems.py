@@ -29,6 +29,7 @@ STATUS: Final[Mapping[Kind, int]] = {
     Kind.TOO_LARGE: 413,
     Kind.INVALID: 422,
     Kind.RATE_LIMITED: 429,
+    Kind.DAMAGED: 500,
     Kind.UNAVAILABLE: 503,
 }
 """Who calls is 401 or 403, where the thing stands is 409, what was sent is 413 or 422, what passes is 429 or 503."""

@@ -4,21 +4,18 @@ A decision needs no reservation of its own: its id is the fingerprint of what wa
 once.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-import structlog
 from pydantic import Field
 
 from approvals.values import Value
+from bot.process.periodic import Periodic
 from cards import reject_modal, request_card
 from records import replays
 from records.database import Database
-from records.errors import RecordsError
-
-log = structlog.get_logger(__name__)
+from records.errors import RecordsError, public_message
 
 PRUNE_EVERY = 60.0
 """Seconds between two times of forgetting answers whose signature is too old to be taken."""
@@ -42,6 +39,7 @@ class ReplayGuard:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._loop = Periodic("pruning", self._pruned, PRUNE_EVERY, passing=(RecordsError,), public=public_message)
 
     async def once(
         self, fingerprint: str, payload: dict[str, Any], dispatch: Callable[[], Awaitable[Answer]]
@@ -61,14 +59,10 @@ class ReplayGuard:
             )
         return answer
 
-    async def prune(self) -> None:
-        """Forget what is too old to come again, for ever."""
-        while True:
-            try:
-                await self._pruned()
-            except RecordsError as error:
-                log.warning("old answers are not forgotten yet", why=str(error))
-            await asyncio.sleep(PRUNE_EVERY)
+    @property
+    def loop(self) -> Periodic:
+        """Forgets what is too old to come again."""
+        return self._loop
 
     async def _pruned(self) -> None:
         found = replays.BATCH

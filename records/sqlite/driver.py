@@ -15,9 +15,21 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from records.columns import UNREADABLE
 from records.sqlite.threads import CallThread
 
 T = TypeVar("T")
+
+
+UNDECODABLE = "decode to UTF-8"
+"""What sqlite3's error says where a text is no UTF-8: one damaged row would fail the whole query."""
+
+
+def _text_or_unreadable(text: bytes) -> object:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return UNREADABLE
 
 
 class Cursor:
@@ -46,7 +58,21 @@ class Cursor:
         return self
 
     def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
-        self._keep(self.connection.raw.execute(operation, parameters))
+        try:
+            self._keep(self.connection.raw.execute(operation, parameters))
+        except sqlite3.OperationalError as error:
+            if UNDECODABLE not in str(error) or not operation.lstrip().upper().startswith("SELECT"):
+                raise
+            self._execute_leniently(operation, parameters)
+
+    def _execute_leniently(self, operation: str, parameters: Sequence[Any]) -> None:
+        """Read again where a text is no UTF-8: UNREADABLE stands in its place, which no model takes."""
+        raw = self.connection.raw
+        raw.text_factory = _text_or_unreadable
+        try:
+            self._keep(raw.execute(operation, parameters))
+        finally:
+            raw.text_factory = str
 
     def _executemany(self, operation: str, parameters: Sequence[Any]) -> None:
         self._keep(self.connection.raw.executemany(operation, parameters))

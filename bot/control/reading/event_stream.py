@@ -14,10 +14,11 @@ from approvals.authority import Action, Resource, authorize
 from approvals.values import Moment, Value
 from bot.access.authenticating import Access, Caller
 from bot.control.reading.overview import Overview, TimeLineEvent, business_event, own_name
+from bot.process.periodic import Periodic
 from records import audit, instances, listing, reconciling
 from records.columns import from_micros, to_micros
 from records.database import Database
-from records.errors import DatabaseUnavailableError
+from records.errors import RecordsError, public_message
 
 LOOK = 0.25
 """Seconds between looks."""
@@ -72,8 +73,14 @@ class EventStream:
         self._clock = clock
         self._followers = 0
         self._moved = asyncio.Event()
-        self._looking: asyncio.Task[None] | None = None
+        self._seen: object = None
+        self._loop = Periodic("following", self._look, LOOK, passing=(RecordsError,), public=public_message)
         self._ended = False
+
+    @property
+    def loop(self) -> Periodic:
+        """Looks whether something moved; it runs while somebody follows."""
+        return self._loop
 
     @property
     def followers(self) -> int:
@@ -107,29 +114,21 @@ class EventStream:
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
         self._followers += 1
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look(), name="following")
+        self._loop.start()
         try:
             yield
         finally:
             self._followers -= 1
-            if self._followers == 0 and self._looking is not None:
-                self._looking.cancel()
-                self._looking = None
+            if self._followers == 0:
+                self._loop.cancel()
 
     async def _look(self) -> None:
-        """Wake all followers when something moved."""
-        before: object = None
-        while True:
-            try:
-                async with self._database.read() as connection:
-                    now = await reconciling.newest(connection)
-            except DatabaseUnavailableError:
-                now = None
-            if now is not None and now != before:
-                before = now
-                self._wake()
-            await asyncio.sleep(LOOK)
+        """Wake all followers when something moved. Raises RecordsError."""
+        async with self._database.read() as connection:
+            now = await reconciling.newest(connection)
+        if now != self._seen:
+            self._seen = now
+            self._wake()
 
     def _wake(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()

@@ -16,6 +16,7 @@ from approvals.machine import Announce
 from cards.request_card import Ending
 from records import instances, reconciling
 from records.database import Database
+from records.errors import DatabaseUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -65,12 +66,21 @@ class CardRepair:
         try:
             await self._tell(row)
         except (SlackUnavailableError, SlackRefusedError, LookupFailedError) as error:
-            pause = min(LONGEST, 2 * self._refused.get(row.instance_id, (None, self._settled / 2))[1])
-            self._refused[row.instance_id] = self._clock(), pause
+            self._pause(row.instance_id)
             log.warning("a card is not rewritten yet", instance_id=row.instance_id, why=str(error))
+            return False
+        except DatabaseUnavailableError:
+            raise  # that concerns all cards: the loop tries again
+        except Exception:
+            self._pause(row.instance_id)
+            log.exception("a card cannot be rewritten and is left out", instance_id=row.instance_id)
             return False
         self._refused.pop(row.instance_id, None)
         return True
+
+    def _pause(self, instance_id: str) -> None:
+        pause = min(LONGEST, 2 * self._refused.get(instance_id, (None, self._settled / 2))[1])
+        self._refused[instance_id] = self._clock(), pause
 
     async def _tell(self, row: instances.Instance) -> None:
         """Show and tell what stands in the row."""

@@ -9,17 +9,15 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-import structlog
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bot.process.periodic import Periodic
 from records import checkpoints
 from records.chain import Checkpoint
 from records.checkpoints import Signer
 from records.database import Database
-from records.errors import RecordsError
-
-log = structlog.get_logger(__name__)
+from records.errors import RecordsError, public_message
 
 PURPOSE = b"countersign/v1/audit-checkpoint"
 
@@ -45,16 +43,15 @@ class Checkpointing:
         self._signer = signer
         self._folder = folder
         self._clock = clock
-        self._every = every
+        self._loop = Periodic("checkpoints", self._round, every, passing=(RecordsError, OSError), public=_why)
 
-    async def run(self) -> None:
-        """Take one now and then one each interval (seconds), for ever. A failure is said loudly and tried again."""
-        while True:
-            try:
-                await self.take()
-            except (RecordsError, OSError) as error:
-                log.error("the audit's checkpoint could not be kept", why=_why(error))  # noqa: TRY400 no trace needed
-            await asyncio.sleep(self._every)
+    @property
+    def loop(self) -> Periodic:
+        """Takes one now and then one each interval. A failure is logged and tried again sooner than that."""
+        return self._loop
+
+    async def _round(self) -> None:
+        await self.take()
 
     async def take(self) -> Checkpoint | None:
         """Sign the chain's end unless that was done; write its file. None while the audit is empty.
@@ -72,4 +69,7 @@ class Checkpointing:
 
 
 def _why(error: Exception) -> str:
-    return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+    """Return what everybody may read of a failure: no path."""
+    if isinstance(error, OSError):
+        return f"the folder of checkpoints cannot be written ({error.strerror})"
+    return public_message(error)

@@ -15,7 +15,7 @@ from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.reconciler import Reconciler, changes
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, Instance, UnknownInstanceError
 from bot.process.correlation import correlation_id
-from records import audit, instances, intake, listing, reconciling
+from records import audit, damage, instances, intake, listing, reconciling
 from records.database import Database
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,7 @@ class Ill(StrEnum):
     NEVER_STARTED = "never_started"
     CARD_LIES = "card_lies"
     UNANSWERED = "unanswered"
+    UNREADABLE = "unreadable"
 
 
 class Finding(Value):
@@ -66,6 +67,10 @@ SENTENCES: dict[Ill, tuple[str, str]] = {
     Ill.UNANSWERED: (
         "A decision waits for the workflow's answer since {since}.",
         "Deliver it again now. The workflow counts a decision once, however often it comes.",
+    ),
+    Ill.UNREADABLE: (
+        "{row} It is set aside; nothing else waits for it.",
+        "Nothing: mend the row or restore it from a backup. A decision in it is lost unless the row is mended.",
     ),
 }
 
@@ -99,6 +104,7 @@ class Doctor:
         found += [each async for each in self._in_the_database() if each.instance_id not in known]
         found += [each for each in await self._cards() if each.instance_id not in known]
         found += [each for each in await self._decisions() if each.instance_id not in known]
+        found += [_finding(Ill.UNREADABLE, bad.key, row=bad.sentence) async for bad in damage.find(self._database)]
         order = list(Ill)
         return tuple(sorted(found, key=lambda each: (order.index(each.ill), each.instance_id)))
 
@@ -136,9 +142,9 @@ class Doctor:
             for row in rows:
                 if row.updated_at < settled and (found := self._compared(row, await self._state(row))) is not None:
                     yield found
-            if len(rows) < PAGE:
+            if len(rows.raw) < PAGE:
                 return
-            after = rows[-1].instance_id
+            after = str(rows.raw[-1]["instance_id"])
 
     async def _state(self, row: instances.Instance) -> Instance | None:
         return await self._engine.state(row.instance_id)
@@ -200,7 +206,7 @@ class Doctor:
 
     async def _audit(self, findings: Sequence[Finding], actor: str) -> None:
         for each in findings:
-            if each.ill is Ill.NEVER_STARTED:
+            if each.ill in {Ill.NEVER_STARTED, Ill.UNREADABLE}:
                 continue
             entry = audit.Entry(
                 at=self._clock(),
@@ -236,6 +242,6 @@ def _finding(ill: Ill, instance_id: str, **facts: str) -> Finding:
 
 def _is_healed(finding: Finding, left: bool) -> bool | None:  # noqa: FBT001 whether it is found again
     """Return whether it is well: what only time can show (an answer), and what needs a person, is not said to be."""
-    if finding.ill in {Ill.NEVER_STARTED, Ill.UNANSWERED} and left:
+    if finding.ill in {Ill.NEVER_STARTED, Ill.UNANSWERED, Ill.UNREADABLE} and left:
         return None
     return not left

@@ -6,10 +6,10 @@ buttons for a request that has ended is rewritten. What was found is audited.
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Self
+from functools import cached_property
+from typing import Self, TypeVar
 
 import structlog
 
@@ -18,12 +18,15 @@ from bot.control.reading.lines import plain_status
 from bot.control.reconciling.card_repair import CardRepair
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.client import Instance as EngineInstance
+from bot.process.periodic import Periodic
 from cards.request_card import Ending
 from records import audit, instances, intake, listing, reconciling
 from records.database import Database
-from records.errors import DatabaseUnavailableError
+from records.errors import DatabaseUnavailableError, RecordsError, public_message
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 AT_ONCE = 8
 PAGE = 500
@@ -62,7 +65,7 @@ class Found(Value):
 
 
 class Reconciler:
-    """Looks again and again. One failure is logged and looked at again; it never ends the loop."""
+    """Looks again and again. An instance that cannot be compared is counted and left out; the others go on."""
 
     def __init__(
         self,
@@ -82,29 +85,26 @@ class Reconciler:
         self._followed: dict[str, _Followed] = {}
         self._since: datetime | None = None
         self.last = Found()
+        self.left_out = 0
+        """How often an instance could not be compared, for the metrics."""
 
-    async def run(self) -> None:
-        """Look for ever."""
-        await asyncio.gather(
-            self._again(self.follow, self._every.follow),
-            self._again(self._mending.mend, self._every.mend),
-            self._again(self.look, self._every.look),
-            self._again(self.sweep, self._every.sweep),
+    @cached_property
+    def loops(self) -> tuple[Periodic, ...]:
+        """The looks at what moved, at cards, at what is open and at the engine's whole list."""
+        return (
+            self._loop("follow", self.follow, self._every.follow),
+            self._loop("cards", self._mending.mend, self._every.mend),
+            self._loop("look", self.look, self._every.look),
+            self._loop("sweep", self.sweep, self._every.sweep),
         )
 
-    async def _again(self, look: Callable[[], Awaitable[object]], seconds: float) -> None:
-        while True:
-            began, pause = time.monotonic(), seconds
-            try:
-                await look()
-            except (EngineUnavailableError, EngineRefusedError, DatabaseUnavailableError) as error:
-                log.warning("a look at the engine failed", look=look.__name__, why=str(error))
-            except Exception:
-                log.exception("a look at the engine failed and is taken again", look=look.__name__)
-            else:
-                # However much there is to look at, looking takes a quarter of the time at most.
-                pause = max(seconds, 3 * (time.monotonic() - began))
-            await asyncio.sleep(pause)
+    def _loop(self, name: str, look: Callable[[], Awaitable[object]], seconds: float) -> Periodic:
+        passing = (EngineUnavailableError, EngineRefusedError, RecordsError)
+
+        async def work() -> None:
+            await look()
+
+        return Periodic(name, work, seconds, passing=passing, gentle=True, public=_public)
 
     async def follow(self) -> None:
         """Look at what moved just now, again and again at growing pauses, until the engine's status says the end."""
@@ -156,18 +156,43 @@ class Reconciler:
     # ---- one comparison ---------------------------------------------------------------------------------------------
 
     async def _compare(self, rows: Sequence[reconciling.Known]) -> Found:
-        """Compare some rows with the engine and correct them."""
-        states = await asyncio.gather(*(self._state(row.instance_id) for row in rows))
-        pairs = list(zip(rows, states, strict=True))
+        """Compare some rows with the engine and correct them. Raises EngineUnavailableError if it answers for none."""
+        looked = await asyncio.gather(*(self._state(row.instance_id) for row in rows), return_exceptions=True)
+        pairs = [(row, state) for row, state in zip(rows, looked, strict=True) if not isinstance(state, BaseException)]
+        failures = [(row, error) for row, error in zip(rows, looked, strict=True) if isinstance(error, BaseException)]
+        if failures and not pairs:
+            raise failures[0][1]
+        for row, error in failures:
+            self._left_out(row.instance_id, error)
         gone = [row.instance_id for row, state in pairs if state is None]
         differing = [state for row, state in pairs if state is not None and changes(row, state) is not None]
-        changed = [await self._follow_engine(state) for state in differing]
+        changed = [await self._one(self._follow_engine, state, state.instance_id) for state in differing]
         vanished = 0
         if len(gone) > MANY and len(gone) > len(rows) // 2:
             log.error("most workflows are unknown to the engine: is this another engine's store?", unknown=len(gone))
         else:
-            vanished = sum([await self._vanished(instance_id) for instance_id in gone])
+            vanished = sum([await self._one(self._vanished, instance_id, instance_id) for instance_id in gone])
         return Found(seen=len(rows), changed=sum(changed), vanished=vanished)
+
+    async def _one(self, correct: Callable[[T], Awaitable[bool]], subject: T, instance_id: str) -> bool:
+        """Correct one instance; a failure that concerns it alone leaves it out."""
+        try:
+            return await correct(subject)
+        except (EngineUnavailableError, DatabaseUnavailableError):
+            raise  # that concerns all of them: the loop tries again
+        except Exception as error:  # noqa: BLE001 whatever it is, it must not keep the others from being corrected
+            self._left_out(instance_id, error)
+            return False
+
+    def _left_out(self, instance_id: str, error: BaseException) -> None:
+        self.left_out += 1
+        known = isinstance(error, EngineUnavailableError | EngineRefusedError | RecordsError)
+        log.warning(
+            "an instance could not be compared and is left out",
+            instance_id=instance_id,
+            why=str(error),
+            exc_info=None if known else error,
+        )
 
     async def _state(self, instance_id: str) -> EngineInstance | None:
         async with self._slots:
@@ -237,8 +262,11 @@ class Reconciler:
         """Add rows for instances that this app did not start."""
         async with self._database.read() as connection:
             unknown = await listing.missing(connection, tuple(ids))
-        states = await asyncio.gather(*(self._state(instance_id) for instance_id in unknown))
-        there = [state for state in states if state is not None]
+        looked = await asyncio.gather(*(self._state(instance_id) for instance_id in unknown), return_exceptions=True)
+        for instance_id, error in zip(unknown, looked, strict=True):
+            if isinstance(error, BaseException):
+                self._left_out(instance_id, error)
+        there = [state for state in looked if isinstance(state, EngineInstance)]
         for batch in (there[start : start + 100] for start in range(0, len(there), 100)):
             async with self._database.write() as connection:
                 for state in batch:
@@ -257,7 +285,7 @@ class Reconciler:
                 log.error("the engine lists nothing: is this another engine's store?", unknown=len(gone))
                 return count
             for instance_id in gone:
-                count += await self._forget(instance_id)
+                count += await self._one(self._forget, instance_id, instance_id)
             if len(ended) < 1_000:  # noqa: PLR2004 the page's size
                 return count
             after = ended[-1]
@@ -300,6 +328,10 @@ def changes(row: instances.Instance | reconciling.Known, state: EngineInstance) 
     if state.finished and row.phase in {"starting", "waiting"}:
         found["phase"] = "failed" if status == "FAILED" else "terminated"
     return instances.Changes.model_validate(found)
+
+
+def _public(error: Exception) -> str:
+    return public_message(error) if isinstance(error, RecordsError) else "the workflow engine does not answer"
 
 
 def reason_of(output: str | None) -> str:

@@ -1,0 +1,172 @@
+"""Work that a process repeats for as long as it lives, supervised: a failure is logged, counted, retried and shown."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from approvals.values import Value
+
+log = structlog.get_logger(__name__)
+
+DOWN_AFTER: Final = 3
+"""Failures in a row after which a loop counts as down."""
+
+FIRST_BACK_OFF_S: Final = 0.5
+"""The pause after a first failure: a loop that works once an hour is tried again at once as well."""
+
+LONGEST_BACK_OFF_S: Final = 5.0
+"""The longest pause after failures, unless the loop's own interval is longer."""
+
+STUCK_AFTER_S: Final = 600.0
+"""A single round that takes longer hangs: no query and no call of ours waits that long."""
+
+UNEXPECTED: Final = "an unexpected error, whose trace is in the log"
+
+
+class LoopState(Value):
+    """How a loop does. `failures` counts since the start, `in_a_row` since it last worked; `why` is for operators."""
+
+    name: str
+    failures: int = 0
+    in_a_row: int = 0
+    why: str = ""
+    stuck_s: float = 0.0
+
+    @property
+    def down(self) -> bool:
+        """Whether operators have to look at it."""
+        return self.in_a_row >= DOWN_AFTER or self.stuck_s > 0
+
+    @property
+    def message(self) -> str:
+        """Say what is wrong, for /readyz: no detail that only operators may know."""
+        if self.stuck_s > 0:
+            return f"The loop '{self.name}' has been at one round for {self.stuck_s:.0f} s. Restart this process."
+        if self.down:
+            return f"The loop '{self.name}' has failed {self.in_a_row} times in a row: {self.why}. It is tried again."
+        return "ok"
+
+
+class Periodic:
+    """One loop. `work` may return how many seconds to wait before the next round, else it is `every_s`.
+
+    Failures of the kinds in `passing` (a part that is away) are logged by their message, all others with their trace.
+    A loop that is `gentle` works a quarter of the time at most, however much there is to do.
+    """
+
+    def __init__(  # noqa: PLR0913 what a loop needs to know
+        self,
+        name: str,
+        work: Callable[[], Awaitable[object]],
+        every_s: float,
+        *,
+        passing: tuple[type[Exception], ...] = (),
+        gentle: bool = False,
+        public: Callable[[Exception], str] = str,
+    ) -> None:
+        self.name = name
+        self._work = work
+        self._every_s = every_s
+        self._passing = passing
+        self._gentle = gentle
+        self._public = public
+        self._failures = self._in_a_row = 0
+        self._why = ""
+        self._began: float | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> LoopState:
+        """How the loop does now."""
+        at_it = 0.0 if self._began is None else time.monotonic() - self._began
+        return LoopState(
+            name=self.name,
+            failures=self._failures,
+            in_a_row=self._in_a_row,
+            why=self._why,
+            stuck_s=at_it if at_it > STUCK_AFTER_S else 0.0,
+        )
+
+    def start(self) -> None:
+        """Begin, unless it runs."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        """End it, in the middle of a round too."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def cancel(self) -> None:
+        """End it without waiting."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            pause = await self.once()
+            await asyncio.sleep(pause)
+
+    async def once(self) -> float:
+        """Do one round, whatever comes of it. Returns the seconds until the next."""
+        self._began = began = time.monotonic()
+        try:
+            pause = await self._work()
+        except Exception as error:  # noqa: BLE001 the last resort of a loop that must go on
+            return self._failed(error)
+        finally:
+            self._began = None
+        self._worked()
+        pause = float(pause) if isinstance(pause, int | float) else self._every_s
+        return max(pause, 3 * (time.monotonic() - began)) if self._gentle else pause
+
+    def _worked(self) -> None:
+        if self._in_a_row >= DOWN_AFTER:
+            log.info("a loop works again", loop=self.name, failures=self._in_a_row)
+        self._in_a_row, self._why = 0, ""
+
+    def _failed(self, error: Exception) -> float:
+        self._failures += 1
+        self._in_a_row += 1
+        longest = max(self._every_s, LONGEST_BACK_OFF_S)
+        pause = min(longest, FIRST_BACK_OFF_S * 2.0 ** min(self._in_a_row - 1, 16))
+        facts = {"loop": self.name, "in_a_row": self._in_a_row, "again_in_s": round(pause, 1)}
+        if isinstance(error, self._passing):
+            self._why = self._public(error).rstrip(".")
+            log.warning("a loop's round failed", why=str(error), **facts)
+        else:
+            self._why = UNEXPECTED
+            log.error("a loop's round failed unexpectedly", exc_info=error, **facts)
+        return pause
+
+
+class Loops:
+    """All loops of a process."""
+
+    def __init__(self, *loops: Periodic) -> None:
+        self._loops = loops
+
+    def start(self) -> None:
+        """Begin all that run from the start to the end."""
+        for loop in self._loops:
+            loop.start()
+
+    async def stop(self) -> None:
+        """End all."""
+        await asyncio.gather(*(loop.stop() for loop in self._loops))
+
+    @property
+    def states(self) -> tuple[LoopState, ...]:
+        """How each of them does."""
+        return tuple(loop.state for loop in self._loops)
+
+    @property
+    def down(self) -> tuple[LoopState, ...]:
+        """Those that operators have to look at."""
+        return tuple(state for state in self.states if state.down)
