@@ -48,3 +48,12 @@ def shown(url: URL) -> str:
         return str(Path(str(url.database)))
     port = f":{url.port}" if url.port else ""
     return f"PostgreSQL {url.host or 'on its local socket'}{port}/{url.database or ''}"
+
+
+def missing_file(url: str) -> Path | None:
+    """Return the absolute path of a SQLite file that is not there, else None. Raises as `parse` does."""
+    parsed = parse(url)
+    if not parsed.drivername.startswith("sqlite"):
+        return None
+    path = Path(str(parsed.database)).absolute()
+    return None if path.exists() else path

@@ -50,9 +50,11 @@ def verify(
         found = _verified_file(file, _given(checkpoint or [], public_key))
     else:
         settings = settings_or_exit()
-        named = [*(checkpoint or []), *([settings.checkpoint_dir] if settings.checkpoint_dir else [])]
-        given = _given(named, public_key)
-        found = with_database(settings, lambda database: _verified(database, given, _trusted(settings, public_key)))
+        given = _given(checkpoint or [], public_key)
+        outside = _outside(settings, public_key)
+        found = with_database(
+            settings, lambda database: _verified(database, given, outside, _trusted(settings, public_key))
+        )
     if output_as is Format.JSON:
         output.print_json(found.model_dump(mode="json"))
     else:
@@ -82,6 +84,14 @@ def _given(paths: Iterable[Path], public_key: list[str] | None) -> list[Checkpoi
     return found
 
 
+def _outside(settings: Settings, public_key: list[str] | None) -> list[Checkpoint] | None:
+    """Return the checkpoints in COUNTERSIGN_CHECKPOINT_DIR: none before the first one, None if it is not set."""
+    folder = settings.checkpoint_dir
+    if folder is None:
+        return None
+    return _given([folder], public_key) if folder.exists() else []
+
+
 def _trusted(settings: Settings | None, public_key: list[str] | None) -> list[bytes]:
     if public_key or settings is None:
         return [audit_key.public_key(each) for each in public_key or []]
@@ -92,9 +102,16 @@ def _why(error: Exception, path: Path) -> str:
     return f"{path} cannot be read: {error.strerror}." if isinstance(error, OSError) else str(error)
 
 
-async def _verified(database: Database, given: list[Checkpoint], trusted: list[bytes]) -> Verification:
+async def _verified(
+    database: Database, given: list[Checkpoint], outside: list[Checkpoint] | None, trusted: list[bytes]
+) -> Verification:
     async with database.read() as connection:
         kept = await checkpoints.kept(connection)
+    if kept and outside == []:
+        output.fail(
+            f"COUNTERSIGN_CHECKPOINT_DIR holds no checkpoint, and the database holds {len(kept)} that were written "
+            "there too: the files were taken away, or the setting names another folder. Put them back, or correct it."
+        )
     for each in kept:
         if not checkpoints.is_signed(each, trusted):
             output.fail(
@@ -102,7 +119,7 @@ async def _verified(database: Database, given: list[Checkpoint], trusted: list[b
                 f"{each.key_id}): it was changed, or the key was rotated away. Give the old key with --public-key, and "
                 "yours."
             )
-    return await audit.verify(database, [*given, *kept])
+    return await audit.verify(database, [*given, *(outside or []), *kept])
 
 
 def _verified_file(file: Path, given: list[Checkpoint]) -> Verification:

@@ -29,8 +29,16 @@ class Wanted(NamedTuple):
 
 
 def sure(question: str, *, yes: bool) -> None:
-    """Ask before what cannot be undone. A program, which is no terminal, is taken at its word."""
-    if not yes and sys.stdin.isatty() and not typer.confirm(question):
+    """Ask before what cannot be undone. Without a terminal there is no one to ask, so only `--yes` says yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        output.fail(
+            f"{question} There is no terminal to ask at, so nothing was done. Repeat it with --yes, or see with "
+            "--dry-run what it would hit.",
+            output.MISUSED,
+        )
+    if not typer.confirm(question):
         output.fail("Nothing was done.")
 
 

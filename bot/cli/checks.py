@@ -1,8 +1,10 @@
 """`countersign config check`: each thing that must be right before the app starts, with what to do about it."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -21,6 +23,7 @@ from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.process.settings import Settings, without_userinfo
 from bot.slack.manifest import scopes
 from records import sent
+from records.addresses import missing_file
 from records.database import Database
 from records.errors import RecordsError
 
@@ -96,6 +99,9 @@ async def _sidecar(settings: Settings) -> list[Finding]:
 
 async def _database(settings: Settings) -> list[Finding]:
     try:
+        missing = missing_file(settings.database_url)
+        if missing is not None:
+            return [_place_for(missing)]
         database = Database.open(settings.database_url)
     except RecordsError as error:
         return [Finding(check="database", state="wrong", what_to_do=str(error))]
@@ -110,6 +116,15 @@ async def _database(settings: Settings) -> list[Finding]:
     finally:
         await database.close()
     return [Finding(check="database", state="ok")]
+
+
+def _place_for(missing: Path) -> Finding:
+    """Return whether the app can make its database when it starts: looking must not make it."""
+    folder = missing.parent
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return Finding(check="database", state="note", what_to_do=f"{missing} is not there yet: `run` will make it.")
+    sentence = f"{folder} is no folder that can be written, so {missing.name} cannot be made there: correct "
+    return Finding(check="database", state="wrong", what_to_do=f"{sentence}COUNTERSIGN_DATABASE_URL.")
 
 
 async def _policy(settings: Settings, slack: Slack) -> list[Finding]:

@@ -156,7 +156,7 @@ def running(port: int = 0, slack_port: int = 0, sidecar_port: int = 0, *, quick:
         slack = stack.enter_context(_slack(slack_port))
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         settings = _settings(folder, slack, sidecar.address, token, url, quick=quick)
-        tokens = with_database(settings, lambda database: _keys(database, settings))
+        tokens = with_database(settings, lambda database: _keys(database, settings), make=True)
         parts = Demo(slack, url, settings, tokens)
         stack.callback(parts.close)
         stack.enter_context(_app(settings, listener))

@@ -1,6 +1,7 @@
 """`countersign doctor`: what is wrong between the database, the engine and Slack, and healing it after asking."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Annotated
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bot.cli import output
-from bot.cli.database_session import key_ring_or_exit, operator
+from bot.cli.database_session import demand_database, key_ring_or_exit, operator
 from bot.cli.local_commands import settings_or_exit
 from bot.cli.output import Format, Output
 from bot.control.reconciling.doctor import Finding
@@ -27,6 +28,8 @@ def doctor(
 ) -> None:
     """Find what is wedged, orphaned or diverged, cards that lie, decisions without an answer; heal it after asking.
 
+    Without a terminal it only looks, unless --yes is given.
+
     Exit code 0: all is well or healed; 1: something is left; 5: the sidecar or the database does not answer.
 
     Example: countersign doctor --look
@@ -37,10 +40,11 @@ def doctor(
 
     settings = settings_or_exit()
     key_ring_or_exit(settings)
+    demand_database(settings)
     logs.configure(settings.log_level)
 
     def agreed(found: Sequence[Finding]) -> bool:
-        return not look and (yes or _asked(found, output_as))
+        return not look and (yes or (sys.stdin.isatty() and _asked(found, output_as)))
 
     try:
         found = asyncio.run(_examined(settings, timedelta(seconds=settled), agreed))
@@ -51,6 +55,8 @@ def doctor(
     except RecordsError as error:
         output.fail(str(error), output.UNREACHABLE)
     _print(found, output_as)
+    if found and not look and not yes and not sys.stdin.isatty():
+        output.note("There is no terminal to ask at, so nothing was healed. Repeat it with --yes to heal.")
     if any(each.healed is not True for each in found):
         raise typer.Exit(output.FAILED)
 

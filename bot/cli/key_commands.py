@@ -10,7 +10,7 @@ import typer
 from approvals.authority import Action, Role
 from approvals.signing import Purpose
 from bot.cli import output
-from bot.cli.database_session import key_ring_or_exit, operator, with_database
+from bot.cli.database_session import key_ring_or_exit, missing_file_of, operator, with_database
 from bot.cli.local_commands import settings_or_exit
 from bot.cli.moments import moment
 from bot.cli.output import Format, Output
@@ -91,7 +91,10 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
             await audit.append(connection, _entry("key.created", made, now))
         return made, token
 
-    made, token = with_database(settings, make)
+    new_file = missing_file_of(settings)
+    made, token = with_database(settings, make, make=True)
+    if new_file is not None:
+        output.note(f"There was no database yet: a new one was made at {new_file} (COUNTERSIGN_DATABASE_URL).")
     if output_as is Format.JSON:
         output.print_json(made.model_dump(mode="json") | {"token": token})
         return

@@ -1,6 +1,7 @@
 """`countersign watch`: follow one workflow until it is over. The app tells when there is news; now and then we look."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -9,12 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
+from approvals.ends import STILL_WAITING, end_of
 from bot.cli import output
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 from bot.cli.seeing import Reference
 
 OVER = {"COMPLETED", "FAILED", "TERMINATED"}
+WITHOUT_REQUEST = {"FAILED": "failed", "TERMINATED": "terminated"}
+"""Ends of a workflow that is no request, by Dapr's status."""
+
 SOONEST = 0.5
 LATEST = 5.0
 """Seconds between two looks: at first, and after a while without news."""
@@ -25,7 +30,10 @@ def watch(
     timeout: Annotated[float | None, typer.Option(help="give up after so many seconds; default: never")] = None,
     output_as: Output = Format.TABLE,
 ) -> None:
-    """Follow a workflow: each new event a line, until it is over. Exit code 0 only if it COMPLETED.
+    """Follow a workflow: each new event a line, until it is over. Exit code 0 only if it was approved.
+
+    Exit codes: 0 approved, 10 rejected, 11 nobody answered, 12 withdrawn, 13 still waiting at --timeout, 14 stopped by
+    an operator, 15 failed, 16 approved and not used in time. So `countersign watch 42 && deploy` deploys nothing else.
 
     Example: countersign watch 42
     """
@@ -38,13 +46,22 @@ def watch(
         output.print_json(found)
     else:
         output.say(_end(found))
-    if found["workflow"]["status"] != "COMPLETED":
-        raise typer.Exit(output.FAILED)
+    code = _exit_code(found["workflow"])
+    if code:
+        raise typer.Exit(code)
+
+
+def _exit_code(workflow: dict[str, Any]) -> int:
+    """Return the exit code of an end. A workflow that is no request, such as a bulk operation, has only a status."""
+    end = end_of(workflow["phase"]) or end_of(WITHOUT_REQUEST.get(workflow["status"]))
+    return end.exit_code if end else 0
 
 
 def _end(found: dict[str, Any]) -> str:
-    shown = f" {found['output']}" if found.get("output") is not None else ""
-    return f"{found['workflow']['id']} is {found['workflow']['status']} ({found['workflow']['phase']}).{shown}"
+    workflow = found["workflow"]
+    end = end_of(workflow["phase"]) or end_of(WITHOUT_REQUEST.get(workflow["status"]))
+    shown = f" {json.dumps(found['output'], ensure_ascii=False)}" if found.get("output") is not None else ""
+    return f"{workflow['id']}: {end.shown if end else workflow['status']}.{shown}"
 
 
 async def _followed(remote: Remote, reference: str, seconds: float | None, output_as: Format) -> dict[str, Any]:
@@ -63,7 +80,9 @@ async def _followed(remote: Remote, reference: str, seconds: float | None, outpu
             if now[0] in OVER:
                 break
         else:
-            output.fail(f"{reference} is not over after {seconds:g} s. It goes on by itself; watch it again.")
+            output.fail(
+                f"{reference} still waits after {seconds:g} s. It goes on by itself; watch it again.", STILL_WAITING
+            )
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)

@@ -33,10 +33,10 @@ class Ran:
 Cli = Callable[..., Ran]
 
 
-def run(*words: str, **environment: str) -> Ran:
-    """Run one command with only the settings that are given."""
+def run(*words: str, stdin: str = "", **environment: str) -> Ran:
+    """Run one command with only the settings that are given, and without a terminal."""
     env: dict[str, str | None] = dict.fromkeys(SETTINGS) | environment
-    result = CliRunner().invoke(build(), list(words), env=env)
+    result = CliRunner().invoke(build(), list(words), input=stdin, env=env)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)

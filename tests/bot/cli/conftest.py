@@ -51,7 +51,9 @@ def parts(quiet: None) -> Iterator[demo.Demo]:
 def remote(parts: demo.Demo) -> Cli:
     """Run a command that asks the app, with the key of the operator or of `who`."""
 
-    def ask(*words: str, who: str = "operator", **more: str) -> Ran:
-        return run(*words, **({"COUNTERSIGN_URL": parts.url, "COUNTERSIGN_API_KEY": parts.tokens[who]} | more))
+    def ask(*words: str, who: str = "operator", stdin: str = "", **more: str) -> Ran:
+        return run(
+            *words, stdin=stdin, **({"COUNTERSIGN_URL": parts.url, "COUNTERSIGN_API_KEY": parts.tokens[who]} | more)
+        )
 
     return ask

@@ -91,7 +91,7 @@ def test_an_order_is_approved_by_the_person_whom_the_key_belongs_to(remote: Cli,
     assert ended.code == 0
     assert "COMPLETED" in remote("history", order).out.splitlines()[-1]
     assert "request.asked" in ended.out
-    assert ended.out.splitlines()[-1].endswith("{'status': 'completed'}")
+    assert ended.out.splitlines()[-1].endswith('Approved. {"status": "completed"}')
 
 
 def test_an_order_is_rejected_with_a_reason(remote: Cli, start: Start) -> None:
@@ -230,12 +230,12 @@ def test_an_event_of_another_name_is_raised(remote: Cli, start: Start) -> None:
 
 def test_a_workflow_is_terminated_purged_and_its_audit_stays(remote: Cli, parts: Demo, start: Start) -> None:
     order = start()
-    refused(remote("purge", order), 1, "not over, so it was not purged")
+    refused(remote("purge", order, "--yes"), 1, "not over, so it was not purged")
     assert "Nothing was done" in remote("terminate", order, "--reason", "no more", "--dry-run").out
-    ended = remote("terminate", order, "--reason", "no more", "-o", "json").json
+    ended = remote("terminate", order, "--reason", "no more", "--yes", "-o", "json").json
     assert (ended["status"], ended["changed"]) == ("TERMINATED", True)
     watched = remote("watch", order)
-    assert (watched.code, "TERMINATED" in watched.out) == (1, True)
+    assert (watched.code, "Stopped." in watched.out) == (14, True)
     ends = [line for line in remote("history", order).out.splitlines() if line.startswith("ExecutionCompleted")]
     assert "TERMINATED" in ends[0]
     assert "history is purged" in remote("purge", order, "--yes").out
@@ -277,7 +277,38 @@ def test_a_finished_workflow_is_run_again_from_an_event(remote: Cli, start: Star
 
 def test_watching_gives_up_after_the_time_that_was_given(remote: Cli, start: Start) -> None:
     found = remote("watch", start(), "--timeout", "0.2")
-    assert (found.code, "goes on by itself" in found.err) == (1, True)
+    assert (found.code, "still waits" in found.err) == (13, True)
+
+
+def test_watching_what_was_rejected_does_not_let_a_script_go_on(remote: Cli, start: Start) -> None:
+    """`countersign watch ID && deploy` deployed what was rejected: the exit code was 0 for a no."""
+    order = start()
+    assert remote("order", "reject", order, "--reason", "over budget", who="manager").code == 0
+    watched = remote("watch", order, "--timeout", "20")
+    assert (watched.code, "Rejected." in watched.out) == (10, True)
+
+
+ASKING = [
+    ("terminate", "ID", "--reason", "cron"),
+    ("terminate", "--stuck", "--older-than", "1s", "--reason", "cron"),
+    ("purge", "ID"),
+    ("purge", "--all"),
+]
+
+
+@pytest.mark.parametrize("words", ASKING, ids=" ".join)
+def test_without_a_terminal_nothing_that_cannot_be_undone_is_done(
+    remote: Cli, start: Start, parts: Demo, words: tuple[str, ...]
+) -> None:
+    """`echo n | countersign purge --all` purged 130 workflows with exit code 0."""
+    over, waiting = start(name="over"), start(name="waits")
+    remote("terminate", over, "--reason", "so that there is something to purge", "--yes")
+    parts.until("a second has passed", lambda: dry_run(remote, *ASKING[1])["total"])
+    named = [over if words[0] == "purge" and word == "ID" else waiting if word == "ID" else word for word in words]
+    refused_ = remote(*named, stdin="n\n")
+    assert (refused_.code, "--yes" in refused_.err) == (2, True)
+    assert (phase(remote, over), phase(remote, waiting)) == ("terminated", "waiting")
+    assert remote("history", over).code == 0, "its history is still there"
 
 
 async def test_the_app_tells_a_watcher_of_news(start: Start, parts: Demo) -> None:
@@ -323,7 +354,7 @@ def test_what_is_stuck_is_terminated_together(remote: Cli, start: Start, parts: 
     parts.until("a second has passed", lambda: f"order-{order}-workflow" in dry_run(remote, *stuck)["ids"])
     shown_first = remote(*stuck, "--dry-run")
     assert (shown_first.code, "Nothing was done." in shown_first.err) == (0, True)
-    done = remote(*stuck, "--reason", "cleaning up", "-o", "json").json
+    done = remote(*stuck, "--reason", "cleaning up", "--yes", "-o", "json").json
     assert done["state"] == "done"
     assert {"order-" + order + "-workflow"} <= {each["instance_id"] for each in done["results"]}
     assert remote("bulk", "status", done["operation_id"], "-o", "json").json["done"] == done["done"]

@@ -1,5 +1,6 @@
 """`countersign audit`: an auditor finds what was changed, with a file and a public key and nothing else."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from records.database import Database
 from tests.bot.cli.calling import Cli
 
 
@@ -125,9 +127,46 @@ def test_an_entry_is_shown_by_its_number_or_its_hash(four: Cli) -> None:
     assert four("audit", "show", "order-9-workflow").code == 3
 
 
-def test_an_empty_audit_has_nothing_to_sign(local: Cli) -> None:
+def test_an_empty_audit_has_nothing_to_sign(local: Cli, tmp_path: Path) -> None:
+    asyncio.run(migrated(tmp_path / "book.db"))
     refused = local("audit", "checkpoint")
     assert (refused.code, "nothing to sign" in refused.err) == (1, True)
+
+
+async def migrated(path: Path) -> None:
+    database = Database.open(f"sqlite:///{path}")
+    await database.migrate()
+    await database.close()
+
+
+READING = [
+    ("audit", "verify"), ("audit", "export"), ("audit", "show", "1"), ("audit", "checkpoint"),
+    ("keys", "list"), ("keys", "revoke", "000000000000"), ("doctor", "--look"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_command_that_reads_makes_no_database_and_says_where_it_looked(
+    local: Cli, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """In a wrong folder `audit verify` made an empty database and called it whole."""
+    ran = local(*words)
+    assert (ran.code, str(tmp_path / "book.db") in ran.err) == (3, True)
+    assert not (tmp_path / "book.db").exists()
+
+
+def test_a_checkpoint_folder_that_is_not_made_yet_is_no_sign_of_tampering(four: Cli, tmp_path: Path) -> None:
+    ran = four("audit", "verify", COUNTERSIGN_CHECKPOINT_DIR=str(tmp_path / "later"))
+    assert (ran.code, "no checkpoint was compared" in ran.out) == (0, True)
+
+
+def test_a_checkpoint_folder_that_was_emptied_is_found(four: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    assert four("audit", "checkpoint", "--dir", str(folder)).code == 0
+    for each in folder.iterdir():
+        each.unlink()
+    ran = four("audit", "verify", COUNTERSIGN_CHECKPOINT_DIR=str(folder))
+    assert (ran.code, "the files were taken away" in ran.err) == (1, True)
 
 
 def test_an_edit_in_the_database_is_found(four: Cli, tmp_path: Path) -> None:

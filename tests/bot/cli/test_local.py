@@ -54,7 +54,7 @@ def test_a_check_finds_a_whole_system_well(parts: Demo) -> None:
         ({"SLACK_BOT_TOKEN": ""}, "settings", "SLACK_BOT_TOKEN is missing"),
         ({"SLACK_BOT_TOKEN": "xoxb-wrong"}, "Slack", "invalid_auth"),
         ({"COUNTERSIGN_SECRET_KEY": "short"}, "settings", "COUNTERSIGN_SECRET_KEY"),
-        ({"COUNTERSIGN_DATABASE_URL": "sqlite:////nowhere/x.db"}, "database", "its folder does not exist"),
+        ({"COUNTERSIGN_DATABASE_URL": "sqlite:////nowhere/x.db"}, "database", "is no folder that can be written"),
         ({"COUNTERSIGN_POLICY": "nowhere.yml"}, "policy", "cannot be read"),
         ({"DAPR_API_TOKEN": "wrong"}, "sidecar", "DAPR_API_TOKEN"),
     ],
