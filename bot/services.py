@@ -78,7 +78,9 @@ class Services:
     @cached_property
     def slack(self) -> Slack:
         """Slack's Web API."""
-        return Slack(self.settings.slack_bot_token.get_secret_value(), self.settings.slack_api_url)
+        settings = self.settings
+        token, pace = settings.slack_bot_token.get_secret_value(), settings.slack_posts_per_second
+        return Slack(token, settings.slack_api_url, posts_per_second=pace)
 
     @cached_property
     def engine(self) -> Engine:

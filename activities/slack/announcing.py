@@ -48,7 +48,7 @@ class Announcer:
         reply = await self._reply_for(state, what, view)
         place = _newest(state)
         if reply is not None and place is not None:
-            await self._once(f"{about}/thread", lambda: self._slack.reply(place, reply))
+            await self._once(f"{about}/thread", lambda: self._reply(place, reply))
         await self._tell_requester(state, what, view, about)
 
     async def end(self, state: State, ending: Ending) -> None:
@@ -58,7 +58,10 @@ class Announcer:
         view = await card_view(self._directory, state, ending)
         await self.show(state, view)
         about = f"{state.instance_id}/{state.run.isoformat()}/{ending.kind}"
-        await self._once(f"{about}/thread", lambda: self._slack.reply(state.cards[-1], thread.ended(view)))
+        await self._once(
+            f"{about}/thread",
+            lambda: self._reply(state.cards[-1], thread.ended(view)),
+        )
         if state.requester is not None:
             user = state.requester.user
             await self._once(f"{about}/requester", lambda: self._slack.direct(user, private.ended(view)))
@@ -90,7 +93,7 @@ class Announcer:
             return
         view = await card_view(self._directory, state)
         about = f"{state.instance_id}/{state.run.isoformat()}/reminder/{state.stage}/{what.number}"
-        await self._once(about, lambda: self._slack.reply(place, thread.reminder(view, what.number)))
+        await self._once(about, lambda: self._reply(place, thread.reminder(view, what.number)))
 
     async def answer(self, state: State, told: Answer) -> None:
         """Tell the person who decided, where they see it alone. What the card shows already is not said again."""
@@ -148,6 +151,9 @@ class Announcer:
         except SlackRefusedError as error:
             if error.error not in {"message_not_found", "channel_not_found", "cant_update_message"}:
                 raise
+
+    async def _reply(self, card: CardRef, message: Message) -> None:
+        await self._slack.post(card.channel, message, thread=card.ts)
 
     async def _once(self, key: str, telling: Callable[[], Awaitable[object]]) -> None:
         async with self._database.read() as connection:

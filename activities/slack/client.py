@@ -1,28 +1,33 @@
-"""Slack's Web API as this program calls it: one client, every Retry-After obeyed, no hidden second sending.
+"""Slack's Web API as this program calls it: one client, one queue for each limit, no hidden second sending.
 
 The SDK's own retries are off: it sends chat.postMessage again on a dropped connection, which makes a second card
-(docs/explanation/slack.md#a-post-may-be-sent-twice). The caller retries: a workflow's activity, or the reconciler.
+(docs/explanation/slack.md#a-post-may-be-sent-twice). The caller retries: a workflow's activity, the notifier or the
+reconciler. Only a 429 is waited for here: Slack did nothing then, so the call waits in its queue and costs no attempt.
 """
 
-import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from activities.slack.failures import NotBegunError, SlackRefusedError, SlackUnavailableError
+from activities.slack.queue import Queues, Urgency
 from approvals.request import CardRef
 from cards import Message
 
 PATIENCE = 12.0
-"""Seconds a call may wait for its turn after a 429; a longer Retry-After is the retry policy's business."""
+"""Seconds that a call may wait in its queue. One that a person or a workflow does not wait for may wait for ever."""
+
+FOR_EVER = float("inf")
 
 TIMEOUT = 8.0
 """Seconds for one call to Slack, connection and answer together."""
+
+Begin = Callable[[], Awaitable[bool]]
 
 SERVER_ERROR = 500
 TOO_MANY = 429
@@ -32,15 +37,21 @@ class Slack:
     """The calls. `token` is the bot's, `base_url` Slack's or a local workspace's, ending in /api/."""
 
     def __init__(
-        self, token: str, base_url: str, clock: Callable[[], float] = time.monotonic, timeout: float = TIMEOUT
+        self,
+        token: str,
+        base_url: str,
+        clock: Callable[[], float] = time.monotonic,
+        timeout: float = TIMEOUT,
+        *,
+        posts_per_second: float = 1.0,
     ) -> None:
         self._token = token
         self._base_url = base_url
         self._clock = clock
+        self.queues = Queues(posts_per_second, clock)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._client: AsyncWebClient | None = None
-        self._not_before: dict[tuple[str, str], float] = {}
-        self._ids: dict[str, str] = {}
+        self._direct: dict[str, str] = {}
 
     @property
     def client(self) -> AsyncWebClient:
@@ -58,87 +69,103 @@ class Slack:
             await self._client.session.close()
             self._client = None
 
-    async def call(self, method: str, *, channel: str = "", **arguments: Any) -> Mapping[str, Any]:
+    async def call(
+        self,
+        method: str,
+        *,
+        channel: str = "",
+        urgency: Urgency = Urgency.ANSWER,
+        patience: float = PATIENCE,
+        begin: Begin | None = None,
+        **arguments: Any,
+    ) -> Mapping[str, Any]:
         """Call one Web API method by the SDK's function for it, which knows how Slack wants it encoded.
 
-        Raises: SlackRefusedError for Slack's no, SlackUnavailableError for everything that passes.
+        `begin` is asked when the turn has come, right before the call; with False nothing is sent.
+        Raises: SlackRefusedError for Slack's no, SlackUnavailableError for everything that passes, NotBegunError.
         """
-        await self._turn(method, channel)
+        end, place = self._clock() + patience, self.queues.place(urgency)
         if channel:
             arguments["channel"] = channel
+        while True:
+            async with self.queues.turn(method, channel, place, end - self._clock()) as queue:
+                if begin is not None and not await begin():
+                    raise NotBegunError(method)
+                try:
+                    return await self._once(method, arguments)
+                except _RateLimitedError as error:
+                    queue.stop(error.seconds)
+                    if error.seconds > end - self._clock():
+                        raise SlackUnavailableError(
+                            f"Slack asked us to wait {error.seconds:.0f} s before {method}."
+                        ) from error
+
+    async def _once(self, method: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         try:
             answer = await getattr(self.client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
-            raise self._failure(method, self._place(channel), error) from error
+            raise _failure(method, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise SlackUnavailableError(f"Slack did not answer {method}: {type(error).__name__}") from error
         return answer.data if isinstance(answer.data, dict) else {}
 
-    async def _turn(self, method: str, channel: str) -> None:
-        """Wait until a Retry-After for this method and channel is over."""
-        while (wait := self._not_before.get((method, self._place(channel)), 0) - self._clock()) > 0:
-            if wait > PATIENCE:
-                raise SlackUnavailableError(f"Slack asked us to wait {wait:.0f} s more before {method}.")
-            await asyncio.sleep(wait)
-
-    def _place(self, channel: str) -> str:
-        """Return the channel's id once Slack has said it: a channel has one limit, by whichever name it is called."""
-        return self._ids.get(channel, channel)
-
-    def _learn(self, channel: str, found: str) -> None:
-        """Keep a channel's id; a wait that was asked for under its name goes on under the id."""
-        if self._ids.get(channel) == found:
-            return
-        self._ids[channel] = found
-        for (method, place), until in tuple(self._not_before.items()):
-            if place == channel:
-                self._not_before[method, found] = max(until, self._not_before.get((method, found), 0))
-
-    def _failure(self, method: str, channel: str, error: SlackApiError) -> Exception:
-        """Return our error. In an outage `response` is a page that is no JSON, and then it has another class."""
-        response = error.response
-        status = int(getattr(response, "status_code", 0) or getattr(response, "status", 200))
-        word = str(response.get("error") or "") if hasattr(response, "get") else ""
-        if status == TOO_MANY or word == "ratelimited":
-            wait = _seconds(response.headers.get("Retry-After"))
-            now = self._clock()
-            self._not_before = {key: until for key, until in self._not_before.items() if until > now}
-            self._not_before[method, channel] = max(now + wait, self._not_before.get((method, channel), 0))
-            return SlackUnavailableError(f"Slack asked us to wait {wait:.0f} s before {method}.")
-        if status >= SERVER_ERROR or word in {"internal_error", "fatal_error", "service_unavailable"}:
-            return SlackUnavailableError(f"Slack answered {method} with an error of its own ({status}).")
-        if not word:
-            return SlackUnavailableError(f"What answered {method} is not Slack's API ({status}, not JSON).")
-        return SlackRefusedError(method, word)
-
     # ---- messages ---------------------------------------------------------------------------------------------------
 
-    async def post(self, channel: str, message: Message, client_msg_id: str | None = None) -> CardRef:
+    async def post(  # noqa: PLR0913 how it is to be sent
+        self,
+        channel: str,
+        message: Message,
+        client_msg_id: str | None = None,
+        *,
+        thread: str | None = None,
+        urgency: Urgency = Urgency.TELLING,
+        patience: float = PATIENCE,
+        begin: Begin | None = None,
+    ) -> CardRef:
         """Post a message; returns where it stands. A name such as #approvals is answered with the channel's id."""
         channel = _address(channel)
-        extra = {"client_msg_id": client_msg_id} if client_msg_id else {}
+        extra: dict[str, Any] = {"client_msg_id": client_msg_id} if client_msg_id else {}
+        if thread is None:
+            extra |= {"unfurl_links": False, "unfurl_media": False}
+        else:
+            extra["thread_ts"] = thread
         answer = await self.call(
-            "chat.postMessage", channel=channel, unfurl_links=False, unfurl_media=False, **_body(message), **extra
+            "chat.postMessage",
+            channel=channel,
+            urgency=urgency,
+            patience=patience,
+            begin=begin,
+            **_body(message),
+            **extra,
         )
-        self._learn(channel, answer["channel"])
+        self.queues.learn(channel, answer["channel"])
         return CardRef(channel=answer["channel"], ts=answer["ts"])
 
-    async def update(self, card: CardRef, message: Message) -> None:
-        """Rewrite a message, with `parse` said again (docs/explanation/slack.md#an-update-parses-text-again)."""
-        await self.call("chat.update", channel=card.channel, ts=card.ts, parse="none", **_body(message))
+    async def update(
+        self, card: CardRef, message: Message, *, urgency: Urgency = Urgency.CARD_UPDATE, patience: float = PATIENCE
+    ) -> None:
+        """Rewrite a message. `parse` is said again: chat.update would parse the text otherwise."""
+        await self.call(
+            "chat.update",
+            channel=card.channel,
+            ts=card.ts,
+            parse="none",
+            urgency=urgency,
+            patience=patience,
+            **_body(message),
+        )
 
-    async def reply(self, card: CardRef, message: Message) -> None:
-        """Answer in the card's thread."""
-        await self.call("chat.postMessage", channel=card.channel, thread_ts=card.ts, **_body(message))
-
-    async def whisper(self, channel: str, user: str, message: Message) -> None:
+    async def whisper(self, channel: str, user: str, message: Message, **how: Any) -> None:
         """Tell one person something that only they see, in the channel where they acted."""
-        await self.call("chat.postEphemeral", channel=channel, user=user, **_body(message))
+        await self.call("chat.postEphemeral", channel=channel, user=user, **_body(message), **how)
 
-    async def direct(self, user: str, message: Message) -> CardRef:
-        """Send somebody a direct message."""
-        opened = await self.call("conversations.open", users=user)
-        return await self.post(opened["channel"]["id"], message)
+    async def direct(self, user: str, message: Message, client_msg_id: str | None = None, **how: Any) -> CardRef:
+        """Send a person a direct message."""
+        if (channel := self._direct.get(user)) is None:
+            patience = how.get("patience", PATIENCE)
+            opened = await self.call("conversations.open", users=user, patience=patience)
+            channel = self._direct[user] = str(opened["channel"]["id"])
+        return await self.post(channel, message, client_msg_id, **how)
 
     async def find_card(self, channel: str, nonce: str, since: float) -> tuple[CardRef, ...]:
         """Find the messages that carry this nonce.
@@ -157,6 +184,26 @@ class Slack:
     async def delete(self, card: CardRef) -> None:
         """Remove a message of our own."""
         await self.call("chat.delete", channel=card.channel, ts=card.ts)
+
+
+class _RateLimitedError(Exception):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def _failure(method: str, error: SlackApiError) -> Exception:
+    """Return our error. In an outage `response` is a page that is no JSON, and then it has another class."""
+    response = error.response
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 200))
+    word = str(response.get("error") or "") if hasattr(response, "get") else ""
+    if status == TOO_MANY or word == "ratelimited":
+        return _RateLimitedError(_seconds(response.headers.get("Retry-After")))
+    if status >= SERVER_ERROR or word in {"internal_error", "fatal_error", "service_unavailable"}:
+        return SlackUnavailableError(f"Slack answered {method} with an error of its own ({status}).")
+    if not word:
+        return SlackUnavailableError(f"What answered {method} is not Slack's API ({status}, not JSON).")
+    return SlackRefusedError(method, word)
 
 
 def _seconds(retry_after: str | None) -> float:

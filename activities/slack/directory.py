@@ -156,7 +156,7 @@ class Directory:
             raise LookupFailedError(str(error)) from error
         return _profile(answer["user"])
 
-    async def _ask(self, method: str, **arguments: str) -> Mapping[str, Any]:
+    async def _ask(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         try:
             return await self._slack.call(method, **arguments)
         except SlackUnavailableError as error:

@@ -13,6 +13,10 @@ class SlackRefusedError(Exception):
         self.error = error
 
 
+class NotBegunError(Exception):
+    """The call's turn came and it was not wanted any more, so nothing was sent."""
+
+
 class LookupFailedError(Exception):
     """Who somebody is, or who belongs to a group, could not be found out. Law 6: that means no."""
 

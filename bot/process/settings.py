@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     slack_signing_secret: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_SIGNING_SECRET"))
     slack_app_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_APP_TOKEN"))
     slack_api_url: str = Field("https://slack.com/api/", validation_alias=AliasChoices("SLACK_API_URL"))
+    slack_posts_per_second: float = Field(
+        1.0, gt=0, le=100, description="messages a second in one channel after Slack has refused more; Slack promises 1"
+    )
     slack_client_id: str = Field("", validation_alias=AliasChoices("SLACK_CLIENT_ID"))
     slack_client_secret: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_CLIENT_SECRET"))
 

@@ -8,25 +8,17 @@ import itertools
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from local.sidecar.engine import Activity
 from local.sidecar.store import Instance, Reader
 from local.sidecar.turn import Turn, open_turn
 from local.sidecar.wire import ENDED, pb
+from local.sidecar.worker import Worker
 
 MOST_TURNS = 128  # in flight at one worker: bounds the histories held in memory
 
 Clock = Callable[[], int]
-
-
-@dataclass(eq=False, slots=True)
-class Worker:
-    """One stream of work items."""
-
-    outbox: "asyncio.Queue[pb.WorkItem | None]" = field(default_factory=asyncio.Queue)
-    turns: set[int] = field(default_factory=set)
-    activities: set[Activity] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -58,9 +50,9 @@ class Dispatcher:
         self._tokens = itertools.count(1)
         self.connected = asyncio.Event()
 
-    def join(self) -> Worker:
+    def join(self, *, caches: bool = False) -> Worker:
         """Note that a worker has connected."""
-        worker = Worker()
+        worker = Worker(caches)
         self._workers.append(worker)
         self.connected.set()
         self.pump()
@@ -106,19 +98,28 @@ class Dispatcher:
             flight = self._busy.pop(key, None)
             if flight is not None:
                 flight.worker.turns.discard(key)
+            for worker in self._workers:
+                worker.forget(key)
 
     def pump(self) -> None:
         """Hands out what is ready, as far as workers have room."""
         while self._activities and self._workers:
             self._send_activity(self._activities.popleft())
-        while self._ready and (worker := self._freest()) is not None:
+        while self._ready and (freest := self._freest()) is not None:
             key = next(iter(self._ready))
             del self._ready[key]
-            self._send_turn(key, worker)
+            self._send_turn(key, freest)
 
     def _freest(self) -> Worker | None:
         worker = min(self._workers, key=lambda one: len(one.turns), default=None)
         return worker if worker is not None and len(worker.turns) < MOST_TURNS else None
+
+    def _warmest(self, instance: Instance, freest: Worker) -> Worker:
+        """Give the worker with the longest part of the history, if it has room: it is sent the least."""
+        if len(self._workers) == 1:
+            return freest
+        with_room = [worker for worker in self._workers if len(worker.turns) < MOST_TURNS]
+        return max([freest, *with_room], key=lambda one: one.holds(instance))
 
     def _send_activity(self, activity: Activity) -> None:
         event = self._reader.activity(*activity)
@@ -140,7 +141,7 @@ class Dispatcher:
         token = ":".join(map(str, activity))
         worker.outbox.put_nowait(pb.WorkItem(activityRequest=request, completionToken=token))
 
-    def _send_turn(self, key: int, worker: Worker) -> None:
+    def _send_turn(self, key: int, freest: Worker) -> None:
         instance = self._reader.get(key)
         if instance is None or instance.status in ENDED:
             return
@@ -151,7 +152,7 @@ class Dispatcher:
         if len(batch) < len(inbox):
             self._again.add(key)
         turn = open_turn(instance.id, self._reader.history(key), [event for _, event in batch], self._now())
-        flight = InFlight(instance, turn, batch[-1][0], worker, "")
+        flight = InFlight(instance, turn, batch[-1][0], self._warmest(instance, freest), "")
         if not self._stalls(flight):
             self._hand_out(flight)
 
@@ -160,9 +161,8 @@ class Dispatcher:
         flight.committing = False
         self._busy[flight.instance.key] = flight
         flight.worker.turns.add(flight.instance.key)
-        turn = flight.turn
-        request = pb.WorkflowRequest(instanceId=turn.instance_id, pastEvents=turn.past, newEvents=turn.new)
-        flight.worker.outbox.put_nowait(pb.WorkItem(workflowRequest=request, completionToken=flight.token))
+        work = pb.WorkItem(workflowRequest=_request(flight), completionToken=flight.token)
+        flight.worker.outbox.put_nowait(work)
 
     def claim(self, key: int, token: str) -> InFlight | None:
         """Give the turn that an answer belongs to; None for an answer that comes late or twice."""
@@ -180,9 +180,11 @@ class Dispatcher:
         else:
             self.release(flight, again=True)
 
-    def release(self, flight: InFlight, *, again: bool = False) -> None:
-        """Note that a turn is over; what came in meanwhile makes the next."""
+    def release(self, flight: InFlight, *, again: bool = False, last: bool = False) -> None:
+        """Note that a turn is over; what came in meanwhile makes the next. After the last one the worker forgets."""
         key = flight.instance.key
+        if last:
+            flight.worker.forget(key)
         flight.worker.turns.discard(key)
         if self._busy.get(key) is flight:
             del self._busy[key]
@@ -202,6 +204,19 @@ class Dispatcher:
         self.ended(activity)
         self._activities.append(activity)
         self.pump()
+
+
+def _request(flight: InFlight) -> pb.WorkflowRequest:
+    """Make the request for a turn, without the events that the worker has from an earlier one."""
+    turn, worker = flight.turn, flight.worker
+    if turn.continued:
+        worker.forget(flight.instance.key)
+        return pb.WorkflowRequest(instanceId=turn.instance_id, newEvents=turn.new)
+    held = worker.holds(flight.instance)
+    worker.has_replayed(flight.instance, len(turn.past))
+    cached = pb.CachedHistory(eventCount=held) if held else None
+    past = turn.past[held:]
+    return pb.WorkflowRequest(instanceId=turn.instance_id, pastEvents=past, newEvents=turn.new, cachedHistory=cached)
 
 
 def first_batch(inbox: list[tuple[int, pb.HistoryEvent]]) -> list[tuple[int, pb.HistoryEvent]]:

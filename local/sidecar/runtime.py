@@ -9,13 +9,14 @@ from typing import Any
 
 from local.sidecar import errors, schema, stall
 from local.sidecar.clock import Clock
-from local.sidecar.dispatcher import Dispatcher, InFlight, Worker
+from local.sidecar.dispatcher import Dispatcher, InFlight
 from local.sidecar.engine import GONE, Activity, Effects, Engine
 from local.sidecar.errors import StoreUnavailable
 from local.sidecar.identifiers import actor_type
 from local.sidecar.store import Reader, Store
 from local.sidecar.turn import Outcome, Turn, close_turn
-from local.sidecar.wire import PENDING, STALLED, pb
+from local.sidecar.wire import ENDED, PENDING, STALLED, pb
+from local.sidecar.worker import Worker
 from local.sidecar.writer import Operation, Writer
 
 WAIT_FOR_WORKER = 5.0  # seconds; what the runtime's router allows for finding an actor
@@ -111,10 +112,10 @@ class Runtime:
             if not waiting:
                 del self._waiters[instance_id]
 
-    def join(self) -> Worker:
+    def join(self, *, caches: bool = False) -> Worker:
         """Note that a worker has connected; it may be the one that stalled instances wait for."""
         self._dispatcher.ready(self.reader.with_status(STALLED))
-        return self._dispatcher.join()
+        return self._dispatcher.join(caches=caches)
 
     def leave(self, worker: Worker) -> None:
         """Note that a worker is gone."""
@@ -136,7 +137,7 @@ class Runtime:
         except BaseException:
             self._later(self._release_again(flight))
             raise
-        self._dispatcher.release(flight)
+        self._dispatcher.release(flight, last=outcome.status in ENDED)
 
     def _stall(self, flight: InFlight) -> bool:
         outcome = stall.by_size(flight.turn, self.now())

@@ -172,7 +172,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
 
     @_answers
     async def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Context) -> None:  # noqa: D102, N802
-        worker = self._runtime.join()
+        worker = self._runtime.join(caches=pb.WORKER_CAPABILITY_STATEFUL_HISTORY in request.capabilities)
         await context.send_initial_metadata(())  # the worker knows now that it is heard
         try:
             while (item := await worker.outbox.get()) is not None:

@@ -89,7 +89,7 @@ class ApiRoutes:
             raise SlackError("unknown_method", req_method=name)
         caller = self._caller(request, arguments, method)
         if self._workspace.limits:
-            channel, now = str(arguments.get("channel", "")), self._workspace.world.now()
+            channel, now = self._workspace.world.id_of(str(arguments.get("channel", ""))), self._workspace.world.now()
             self._workspace.limits.count(name, channel, method.per_minute, now)
         workspace = self._workspace
         call = Call(workspace.world, arguments, caller, workspace.base_url, workspace.socket_url, workspace.sign_in)

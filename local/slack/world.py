@@ -85,6 +85,13 @@ class World:
             raise SlackError("channel_not_found")
         return found
 
+    def id_of(self, name_or_id: str) -> str:
+        """Give a channel's id by any of its names; what is no channel stays as it is."""
+        try:
+            return self.channel(name_or_id).id
+        except SlackError:
+            return name_or_id
+
     def direct_message(self, user_id: str) -> Channel:
         """Give the direct message between the bot and a user, opening it on first use."""
         existing = next((c for c in self.channels.values() if c.is_im and c.user == user_id), None)

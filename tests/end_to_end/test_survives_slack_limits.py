@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from activities.slack.client import Slack
 from activities.slack.failures import SlackUnavailableError
-from approvals.request import CardRef
 from cards import Message
 from local.slack import LocalSlack
 from tests.end_to_end.system import ROOT, System
@@ -17,12 +18,11 @@ async def test_no_call_begins_before_its_retry_after_is_over() -> None:
         message = Message(text="hello", blocks=())
         try:
             workspace.fault(method="chat.postMessage", kind="ratelimited", count=1, retry_after=1)
-            refused = await asyncio.gather(slack.post("approvals", message), return_exceptions=True)
-            assert [type(each) for each in refused] == [SlackUnavailableError]
-            slack._learn("#approvals", "C0APPROVALS")  # another call has heard the channel's id meanwhile
-            card = CardRef(channel="C0APPROVALS", ts="1.0")
-            posts = [slack.post("approvals", message) for _ in range(5)]
-            replies = [slack.reply(card, message) for _ in range(5)]
+            with pytest.raises(SlackUnavailableError):
+                await slack.post("approvals", message, patience=0.5)
+            slack.queues.learn("#approvals", "C0APPROVALS")  # another call has heard the channel's id meanwhile
+            posts = [slack.post("approvals", message) for _ in range(2)]
+            replies = [slack.post("C0APPROVALS", message, thread="1.0") for _ in range(2)]
             await asyncio.gather(*posts, *replies, return_exceptions=True)
             first, *later = workspace.calls("chat.postMessage")
             assert first.status == 429

@@ -27,7 +27,7 @@ MARGIN = 1.0
 
 def torture(requests: int, seed: int, folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Let so many orders be asked and approved under faults; give the figures and all that is wrong."""
-    with world(folder) as made:
+    with world(folder, slack_posts_per_second=50) as made:
         for kind, probability, number in (("ratelimited", 0.10, 0), ("http_500", 0.05, 1), ("lost_reply", 0.05, 2)):
             # Each die is cast after the ones before it have passed, so the shares are very nearly these.
             made.slack.fault(

@@ -182,10 +182,10 @@ class Cast:
 class House:
     """An address, a worker with the cast, and ways to ask."""
 
-    def __init__(self, address: str, mark: str = "") -> None:
+    def __init__(self, address: str, mark: str = "", **options: Any) -> None:
         self.cast = Cast(mark)
         host, port = address.rsplit(":", 1)
-        self.runtime = wf.WorkflowRuntime(host=host, port=port)
+        self.runtime = wf.WorkflowRuntime(host=host, port=port, **options)
         self.cast.register(self.runtime)
         self.client = wf.DaprWorkflowClient(host=host, port=port)
         self.channel = grpc.insecure_channel(address)
@@ -227,9 +227,9 @@ class House:
 
 
 @contextmanager
-def staffed(address: str, mark: str = "") -> Iterator[House]:
-    """Run a worker against a sidecar."""
-    house = House(address, mark)
+def staffed(address: str, mark: str = "", **options: Any) -> Iterator[House]:
+    """Run a worker against a sidecar; the options are those of the SDK's runtime."""
+    house = House(address, mark, **options)
     house.runtime.start()
     try:
         yield house

@@ -19,33 +19,10 @@ from local.sidecar.errors import StoreUnavailable
 from local.sidecar.runtime import Runtime
 from local.sidecar.wire import StringValue, pb, stubs
 from tests.local.sidecar.cast import staffed
+from tests.local.sidecar.hand import answer, done, start, task, work
 from tests.torture.sidecar import torture
 
 pytestmark = pytest.mark.local_only
-
-
-def start(name: str = "w", **more: Any) -> pb.CreateInstanceRequest:
-    return pb.CreateInstanceRequest(instanceId=name, name=name, **more)
-
-
-def work(stub: Any) -> Any:
-    """Open a worker's stream by hand, so that a test can drop it or answer late."""
-    return stub.GetWorkItems(pb.GetWorkItemsRequest(), timeout=20)
-
-
-def answer(item: pb.WorkItem, *actions: pb.WorkflowAction) -> pb.WorkflowResponse:
-    return pb.WorkflowResponse(
-        instanceId=item.workflowRequest.instanceId, actions=actions, completionToken=item.completionToken
-    )
-
-
-def task(number: int = 1) -> pb.WorkflowAction:
-    return pb.WorkflowAction(id=number, scheduleTask=pb.ScheduleTaskAction(name="a"))
-
-
-def done(number: int = 2) -> pb.WorkflowAction:
-    end = pb.CompleteWorkflowAction(workflowStatus=pb.ORCHESTRATION_STATUS_COMPLETED)
-    return pb.WorkflowAction(id=number, completeWorkflow=end)
 
 
 def test_a_short_torture_loses_and_doubles_nothing(tmp_path: Path) -> None:
