@@ -14,6 +14,7 @@ from activities.inputs import (
     AnnounceInput,
     AnswerInput,
     AskInput,
+    Judged,
     JudgeInput,
     ProcessInput,
     RecordInput,
@@ -29,7 +30,6 @@ from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.failures import NonRetryableError, SlackRefusedError
-from approvals.decision import Judgement
 from approvals.request import CardRef
 from approvals.state import State
 from records import intake
@@ -93,9 +93,17 @@ class Activities:
         """Raise the alarm for a card that Slack does not take: the request waits where nobody sees it."""
         await asking.report_unposted(self._database, asked, self._clock())
 
-    async def judge_decision(self, ctx: WorkflowActivityContext, facts: JudgeInput) -> Judgement:
-        """Judge what depends on a key or on Slack: the HMAC, who the person is, which groups they are in now."""
-        return await self._judge.event(facts.payload, facts.state)
+    async def judge_decision(self, ctx: WorkflowActivityContext, facts: JudgeInput) -> Judged:
+        """Judge what depends on a key or on Slack: the HMAC, who the person is, which groups they are in now.
+
+        What is not signed by us is dropped: one audit entry says how many there were.
+        """
+        judgements, dropped = await self._judge.events(facts)
+        if dropped:
+            log.warning("events were refused", instance_id=facts.state.instance_id, why=dict(dropped))
+            async with self._database.write() as connection:
+                await recording.write_dropped(connection, facts, dropped, self._clock())
+        return Judged(judgements=judgements, dropped=dropped.total())
 
     async def record(self, ctx: WorkflowActivityContext, what: RecordInput) -> None:
         """Write the read model, the audit entry and the intake's answer in one transaction."""

@@ -1,8 +1,6 @@
 """What goes into each activity and comes out: one value each, so that fields can be added to running instances."""
 
-from typing import Any
-
-from approvals.decision import Outcome
+from approvals.decision import Judgement, Outcome
 from approvals.machine import Announce, Answer, Ask, Record, Remind, State
 from approvals.request import ApprovalRequest
 from approvals.values import Moment, Value
@@ -30,10 +28,22 @@ class AskInput(Value):
 
 
 class JudgeInput(Value):
-    """An `approval_decision` event as it came, whatever it is, and the state it came upon."""
+    """The texts of the events that may be decisions, how many came with them that cannot, and the state they meet.
 
-    payload: Any
+    `at` is the workflow's clock: a repeated activity counts the same drops once.
+    """
+
+    candidates: tuple[str, ...] = ()
+    malformed: int = 0
     state: State
+    at: Moment
+
+
+class Judged(Value):
+    """The judgements of what is signed by us, in the order of the events; and how many others were dropped."""
+
+    judgements: tuple[Judgement, ...] = ()
+    dropped: int = 0
 
 
 class RecordInput(Value):

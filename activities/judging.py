@@ -5,17 +5,19 @@ One judge for the early check, before the intake, and for the workflow's own che
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import structlog
 
+from activities.inputs import JudgeInput
 from activities.slack.directory import MAX_AGE, Directory
 from activities.slack.failures import LookupFailedError
 from approvals import judgement
 from approvals.decision import Decision, Judgement, Reason, Verdict
 from approvals.judgement import Failure, Home, Membership, Payload, PlainRaise, asked_of, read_payload
+from approvals.mailbox import plain
 from approvals.people import Person, Principal, Profile, UserGroup
 from approvals.request import Route
 from approvals.signing import KeyRing
@@ -41,15 +43,20 @@ class Judge:
         self._clock = clock
         self._accept_unsigned = accept_unsigned
 
-    async def event(self, payload: Any, state: State) -> Judgement:
-        """Judge an `approval_decision` event as it came: anything can arrive at the sidecar."""
-        plain = PlainRaise(binding=binding_of(state), at=self._clock()) if self._accept_unsigned else None
-        read = read_payload(payload, self._keys, plain)
-        if read.refused is not None:
-            log.warning("an event was refused", instance_id=state.instance_id, why=read.refused)
-        elif read.unsigned:
+    async def events(self, facts: JudgeInput) -> tuple[tuple[Judgement, ...], Counter[Reason]]:
+        """Judge the texts of `approval_decision` events; returns also why others are dropped, with their count."""
+        state = facts.state
+        plain_raise = PlainRaise(binding=binding_of(state), at=self._clock()) if self._accept_unsigned else None
+        payloads = [read_payload(plain(text), self._keys, plain_raise) for text in facts.candidates]
+        dropped = Counter(payload.refused for payload in payloads if payload.refused is not None)
+        dropped += Counter({Reason.MALFORMED: facts.malformed})
+        trusted = {each.decision.id: each for each in payloads if each.refused is None and each.decision is not None}
+        judged = await asyncio.gather(*(self._with_patience(payload, state) for payload in trusted.values()))
+        return tuple(judged), dropped
+
+    async def _with_patience(self, read: Payload, state: State) -> Judgement:
+        if read.unsigned:
             log.warning("an unsigned decision is taken: accept_unsigned_decisions is on", instance_id=state.instance_id)
-        if read.refused is not None or read.unsigned or read.decision is None:
             home = judgement.Directory(home=Home(team=""))
             return judgement.judge(read, asked_of(state), "unknown", home, self._clock())
         for pause in PAUSES:

@@ -1,10 +1,12 @@
 """What the machine decided, written down: the read model, the audit and the intake in one transaction."""
 
+from collections import Counter
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.inputs import RecordInput
+from activities.inputs import JudgeInput, RecordInput
+from approvals.decision import Reason
 from approvals.machine import UNTRUSTED, Record, State, binding_of, deadline_of
 from approvals.messages import sentence
 from approvals.people import EmailAddress, Principal, UserGroup
@@ -134,6 +136,28 @@ async def write(connection: AsyncConnection, what: RecordInput, at: Moment) -> N
         await intake.answer(connection, record.decision.id, record.verdict.model_dump(mode="json"), at)
     if state.outcome is not None:
         await intake.hurry(connection, state.instance_id, at)  # the workflow will take no further decision
+
+
+DROPPED = (Reason.BAD_SIGNATURE, Reason.UNSIGNED, Reason.MALFORMED)
+"""Why events are dropped, what looks most like an attempt first."""
+
+
+async def write_dropped(connection: AsyncConnection, facts: JudgeInput, dropped: Counter[Reason], at: Moment) -> None:
+    """Write one entry for all the events of a turn that are not signed by us. They change nothing else."""
+    state, reason = facts.state, next(each for each in DROPPED if dropped[each])
+    refused = audit.Entry(
+        at=at,
+        actor="sidecar",
+        action="request.refused",
+        instance_id=state.instance_id,
+        request_digest=binding_of(state).digest,
+        through="sidecar",
+        verdict=reason.value,
+        reason=sentence(reason),
+        policy_version=state.route.policy_version,
+        data={"stage": state.stage, "count": dropped.total(), "reasons": {why.value: n for why, n in dropped.items()}},
+    )
+    await append_once(connection, f"dropped/{facts.at.isoformat()}", refused)
 
 
 OURS: tuple[instances.Phase, ...] = ("starting", "waiting", "approved", "rejected", "timed_out", "unknown")

@@ -6,23 +6,25 @@ randomness here.
 """
 
 from collections.abc import Callable, Generator
-from datetime import timedelta
-from typing import Any, cast
+from datetime import datetime, timedelta
+from typing import Any, Self, cast
 
 from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy, TaskFailedError
+from pydantic import ValidationError
 
 from activities import Activities
 from activities.inputs import (
     AnnounceInput,
     AnswerInput,
     AskInput,
+    Judged,
     JudgeInput,
     RecordInput,
     RemindInput,
     Routed,
     RouteInput,
 )
-from approvals.decision import Judgement, Outcome, Reason, Verdict
+from approvals.decision import Outcome
 from approvals.machine import (
     Announce,
     Answer,
@@ -38,6 +40,7 @@ from approvals.machine import (
     next_due,
     step,
 )
+from approvals.mailbox import candidate
 from approvals.request import ApprovalRequest, CardRef
 from approvals.values import Value, in_utc
 
@@ -63,6 +66,13 @@ SLACK = RetryPolicy(
 ASK_AGAIN = timedelta(minutes=2)
 """A card that could not be posted is tried again this often until the deadline. Meanwhile REST can decide."""
 
+MOST_AT_ONCE = 100
+"""Events that are judged together: what is left waits for the next turn."""
+
+MOST_DROPPED = 100
+MOST_CHARACTERS = 512 * 1024
+"""Of dropped events in one history. Every turn reads all of it again, so a flood would cost its square."""
+
 
 def call(ctx: DaprWorkflowContext, activity: Callable[..., Any], value: Value, retry: RetryPolicy) -> Any:
     """Schedule an activity by reference, so that an editor can jump from the step to what it does.
@@ -82,49 +92,97 @@ def obtain_approval(ctx: DaprWorkflowContext, request: ApprovalRequest) -> Gener
     Use it as `outcome = yield from obtain_approval(ctx, request)` in any registered workflow: decisions then reach that
     instance as its own event `approval_decision`. It ends at the last stage's deadline at the latest.
     """
-    run = in_utc(ctx.current_utc_datetime)
-    asked = RouteInput(instance_id=ctx.instance_id, request=request, run=run)
-    routed = Routed.model_validate((yield call(ctx, Activities.route_request, asked, DURABLE)))
-    state, effects = step(routed.state, Started(at=run))
-    progress = yield from _carry_out(ctx, Progress(state=state), effects)
+    progress = yield from begin(ctx, request)
     while progress.state.outcome is None:
-        progress = yield from _next_event(ctx, progress)
+        progress = yield from go_on(ctx, progress)
     return progress.state.outcome
 
 
 class Progress(Value):
-    """The machine's state, and the card that Slack has not taken yet."""
+    """The machine's state, the card that Slack has not taken yet, and how many events were dropped in this history."""
 
     state: State
     unposted: Ask | None = None
+    dropped: int = 0
+    dropped_characters: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the history holds so much of others that the workflow should go on with a new one."""
+        return self.dropped >= MOST_DROPPED or self.dropped_characters >= MOST_CHARACTERS
+
+    def afresh(self) -> Self:
+        """Return what the next history begins with."""
+        return self.model_copy(update={"dropped": 0, "dropped_characters": 0})
 
 
-def _next_event(ctx: DaprWorkflowContext, progress: Progress) -> Generator[Any, Any, Progress]:
-    """Wait for a decision or for the next moment that is due, and carry out what follows."""
+def begin(ctx: DaprWorkflowContext, request: ApprovalRequest) -> Generator[Any, Any, Progress]:
+    """Find the request's route and ask the people whom it names first."""
+    run = in_utc(ctx.current_utc_datetime)
+    asked = RouteInput(instance_id=ctx.instance_id, request=request, run=run)
+    routed = Routed.model_validate((yield call(ctx, Activities.route_request, asked, DURABLE)))
+    state, effects = step(routed.state, Started(at=run))
+    return (yield from _carry_out(ctx, Progress(state=state), effects))
+
+
+def go_on(ctx: DaprWorkflowContext, progress: Progress) -> Generator[Any, Any, Progress]:
+    """Wait for decisions or for the next moment that is due, and carry out what follows."""
     state, now = progress.state, in_utc(ctx.current_utc_datetime)
     due = next_due(state) or now
     wake = min(due, now + ASK_AGAIN) if progress.unposted else due
     try:
-        payload = yield ctx.wait_for_external_event(APPROVAL_DECISION, timeout=wake)
+        payloads = yield from _events(ctx, wake)
     except TimeoutError:
         now = max(in_utc(ctx.current_utc_datetime), wake)
         if progress.unposted and now < due:
             return (yield from _carry_out(ctx, progress, (progress.unposted,)))
         state, effects = step(state, TimeReached(at=now))
-    else:
-        judgement = yield from _judge(ctx, state, payload)
-        state, effects = step(state, DecisionJudged(judgement=judgement, at=in_utc(ctx.current_utc_datetime)))
-    return (yield from _carry_out(ctx, progress.model_copy(update={"state": state}), effects))
+        return (yield from _carry_out(ctx, progress.model_copy(update={"state": state}), effects))
+    return (yield from _decided(ctx, progress, payloads))
 
 
-def _judge(ctx: DaprWorkflowContext, state: State, payload: Any) -> Generator[Any, Any, Judgement]:
-    """Let an activity judge what depends on a key or on Slack, so that a replay gets the same verdict."""
-    facts = JudgeInput(payload=payload, state=state)
+def _events(ctx: DaprWorkflowContext, wake: datetime) -> Generator[Any, Any, list[Any]]:
+    """Wait for an event, and take with it all that have come: taking what is there costs no timer and no turn.
+
+    Raises: TimeoutError when none has come until `wake`.
+    """
+    payloads = [(yield ctx.wait_for_external_event(APPROVAL_DECISION, timeout=wake))]
+    while len(payloads) < MOST_AT_ONCE:
+        try:
+            payloads.append((yield ctx.wait_for_external_event(APPROVAL_DECISION, timeout=timedelta(0))))
+        except TimeoutError:
+            break
+    return payloads
+
+
+def _decided(ctx: DaprWorkflowContext, progress: Progress, payloads: list[Any]) -> Generator[Any, Any, Progress]:
+    """Judge the events that may be decisions, and let the machine take them one after the other."""
+    texts = [text for payload in payloads if (text := candidate(payload)) is not None]
+    judged = yield from _judge(ctx, progress.state, texts, len(payloads) - len(texts))
+    progress = progress.model_copy(
+        update={
+            "dropped": progress.dropped + judged.dropped,
+            "dropped_characters": progress.dropped_characters + sum(map(_length, payloads)),
+        }
+    )
+    for judgement in judged.judgements:
+        state, effects = step(progress.state, DecisionJudged(judgement=judgement, at=in_utc(ctx.current_utc_datetime)))
+        progress = yield from _carry_out(ctx, progress.model_copy(update={"state": state}), effects)
+    return progress
+
+
+def _length(payload: Any) -> int:
+    return len(payload) if isinstance(payload, str) else 0
+
+
+def _judge(ctx: DaprWorkflowContext, state: State, texts: list[str], malformed: int) -> Generator[Any, Any, Judged]:
+    """Let an activity judge what depends on a key or on Slack: a replay gets the same verdicts."""
+    facts = JudgeInput(candidates=tuple(texts), malformed=malformed, state=state, at=in_utc(ctx.current_utc_datetime))
     try:
         found = yield call(ctx, Activities.judge_decision, facts, DURABLE)
-    except TaskFailedError:
-        return Judgement(verdict=Verdict(allowed=False, reason=Reason.LOOKUP_FAILED, rule="judge_decision"))
-    return Judgement.model_validate(found)
+        return Judged.model_validate(found)
+    except (TaskFailedError, ValidationError):
+        return Judged(dropped=len(texts) + malformed)  # what was acknowledged is raised again until it is answered
 
 
 def _carry_out(
@@ -149,7 +207,7 @@ def _ask(ctx: DaprWorkflowContext, progress: Progress, ask: Ask) -> Generator[An
         yield call(ctx, Activities.report_unposted, facts, DURABLE)
         return progress.model_copy(update={"unposted": ask})
     state, effects = step(progress.state, CardPosted(card=CardRef.model_validate(posted)))
-    return (yield from _carry_out(ctx, Progress(state=state), effects))
+    return (yield from _carry_out(ctx, progress.model_copy(update={"state": state, "unposted": None}), effects))
 
 
 def _perform(ctx: DaprWorkflowContext, state: State, effect: Record | Remind | Announce | Answer) -> Steps:

@@ -11,6 +11,7 @@ from dapr.ext.workflow import WorkflowActivityContext, WorkflowRuntime
 
 from activities import Activities
 from activities.bulk import BulkActivities
+from bot.engine.decoding import EventsAsText
 from bot.process import logs
 from workflows.approval import approval_workflow
 from workflows.bulk import bulk_workflow
@@ -96,9 +97,11 @@ class Worker:
 def _runtime(address: str) -> WorkflowRuntime:
     options = logs.of_the_sdk()
     if "://" in address:
-        return WorkflowRuntime(logger_options=options)  # the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
+        return WorkflowRuntime(
+            logger_options=options, interceptors=[EventsAsText()]
+        )  # the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
     host, _, port = address.rpartition(":")
-    return WorkflowRuntime(host=host, port=port, logger_options=options)
+    return WorkflowRuntime(host=host, port=port, logger_options=options, interceptors=[EventsAsText()])
 
 
 def _unmarked(workflow: Callable[..., Any]) -> Callable[..., Any]:

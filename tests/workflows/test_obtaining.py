@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from dapr.ext.workflow import TaskFailedError
 from dapr.ext.workflow._durabletask.internal import protos
 
-from activities.inputs import Routed
+from activities.inputs import Judged, Routed
 from approvals.decision import Decision, Judgement, Reason, Verdict
 from approvals.machine import start
 from approvals.people import Person, UserGroup
@@ -38,6 +39,7 @@ class Context:
     def __init__(self) -> None:
         self.now = NOON
         self.status = ""
+        self.continued: Any = None
 
     @property
     def current_utc_datetime(self) -> datetime:
@@ -46,8 +48,12 @@ class Context:
     def call_activity(self, activity: Callable[..., Any], *, input: Any, retry_policy: Any) -> tuple[str, Any]:  # noqa: A002 the SDK's name
         return activity.__name__, input
 
-    def wait_for_external_event(self, name: str, timeout: datetime) -> tuple[str, Any]:
-        return "wait", timeout
+    def wait_for_external_event(self, name: str, timeout: datetime | timedelta) -> tuple[str, Any]:
+        return "take" if timeout == timedelta(0) else "wait", timeout
+
+    def continue_as_new(self, value: Any, *, save_events: bool) -> None:
+        assert save_events
+        self.continued = value
 
     def set_custom_status(self, status: str) -> None:
         self.status = status
@@ -56,17 +62,21 @@ class Context:
 class Run:
     """One workflow, driven step by step."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Any = None) -> None:
         self.ctx = Context()
-        self.generator = approval_workflow(self.ctx, REQUEST)  # type: ignore[arg-type] # stands in for it
+        self.generator = approval_workflow(self.ctx, given or _dumped(REQUEST))  # type: ignore[arg-type] # stands in for it
         self.asked: list[str] = []
+        self.queued: list[Any] = []
         self.output: Any = None
         self.what, self.input = "", None
         self._take(next(self.generator))
 
     def _take(self, yielded: tuple[str, Any]) -> None:
         self.what, self.input = yielded
-        self.asked.append(self.what)
+        if self.what == "take":
+            self.answer(self.queued.pop(0) if self.queued else TimeoutError())
+        else:
+            self.asked.append(self.what)
 
     def answer(self, value: Any = None) -> None:
         """Give the result of what was asked for; an exception is thrown in."""
@@ -94,12 +104,16 @@ def _dumped(value: Any) -> Any:
     return value.model_dump(mode="json")
 
 
-def judged(state: State, *, approved: bool, reason: Reason = Reason.ALLOWED) -> Any:
+def judged(state: State, *, approved: bool, reason: Reason = Reason.ALLOWED, dropped: int = 0) -> Any:
     decision = Decision(
         id="d1", binding=binding_of(state), person=MANAGER, approved=approved, reason="So", through="slack", at=NOON
     )
     verdict = Verdict(allowed=reason is Reason.ALLOWED, reason=reason, rule="r")
-    return _dumped(Judgement(verdict=verdict, decision=decision))
+    return _dumped(Judged(judgements=(Judgement(verdict=verdict, decision=decision),), dropped=dropped))
+
+
+JUNK = ["{", "[]", "null", '{"approved": 1}', None, '{"x": 1}']
+MAYBE = '{"decision": {}, "key_id": "k1", "mac": "0"}'
 
 
 def test_a_decision_is_judged_recorded_announced_and_then_processed() -> None:
@@ -107,8 +121,8 @@ def test_a_decision_is_judged_recorded_announced_and_then_processed() -> None:
     run.until("wait")
     assert run.asked == ["route_request", "record", "request_approval", "wait"]
     assert run.input == NOON + timedelta(hours=1)
-    run.answer({"anything": "as it came"})
-    assert run.input.payload == {"anything": "as it came"}
+    run.answer(MAYBE)
+    assert (run.input.candidates, run.input.malformed) == ((MAYBE,), 0)
     run.answer(judged(run.input.state, approved=True))
     run.until("process_order")
     assert run.asked[4:] == ["judge_decision", "record", "record", "announce", "answer", "process_order"]
@@ -119,7 +133,7 @@ def test_a_decision_is_judged_recorded_announced_and_then_processed() -> None:
 def test_a_rejection_processes_nothing() -> None:
     run = Run()
     run.until("wait")
-    run.answer({})
+    run.answer(MAYBE)
     run.answer(judged(run.input.state, approved=False))
     while run.output is None:
         run.answer()
@@ -137,15 +151,52 @@ def test_nobody_answering_ends_at_the_absolute_deadline() -> None:
     assert run.output == {"status": "rejected", "reason": "approval_timeout"}
 
 
-def test_a_judgement_that_fails_for_good_is_no_yes_and_the_wait_goes_on() -> None:
+@pytest.mark.parametrize("result", [FAILED, None, "yes", {"judgements": [{"verdict": "yes"}]}, {"unreadable": True}])
+def test_a_judgement_that_fails_or_cannot_be_read_is_no_yes_and_the_wait_goes_on(result: Any) -> None:
     run = Run()
     run.until("wait")
-    run.answer({"approved": True})
-    run.answer(FAILED)
-    assert run.what == "record"
-    assert run.input.effect.verdict.reason is Reason.LOOKUP_FAILED
-    run.answer()
+    run.answer(MAYBE)
+    run.answer(result)
     assert run.what == "wait"
+
+
+def test_all_events_that_have_come_are_judged_in_one_activity_and_junk_is_only_counted() -> None:
+    run = Run()
+    run.until("wait")
+    run.queued = [*JUNK, MAYBE, '{"approved": true}', *JUNK]
+    run.answer("junk")
+    assert run.what == "judge_decision"
+    assert run.input.candidates == (MAYBE, '{"approved": true}')
+    assert run.input.malformed == 2 * len(JUNK) + 1
+    run.answer(_dumped(Judged(dropped=14)))
+    assert (run.what, run.ctx.continued) == ("wait", None)
+
+
+def test_after_a_hundred_dropped_events_the_workflow_goes_on_with_a_new_history_and_the_events_that_are_left() -> None:
+    run = Run()
+    run.until("wait")
+    run.queued = ["junk"] * 120
+    run.answer("junk")
+    assert run.input.malformed == 100
+    state = run.input.state
+    run.answer(_dumped(Judged(dropped=100)))
+    assert len(run.queued) == 21
+    continued = run.ctx.continued
+    assert State.model_validate(continued["state"]) == state
+    again = Run(continued)
+    assert (again.what, again.input) == ("wait", NOON + timedelta(hours=1))
+    again.answer(MAYBE)
+    again.answer(judged(state, approved=True))
+    again.until("process_order")
+
+
+def test_large_events_are_bounded_by_their_characters() -> None:
+    run = Run()
+    run.until("wait")
+    run.queued = ["x" * 64 * 1024] * 8
+    run.answer("junk")
+    run.answer(_dumped(Judged(dropped=9)))
+    assert run.ctx.continued is not None
 
 
 def test_a_card_that_slack_does_not_take_raises_an_alarm_and_is_posted_later() -> None:
@@ -167,7 +218,7 @@ def test_a_card_that_slack_does_not_take_raises_an_alarm_and_is_posted_later() -
 def test_people_who_cannot_be_told_hold_up_nothing() -> None:
     run = Run()
     run.until("wait")
-    run.answer({})
+    run.answer(MAYBE)
     run.answer(judged(run.input.state, approved=True))
     while run.what != "process_order":
         run.answer(FAILED if run.what in {"announce", "answer"} else None)

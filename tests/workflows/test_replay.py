@@ -11,6 +11,7 @@ from dapr.ext.workflow._durabletask import worker
 from dapr.ext.workflow._durabletask.internal import protos
 from google.protobuf.json_format import ParseDict
 
+from bot.engine.decoding import wrap
 from bot.engine.worker import _unmarked
 from workflows.approval import approval_workflow
 
@@ -29,6 +30,13 @@ def turns(events: list[Any]) -> list[int]:
     return [number for number, event in enumerate(events) if event.HasField("workflowStarted")]
 
 
+def events_of(told: dict[str, Any]) -> list[Any]:
+    """Return a recorded history as a worker of ours receives it."""
+    events = [ParseDict(each, protos.HistoryEvent()) for each in told["events"]]
+    wrap(events)
+    return events
+
+
 def executed(instance_id: str, past: list[Any], new: list[Any]) -> Any:
     executor = worker._OrchestrationExecutor(registry(), logging.getLogger("replay"))
     return executor.execute(instance_id, past, new)
@@ -41,7 +49,7 @@ def test_there_are_recorded_histories() -> None:
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_a_recorded_history_ends_as_it_ended(path: Path) -> None:
     told = json.loads(path.read_text())
-    events = [ParseDict(each, protos.HistoryEvent()) for each in told["events"]]
+    events = events_of(told)
     done = [event for event in events if not event.HasField("executionCompleted")]
     last = turns(done)[-1]
     result = executed(told["instance_id"], done[:last], done[last:])
@@ -53,7 +61,7 @@ def test_a_recorded_history_ends_as_it_ended(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_every_turn_asks_for_what_it_asked_for(path: Path) -> None:
     told = json.loads(path.read_text())
-    events = [ParseDict(each, protos.HistoryEvent()) for each in told["events"]]
+    events = events_of(told)
     starts = turns(events)
     for begin, end in zip(starts, [*starts[1:], len(events)], strict=True):
         turn = [event for event in events[begin:end] if not _is_asked(event)]
