@@ -2,7 +2,7 @@
 
 Payloads that are no JSON, nested too deep, or marked as an SDK object end an instance as FAILED in the SDK's decoder.
 The one public seam is a gRPC interceptor: it writes each payload as a JSON string, so that decoding always succeeds and
-gives the raw text (docs/explanation/engine.md). What is carried over to the next run is unwrapped again.
+gives the raw text (docs/explanation/dapr.md). What is carried over to the next run is unwrapped again.
 """
 
 import json
