@@ -15,6 +15,7 @@ from approvals.decision import Reason, Verdict
 from approvals.judgement import Membership
 from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser
 from approvals.policy.model import Policy
+from approvals.statuses import ENDED, LIVE, STOPPABLE, Status
 from approvals.values import Value
 
 
@@ -55,11 +56,8 @@ class Action(StrEnum):
 
 
 Channel = Literal["slack", "rest", "dashboard", "cli"]
-Status = Literal["PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED"]
 Relation = Literal["any", "own", "asked", "own_or_asked"]
 
-LIVE: Final = frozenset[Status]({"PENDING", "RUNNING", "SUSPENDED"})
-ENDED: Final = frozenset[Status]({"COMPLETED", "FAILED", "TERMINATED"})
 RUNNING: Final = frozenset[Status]({"RUNNING"})
 SUSPENDED: Final = frozenset[Status]({"SUSPENDED"})
 EVERYWHERE: Final = frozenset[Channel]({"slack", "rest", "dashboard", "cli"})
@@ -115,7 +113,7 @@ TABLE: Final[Mapping[Action, Grant]] = {
     Action.SEE_STATISTICS: _grant("operator auditor admin"),
     Action.PAUSE: _grant("operator", EVERYWHERE, RUNNING),
     Action.RESUME: _grant("operator", EVERYWHERE, SUSPENDED),
-    Action.TERMINATE: _grant("operator", EVERYWHERE, LIVE),
+    Action.TERMINATE: _grant("operator", EVERYWHERE, STOPPABLE),
     Action.PURGE: _grant("operator", EVERYWHERE, ENDED),
     Action.RERUN: _grant("operator", NOT_IN_SLACK, ENDED),
     Action.RAISE_EVENT: _grant("operator", NOT_IN_SLACK, LIVE),

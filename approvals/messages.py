@@ -129,16 +129,6 @@ REASONS: Final[dict[Reason, str]] = {
     ),
 }
 
-STATUSES: Final[dict[str, str]] = {
-    "PENDING": "It is scheduled and has not started yet.",
-    "RUNNING": "It is running: it works, or it waits for an answer or a time.",
-    "SUSPENDED": "It is paused by an operator; answers are kept and count when it is resumed, and its deadlines go on.",
-    "COMPLETED": "It ran to its end; its output says with what outcome.",
-    "FAILED": "It stopped on an error; its history says which, and an operator can run it again.",
-    "TERMINATED": "An operator ended it before it was done; nothing of it runs any more.",
-}
-"""One plain sentence for each of Dapr's six statuses."""
-
 TIMEOUT: Final = (
     "The request was rejected because nobody answered before the deadline, which is not the same as a no. "
     "Start a new request if it is still needed."
@@ -148,8 +138,3 @@ TIMEOUT: Final = (
 def sentence(reason: Reason) -> str:
     """Return the one sentence for a reason."""
     return REASONS[reason]
-
-
-def status_sentence(status: str) -> str:
-    """Return the one sentence for one of Dapr's statuses, in whatever case. Raises KeyError for another word."""
-    return STATUSES[status.upper()]

@@ -3,9 +3,10 @@
 import difflib
 from dataclasses import dataclass
 
+from approvals.statuses import STATUSES
 from cards import parts
 from cards.details_modal import history_blocks
-from cards.lines import SENTENCES, in_words, line
+from cards.lines import in_words, line
 from cards.moments import in_utc, span
 from cards.paging import PAGE_SIZE, Page, page_buttons
 from cards.surface import Block, Message
@@ -89,7 +90,7 @@ def unknown_instance(identifier: str) -> Message:
 
 def status(one: InstanceLine) -> Message:
     """Return one instance: status with a plain sentence, stage, whom it waits for, deadline, link."""
-    blocks = [line(one), parts.sentence(SENTENCES[one.status])]
+    blocks = [line(one), parts.sentence(STATUSES[one.status])]
     if one.custom_status.strip():
         blocks.append(parts.sentence(f"It says of itself: {parts.typed(one.custom_status, 500)}"))
     return Message(text=parts.fallback(*in_words(one)), blocks=tuple(blocks))

@@ -1,19 +1,10 @@
 """One workflow instance in words: its status as a sentence, and the blocks that lists, status and App Home share."""
 
+from approvals.statuses import STATUSES
 from cards import parts
 from cards.moments import in_utc
 from cards.surface import Block
-from cards.values import InstanceLine, Status
-
-SENTENCES: dict[Status, str] = {
-    "PENDING": "It is scheduled and has not begun yet.",
-    "RUNNING": "It is going on, or waits for somebody.",
-    "SUSPENDED": "It is paused: answers are kept, but nothing goes on until somebody resumes it.",
-    "COMPLETED": "It has run to its end.",
-    "FAILED": "It broke off with an error.",
-    "TERMINATED": "An operator stopped it before its end.",
-}
-"""The six statuses of Dapr, each with a plain sentence."""
+from cards.values import InstanceLine
 
 
 def line(one: InstanceLine) -> Block:
@@ -42,4 +33,4 @@ def in_words(one: InstanceLine) -> list[str | Block]:
     """Return an instance as sentences, for fallback texts."""
     waits: list[str | Block] = [" It waits for ", *parts.people(one.waiting_on, 5), "."] if one.waiting_on else []
     until = [f" Deadline: {in_utc(one.deadline)}."] if one.deadline else []
-    return [f"{parts.typed(one.instance_id, 150)} is {one.status}. {SENTENCES[one.status]}", *waits, *until]
+    return [f"{parts.typed(one.instance_id, 150)} is {one.status}. {STATUSES[one.status]}", *waits, *until]

@@ -2,15 +2,13 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
 
 from pydantic import Field
 
 from approvals.people import Principal
+from approvals.statuses import Status
 from approvals.values import Moment, Value
 from cards.money import money
-
-Status = Literal["RUNNING", "COMPLETED", "FAILED", "TERMINATED", "PENDING", "SUSPENDED"]
 
 
 class InstanceLine(Value):

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from approvals.decision import Outcome
 from approvals.request import ApprovalRequest, Binding, CardRef, Route
 from approvals.state import State
+from approvals.statuses import ENDED, Status
 from approvals.values import Moment, Value
 from records import search
 from records.columns import Json
@@ -22,10 +23,8 @@ from records.sql import insert_or_ignore, one, rows
 from records.sqlite.prepared import Prepared
 from records.tables import instance_words, instances, waiting
 
-EngineStatus = Literal["PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED"]
 Phase = Literal["starting", "waiting", "approved", "rejected", "timed_out", "terminated", "purged", "failed", "unknown"]
 ENDS: frozenset[Phase] = frozenset({"approved", "rejected", "timed_out", "terminated", "failed"})
-TERMINAL: frozenset[EngineStatus] = frozenset({"COMPLETED", "FAILED", "TERMINATED"})
 
 
 class Known(Value):
@@ -35,7 +34,7 @@ class Known(Value):
     name: str
     kind: str = ""
     subject: str = ""
-    engine_status: EngineStatus = "PENDING"
+    engine_status: Status = "PENDING"
     custom_status: str = ""
     phase: Phase = "starting"
     amount: Decimal | None = None
@@ -84,7 +83,7 @@ class Instance(Known):
 class Changes(Value):
     """What changed; only fields that are set are written. See `project` for what follows by itself."""
 
-    engine_status: EngineStatus | None = None
+    engine_status: Status | None = None
     custom_status: str | None = None
     phase: Phase | None = None
     requester_person: str | None = None
@@ -126,7 +125,7 @@ async def begin(
 
     The caller compares `content_digest` of a row that was there: the same is a repeated start, another is a conflict.
     """
-    finished = now if known.engine_status in TERMINAL and known.finished_at is None else known.finished_at
+    finished = now if known.engine_status in ENDED and known.finished_at is None else known.finished_at
     ended_as = known.phase if known.phase in ENDS else None
     own = {"finished_at": finished, "ended_as": ended_as, "created_at": created_at or now, "updated_at": now}
     row = Instance(**dict(known) | own)
@@ -211,7 +210,7 @@ async def project(  # noqa: PLR0913 two of them are conditions
         values["ended_as"] = changes.phase
     if changes.engine_status is not None:
         ended = sa.func.coalesce(instances.c.finished_at, sa.bindparam("ended", now, instances.c.finished_at.type))
-        values["finished_at"] = ended if changes.engine_status in TERMINAL else None
+        values["finished_at"] = ended if changes.engine_status in ENDED else None
     if progress:
         values["updated_at"] = now
     if not values:

@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.request import CardRef
+from approvals.statuses import Status
 from approvals.values import Moment, Value
 from records import search
 from records.columns import EPOCH, canonical, from_micros, to_micros
 from records.errors import BadCursorError
-from records.instances import EngineStatus, Instance, Phase
+from records.instances import Instance, Phase
 from records.sql import Read, rows
 from records.tables import instances, waiting
 
@@ -30,7 +31,7 @@ class Filter(Value):
     `progress_before` are for bulk operations.
     """
 
-    status: EngineStatus | None = None
+    status: Status | None = None
     phase: Phase | None = None
     name: str | None = None
     kind: str | None = None
@@ -53,7 +54,7 @@ class Line(Value):
     name: str
     kind: str
     subject: str
-    engine_status: EngineStatus
+    engine_status: Status
     custom_status: str
     phase: Phase
     amount: str | None

@@ -1,11 +1,11 @@
 """`countersign list | status | history | why | stats`: what there is and why it waits, in `dapr workflow`'s words."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from approvals.statuses import Status, status_message
 from bot.cli import output
 from bot.cli.moments import age
 from bot.cli.output import Format, Output
@@ -14,31 +14,11 @@ from bot.cli.remote import Remote, connected, path_of
 Reference = Annotated[str, typer.Argument(metavar="ID", help="an order's id or an instance's")]
 
 
-class Status(StrEnum):
-    """Dapr's six."""
-
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    SUSPENDED = "SUSPENDED"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    TERMINATED = "TERMINATED"
-
-
 PAGE = 200
 """Lines that the app gives at once."""
 
 LONGEST = 200
 """Characters of an event's details in a table."""
-
-SENTENCES = {
-    "PENDING": "It has not started yet.",
-    "RUNNING": "It is under way.",
-    "SUSPENDED": "It is paused; decisions are kept until it is resumed.",
-    "COMPLETED": "It has come to its end.",
-    "FAILED": "It broke off with an error; nothing further happens.",
-    "TERMINATED": "Somebody ended it; nothing further happens.",
-}
 
 ENDS = {
     "ExecutionStarted": "RUNNING",
@@ -139,7 +119,7 @@ def _shown(found: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": one["id"],
         "name": one["name"],
-        "status": f"{one['status']}: {SENTENCES[one['status']]}",
+        "status": f"{one['status']}: {status_message(one['status'])}",
         "what": f"{one['kind']} {one['subject']}".strip(),
         "amount": amount,
         **{name: _text(one[name]) for name in kept},

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from approvals.ends import STILL_WAITING, end_of
+from approvals.statuses import ENDED
 from bot.cli import output
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 from bot.cli.seeing import Reference
 
-OVER = {"COMPLETED", "FAILED", "TERMINATED"}
 WITHOUT_REQUEST = {"FAILED": "failed", "TERMINATED": "terminated"}
 """Ends of a workflow that is no request, by Dapr's status."""
 
@@ -77,7 +77,7 @@ async def _followed(remote: Remote, reference: str, seconds: float | None, outpu
             now = found["workflow"]["status"], found["workflow"]["updated_at"]
             if output_as is Format.TABLE and now != known:
                 known, seen = now, await asyncio.to_thread(_news, remote, reference, seen)
-            if now[0] in OVER:
+            if now[0] in ENDED:
                 break
         else:
             output.fail(

@@ -10,6 +10,7 @@ from activities.slack.failures import LookupFailedError
 from approvals.authority import Action, Resource, authorize
 from approvals.people import Profile
 from approvals.request import Route
+from approvals.statuses import Status
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import unknown
@@ -31,10 +32,10 @@ class Subject(Value):
     begun: bool = False
 
     @property
-    def status(self) -> instances.EngineStatus:
-        """One of Dapr's six statuses; what the read model knew last where the engine has forgotten."""
+    def status(self) -> Status:
+        """One of Dapr's statuses; what the read model knew last where the engine has forgotten."""
         if self.engine is not None:
-            return cast("instances.EngineStatus", self.engine.status)
+            return cast("Status", self.engine.status)
         if self.begun:
             return "PENDING"
         return self.row.engine_status if self.row else "TERMINATED"
@@ -174,7 +175,7 @@ class Subjects:
             return frozenset()
 
 
-ANY_STATUS: dict[Action, instances.EngineStatus] = {
+ANY_STATUS: dict[Action, Status] = {
     Action.PAUSE: "RUNNING",
     Action.RESUME: "SUSPENDED",
     Action.TERMINATE: "RUNNING",

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 
 from approvals.authority import Action
+from approvals.statuses import STATUSES
 from bot.access.authenticating import Access
 from bot.access.refusals import CORRECTABLE, Kind, Refused, unknown
 from bot.control.operations.bulk import Bulk, Plan
@@ -16,7 +17,6 @@ from bot.dashboard.forms import typed
 from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.sessions import Visit
-from bot.dashboard.words import STATUSES
 from bot.rest.bulk import BulkFilter
 from records import bulk as book
 from records.database import Database

@@ -11,8 +11,9 @@ from activities.slack.directory import Directory
 from activities.slack.rendering import card_view
 from approvals.authority import Action, Resource
 from approvals.decision import Verdict
-from approvals.messages import sentence, status_sentence
+from approvals.messages import sentence
 from approvals.state import binding_of
+from approvals.statuses import status_message
 from approvals.values import Value
 from bot.access.authenticating import Access
 from bot.access.refusals import Refused
@@ -144,7 +145,7 @@ class Instances:
             "instance.html",
             line=line,
             subject=subject,
-            meaning=status_sentence(subject.status),
+            meaning=status_message(subject.status),
             card=card,
             standing=await self.standing(visit, subject, resource),
             verbs=[verb for verb in VERBS.values() if may(visit.caller, verb.action, resource)],

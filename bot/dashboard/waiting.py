@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
 from approvals.authority import Action, Resource
+from approvals.statuses import STATUSES
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.control.reading.lines import Workflow
@@ -17,7 +18,7 @@ from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.rendering import guarded, segment
 from bot.dashboard.sessions import Visit
-from bot.dashboard.words import PHASES, STATUSES
+from bot.dashboard.words import PHASES
 from records import listing
 
 Sort = Literal["created", "deadline", "since", "progress"]

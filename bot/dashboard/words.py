@@ -1,7 +1,5 @@
 """What the read model calls things, in the words of the pages. Pure."""
 
-STATUSES = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
-
 PHASES = {
     "starting": "starting",
     "waiting": "waits",

@@ -19,6 +19,7 @@ from dapr.ext.workflow.aio import DaprWorkflowClient
 from google.protobuf.empty_pb2 import Empty
 from grpc.aio import AioRpcError, Channel, insecure_channel, secure_channel
 
+from approvals.statuses import ENDED
 from approvals.values import Moment, Value, in_utc
 from bot.process import logs
 
@@ -40,7 +41,7 @@ class UnknownInstanceError(EngineRefusedError):
 
 
 class Instance(Value):
-    """What the engine says of an instance. `status` is one of Dapr's six."""
+    """What the engine says of an instance. `status` is one of `approvals.statuses`."""
 
     instance_id: str
     name: str
@@ -55,7 +56,7 @@ class Instance(Value):
     @property
     def finished(self) -> bool:
         """Whether it will never go on."""
-        return self.status in {"COMPLETED", "FAILED", "TERMINATED"}
+        return self.status in ENDED
 
 
 class Engine:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from approvals.durations import parse_duration
+from approvals.statuses import Status as WorkflowStatus
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.bulk import Bulk, Plan, Result, Status
@@ -14,7 +15,6 @@ from bot.control.reading.list_query import Word, principal_of
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
 from records import bulk as book
-from records.instances import EngineStatus
 
 OperationId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=["5f0c9a7d1b3e4c5d8e9f0a1b2c3d4e5f"])]
 
@@ -29,7 +29,7 @@ class BulkFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: EngineStatus | None = None
+    status: WorkflowStatus | None = None
     name: Word | None = None
     waiting_on: Word | None = None
     q: Word | None = None

@@ -11,7 +11,7 @@ from approvals.messages import sentence
 from approvals.people import Person, Profile
 from approvals.policy.routing import parse_policy
 
-STATUSES = (None, "PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED")
+STATUSES = (None, "PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "TERMINATED", "STALLED")
 CHANNELS = ("slack", "rest", "dashboard", "cli")
 RELATIONS = tuple({"own": own, "asked": asked} for own, asked in product((False, True), repeat=2))
 
@@ -20,7 +20,7 @@ RELATIONS = tuple({"own": own, "asked": asked} for own, asked in product((False,
 EXPECTED = """
 start_order     r o            rest dashboard cli        any
 start_workflow  o              rest dashboard cli        any
-decide          a:asked        slack rest dashboard      pending running suspended
+decide          a:asked        slack rest dashboard      pending running suspended stalled
 see_request     r:own a:mine o u m  slack rest dashboard cli  any
 list            r:own a:mine o u m  slack rest dashboard cli  any
 see_history     r:own a:mine o u    slack rest dashboard cli  any
@@ -32,7 +32,7 @@ resume          o              slack rest dashboard cli  suspended
 terminate       o              slack rest dashboard cli  pending running suspended
 purge           o              slack rest dashboard cli  completed failed terminated
 rerun           o              rest dashboard cli        completed failed terminated
-raise_event     o              rest dashboard cli        pending running suspended
+raise_event     o              rest dashboard cli        pending running suspended stalled
 bulk            o              slack rest dashboard cli  any
 audit_read      u              rest dashboard cli        any
 audit_verify    u m            rest dashboard cli        any
@@ -79,7 +79,7 @@ def test_the_whole_matrix_grants_exactly_what_is_expected() -> None:
             over += [case] if allowed and not should else []
             under += [case] if should and not allowed else []
             checked += 1
-    assert checked == 32 * 4 * len(Action) * 7 * 4
+    assert checked == 32 * 4 * len(Action) * len(STATUSES) * 4
     assert over == []
     assert under == []
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from approvals.decision import Reason
-from approvals.messages import STATUSES, TIMEOUT, sentence, status_sentence
+from approvals.messages import TIMEOUT, sentence
+from approvals.statuses import STATUSES, status_message
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -21,11 +22,13 @@ def test_no_two_reasons_share_a_sentence() -> None:
     assert len({sentence(reason) for reason in Reason}) == len(Reason)
 
 
-def test_each_of_the_six_statuses_has_its_sentence_in_whatever_case() -> None:
-    assert set(STATUSES) == {"RUNNING", "COMPLETED", "FAILED", "TERMINATED", "PENDING", "SUSPENDED"}
-    assert status_sentence("running") == STATUSES["RUNNING"]
-    with pytest.raises(KeyError):
-        status_sentence("STALLED")
+def test_each_status_of_dapr_has_its_message_in_whatever_case() -> None:
+    assert set(STATUSES) == {"RUNNING", "COMPLETED", "FAILED", "TERMINATED", "PENDING", "SUSPENDED", "STALLED"}
+    assert status_message("running") == STATUSES["RUNNING"]
+
+
+def test_a_status_of_a_later_engine_is_told_by_its_name() -> None:
+    assert status_message("HIBERNATED") == "The engine says HIBERNATED."
 
 
 def test_a_timeout_is_not_told_as_a_no() -> None:

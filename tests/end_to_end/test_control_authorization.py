@@ -17,10 +17,11 @@ import pytest
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from approvals.authority import ENDED, LIVE, TABLE, Action, Resource, Status, authorize
+from approvals.authority import TABLE, Action, Resource, authorize
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from approvals.signing import Purpose
+from approvals.statuses import ENDED, STOPPABLE, Status
 from bot.dashboard.instance import VERBS
 from cards import request_card
 from local.slack import payloads
@@ -273,7 +274,7 @@ def managing(transport: Rest, states: Iterable[Status]) -> Iterator[tuple[Who, s
 def test_managing_is_for_whom_the_function_says_and_changes_nothing_otherwise(transport: Rest, stock: Stock) -> None:
     shared, tally = stock.shared(), Tally(transport)
     events = {state: stock.event(order) for state, order in shared.items()}
-    fitting = [("terminate", state) for state in LIVE] + [("purge", state) for state in ENDED]
+    fitting = [("terminate", state) for state in STOPPABLE] + [("purge", state) for state in ENDED]
     spare = dict(zip(fitting, stock.fresh([state for _, state in fitting]), strict=True))
     for who, verb, state in managing(transport, shared):
         action = VERBS[verb].action

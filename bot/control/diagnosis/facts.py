@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from dapr.ext.workflow._durabletask.internal import protos
 
+from approvals.statuses import Status
 from approvals.values import Moment, Value, in_utc
-from records.instances import EngineStatus, Phase
+from records.instances import Phase
 
 FAR = 9000
 """A timer of this year or later is the engine's way to say "for ever"."""
@@ -95,7 +96,7 @@ class Facts(Value):
 
     instance_id: str
     now: Moment
-    status: EngineStatus | None = None
+    status: Status | None = None
     phase: Phase | None = None
     name: str = ""
     names: tuple[str, ...] = ()

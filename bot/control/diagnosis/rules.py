@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from approvals.durations import duration_text
+from approvals.statuses import ENDED
 from bot.control.diagnosis.facts import Facts, Raised, Wait
 from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
 from cards.values import Diagnosis
@@ -100,12 +101,12 @@ def suspended(facts: Facts) -> Found | None:
 
 def no_worker(facts: Facts) -> Found | None:
     """See that nobody runs what the engine hands out."""
-    return None if facts.worker_connected or facts.status in ENDED else {}
+    return None if facts.worker_connected or facts.status in OVER else {}
 
 
 # ---- how it ended ---------------------------------------------------------------------------------------------------
 
-ENDED = frozenset({None, "COMPLETED", "FAILED", "TERMINATED"})
+OVER = ENDED | {None}
 
 
 def unknown_name(facts: Facts) -> Found | None:

@@ -8,16 +8,16 @@ from pydantic import field_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.durations import duration_text
+from approvals.statuses import ENDED, Status
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from records import listing
-from records.instances import TERMINAL, EngineStatus
 
 BulkAction = Literal["terminate", "purge", "pause", "resume"]
 ACTIONS: dict[str, BulkAction] = {"terminate": "terminate", "purge": "purge", "pause": "pause", "resume": "resume"}
-FITTING: dict[BulkAction, frozenset[EngineStatus]] = {
+FITTING: dict[BulkAction, frozenset[Status]] = {
     "terminate": frozenset({"PENDING", "RUNNING", "SUSPENDED"}),
-    "purge": TERMINAL,
+    "purge": ENDED,
     "pause": frozenset({"RUNNING"}),
     "resume": frozenset({"SUSPENDED"}),
 }
@@ -35,7 +35,7 @@ class Selection(Value):
     `stuck` also takes what is past its deadline. An empty selection is refused unless `everything` says so.
     """
 
-    status: EngineStatus | None = None
+    status: Status | None = None
     name: str | None = None
     waiting_on: str | None = None
     q: str | None = None

@@ -17,6 +17,7 @@ import structlog
 from activities.slack.announcing import Announcer
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.authority import Action, Resource
+from approvals.statuses import ENDED, Status
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
@@ -142,7 +143,7 @@ class Operations:
     async def terminate(self, caller: Caller, reference: str, reason: str) -> Done:
         """End an instance for good. It runs no more code, so the card is rewritten here."""
         async with self._alone(caller, Action.TERMINATE, reference) as subject:
-            if subject.status in instances.TERMINAL:
+            if subject.status in ENDED:
                 return self._unchanged(subject, f"It is over already ({subject.status}), so nothing was done.")
             output = {"status": "terminated", "reason": reason or "no reason given", "by": caller.email or caller.actor}
             await self._do(
@@ -160,7 +161,7 @@ class Operations:
             if subject.engine is None:
                 await self._forget(subject)
                 return self._unchanged(subject, "The engine has no history of it any more, so nothing was done.")
-            if subject.status not in instances.TERMINAL and not force:
+            if subject.status not in ENDED and not force:
                 raise Refused(
                     Kind.CONFLICT,
                     f"{subject.instance_id} is {subject.status} and not over, so it was not purged. Terminate it "
@@ -169,7 +170,7 @@ class Operations:
             await self._do(
                 caller, Action.PURGE, subject, reason, lambda: self._engine.purge(subject.instance_id, force=force)
             )
-            if subject.status not in instances.TERMINAL:
+            if subject.status not in ENDED:
                 await self._ended(caller, subject, reason)  # nobody can decide it any more, and its card has to say so
             await self._forget(subject)
             return Done(
@@ -217,7 +218,7 @@ class Operations:
                     "The event's payload must be a JSON object with something in it: the engine delivers an empty one, "
                     "false or 0 as nothing.",
                 )
-            if subject.status in instances.TERMINAL:
+            if subject.status in ENDED:
                 text = f"{subject.instance_id} is over ({subject.status}): the event would be dropped."
                 await self._audit(caller, "workflow.raise_event_failed", subject, text, event=name)
                 raise Refused(Kind.CONFLICT, text)
@@ -321,7 +322,7 @@ class Operations:
     def _unchanged(self, subject: Subject, text: str) -> Done:
         return Done(instance_id=subject.instance_id, status=subject.status, changed=False, sentence=text)
 
-    async def _changed(self, subject: Subject, status: instances.EngineStatus, text: str) -> Done:
+    async def _changed(self, subject: Subject, status: Status, text: str) -> Done:
         async with self._database.write() as connection:
             changes = instances.Changes(engine_status=status)
             await instances.project(connection, subject.instance_id, changes, self._clock())

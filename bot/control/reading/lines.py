@@ -3,6 +3,7 @@
 import json
 
 from approvals.request import CardRef
+from approvals.statuses import Status
 from approvals.values import Moment, Value
 from records import instances, listing
 
@@ -15,7 +16,7 @@ class Workflow(Value):
 
     id: str
     name: str
-    status: instances.EngineStatus
+    status: Status
     custom_status: str
     phase: instances.Phase
     kind: str

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from approvals.durations import parse_duration
+from approvals.statuses import Status
 from approvals.values import in_utc
 from records import instances, listing
 
@@ -52,7 +53,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: instances.EngineStatus | None = Field(None, description="one of Dapr's six", examples=["RUNNING"])
+    status: Status | None = Field(None, description="one of Dapr's", examples=["RUNNING"])
     phase: instances.Phase | None = Field(None, description="where the request stands", examples=["waiting"])
     name: Word | None = Field(None, description="the workflow's name", examples=["approval_workflow"])
     waiting_on: Word | None = Field(
