@@ -179,7 +179,7 @@ def test_one_sees_what_waits_for_oneself_and_what_one_has_asked_for(remote: Cli,
 
 def test_a_status_says_in_words_where_it_stands(remote: Cli, start: Start) -> None:
     out = remote("status", start()).out
-    for expected in ("RUNNING: It is under way.", "2400.00 USD", "group:managers", "a manager within 3 days"):
+    for expected in ("RUNNING: It is running", "2400.00 USD", "group:managers", "a manager within 3 days"):
         assert expected in out
 
 
