@@ -153,7 +153,7 @@ _PUBLIC = tuple(column for column in keys.c if column.name != "mac")
 
 
 class Throttle:
-    """Slows guessing down: after `allowed` failures a source waits, twice as long with each further one.
+    """Slows failures down: after `allowed` of them a source waits, twice as long with each further one.
 
     In memory and per process, on purpose: 256 random bits are out of reach of guessing anyway, so this spares the
     database and the log, and a restart or a second process may forgive. The number of sources kept is bounded.
@@ -178,7 +178,3 @@ class Throttle:
         self._failures[source] = (count, now_s + (pause if count > self._allowed else 0.0))
         if len(self._failures) > self._sources:
             self._failures.popitem(last=False)
-
-    def succeeded(self, source: str) -> None:
-        """Forget a source's failures."""
-        self._failures.pop(source, None)

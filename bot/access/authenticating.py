@@ -5,7 +5,6 @@ from the key, or from the policy's groups.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 
@@ -32,8 +31,6 @@ log = structlog.get_logger(__name__)
 
 KEY_ID_END = len("cs_") + 12
 """How many characters of a token name the key; the rest is its secret."""
-
-KNOWN_KEYS = 10_000
 
 
 class Caller(Value):
@@ -79,7 +76,6 @@ class Access:
         self._clock = clock
         self._throttle = throttle
         self._oidc = oidc
-        self._good: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def identify(self, token: str, source: str) -> Caller:
         """Return whom an API key or a bearer token belongs to. `source` is the client's address.
@@ -101,16 +97,14 @@ class Access:
 
         Raises: Refused BAD_CREDENTIALS, RATE_LIMITED, and UNAVAILABLE while the provider's keys cannot be had.
         """
-        self._demand_patience(source)
         try:
             email = await oidc.email_of(token)
         except BadTokenError as error:
-            self._throttle.failed(source, time.monotonic())
+            self._demand_patience(source)
             log.warning("a bearer token was refused", why=str(error), source=source)
             raise Refused(Kind.BAD_CREDENTIALS, str(error)) from error
         except ProviderUnavailableError as error:
             raise Refused(Kind.UNAVAILABLE, str(error), retry_after=10) from error
-        self._throttle.succeeded(source)
         try:
             profile = await self._directory.by_email(email)
         except LookupFailedError as error:
@@ -120,47 +114,40 @@ class Access:
         caller = await self.by_slack(profile.person)
         return caller.model_copy(update={"through": "rest", "email": email})
 
-    def _demand_patience(self, source: str) -> None:
-        wait = self._throttle.wait_s(source, time.monotonic())
+    def _demand_patience(self, *names: str) -> None:
+        """Count a failure of each of these names; refuse to say more while one of them has too many.
+
+        Only what has failed comes here. So whoever guesses slows down their own failures alone: a right key is never
+        refused, whoever else used its id or stands behind the same proxy.
+        """
+        now = time.monotonic()
+        wait = max(self._throttle.wait_s(name, now) for name in names)
         if wait > 0:
             raise Refused(
                 Kind.RATE_LIMITED, "Too many failed keys from here. Wait before trying again.", retry_after=wait
             )
+        for name in names:
+            self._throttle.failed(name, now)
 
     async def by_key(self, token: str, source: str) -> Caller:
-        """Return whose API key this is.
+        """Return whose API key this is. A right and a wrong key cost the same work.
 
-        Raises: Refused BAD_CREDENTIALS, or RATE_LIMITED after too many failures from this source.
-
-        A key that was good from a source stays usable there: somebody who guesses behind the same proxy must not lock
-        everybody out.
+        Raises: Refused BAD_CREDENTIALS, or RATE_LIMITED for a wrong key after too many failures of its id or source.
         """
-        known = (source, token[:KEY_ID_END])
-        if known not in self._good:
-            self._demand_patience(source)
         secrets = [self._key_ring.subkey(Purpose.API_KEY, key_id) for key_id in self._key_ring.ids]
         async with self._database.read() as connection:
             found = await keys.authenticate(connection, token, secrets, self._clock())
         if found.key is None:
-            self._throttle.failed(source, time.monotonic())
-            self._good.pop(known, None)
+            self._demand_patience(source, f"key {token[:KEY_ID_END]}")
             log.warning("an API key was refused", why=found.reason.value, key=found.key_id, source=source)
             raise Refused(
                 Kind.BAD_CREDENTIALS,
                 "This API key is not valid: it is unknown, expired or revoked. Ask an administrator for a new one.",
             )
-        self._remember(known)
         if found.stale:
             async with self._database.write() as connection:
                 await keys.used(connection, found.key.id, self._clock())
         return of_key(found.key, "rest")
-
-    def _remember(self, known: tuple[str, str]) -> None:
-        """Keep that this key is good from this source, for a bounded number of them."""
-        self._good[known] = None
-        self._good.move_to_end(known)
-        while len(self._good) > KNOWN_KEYS:
-            self._good.popitem(last=False)
 
     async def demand(
         self, caller: Caller, action: Action, resource: Resource | None = None, *, instance_id: str = ""
