@@ -1,0 +1,147 @@
+"""The image, really built and really run: what is in it, and that an order is decided through it."""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deploy.containers.podman import ROOT, eventually, inspected, podman, running
+
+MEGABYTE = 1_000_000
+
+
+def printed(image: str, *words: str) -> str:
+    return podman("run", "--rm", "--network=none", "--user=0", "--no-healthcheck", f"--entrypoint={words[0]}", image, *words[1:])
+
+
+def pinned(name: str) -> set[str]:
+    """Return the names in a requirement file that hold on Linux with Python 3.13."""
+    lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
+    elsewhere = re.compile(r"sys_platform == 'win32'|python_full_version < '3\.1[23]|platform_python_implementation == 'Py")
+    wanted = [line for line in lines if "==" in line and not line.startswith(" ") and not elsewhere.search(line)]
+    return {re.sub(r"[-_.]+", "-", re.split(r"\[|==", line)[0]).lower() for line in wanted}
+
+
+def test_the_image_is_small_and_says_what_it_is(image: str) -> None:
+    found = inspected(image)
+    assert found["Size"] <= 250 * MEGABYTE
+    labels = found["Config"]["Labels"]
+    assert labels["org.opencontainers.image.title"] == "Countersign"
+    assert labels["org.opencontainers.image.version"]
+    assert found["Config"]["User"] == "65532:65532"
+    assert found["Config"]["Entrypoint"] == ["countersign"]
+    assert found["Config"]["Cmd"] == ["run"]
+    assert found["Healthcheck"]["Test"] == ["CMD", "countersign", "health"]
+
+
+LEFT_BEHIND = """
+import json, pathlib, shutil
+programs = [each for each in ("gcc", "cc", "pip", "pip3", "strip", "curl") if shutil.which(each)]
+folders = ("/tmp", "/root/.cache", "/var/cache/apt", "/var/lib/apt/lists", "/src", "/build", "/wheel", "/run/secrets")
+print(json.dumps(programs + [str(p) for each in folders for p in pathlib.Path(each).rglob("*") if p.is_file()]))
+"""
+
+
+def test_the_image_holds_no_compiler_no_installer_no_cache_and_no_secret(image: str) -> None:
+    assert json.loads(printed(image, "python", "-c", LEFT_BEHIND)) == []
+
+
+def test_the_list_of_parts_in_the_image_names_every_pinned_package_and_nothing_else(image: str) -> None:
+    found = json.loads(printed(image, "cat", "/opt/venv/share/countersign/sbom.cdx.json"))
+    assert found["bomFormat"] == "CycloneDX"
+    names = {re.sub(r"[-_.]+", "-", each["name"]).lower() for each in found["components"]}
+    assert names - {"countersign"} == pinned("runtime.txt")
+
+
+class Parts:
+    """The three containers in one network namespace, as the containers of a pod are."""
+
+    def __init__(self, image: str, run: str) -> None:
+        self.image = image
+        self.run = run
+        self.sidecar, self.slack, self.app = (f"{name}-{run}" for name in ("sidecar", "slack", "app"))
+        self.url = ""
+        self.slack_url = ""
+
+    def beside(self, name: str, *words: str) -> Any:
+        joined = f"--network=container:{self.sidecar}"
+        return running(name, joined, "--tmpfs=/tmp", *words)
+
+    def app_running(self) -> Any:
+        settings = {
+            "SLACK_BOT_TOKEN": "xoxb-local-workspace",
+            "SLACK_SIGNING_SECRET": "local-signing-secret",
+            "SLACK_API_URL": "http://127.0.0.1:3100/api/",
+            "COUNTERSIGN_SECRET_KEY": "a-key-of-the-tests-that-is-long-enough-to-be-one",
+        }
+        given = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+        return self.beside(self.app, f"--volume=data-{self.run}:/var/lib/countersign", *given, self.image)
+
+    def act(self, **given: Any) -> Any:
+        return httpx.post(f"{self.slack_url}/control/act", json=given, timeout=10).json()
+
+
+@pytest.fixture(scope="module")
+def parts(image: str) -> Iterator[Parts]:
+    found = Parts(image, secrets.token_hex(3))
+    with ExitStack() as stack:
+        stack.callback(lambda: podman("volume", "rm", "--force", f"data-{found.run}", check=False))
+        published = ("--publish=127.0.0.1::8000", "--publish=127.0.0.1::3100", "--tmpfs=/tmp", "--workdir=/tmp")
+        stack.enter_context(running(found.sidecar, *published, image, "sidecar", "--db", "/tmp/sidecar.db"))  # noqa: S108
+        slack = ("--entrypoint=python", image, "-m", "local.slack", "--host=0.0.0.0", "--port=3100")
+        deliver = "--deliver-to=http://127.0.0.1:8000/slack/events"
+        stack.enter_context(found.beside(found.slack, *slack, deliver))
+        found.url = "http://" + podman("port", found.sidecar, "8000/tcp")
+        found.slack_url = "http://" + podman("port", found.sidecar, "3100/tcp")
+        yield found
+
+
+def ready(parts: Parts) -> bool:
+    try:
+        return httpx.get(f"{parts.url}/readyz", timeout=3).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_an_order_is_decided_inside_and_the_container_ends_by_itself(parts: Parts) -> None:
+    with parts.app_running() as app:
+        eventually(lambda: ready(parts))
+        assert podman("exec", app, "countersign", "health") == "The app is alive."
+        key = podman(
+            *("exec", app, "countersign", "keys", "create", "shop"),
+            *("--person", "requester@example.com", "--role", "requester", "--expires", "1d", "-o", "json"),
+        )
+        token = re.search(r"cs_[\w-]+", key)
+        assert token is not None
+        headers = {"Authorization": f"Bearer {token.group()}"}
+        started = httpx.post(f"{parts.url}/orders/42/start?amount=2400", headers=headers, timeout=10)
+        assert started.status_code == 200, started.text
+        card = eventually(lambda: cards(parts))[-1]
+        clicked = parts.act(user="U0MANAGER", do="click", channel="C0APPROVALS", ts=card["ts"], action_id="approval_approve")
+        assert clicked.get("ok"), clicked
+        found = eventually(lambda: ended(parts, headers))
+        assert found["custom_status"] == "approved"
+        began = time.monotonic()
+        podman("stop", "--time=20", app)
+        assert time.monotonic() - began < 10
+        assert inspected(app)["State"]["ExitCode"] == 0
+
+
+def cards(parts: Parts) -> list[dict[str, Any]]:
+    state = httpx.get(f"{parts.slack_url}/control/state", params={"user": "U0MANAGER"}, timeout=5).json()
+    shown = [message for channel in state["messages"].values() for message in channel]
+    return [each for each in shown if "42" in each["text"]]
+
+
+def ended(parts: Parts, headers: dict[str, str]) -> dict[str, Any] | None:
+    answer = httpx.get(f"{parts.url}/workflows/42", headers=headers, timeout=5)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["workflow"]
+    return found if found["status"] == "COMPLETED" else None
