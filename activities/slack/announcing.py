@@ -75,7 +75,8 @@ class Announcer:
                 await self._rewrite(card, request_card.build(view))
             elif stage < state.stage:
                 await self._rewrite(card, request_card.build(await passed_view(self._directory, state, stage)))
-        shown = view.ending.kind if view.ending else shown_of(state)
+        # Without a card nothing is shown: a request that the policy approved unasked has none to repair.
+        shown = "" if not state.cards else view.ending.kind if view.ending else shown_of(state)
         changes = instances.Changes(shown=shown)
         async with self._database.write() as connection:
             await instances.project(connection, state.instance_id, changes, self._clock(), progress=False)

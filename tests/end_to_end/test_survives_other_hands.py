@@ -66,7 +66,7 @@ def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(ht
         http_system.engine.pause_workflow(order.instance_id)
     eventually(lambda: of(order, examine(http_system)) == [Ill.WEDGED])
     asked = countersign(http_system, "--settled", "0")
-    assert "Heal what can be healed?" in asked.stderr
+    assert "There is no terminal to ask at, so nothing was healed" in asked.stderr
     assert order.state() is not None, "it was not agreed to"
     healed = countersign(http_system, "--yes", "--settled", "0", "-o", "json")
     mine = [each for each in json.loads(healed.stdout) if each["instance_id"] == order.instance_id]
@@ -75,6 +75,14 @@ def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(ht
     eventually(lambda: "approval_approve" not in str(order.card().blocks))
     entry = next(each for each in order.audit() if each.action == "doctor.healed_wedged")
     assert (entry.actor.startswith("cli:"), entry.through) == (True, "cli")
+
+
+def test_an_order_that_was_approved_unasked_is_nothing_to_heal(http_system: System) -> None:
+    """Doctor reported card_lies for every automatic order for ever: it has no card that could show anything."""
+    order = http_system.order("unasked", "20")
+    eventually(lambda: order.status() == "COMPLETED")
+    eventually(lambda: any(each.action == "effect.order_processed" for each in order.audit()))
+    eventually(lambda: of(order, examine(http_system)) == [])
 
 
 @pytest.mark.parametrize("purged", [False, True], ids=["terminated", "terminated and purged"])
