@@ -8,7 +8,7 @@ import itertools
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from local.sidecar.engine import Activity
 from local.sidecar.store import Instance, Reader
@@ -31,6 +31,7 @@ class InFlight:
     worker: Worker
     token: str
     committing: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Dispatcher:
@@ -46,6 +47,7 @@ class Dispatcher:
         self._busy: dict[int, InFlight] = {}
         self._activities: deque[Activity] = deque()
         self._running: dict[Activity, Worker] = {}
+        self._refused: dict[int, set[Worker]] = {}  # by instance: the workers without its version or its patches
         self._epoch = uuid.uuid4().hex[:8]
         self._tokens = itertools.count(1)
         self.connected = asyncio.Event()
@@ -63,10 +65,13 @@ class Dispatcher:
         self._workers.remove(worker)
         if not self._workers:
             self.connected.clear()
+        for refused in self._refused.values():
+            refused.discard(worker)
         for key in worker.turns:
             flight = self._busy[key]
             if not flight.committing:
                 del self._busy[key]
+                flight.over.set()
                 self._ready[key] = None
         for activity in worker.activities:
             del self._running[activity]
@@ -95,8 +100,10 @@ class Dispatcher:
         for key in keys:
             self._ready.pop(key, None)
             self._again.discard(key)
+            self._refused.pop(key, None)
             flight = self._busy.pop(key, None)
             if flight is not None:
+                flight.over.set()
                 flight.worker.turns.discard(key)
             for worker in self._workers:
                 worker.forget(key)
@@ -105,21 +112,20 @@ class Dispatcher:
         """Hands out what is ready, as far as workers have room."""
         while self._activities and self._workers:
             self._send_activity(self._activities.popleft())
-        while self._ready and (freest := self._freest()) is not None:
+        while self._ready and any(len(worker.turns) < MOST_TURNS for worker in self._workers):
             key = next(iter(self._ready))
             del self._ready[key]
-            self._send_turn(key, freest)
+            self._send_turn(key)
 
-    def _freest(self) -> Worker | None:
-        worker = min(self._workers, key=lambda one: len(one.turns), default=None)
-        return worker if worker is not None and len(worker.turns) < MOST_TURNS else None
+    def _choose(self, instance: Instance) -> Worker | None:
+        """Give the worker that is sent the least of the history, and among equals the one with the least to do."""
+        willing = self._willing(instance.key)
+        with_room = [worker for worker in willing if len(worker.turns) < MOST_TURNS]
+        return max(with_room or willing, key=lambda one: (one.holds(instance), -len(one.turns)), default=None)
 
-    def _warmest(self, instance: Instance, freest: Worker) -> Worker:
-        """Give the worker with the longest part of the history, if it has room: it is sent the least."""
-        if len(self._workers) == 1:
-            return freest
-        with_room = [worker for worker in self._workers if len(worker.turns) < MOST_TURNS]
-        return max([freest, *with_room], key=lambda one: one.holds(instance))
+    def _willing(self, key: int) -> list[Worker]:
+        refused = self._refused.get(key, ())
+        return [worker for worker in self._workers if worker not in refused]
 
     def _send_activity(self, activity: Activity) -> None:
         event = self._reader.activity(*activity)
@@ -141,9 +147,10 @@ class Dispatcher:
         token = ":".join(map(str, activity))
         worker.outbox.put_nowait(pb.WorkItem(activityRequest=request, completionToken=token))
 
-    def _send_turn(self, key: int, freest: Worker) -> None:
+    def _send_turn(self, key: int) -> None:
         instance = self._reader.get(key)
-        if instance is None or instance.status in ENDED:
+        worker = self._choose(instance) if instance else None
+        if instance is None or worker is None or instance.status in ENDED:
             return
         inbox = self._reader.inbox(key)
         batch = first_batch(inbox)
@@ -152,7 +159,7 @@ class Dispatcher:
         if len(batch) < len(inbox):
             self._again.add(key)
         turn = open_turn(instance.id, self._reader.history(key), [event for _, event in batch], self._now())
-        flight = InFlight(instance, turn, batch[-1][0], self._warmest(instance, freest), "")
+        flight = InFlight(instance, turn, batch[-1][0], worker, "")
         if not self._stalls(flight):
             self._hand_out(flight)
 
@@ -180,11 +187,31 @@ class Dispatcher:
         else:
             self.release(flight, again=True)
 
-    def release(self, flight: InFlight, *, again: bool = False, last: bool = False) -> None:
-        """Note that a turn is over; what came in meanwhile makes the next. After the last one the worker forgets."""
+    def refuse(self, flight: InFlight) -> bool:
+        """Note that the worker can't go on with the instance; say whether another one is there to try."""
+        self._refused.setdefault(flight.instance.key, set()).add(flight.worker)
+        return bool(self._willing(flight.instance.key))
+
+    def attempt(self, key: int) -> asyncio.Event | None:
+        """Give what is set when the turn that a worker has of an instance is over; None if no worker has one."""
+        flight = self._busy.get(key)
+        return flight.over if flight is not None else None
+
+    def stall(self, flight: InFlight) -> None:
+        """Note that an instance waits for another worker, unless one has connected while that was stored."""
+        self.release(flight, again=bool(self._willing(flight.instance.key)))
+
+    def finish(self, flight: InFlight, *, ended: bool) -> None:
+        """Note that a turn is stored; a worker keeps nothing of what has ended."""
+        self._refused.pop(flight.instance.key, None)
+        if ended:
+            flight.worker.forget(flight.instance.key)
+        self.release(flight)
+
+    def release(self, flight: InFlight, *, again: bool = False) -> None:
+        """Note that a turn is over; what came in meanwhile makes the next."""
         key = flight.instance.key
-        if last:
-            flight.worker.forget(key)
+        flight.over.set()
         flight.worker.turns.discard(key)
         if self._busy.get(key) is flight:
             del self._busy[key]

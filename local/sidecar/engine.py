@@ -59,6 +59,8 @@ class Engine:
         start, row = event.executionStarted, self._store.find(instance_id)
         if row is None:
             key = self._store.insert(instance_id, start)
+        elif row.status == STALLED:
+            raise errors.stalled(instance_id).within(errors.CREATE)
         elif row.status not in ENDED:
             raise errors.already_active(instance_id)
         else:
@@ -209,6 +211,8 @@ class Engine:
             raise unknown.within("failed to fetch workflow state") if recursive else unknown
         if recursive and row.length == 0:
             raise errors.no_such_instance()
+        if not force and not recursive and row.status == STALLED:
+            raise errors.stalled(row.id)
         if not force and row.status not in ENDED:
             raise errors.not_completed()
         rows = []
@@ -266,6 +270,8 @@ def check_rerun(request: pb.RerunWorkflowFromEventRequest, source: Instance | No
         raise errors.rerun_unknown(request.sourceInstanceID)
     if request.sourceInstanceID == request.newInstanceID:
         raise errors.rerun_same_id()
+    if source.status == STALLED:
+        raise errors.stalled(source.id)
     if source.status not in ENDED:
         raise errors.rerun_active(source.id)
     if source.parent is not None:

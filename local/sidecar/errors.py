@@ -54,9 +54,9 @@ def no_such_instance() -> Refused:
     return Refused(grpc.StatusCode.UNKNOWN, "no such instance exists")
 
 
-def stalled(instance_id: str) -> Refused:
+def stalled(instance_id: str, call: str = "method") -> Refused:
     """Say that the instance waits for a worker that can go on with it."""
-    return Refused(grpc.StatusCode.UNKNOWN, f"failed to invoke method for workflow '{instance_id}': actor is stalled")
+    return Refused(grpc.StatusCode.UNKNOWN, f"failed to invoke {call} for workflow '{instance_id}': actor is stalled")
 
 
 def not_completed() -> Refused:

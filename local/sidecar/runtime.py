@@ -95,6 +95,14 @@ class Runtime:
         """Wait for a worker as long as the caller does."""
         await self._dispatcher.connected.wait()
 
+    async def settle(self, instance_id: str, call: str = "method") -> None:
+        """Wait while a worker tries to go on with what was stalled, and refuse if it stays so."""
+        while (row := self.reader.find(instance_id)) is not None and row.status == STALLED:
+            attempt = self._dispatcher.attempt(row.key)
+            if attempt is None:
+                raise errors.stalled(instance_id, call)
+            await attempt.wait()
+
     async def wait_for(self, instance_id: str, condition: Condition) -> None:
         """Return when an instance's status meets a condition, or the instance is purged."""
         row = self.reader.find(instance_id)
@@ -128,19 +136,35 @@ class Runtime:
         if flight is None:
             return
         try:
-            stalled = stall.by_version(flight.turn, response, self.now())
-            outcome = stalled or close_turn(flight.turn, response, self.now(), self.app_id)
+            outcome = self._outcome(flight, response)
             if isinstance(outcome, Turn):
                 self._dispatcher.go_on(flight, outcome)
-                return
-            await self.change(lambda engine: engine.commit_turn(flight.instance, flight.last, outcome))
+            elif outcome.refused and self._dispatcher.refuse(flight):
+                self._dispatcher.release(flight, again=True)
+            else:
+                await self.change(lambda engine: engine.commit_turn(flight.instance, flight.last, outcome))
+                self._after(flight, outcome)
         except BaseException:
             self._later(self._release_again(flight))
             raise
-        self._dispatcher.release(flight, last=outcome.status in ENDED)
+
+    def _outcome(self, flight: InFlight, response: pb.WorkflowResponse) -> Outcome | Turn:
+        refused = stall.by_version(flight.turn, response, self.now())
+        if refused is not None:
+            return refused
+        outcome = close_turn(flight.turn, response, self.now(), self.app_id)
+        if isinstance(outcome, Turn):
+            return outcome
+        return stall.by_activity(flight.turn, outcome, self.now()) or outcome
+
+    def _after(self, flight: InFlight, outcome: Outcome) -> None:
+        if outcome.stalled:
+            self._dispatcher.stall(flight)
+        else:
+            self._dispatcher.finish(flight, ended=outcome.status in ENDED)
 
     def _stall(self, flight: InFlight) -> bool:
-        outcome = stall.by_size(flight.turn, self.now())
+        outcome = stall.by_size(flight.turn, flight.instance.custom_status, self.now())
         if outcome is not None:
             self._later(self._commit_stall(flight, outcome))
         return outcome is not None

@@ -82,12 +82,14 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
     @_answers
     async def WaitForInstanceStart(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
         await self._runtime.need_worker(request.instanceId)
+        await self._runtime.settle(request.instanceId, "reminder")
         await self._runtime.wait_for(request.instanceId, has_started)
         return self._state(request)
 
     @_answers
     async def WaitForInstanceCompletion(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
         await self._runtime.need_worker(request.instanceId)
+        await self._runtime.settle(request.instanceId, "reminder")
         await self._runtime.wait_for(request.instanceId, ENDED.__contains__)
         return self._state(request)
 
@@ -122,6 +124,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
 
     async def _deliver(self, instance_id: str, event: pb.HistoryEvent) -> None:
         await self._runtime.need_worker_to_change(instance_id)
+        await self._runtime.settle(instance_id)
         await self._runtime.change(lambda engine: engine.deliver(instance_id, event))
 
     @_answers

@@ -5,24 +5,36 @@ not registered, the code has lost a patch that history relied on, or the history
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from local.sidecar import events
-from local.sidecar.turn import Outcome, Turn
+from local.sidecar.turn import Outcome, Turn, continues
 from local.sidecar.wire import MAX_MESSAGE, STALLED, pb
 
 _LARGEST = MAX_MESSAGE * 95 // 100  # bytes of events in one work item; the rest is for what comes around them
+_TOO_LARGE = (
+    f"bytes exceeds 95% of max gRPC body size {MAX_MESSAGE} bytes; increase daprd --max-body-size and restart to resume"
+)
 
 
-def by_size(turn: Turn, now: int) -> Outcome | None:
+def by_size(turn: Turn, custom_status: str | None, now: int) -> Outcome | None:
     """Stall a turn that the runtime could not send."""
     size = sum(event.ByteSize() for event in (*turn.past, *turn.new[1:]))
     if size <= _LARGEST:
         return None
-    text = (
-        f"Workflow payload size {size} bytes exceeds 95% of max gRPC body size {MAX_MESSAGE} bytes; "
-        "increase daprd --max-body-size and restart to resume"
-    )
-    return _stall(turn, now, pb.PAYLOAD_SIZE_EXCEEDED, text, None)
+    text = f"Workflow payload size {size} {_TOO_LARGE}"
+    return _stall(turn, now, pb.PAYLOAD_SIZE_EXCEEDED, text, custom_status)
+
+
+def by_activity(turn: Turn, outcome: Outcome, now: int) -> Outcome | None:
+    """Stall a turn that asks for an activity which the runtime could not send."""
+    for event in outcome.activities:
+        size = event.ByteSize()
+        if size > _LARGEST:
+            name = f"{event.taskScheduled.name}::{event.eventId}"
+            text = f"activity '{name}' payload {size} {_TOO_LARGE}: activity payload exceeds max gRPC body size"
+            return _stall(turn, now, pb.PAYLOAD_SIZE_EXCEEDED, text, outcome.custom_status)
+    return None
 
 
 def by_version(turn: Turn, response: pb.WorkflowResponse, now: int) -> Outcome | None:
@@ -30,11 +42,12 @@ def by_version(turn: Turn, response: pb.WorkflowResponse, now: int) -> Outcome |
     custom = response.customStatus.value if response.HasField("customStatus") else None
     if any(action.HasField("workflowVersionNotAvailable") for action in response.actions):
         name = next((e.workflowStarted.version.name for e in turn.past if e.HasField("workflowStarted")), "")
-        return _stall(turn, now, pb.VERSION_NOT_AVAILABLE, f"Version not available: {name}", custom)
+        text = f"Version not available: {name}"
+        return replace(_stall(turn, now, pb.VERSION_NOT_AVAILABLE, text, custom), refused=True)
     known, current = _patches(turn.past), list(response.version.patches)
-    if current[: len(known)] != known:
+    if current[: len(known)] != known and not any(map(continues, response.actions)):
         text = f"Patch mismatch. History patches: [{', '.join(known)}], current patches: [{', '.join(current)}]. "
-        return _stall(turn, now, pb.PATCH_MISMATCH, text, custom)
+        return replace(_stall(turn, now, pb.PATCH_MISMATCH, text, custom), refused=True)
     return None
 
 

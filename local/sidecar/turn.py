@@ -4,6 +4,7 @@ Pure: no database, no gRPC, no clock but the moment passed in. The rules are tho
 wire.jsonl shows them; event ids, order and routers must come out the same.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -40,6 +41,7 @@ class Outcome:
     history: Sequence[pb.HistoryEvent]  # to be appended
     continued: bool = False
     stalled: bool = False  # nothing was consumed: the new events stay in the inbox
+    refused: bool = False  # stalled for want of something that another worker may have
     execution_id: str = ""
     activities: Sequence[pb.HistoryEvent] = ()
     timers: Sequence[pb.HistoryEvent] = ()
@@ -113,7 +115,7 @@ def close_turn(turn: Turn, response: pb.WorkflowResponse, now: int, app_id: str)
     draft = _Draft(turn, now, app_id, start, list(turn.new))
     for action in response.actions:
         action.router.sourceAppID = app_id
-        if _continues(action) and not draft.ended:
+        if continues(action) and not draft.ended:
             if order is None:
                 return _next_generation(draft, action)
             continue  # a terminate in the same turn must not be lost to continue-as-new
@@ -132,17 +134,19 @@ def _start(turn: Turn) -> pb.ExecutionStartedEvent:
 
 
 def _stamp_version(turn: Turn, response: pb.WorkflowResponse) -> None:
+    """Note a turn's version and new patches. As in the runtime the name of a version is lost beside patches."""
     if not response.HasField("version"):
         return
-    known = [p for e in turn.past if e.HasField("workflowStarted") for p in e.workflowStarted.version.patches]
-    version = pb.WorkflowVersion(patches=[p for p in response.version.patches if p not in known])
-    if response.version.HasField("name"):
-        version.name = response.version.name
-    if version.patches or version.HasField("name"):
-        turn.new[0].workflowStarted.version.CopyFrom(version)
+    known = Counter(p for e in turn.past if e.HasField("workflowStarted") for p in e.workflowStarted.version.patches)
+    fresh = list((Counter(response.version.patches) - known).elements())
+    if fresh:
+        turn.new[0].workflowStarted.version.CopyFrom(pb.WorkflowVersion(patches=fresh))
+    elif response.version.HasField("name") and not response.version.patches:
+        turn.new[0].workflowStarted.version.CopyFrom(response.version)
 
 
-def _continues(action: pb.WorkflowAction) -> bool:
+def continues(action: pb.WorkflowAction) -> bool:
+    """Say whether an action ends the generation and starts the next."""
     return action.HasField("completeWorkflow") and action.completeWorkflow.workflowStatus == CONTINUED
 
 

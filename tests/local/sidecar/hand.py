@@ -1,6 +1,10 @@
-"""A worker by hand: a test can look at a work item, drop the stream, or answer late."""
+"""A worker and a caller by hand: a test can look at a work item, drop the stream, answer late, or be refused."""
 
+from collections.abc import Callable
 from typing import Any
+
+import grpc
+import pytest
 
 from local.sidecar.wire import StringValue, pb
 
@@ -36,3 +40,10 @@ def again(data: str = "{}") -> pb.WorkflowAction:
         workflowStatus=pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW, result=StringValue(value=data)
     )
     return pb.WorkflowAction(id=1, completeWorkflow=end)
+
+
+def refused(call: Callable[[], Any]) -> tuple[str, str]:
+    """Give the code and text of the error that the call must end in."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code().name, caught.value.details()

@@ -2,22 +2,14 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable
 from typing import Any
 
-import grpc
 import pytest
 
 from local.sidecar.wire import pb
+from tests.local.sidecar.hand import refused
 
 LONG = {"t": 60}
-
-
-def refused(call: Callable[[], Any]) -> tuple[str, str]:
-    """Give the code and text of the error that the call must end in."""
-    with pytest.raises(grpc.RpcError) as caught:
-        call()
-    return caught.value.code().name, caught.value.details()
 
 
 def output(state: Any) -> Any:
@@ -79,77 +71,6 @@ def test_terminate_runs_the_first_turn_of_what_was_scheduled_for_later(house: An
     house.client.terminate_workflow(waits)
     house.client.terminate_workflow(ends)
     assert (house.status(waits), house.status(ends)) == ("TERMINATED", "COMPLETED")
-
-
-TAKEN = [
-    "abc{}",
-    "A b{}",
-    "a-b_{}.c",
-    "a--b{}",
-    "{}:0001",
-    "é{}",
-    "日本{}",
-    "a|{}",
-    "a@{}",
-    "a..{}",
-    "%{}+,*'{}",
-    '"{}"',
-]
-
-
-@pytest.mark.parametrize("form", [*TAKEN, ".", "..", "-", " "])
-def test_an_id_may_have_nearly_every_character(house: Any, form: str) -> None:
-    instance = form.format(*[house.new_id()] * 2)
-    assert house.schedule("nothing", None, instance) == instance
-    assert house.finish(instance).runtime_status.name == "COMPLETED"
-    assert instance in house.client.iter_workflow_instance_ids()
-
-
-PATH = "must not contain '/', '\\', '#' or '?'"
-CONTROL = "must not contain control characters"
-REFUSED = [
-    ("a/{}", "a/{}", PATH),
-    ("a\\{}", "a\\\\{}", PATH),
-    ("a#{}", "a#{}", PATH),
-    ("a?{}", "a?{}", PATH),
-    ("a\n{}", r"a\n{}", CONTROL),
-    ("a\x7f{}", r"a\x7f{}", CONTROL),
-    ("a\x85{}", r"a\u0085{}", CONTROL),
-]
-
-
-@pytest.mark.parametrize(("form", "shown", "reason"), REFUSED)
-def test_an_id_with_a_path_character_or_a_control_character_is_refused(
-    house: Any, form: str, shown: str, reason: str
-) -> None:
-    new = house.new_id()
-    code, text = refused(lambda: house.schedule("nothing", None, form.format(new)))
-    context = "failed to create workflow instance: rpc error: code = Unknown desc = job name is invalid"
-    assert code == "UNKNOWN"
-    assert text.startswith(f'{context} "actorreminder||')
-    assert f"||{shown.format(new)}||start-" in text
-    assert text.endswith(f'": {reason}')
-
-
-def test_an_id_of_2000_characters_is_refused_and_one_of_200_is_taken(house: Any) -> None:
-    code, text = refused(lambda: house.schedule("nothing", None, house.new_id("x" * 2000)))
-    assert (code, text.endswith(": must be at most 512 characters")) == ("UNKNOWN", True)
-    instance = house.schedule("nothing", None, house.new_id("x" * 189))
-    assert (len(instance), house.finish(instance).runtime_status.name) == (200, "COMPLETED")
-
-
-def test_the_children_of_any_id_are_named_after_it(house: Any, poll: Any) -> None:
-    instance = house.schedule("family", LONG, f"é|@{house.new_id()}")
-    poll(lambda: house.status(f"{instance}:0001") == "RUNNING")
-    house.client.terminate_workflow(instance)
-    poll(lambda: house.status(f"{instance}:0001") == "TERMINATED")
-
-
-def test_an_empty_id_gets_a_random_one(house: Any) -> None:
-    first = house.client.schedule_new_workflow(house.cast.name("nothing"), instance_id="")
-    second = house.client.schedule_new_workflow(house.cast.name("nothing"), instance_id="")
-    assert first
-    assert first != second
 
 
 def test_an_unregistered_workflow_fails_at_once(house: Any) -> None:

@@ -14,16 +14,9 @@ import grpc
 import pytest
 
 from local.sidecar import Sidecar, SidecarError
-from local.sidecar.wire import StringValue, Timestamp, pb, stubs
+from local.sidecar.wire import StringValue, pb, stubs
 from tests.local.sidecar.cast import House, until
-
-FAR = Timestamp(seconds=4_000_000_000)
-
-
-def refused(call: Any) -> tuple[str, str]:
-    with pytest.raises(grpc.RpcError) as caught:
-        call()
-    return caught.value.code().name, caught.value.details()
+from tests.local.sidecar.hand import refused
 
 
 def test_a_payload_over_4_mib_is_refused_and_others_go_on(house: Any) -> None:
@@ -56,22 +49,6 @@ def test_a_history_that_outgrows_a_message_stalls_its_instance_alone(house: Any,
 def test_a_page_token_of_somebody_else_is_refused(house: Any) -> None:
     request = pb.ListInstanceIDsRequest(continuationToken="elsewhere")
     assert refused(lambda: house.stub.ListInstanceIDs(request))[0] == "INVALID_ARGUMENT"
-
-
-@pytest.mark.local_only
-def test_an_id_with_the_delimiter_of_keys_is_taken_and_spoils_the_list_of_its_app(empty: Any) -> None:
-    stream = empty.stub.GetWorkItems(pb.GetWorkItemsRequest(), timeout=20)
-    stream.initial_metadata()
-    for instance in ("good", "a||b"):
-        later = pb.CreateInstanceRequest(instanceId=instance, name="w", scheduledStartTimestamp=FAR)
-        assert empty.stub.StartInstance(later, timeout=5).instanceId == instance
-    first = empty.stub.ListInstanceIDs(pb.ListInstanceIDsRequest(pageSize=1))
-    assert list(first.instanceIds) == ["good"]
-    assert refused(lambda: empty.stub.ListInstanceIDs(pb.ListInstanceIDsRequest())) == (
-        "UNKNOWN",
-        "invalid key format: countersign||dapr.internal.default.countersign.workflow||a||b||metadata",
-    )
-    assert empty.stub.GetInstance(pb.GetInstanceRequest(instanceId="a||b")).exists
 
 
 def test_purging_by_filter_is_not_offered(house: Any) -> None:

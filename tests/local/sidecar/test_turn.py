@@ -8,8 +8,8 @@ from local.sidecar import events
 from local.sidecar.dispatcher import first_batch
 from local.sidecar.errors import Refused, UnusableReply
 from local.sidecar.fold import fold
-from local.sidecar.identifiers import check_id
 from local.sidecar.rerun import fork
+from local.sidecar.stall import by_size, by_version
 from local.sidecar.turn import Outcome, Turn, close_turn, open_turn
 from local.sidecar.waits import cancelled_timers
 from local.sidecar.wire import RUNNING, SUSPENDED, TERMINATED, StringValue, Timestamp, pb
@@ -137,6 +137,42 @@ def test_a_repeated_activity_that_has_its_result_is_not_run_again() -> None:
     assert (kinds(outcome.history)[-1], outcome.activities) == ("taskScheduled", [])
 
 
+def stamped(past: list[Any], version: pb.WorkflowVersion) -> pb.WorkflowVersion:
+    response = pb.WorkflowResponse(instanceId="i", version=version)
+    outcome = close_turn(open_turn("i", past, [said("a")], NOW), response, NOW, "app")
+    assert isinstance(outcome, Outcome)
+    return outcome.history[0].workflowStarted.version
+
+
+def test_a_turn_notes_its_version_and_the_patches_that_are_new() -> None:
+    first = stamped([begun()], pb.WorkflowVersion(patches=["p"]))
+    past = [events.turn_started(NOW), begun()]
+    past[0].workflowStarted.version.CopyFrom(first)
+    assert list(stamped(past, pb.WorkflowVersion(patches=["p", "q"])).patches) == ["q"]
+    assert stamped([begun()], pb.WorkflowVersion(name="v1")).name == "v1"
+
+
+def test_beside_patches_a_turn_loses_the_name_of_its_version() -> None:
+    """So does the runtime: don't use both in one workflow."""
+    noted = stamped([begun()], pb.WorkflowVersion(name="v1", patches=["p"]))
+    assert (noted.name, list(noted.patches)) == ("", ["p"])
+
+
+def test_a_generation_that_ends_is_not_stalled_for_a_lost_patch() -> None:
+    past = [events.turn_started(NOW), begun()]
+    past[0].workflowStarted.version.patches.append("p")
+    turn = open_turn("i", past, [said("a")], NOW)
+    assert by_version(turn, reply(schedule(1)), NOW)
+    assert by_version(turn, reply(complete(pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW)), NOW) is None
+
+
+def test_what_is_stalled_for_its_size_keeps_its_custom_status() -> None:
+    large = pb.HistoryEvent(eventRaised=pb.EventRaisedEvent(name="a", input=StringValue(value="x" * 3_990_000)))
+    outcome = by_size(open_turn("i", [begun()], [large], NOW), "here", NOW)
+    assert outcome
+    assert (outcome.custom_status, kinds(outcome.history)) == ("here", ["executionStalled"])
+
+
 def test_an_unknown_action_is_unusable() -> None:
     with pytest.raises(UnusableReply, match="doesn't know the action 'sendEvent'"):
         closed([begun()], [said("a")], pb.WorkflowAction(id=1, sendEvent=pb.SendEventAction(name="x")))
@@ -181,10 +217,3 @@ def test_a_rerun_refuses_what_makes_no_sense(event: int, more: Any, sentence: st
     with pytest.raises(Refused) as refused:
         fork([begun(), wait(1, "a"), task(2)], request, NOW)
     assert refused.value.text == sentence
-
-
-@pytest.mark.parametrize("longest", ["x" * 428, "é" * 214])
-def test_an_id_may_be_as_long_as_the_job_name_leaves_room(longest: str) -> None:
-    check_id(longest, "countersign")
-    with pytest.raises(Refused, match="must be at most 512 characters"):
-        check_id(f"{longest}x", "countersign")
