@@ -11,6 +11,7 @@ from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.failures import SlackRefusedError
 from activities.slack.rendering import card_view
+from approvals.audit_actions import AuditAction
 from approvals.machine import CardPosted, step
 from approvals.request import CardRef
 from cards import request_card
@@ -52,7 +53,7 @@ async def post_card(database: Database, slack: Slack, directory: Directory, aske
         wanted = "terminated" if row is not None and row.phase not in OURS else shown
         changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=wanted)
         await instances.project(connection, state.instance_id, changes, now)
-        told = _entry(asked, "card.posted", now, {"channel": card.channel, "ts": card.ts})
+        told = _entry(asked, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
         await append_once(connection, f"{nonce}/{card.ts}", told)
     return card
 
@@ -61,12 +62,12 @@ async def report_unposted(database: Database, asked: AskInput, now: datetime) ->
     """Say in the log and in the audit, once for each card, that Slack has not taken it."""
     nonce, instance_id = asked.ask.binding.nonce, asked.state.instance_id
     log.error("a card is not posted", instance_id=instance_id, channel=asked.state.route.channel)
-    told = _entry(asked, "card.unposted", now, {"channel": asked.state.route.channel})
+    told = _entry(asked, AuditAction.CARD_UNPOSTED, now, {"channel": asked.state.route.channel})
     async with database.write() as connection:
         await append_once(connection, nonce, told.model_copy(update={"reason": UNPOSTED}))
 
 
-def _entry(asked: AskInput, action: str, at: datetime, data: dict[str, str]) -> audit.Entry:
+def _entry(asked: AskInput, action: AuditAction, at: datetime, data: dict[str, str]) -> audit.Entry:
     return audit.Entry(
         at=at,
         actor="workflow",

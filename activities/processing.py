@@ -10,6 +10,7 @@ import httpx
 from activities.inputs import ProcessInput
 from activities.recording import append_once
 from activities.slack.failures import NonRetryableError
+from approvals.audit_actions import AuditAction
 from approvals.digest import digest_of
 from approvals.state import State
 from records import audit, instances, ledger
@@ -53,7 +54,7 @@ class Processing:
         async with self._database.write() as connection:
             _, new = await ledger.process(connection, row)
             if new:
-                await audit.append(connection, self._entry(approved, "effect.order_processed", key))
+                await audit.append(connection, self._entry(approved, AuditAction.EFFECT_ORDER_PROCESSED, key))
         return {"idempotency_key": key, "new": new}
 
     async def callback(self, approved: ProcessInput) -> dict[str, Any]:
@@ -74,7 +75,7 @@ class Processing:
         now = digest_of(approved.request, state.route, approved.instance_id) if state else ""
         if not approved.outcome.approved or now != approved.outcome.digest:
             async with self._database.write() as connection:
-                refused = self._entry(approved, "effect.refused", "")
+                refused = self._entry(approved, AuditAction.EFFECT_REFUSED, "")
                 await append_once(connection, approved.outcome.at.isoformat(), refused)
             raise NonRetryableError(
                 f"{approved.request.kind} {approved.request.subject} is not what {approved.instance_id} approved: "
@@ -95,10 +96,10 @@ class Processing:
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()
         async with self._database.write() as connection:
-            await append_once(connection, key, self._entry(approved, "effect.sent", key))
+            await append_once(connection, key, self._entry(approved, AuditAction.EFFECT_SENT, key))
         return {"idempotency_key": key, "status": answer.status_code}
 
-    def _entry(self, approved: ProcessInput, action: str, key: str) -> audit.Entry:
+    def _entry(self, approved: ProcessInput, action: AuditAction, key: str) -> audit.Entry:
         return audit.Entry(
             at=self._clock(),
             actor="workflow",

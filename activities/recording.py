@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.inputs import JudgeInput, RecordInput
+from approvals.audit_actions import AuditAction
 from approvals.decision import Reason
 from approvals.machine import UNTRUSTED, Record, State, binding_of, deadline_of
 from approvals.messages import sentence
@@ -80,7 +81,7 @@ def entry(what: RecordInput, at: Moment) -> audit.Entry:
     return audit.Entry(
         at=at,
         actor=decision.person.key if decision else "workflow",
-        action=f"request.{record.action}",
+        action=AuditAction(f"request.{record.action}"),
         instance_id=state.instance_id,
         request_digest=binding_of(state).digest,
         through=decision.through if decision else "workflow",
@@ -148,7 +149,7 @@ async def write_dropped(connection: AsyncConnection, facts: JudgeInput, dropped:
     refused = audit.Entry(
         at=at,
         actor="sidecar",
-        action="request.refused",
+        action=AuditAction.REQUEST_REFUSED,
         instance_id=state.instance_id,
         request_digest=binding_of(state).digest,
         through="sidecar",

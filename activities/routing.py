@@ -6,6 +6,7 @@ from datetime import datetime
 from activities.inputs import RouteInput
 from activities.policies import PolicyFile
 from activities.slack.directory import Directory
+from approvals.audit_actions import AuditAction
 from approvals.decision import Reason
 from approvals.machine import State, start
 from approvals.people import Person
@@ -91,4 +92,4 @@ class Routing:
 
 def _policy_seen(version: str, before: str | None, at: datetime) -> audit.Entry:
     data = {"version": version, "before": before}
-    return audit.Entry(at=at, actor="system", action="policy.changed", policy_version=version, data=data)
+    return audit.Entry(at=at, actor="system", action=AuditAction.POLICY_CHANGED, policy_version=version, data=data)

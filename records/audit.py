@@ -7,9 +7,10 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from approvals.audit_actions import AuditAction
 from approvals.values import Moment, Value
 from records import chain
 from records.chain import GENESIS, Checkpoint, Verification
@@ -26,12 +27,13 @@ Text = Annotated[str, AfterValidator(storable)]
 class Entry(Value):
     """Something that happened. `actor` is a person's key (T…/U…), `key:<id>`, `system`; `data` any JSON object.
 
+    `action` is written as one of AuditAction; one that was read may be of a later release, and is its name alone.
     Of a decision `verdict` is the Reason's value (`allowed`, `own_request`, …) and `reason` the person's own words.
     """
 
     at: Moment
     actor: Text
-    action: Text
+    action: Annotated[AuditAction, PlainValidator(storable)]
     instance_id: Text = ""
     request_digest: Text = ""
     through: Text = ""

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from approvals.audit_actions import AuditAction
 from approvals.values import Moment, Value
 from records.columns import EPOCH
 from records.tables import audit, instances, waiting
@@ -151,7 +152,7 @@ async def by_outcome(connection: AsyncConnection, since: datetime, until: dateti
     return {ended: count for ended, count in found}  # noqa: C416 rows are no pairs for the type checker
 
 
-REFUSED = ("decision.refused", "request.refused")
+REFUSED = (AuditAction.DECISION_REFUSED, AuditAction.REQUEST_REFUSED)
 """What the audit calls a decision that did not count: refused at the door, or by the workflow."""
 
 

@@ -13,6 +13,7 @@ import structlog
 from activities.policies import PolicyFile
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError
+from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Actor, Channel, Resource, Role, authorize, roles_of
 from approvals.decision import Reason, Verdict
 from approvals.judgement import Home, Membership, unfitness
@@ -165,7 +166,7 @@ class Access:
         entry = audit.Entry(
             at=self._clock(),
             actor=caller.actor,
-            action="access.refused",
+            action=AuditAction.ACCESS_REFUSED,
             instance_id=instance_id,
             through=caller.through,
             verdict=verdict.reason.value,

@@ -21,6 +21,7 @@ import httpx
 import typer
 import uvicorn
 
+from approvals.audit_actions import AuditAction
 from approvals.signing import Purpose
 from bot.app import create_app
 from bot.cli import output
@@ -237,7 +238,7 @@ async def _keys(database: Database, settings: Settings) -> dict[str, str]:
                 expires_at=now + timedelta(days=1),
             )
             await audit.append(
-                connection, audit.Entry(at=now, actor=operator(), action="key.created", data={"key": made.id})
+                connection, audit.Entry(at=now, actor=operator(), action=AuditAction.KEY_CREATED, data={"key": made.id})
             )
     return tokens
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Role
 from approvals.signing import Purpose
 from bot.cli import output
@@ -88,7 +89,7 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
                 expires_at=until,
                 scopes=scopes,
             )
-            await audit.append(connection, _entry("key.created", made, now))
+            await audit.append(connection, _entry(AuditAction.KEY_CREATED, made, now))
         return made, token
 
     new_file = missing_file_of(settings)
@@ -162,7 +163,7 @@ def revoke(
             done = await keys.revoke(connection, key_id, now)
             found = await keys.get(connection, key_id)
             if done and found is not None:
-                await audit.append(connection, _entry("key.revoked", found, now, reason))
+                await audit.append(connection, _entry(AuditAction.KEY_REVOKED, found, now, reason))
         return found, done
 
     found, done = with_database(settings_or_exit(), end)
@@ -172,7 +173,7 @@ def revoke(
     output.say(f"Key {found.id} ({found.name}, {found.person}) {what}.")
 
 
-def _entry(action: str, key: keys.ApiKey, now: datetime, reason: str = "") -> audit.Entry:
+def _entry(action: AuditAction, key: keys.ApiKey, now: datetime, reason: str = "") -> audit.Entry:
     about = key.model_dump(mode="json", include={"id", "name", "person", "roles", "scopes", "expires_at"})
     return audit.Entry(
         at=now,

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from approvals.audit_actions import AuditAction
 from approvals.authority import Action
 from bot.access.authenticating import Access
 from bot.control.reading.list_query import moment_of
@@ -108,7 +109,7 @@ class AuditPage:
         entry = audit.Entry(
             at=self._desk.clock(),
             actor=visit.caller.actor,
-            action="audit.verified",
+            action=AuditAction.AUDIT_VERIFIED,
             through="dashboard",
             verdict="whole" if good else "broken",
             correlation_id=correlation_id(),

@@ -14,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
+from approvals.audit_actions import AuditAction
 from approvals.people import Person
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller, of_key
@@ -26,7 +27,7 @@ from records.database import Database
 
 VISIT = "countersign_visit"
 SAID = "countersign_said"
-ENDED = "session.ended"
+ENDED = AuditAction.SESSION_ENDED
 LOOK_AGAIN = timedelta(seconds=2)
 """How late another process may be to learn that somebody signed out."""
 
@@ -129,7 +130,7 @@ class Door:
 
     async def welcome(self, request: Request, session: Session, caller: Caller, then: str) -> Response:
         """Begin a session: a new id each time, so that nobody can plant one."""
-        await self._note("session.began", caller, session)
+        await self._note(AuditAction.SESSION_BEGAN, caller, session)
         response = guarded(RedirectResponse(local(then), 303))
         self._set(request, response, self.cookie(request), self.seals.seal(session), LIFETIME)
         response.delete_cookie(VISIT)
@@ -148,7 +149,7 @@ class Door:
         response.delete_cookie(self.cookie(request), secure=self.is_secure(request), httponly=True)
         return response
 
-    async def _note(self, action: str, caller: Caller, session: Session) -> None:
+    async def _note(self, action: AuditAction, caller: Caller, session: Session) -> None:
         entry = audit.Entry(
             at=self._clock(),
             actor=caller.actor,

@@ -13,6 +13,7 @@ import structlog
 
 from activities.slack.announcing import Announcer
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from approvals.audit_actions import AuditAction
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
@@ -173,7 +174,7 @@ class Deliverer:
         entry = audit.Entry(
             at=now,
             actor=row.person,
-            action="decision.refused",
+            action=AuditAction.DECISION_REFUSED,
             instance_id=row.instance_id,
             through=row.through,
             verdict=verdict.reason.value,

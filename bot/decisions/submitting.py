@@ -13,6 +13,7 @@ import structlog
 
 from activities.judging import Judge
 from activities.recording import phase_of
+from approvals.audit_actions import AuditAction
 from approvals.checks import refusal_of
 from approvals.decision import Decision, Judgement, Reason, Transport, Verdict
 from approvals.people import Person
@@ -177,7 +178,7 @@ class Decisions:
                 raise _ChangedError
             row, new = await intake.submit(connection, submission, now, lease=LEASE)
             if new:
-                await audit.append(connection, _entry(decision, "decision.submitted", now))
+                await audit.append(connection, _entry(decision, AuditAction.DECISION_SUBMITTED, now))
         if not new:
             return _again(row, wanted)
         self._deliverer.deliver(row)
@@ -188,7 +189,7 @@ class Decisions:
         entry = audit.Entry(
             at=now,
             actor=wanted.person.key,
-            action="decision.refused",
+            action=AuditAction.DECISION_REFUSED,
             instance_id=wanted.instance_id,
             request_digest=binding_of(state).digest if state else "",
             through=wanted.through,
@@ -246,7 +247,7 @@ def _again(row: intake.Row, wanted: Wanted) -> Receipt:
     return Receipt(decision_id=row.id, verdict=verdict, taken=True, repeated=True)
 
 
-def _entry(decision: Decision, action: str, at: datetime) -> audit.Entry:
+def _entry(decision: Decision, action: AuditAction, at: datetime) -> audit.Entry:
     data: dict[str, Any] = {"decision_id": decision.id, "approved": decision.approved, "nonce": decision.binding.nonce}
     return audit.Entry(
         at=at,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from approvals.audit_actions import AuditAction
 from bot.control.diagnosis import facts as known
 from bot.control.diagnosis.facts import Elsewhere, Facts, History, Raised, Refusal
 from bot.control.subjects import Subject
@@ -13,8 +14,8 @@ from bot.engine.client import Engine, EngineRefusedError
 from records import audit, instances, intake, listing
 from records.database import Database
 
-REFUSED = frozenset({"request.refused", "decision.refused"})
-RAISE_FAILED = "workflow.raise_event_failed"
+REFUSED = frozenset({AuditAction.REQUEST_REFUSED, AuditAction.DECISION_REFUSED})
+RAISE_FAILED = AuditAction.WORKFLOW_RAISE_EVENT_FAILED
 NEIGHBOURS = 200
 LOOKED_AT = 3
 
@@ -134,7 +135,7 @@ async def _undelivered(connection: AsyncConnection, instance_id: str) -> datetim
 
 def _suspended_by(history: History, entries: tuple[audit.Chained, ...]) -> History:
     """Say who paused it, as far as it was done through us."""
-    last = next((entry for entry in reversed(entries) if entry.action == "workflow.pause"), None)
+    last = next((entry for entry in reversed(entries) if entry.action == AuditAction.WORKFLOW_PAUSE), None)
     if history.suspension is None or last is None:
         return history
     who = str(last.data.get("email") or last.actor)
@@ -144,7 +145,7 @@ def _suspended_by(history: History, entries: tuple[audit.Chained, ...]) -> Histo
 
 def _refusal(entries: tuple[audit.Chained, ...]) -> Refusal | None:
     """Return the last decision if it did not count; one that counted after it is the better news."""
-    decided = [entry for entry in entries if entry.action in REFUSED or entry.action == "request.accepted"]
+    decided = [entry for entry in entries if entry.action in REFUSED or entry.action == AuditAction.REQUEST_ACCEPTED]
     if not decided or decided[-1].action not in REFUSED:
         return None
     return Refusal(at=decided[-1].at, who=decided[-1].actor, sentence=decided[-1].reason)
@@ -155,5 +156,6 @@ def _late(entries: tuple[audit.Chained, ...]) -> tuple[Raised, ...]:
     return tuple(
         Raised(name=str(entry.data.get("event") or "approval_decision"), at=entry.at)
         for entry in entries
-        if entry.action == RAISE_FAILED or (entry.action == "decision.refused" and entry.verdict == "request_over")
+        if entry.action == RAISE_FAILED
+        or (entry.action == AuditAction.DECISION_REFUSED and entry.verdict == "request_over")
     )

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Resource
 from approvals.signing import KeyRing, Purpose
 from approvals.values import Moment, Value
@@ -112,7 +113,9 @@ class Bulk:
         )
         async with self._database.write() as connection:
             await bulk.plan(connection, operation)
-            await audit.append(connection, self._entry(caller, operation, "bulk.planned", reason, total=len(ids)))
+            await audit.append(
+                connection, self._entry(caller, operation, AuditAction.BULK_PLANNED, reason, total=len(ids))
+            )
         for start in range(0, len(ids), bulk.BATCH):
             async with self._database.write() as connection:
                 await bulk.add(connection, operation_id, ids[start : start + bulk.BATCH], now)
@@ -205,7 +208,7 @@ class Bulk:
         async with self._database.write() as connection:
             await bulk.retry_failed(connection, operation_id, now)
             await bulk.move(connection, operation_id, "running", now, of=("running", "stopped", "done"))
-            await audit.append(connection, self._entry(caller, operation, "bulk.continued", reason))
+            await audit.append(connection, self._entry(caller, operation, AuditAction.BULK_CONTINUED, reason))
         await self._schedule(operation_id)
         return await self.status(caller, operation_id)
 
@@ -235,7 +238,9 @@ class Bulk:
                 await bulk.give_reason(connection, operation.id, reason)
             if started:
                 why = reason or operation.reason
-                await audit.append(connection, self._entry(caller, operation, "bulk.started", why, total=len(ids)))
+                await audit.append(
+                    connection, self._entry(caller, operation, AuditAction.BULK_STARTED, why, total=len(ids))
+                )
         if started:
             await self._schedule(operation.id)
 
@@ -291,7 +296,7 @@ class Bulk:
         return same and self._keys.matches(Purpose.DRY_RUN, bound, key_id, mac)
 
     def _entry(
-        self, caller: Caller, operation: bulk.Operation, action: str, reason: str, **data: object
+        self, caller: Caller, operation: bulk.Operation, action: AuditAction, reason: str, **data: object
     ) -> audit.Entry:
         return audit.Entry(
             at=self._clock(),

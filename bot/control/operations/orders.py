@@ -8,6 +8,7 @@ from decimal import Decimal
 import structlog
 
 from activities.policies import PolicyFile
+from approvals.audit_actions import AuditAction
 from approvals.digest import content_digest
 from approvals.policy.routing import NoRoute, Policy, PolicyError, route
 from approvals.request import ApprovalRequest
@@ -163,7 +164,7 @@ class Orders:
         entry = audit.Entry(
             at=now,
             actor=actor,
-            action="order.started",
+            action=AuditAction.ORDER_STARTED,
             instance_id=instance_id,
             request_digest=digest,
             through=through,

@@ -16,6 +16,7 @@ import structlog
 
 from activities.slack.announcing import Announcer
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Resource
 from approvals.statuses import ENDED, Status
 from approvals.values import Value
@@ -203,7 +204,7 @@ class Operations:
         except Refused as error:
             await self._access.demand(caller, Action.RAISE_EVENT, Resource(status="RUNNING"))
             lost = Subject(instance_id=reference[:200], engine=None, row=None)
-            await self._audit(caller, "workflow.raise_event_failed", lost, str(error), event=name)
+            await self._audit(caller, AuditAction.WORKFLOW_RAISE_EVENT_FAILED, lost, str(error), event=name)
             raise
         async with self._alone(caller, Action.RAISE_EVENT, reference) as subject:
             if name.casefold() == "approval_decision":
@@ -220,7 +221,7 @@ class Operations:
                 )
             if subject.status in ENDED:
                 text = f"{subject.instance_id} is over ({subject.status}): the event would be dropped."
-                await self._audit(caller, "workflow.raise_event_failed", subject, text, event=name)
+                await self._audit(caller, AuditAction.WORKFLOW_RAISE_EVENT_FAILED, subject, text, event=name)
                 raise Refused(Kind.CONFLICT, text)
             if subject.status == "PENDING":
                 raise Refused(
@@ -284,25 +285,25 @@ class Operations:
         **data: Any,
     ) -> None:
         """Audit the call, make it, audit its failure: a crash leaves an entry without an effect, never the opposite."""
-        await self._audit(caller, f"workflow.{action.value}", subject, reason, **data)
+        await self._audit(caller, AuditAction(f"workflow.{action}"), subject, reason, **data)
         try:
             await call()
         except UnknownInstanceError as error:
-            await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
+            await self._audit(caller, AuditAction(f"workflow.{action}_failed"), subject, str(error))
             raise Refused(
                 Kind.CONFLICT, f"The engine does not know {subject.instance_id} any more, so nothing was done."
             ) from error
         except AlreadyExistsError as error:
-            await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
+            await self._audit(caller, AuditAction(f"workflow.{action}_failed"), subject, str(error))
             raise Refused(Kind.CONFLICT, TAKEN.format(data.get("new_instance_id") or subject.instance_id)) from error
         except EngineRefusedError as error:
-            await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
+            await self._audit(caller, AuditAction(f"workflow.{action}_failed"), subject, str(error))
             raise Refused(Kind.CONFLICT, f"The engine refused: {error}. Nothing was done.") from error
         except EngineUnavailableError as error:
-            await self._audit(caller, f"workflow.{action.value}_failed", subject, str(error))
+            await self._audit(caller, AuditAction(f"workflow.{action}_failed"), subject, str(error))
             raise
 
-    async def _audit(self, caller: Caller, action: str, subject: Subject, reason: str, **data: Any) -> None:
+    async def _audit(self, caller: Caller, action: AuditAction, subject: Subject, reason: str, **data: Any) -> None:
         row = subject.row
         entry = audit.Entry(
             at=self._clock(),

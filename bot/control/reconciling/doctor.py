@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import structlog
 
+from approvals.audit_actions import AuditAction
 from approvals.values import Value
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.reconciler import Reconciler, changes
@@ -211,7 +212,7 @@ class Doctor:
             entry = audit.Entry(
                 at=self._clock(),
                 actor=actor,
-                action=f"doctor.healed_{each.ill}",
+                action=AuditAction(f"doctor.healed_{each.ill}"),
                 instance_id=each.instance_id,
                 through="cli",
                 reason=each.sentence,

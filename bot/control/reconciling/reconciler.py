@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 import structlog
 
+from approvals.audit_actions import AuditAction
 from approvals.values import Value
 from bot.control.reading.lines import plain_status
 from bot.control.reconciling.card_repair import CardRepair
@@ -248,7 +249,7 @@ class Reconciler:
         return audit.Entry(
             at=self._clock(),
             actor="system",
-            action=f"workflow.found_{kind}",
+            action=AuditAction(f"workflow.found_{kind}"),
             instance_id=row.instance_id,
             request_digest=row.digest or "",
             through="reconciler",
