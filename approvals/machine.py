@@ -118,7 +118,7 @@ def _started(state: State, at: Moment) -> Step:
         over = _over(state, approved=True, reason="", at=at)
         return over, (Record(action="approved"), Announce(what="approved"))
     if not state.route.stages or not all(stage.approvers for stage in state.route.stages):
-        # Law 6: nobody to ask is never a yes.
+        # Nobody to ask is never a yes (law: fail closed).
         nobody = Verdict(allowed=False, reason=Reason.NO_APPROVERS, rule=state.route.rule)
         over = _over(state, approved=False, reason=Reason.NO_APPROVERS.value, at=at)
         return over, (Record(action="rejected", verdict=nobody), Announce(what="rejected"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.test_repository import tracked
 
 ROOT = Path(__file__).parents[1]
-ELSEWHERE = re.compile(r"\blaw [0-9]|DAPR\.md|SLACK\.md|\btrap [0-9]|DESIGN\.md|STYLE\.md")
+ELSEWHERE = re.compile(r"\b[Ll]aw [0-9]|DAPR\.md|SLACK\.md|\btrap [0-9]|DESIGN\.md|STYLE\.md")
 PAGE = re.compile(r"\bdocs/[\w./-]+\.md(?:#[\w-]+)?")
 LAW = re.compile(r"\(law: ([^)]+)\)|# law: (.+)$", re.MULTILINE)
 

@@ -177,7 +177,7 @@ def test_the_place_to_register_a_workflow_is_there() -> None:
 
 
 def test_the_state_diagram_is_the_one_that_the_exploration_made() -> None:
-    page = (ROOT / "docs" / "state-diagram.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "state-machine.md").read_text(encoding="utf-8")
     wanted = [each for each in fenced("mermaid") if each.startswith("stateDiagram")]
     assert wanted == fenced("mermaid", page)
 

@@ -1,6 +1,6 @@
 """Which rule of a policy applies to a request, and why. Pure: the policy comes in as text or as a value.
 
-Law 6 holds here: no rule, no manager, nobody to ask is never a yes.
+No rule, no manager, nobody to ask is never a yes (law: fail closed).
 """
 
 from decimal import Decimal

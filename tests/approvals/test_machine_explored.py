@@ -6,18 +6,22 @@ from typing import Any
 
 import pytest
 
-from approvals.diagram import diagram
 from approvals.machine import Answer, DecisionJudged, Record, TimeReached, binding_of, deadline_of, next_due, step
 from tests.approvals.exploration import Seen
 from tests.approvals.story import Story
+from tools.docs.state_diagram import diagram
 
-DIAGRAM = Path(__file__).parents[2] / "docs" / "state-diagram.md"
+DIAGRAM = Path(__file__).parents[2] / "docs" / "explanation" / "state-machine.md"
 PAGE = """# The state machine of a request
 
-Drawn from every transition that the machine takes when it is explored; a test holds this page to the code.
+`approvals/machine.py` computes `step(state, event) -> (state, effects)`: no I/O, no clock. The workflow interprets it. A test explores
+every event in every state that can be reached, and draws this diagram from the transitions that it saw.
 
 ```mermaid
 {}```
+
+*Refused* stands for a decision that does not count: it is audited and answered, and the request waits on. Pausing, terminating and
+purging are not in the picture: they are the engine's, and run no step of the machine.
 """
 
 
@@ -133,4 +137,4 @@ def test_the_page_with_the_diagram_is_what_the_machine_does(explored: dict[str, 
     if os.environ.get("COUNTERSIGN_WRITE_DIAGRAM"):
         DIAGRAM.write_text(page)
     if page != DIAGRAM.read_text():
-        pytest.fail("docs/state-diagram.md is not what the machine does: run this with COUNTERSIGN_WRITE_DIAGRAM=1")
+        pytest.fail("docs/explanation/state-machine.md is not what the machine does: run this with COUNTERSIGN_WRITE_DIAGRAM=1")

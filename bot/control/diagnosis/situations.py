@@ -1,6 +1,6 @@
 """The words of every diagnosis: for each situation a sentence, its evidence and the next step. No rule stands here.
 
-docs/event-troubleshooting.md is made from this table, with the examples filled in.
+docs/how-to/troubleshoot-events.md is made from this table, with the examples filled in.
 """
 
 from collections.abc import Mapping

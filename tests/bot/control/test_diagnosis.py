@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from bot.control.diagnosis.facts import Attempts, Elsewhere, Facts, History, Raised, Refusal, Suspension, Timer, Wait
-from bot.control.diagnosis.page import page
 from bot.control.diagnosis.rules import RULES, WHERE_NOTHING_IS_WRONG, diagnose
 from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
+from tools.docs.troubleshooting import page
 
 NOW = datetime(2026, 1, 5, 15, tzinfo=UTC)
 THEN = NOW - timedelta(hours=1)
-PAGE = Path(__file__).parents[3] / "docs" / "event-troubleshooting.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "troubleshoot-events.md"
 
 
 def wait(name: str = "payment_confirmed", **more: Any) -> Wait:
@@ -156,6 +156,6 @@ def test_all_answers_that_fit_are_given() -> None:
 
 
 def test_the_page_says_the_same_as_the_answers() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page() + "\n"
+    assert PAGE.read_text(encoding="utf-8") == page()
     for each in SITUATIONS:
         assert each.diagnosis(each.example).sentence in page()
