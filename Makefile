@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lock release image deploy-tools test-deploy test-image torture clean
+.PHONY: help install demo test check docs format lock release image deploy-tools test-deploy test-image torture clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -28,12 +28,16 @@ demo: install  ## run everything in one terminal; AUTO=1 plays the whole story b
 test: install  ## run all tests; ARGS="-k policy" runs some
 	$(BIN)/python -m pytest -n 3 $(ARGS)
 
-check: install  ## lint, formatting, types, import rules, hosted workflows
+check: install docs  ## lint, formatting, types, import rules, hosted workflows, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy approvals workflows activities records cards bot local
+	$(BIN)/mypy approvals workflows activities records cards bot local tools
 	$(BIN)/lint-imports
 	$(BIN)/zizmor --quiet --offline .github
+
+docs: install  ## build the documentation into site/; a stale page or a broken link fails
+	$(BIN)/python -m tools.docs --check
+	$(BIN)/python -m zensical build --strict --clean
 
 format: install  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -74,4 +78,4 @@ torture: install  ## kill and break parts for minutes, and check that nothing is
 	$(BIN)/python -m tests.torture $(ARGS)
 
 clean:  ## remove everything that is made here
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -59,10 +59,7 @@ def test_make_takes_the_python_that_is_named(tmp_path: Path) -> None:
 
 def test_make_help_lists_each_command() -> None:
     (listed,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
-    assert re.findall(r"^make (\w+) +\S", make("help"), re.MULTILINE) == [
-        name for name in re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE) if name in listed.split()
-    ]
-    assert set(re.findall(r"^make (\w+)", make("help"), re.MULTILINE)) == set(listed.split())
+    assert sorted(re.findall(r"^make ([\w-]+) +\S", make("help"), re.MULTILINE)) == sorted(listed.split())
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

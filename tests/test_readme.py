@@ -25,12 +25,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def fenced(language: str, text: str = README) -> list[str]:
     """Return the blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
 
 
-def typed() -> list[str]:
-    """Return what the README tells people to type."""
-    lines = [line for block in fenced("console") for line in block.splitlines()]
+def typed(text: str = README) -> list[str]:
+    """Return what a document tells people to type."""
+    lines = [line.strip() for block in fenced("console", text) for line in block.splitlines()]
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
@@ -51,6 +51,11 @@ def everything(program: str) -> list[str]:
 
 @pytest.mark.parametrize("line", everything("countersign"))
 def test_each_countersign_command_is_one_that_the_command_line_takes(line: str) -> None:
+    check_command(line)
+
+
+def check_command(line: str) -> None:
+    """Fail unless the command line has this command, with these options."""
     words = shlex.split(line)[1:]
     entries = {entry.name: entry for entry in COMMANDS}
     assert words[0] in entries, f"countersign has no {words[0]}"

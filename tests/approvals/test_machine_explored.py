@@ -14,14 +14,14 @@ from tools.docs.state_diagram import diagram
 DIAGRAM = Path(__file__).parents[2] / "docs" / "explanation" / "state-machine.md"
 PAGE = """# The state machine of a request
 
-`approvals/machine.py` computes `step(state, event) -> (state, effects)`: no I/O, no clock. The workflow interprets it. A test explores
-every event in every state that can be reached, and draws this diagram from the transitions that it saw.
+`approvals/machine.py` computes `step(state, event) -> (state, effects)`: no I/O, no clock. The workflow interprets it.
+A test explores every event in every state that can be reached, and draws this diagram from the transitions that it saw.
 
 ```mermaid
 {}```
 
-*Refused* stands for a decision that does not count: it is audited and answered, and the request waits on. Pausing, terminating and
-purging are not in the picture: they are the engine's, and run no step of the machine.
+*Refused* stands for a decision that does not count: it is audited and answered, and the request waits on. Pausing,
+terminating and purging are not in the picture: they are the engine's, and run no step of the machine.
 """
 
 
@@ -137,4 +137,6 @@ def test_the_page_with_the_diagram_is_what_the_machine_does(explored: dict[str, 
     if os.environ.get("COUNTERSIGN_WRITE_DIAGRAM"):
         DIAGRAM.write_text(page)
     if page != DIAGRAM.read_text():
-        pytest.fail("docs/explanation/state-machine.md is not what the machine does: run this with COUNTERSIGN_WRITE_DIAGRAM=1")
+        pytest.fail(
+            "docs/explanation/state-machine.md is not what the machine does: run this with COUNTERSIGN_WRITE_DIAGRAM=1"
+        )

@@ -1,4 +1,4 @@
-"""`python -m tools.docs` writes each page that is made from the code; with `--check` it only names those that are stale."""
+"""`python -m tools.docs` writes each page that is made from the code; `--check` only names those that are stale."""
 
 import sys
 

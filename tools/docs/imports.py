@@ -1,7 +1,6 @@
-"""The import diagrams of the architecture page, drawn from the code: which package, and which room of bot/, uses which."""
+"""The architecture page's pictures, drawn from the code: which package, and which room of bot/, uses which."""
 
 import ast
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def _modules(path: Path) -> Iterator[str]:
 
 
 def _package(module: str) -> str:
-    return module.split(".")[0]
+    return module.split(".", maxsplit=1)[0]
 
 
 def _room(module: str) -> str:
@@ -99,5 +98,6 @@ def page() -> str:
     text = PAGE.read_text(encoding="utf-8")
     for name, arrows in (("packages", packages()), ("rooms", rooms())):
         drawn = f"<!-- drawn: {name} -->\n```mermaid\n{flowchart(reduced(arrows))}```\n<!-- end -->"
-        text = re.sub(rf"<!-- drawn: {name} -->.*?<!-- end -->", lambda _, drawn=drawn: drawn, text, flags=re.DOTALL)
+        before, _, rest = text.partition(f"<!-- drawn: {name} -->")
+        text = before + drawn + rest.partition("<!-- end -->")[2]
     return text

@@ -11,8 +11,8 @@ A workflow does not go on, or an event seems to get lost. Ask why:
     countersign why 42
     curl -H "Authorization: Bearer $COUNTERSIGN_API_KEY" http://127.0.0.1:8000/workflows/42/diagnosis
 
-or type `/approval why 42` in Slack. Each answer says what is the matter, on which evidence, and what to do next. These are all
-answers, in the order in which they are given, with examples filled in.
+or type `/approval why 42` in Slack. Each answer says what is the matter, on which evidence, and what to do next. These
+are all answers, in the order in which they are given, with examples filled in.
 """
 
 
@@ -32,4 +32,3 @@ def _section(situation: Situation) -> str:
 
 def _anchor(title: str) -> str:
     return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter == "-")
-
