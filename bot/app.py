@@ -6,6 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from fastapi import FastAPI, Request, Response
 
+from activities.slack.channels import channels_of
+from activities.slack.channels import problems as channel_problems
+from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from approvals.policy.routing import PolicyError
 from bot.dashboard import site as dashboard
 from bot.process.correlation import CorrelationMiddleware
 from bot.process.limits import BodyLimit
@@ -38,7 +42,20 @@ async def started(services: Services) -> AsyncIterator[None]:
         if services.socket is not None:
             await services.socket.start()
             stack.push_async_callback(services.socket.stop)
+        services.background.start(_name_deaf_channels(services), "looking at the policy's channels")
         yield
+
+
+async def _name_deaf_channels(services: Services) -> None:
+    """Say in the log which channels of the policy cannot be posted to: requests would wait there unseen."""
+    try:
+        names = channels_of(await services.policies.current())
+        found = await channel_problems(services.slack, names)
+    except (PolicyError, SlackRefusedError, SlackUnavailableError) as error:
+        log.warning("the policy's channels could not be looked at", why=str(error))
+        return
+    for name, problem in found.items():
+        log.error("no card can be posted", channel=name, what_to_do=problem)
 
 
 def create_app(settings: Settings, parts: Callable[[Settings], Services] = Services) -> FastAPI:

@@ -17,7 +17,7 @@ from activities.slack.failures import SlackUnavailableError
 POST = "chat.postMessage"
 MINUTE_S = 60.0
 
-PER_MINUTE = {"usergroups.list": 20, "usergroups.users.list": 20, "users.list": 20, "conversations.list": 20} | {
+PER_MINUTE = {"usergroups.list": 20, "usergroups.users.list": 20} | {
     "users.info": 100, "chat.postEphemeral": 100, "views.open": 100, "views.update": 100, "views.publish": 100
 }  # fmt: skip
 """Calls a minute that Slack promises a workspace for each method; the rest are of tier 3."""

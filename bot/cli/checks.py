@@ -2,19 +2,22 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from activities.policies import PolicyFile
+from activities.slack.channels import channels_of, problems
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
-from activities.slack.failures import LookupFailedError, SlackRefusedError
+from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from approvals.people import UserGroup
 from approvals.policy.lint import lint
 from approvals.policy.routing import PolicyError
@@ -22,12 +25,18 @@ from approvals.values import Value
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.process.settings import Settings, without_userinfo
 from bot.slack.manifest import scopes
+from cards import parts
 from records import sent
 from records.addresses import missing_file
 from records.database import Database
 from records.errors import RecordsError
 
 PATIENCE = 5.0
+"""Seconds that a part has to answer."""
+
+TEST_CARD = (
+    "This is a test by `countersign config check --send-test`: requests that wait for approval will be posted here."
+)
 
 State = Literal["ok", "wrong", "note"]
 SEVERITIES: dict[str, State] = {"error": "wrong", "warning": "note", "info": "note"}
@@ -41,15 +50,24 @@ class Finding(Value):
     what_to_do: str = ""
 
 
-async def findings(settings: Settings) -> list[Finding]:
-    """Look at everything; one that is wrong does not keep the others from being looked at."""
+async def findings(settings: Settings, *, send_test: bool = False) -> list[Finding]:
+    """Look at everything; one that is wrong does not keep the others from being looked at.
+
+    With `send_test` a message is posted to each channel of the policy, and a test to COUNTERSIGN_PROCESS_ORDER_URL.
+    """
     found = [Finding(check="settings", state="wrong", what_to_do=each) for each in settings.missing()]
     found = found or [Finding(check="settings", state="ok")]
     found += [Finding(check="exposure", state="note", what_to_do=each) for each in settings.cautions()]
     slack = Slack(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
     try:
         parts = await asyncio.gather(
-            _slack(settings, slack), _sidecar(settings), _database(settings), _policy(settings, slack)
+            _slack(settings, slack),
+            _app_token(settings),
+            _sidecar(settings),
+            _database(settings),
+            _policy(settings, slack),
+            _channels(settings, slack),
+            *([_test_cards(settings, slack), _test_effect(settings)] if send_test else []),
         )
     finally:
         await slack.close()
@@ -80,6 +98,86 @@ def _slack_sentence(error: Exception, url: str) -> str:
     if word:
         return f"Slack refuses SLACK_BOT_TOKEN ({word}): copy the bot token from the app's OAuth page again."
     return f"Slack does not answer at {url} ({type(error).__name__}): look at the network and SLACK_API_URL."
+
+
+async def _app_token(settings: Settings) -> list[Finding]:
+    """Ask Slack for a socket's address: the one call that an app token is for. The socket is not opened."""
+    token = settings.slack_app_token.get_secret_value().strip()
+    if not token:
+        return []
+    slack = Slack(token, settings.slack_api_url)
+    try:
+        await slack.call("apps.connections.open", patience=PATIENCE, app_token=token)
+    except SlackRefusedError as error:
+        sentence = (
+            f"Slack refuses SLACK_APP_TOKEN ({error.error}): make an app-level token with the scope connections:write "
+            "under Basic Information, and copy it again."
+        )
+        return [Finding(check="app token", state="wrong", what_to_do=sentence)]
+    except SlackUnavailableError as error:
+        return [Finding(check="app token", state="wrong", what_to_do=str(error))]
+    finally:
+        await slack.close()
+    return [Finding(check="app token", state="ok")]
+
+
+def _named_channels(settings: Settings) -> tuple[str, ...]:
+    try:
+        return channels_of(PolicyFile(settings.policy).read())
+    except PolicyError:
+        return ()  # the policy's own check says what is wrong with it
+
+
+async def _channels(settings: Settings, slack: Slack) -> list[Finding]:
+    names = _named_channels(settings)
+    if not names or not settings.slack_bot_token.get_secret_value().strip():
+        return []
+    try:
+        found = await problems(slack, names)
+    except SlackRefusedError as error:
+        sentence = (
+            f"Whether the bot is in {', '.join(names)} could not be looked up ({error.error}). Import manifest.yml "
+            "again for the scopes channels:read and groups:read, or post a test with --send-test."
+        )
+        return [Finding(check="channels", state="note", what_to_do=sentence)]
+    except SlackUnavailableError as error:
+        return [Finding(check="channels", state="note", what_to_do=f"The channels could not be looked up: {error}")]
+    wrong = [Finding(check="channels", state="wrong", what_to_do=problem) for problem in found.values()]
+    return wrong or [Finding(check="channels", state="ok", what_to_do=", ".join(names))]
+
+
+async def _test_cards(settings: Settings, slack: Slack) -> list[Finding]:
+    found = []
+    for name in _named_channels(settings):
+        message = parts.paragraph(parts.words(TEST_CARD))
+        try:
+            await slack.post(name, message, patience=PATIENCE)
+        except (SlackRefusedError, SlackUnavailableError) as error:
+            sentence = f"No message could be posted to {name}: {error}. Invite the bot there: /invite @Countersign"
+            found.append(Finding(check="test card", state="wrong", what_to_do=sentence))
+        else:
+            found.append(Finding(check="test card", state="ok", what_to_do=f"posted to {name}"))
+    return found
+
+
+async def _test_effect(settings: Settings) -> list[Finding]:
+    """Post a test to the address that gets approved orders. It names itself a test, and its key is one of its own."""
+    url = settings.process_order_url
+    if not url:
+        return []
+    key = f"countersign-test-{uuid.uuid4().hex}"
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE) as http:
+            answer = await http.post(url, json={"test": True}, headers={"Idempotency-Key": key})
+    except httpx.HTTPError as error:
+        sentence = f"COUNTERSIGN_PROCESS_ORDER_URL does not answer ({type(error).__name__}): look at the address."
+        return [Finding(check="test effect", state="wrong", what_to_do=sentence)]
+    if answer.is_success:
+        return [Finding(check="test effect", state="ok", what_to_do=f"answered {answer.status_code}")]
+    sentence = (
+        f"COUNTERSIGN_PROCESS_ORDER_URL answered {answer.status_code} to a test: an approved order would be retried."
+    )
+    return [Finding(check="test effect", state="wrong", what_to_do=sentence)]
 
 
 async def _sidecar(settings: Settings) -> list[Finding]:

@@ -103,14 +103,23 @@ def manifest(
 
 
 @config.command()
-def check(output_as: Output = Format.TABLE) -> None:
+def check(
+    *,
+    send_test: Annotated[
+        bool,
+        typer.Option(
+            "--send-test", help="post a message to each channel of the policy, a test to COUNTERSIGN_PROCESS_ORDER_URL"
+        ),
+    ] = False,
+    output_as: Output = Format.TABLE,
+) -> None:
     """Say what is missing, wrong or unreachable, before anything starts. Exit code 1 when something is.
 
-    Example: countersign config check
+    Example: countersign config check --send-test
     """
     from bot.cli.checks import findings
 
-    found = asyncio.run(findings(settings_or_exit()))
+    found = asyncio.run(findings(settings_or_exit(), send_test=send_test))
     output.rows(("CHECK", "STATE", "WHAT TO DO"), [each.model_dump() for each in found], output_as)
     if any(each.state == "wrong" for each in found):
         raise typer.Exit(output.FAILED)

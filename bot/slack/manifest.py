@@ -13,22 +13,23 @@ PLACEHOLDER = "https://countersign.example.com"
 EVENTS_PATH = "/slack/events"
 FILE = "manifest.yml"
 
-METHODS: dict[str, str | None] = {
-    "auth.test": None,
-    "chat.delete": "chat:write",
-    "chat.postEphemeral": "chat:write",
-    "chat.postMessage": "chat:write",
-    "chat.update": "chat:write",
-    "conversations.open": "im:write",
-    "usergroups.list": "usergroups:read",
-    "usergroups.users.list": "usergroups:read",
-    "users.info": "users:read",
-    "users.lookupByEmail": "users:read.email",
-    "views.open": None,
-    "views.publish": None,
-    "views.update": None,
+METHODS: dict[str, tuple[str, ...]] = {
+    "auth.test": (),
+    "chat.delete": ("chat:write",),
+    "chat.postEphemeral": ("chat:write",),
+    "chat.postMessage": ("chat:write",),
+    "chat.update": ("chat:write",),
+    "conversations.open": ("im:write",),
+    "usergroups.list": ("usergroups:read",),
+    "usergroups.users.list": ("usergroups:read",),
+    "users.conversations": ("channels:read", "groups:read"),
+    "users.info": ("users:read",),
+    "users.lookupByEmail": ("users:read.email",),
+    "views.open": (),
+    "views.publish": (),
+    "views.update": (),
 }
-"""Every Web API method the code calls, with the bot scope it needs; None where Slack asks for no scope."""
+"""Every Web API method the code calls, with the bot scopes it needs, none if Slack asks for none."""
 
 OPTIONAL_METHODS = {"conversations.history": ("channels:history", "groups:history")}
 """Methods the code can do without. Their scopes are not asked for: grant them to find cards that were posted twice."""
@@ -45,7 +46,7 @@ class ManifestError(ValueError):
 
 def scopes() -> frozenset[str]:
     """Return the bot scopes that the table and the slash command need."""
-    return frozenset({scope for scope in METHODS.values() if scope} | {COMMAND_SCOPE})
+    return frozenset({scope for needed in METHODS.values() for scope in needed} | {COMMAND_SCOPE})
 
 
 def manifest(*, socket_mode: bool = False, url: str | None = None) -> dict[str, Any]:

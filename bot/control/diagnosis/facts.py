@@ -80,6 +80,13 @@ class Refusal(Value):
     sentence: str
 
 
+class Unposted(Value):
+    """The card that Slack does not take: in which channel, and since when."""
+
+    channel: str
+    since: Moment
+
+
 class History(Value):
     """What an engine's history says."""
 
@@ -109,6 +116,7 @@ class Facts(Value):
     deadline: Moment | None = None
     waiting_on: tuple[str, ...] = ()
     refused: Refusal | None = None
+    unposted: Unposted | None = None
     undelivered_since: Moment | None = None
     late: tuple[Raised, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()

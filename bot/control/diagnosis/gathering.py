@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.audit_actions import AuditAction
 from bot.control.diagnosis import facts as known
-from bot.control.diagnosis.facts import Elsewhere, Facts, History, Raised, Refusal
+from bot.control.diagnosis.facts import Elsewhere, Facts, History, Raised, Refusal, Unposted
 from bot.control.subjects import Subject
 from bot.engine.client import Engine, EngineRefusedError
 from records import audit, instances, intake, listing
@@ -64,6 +64,7 @@ class FactFinder:
             deadline=row.deadline if row else None,
             waiting_on=row.waiting_on if row else (),
             refused=_refusal(entries),
+            unposted=_unposted(row, entries),
             undelivered_since=waiting,
             late=_late(entries),
             near=near,
@@ -149,6 +150,16 @@ def _refusal(entries: tuple[audit.Chained, ...]) -> Refusal | None:
     if not decided or decided[-1].action not in REFUSED:
         return None
     return Refusal(at=decided[-1].at, who=decided[-1].actor, sentence=decided[-1].reason)
+
+
+def _unposted(row: instances.Instance | None, entries: tuple[audit.Chained, ...]) -> Unposted | None:
+    """Return the card of the stage that waits, if Slack has not taken it."""
+    asked = next((at for at, entry in enumerate(reversed(entries)) if entry.action == "request.asked"), len(entries))
+    since_asked = entries[len(entries) - asked :]
+    found = [entry for entry in since_asked if entry.action == "card.unposted"]
+    if row is None or row.phase != "waiting" or not found or (row.state and len(row.state.cards) > row.state.stage):
+        return None
+    return Unposted(channel=str(found[0].data.get("channel", "")), since=found[0].at)
 
 
 def _late(entries: tuple[audit.Chained, ...]) -> tuple[Raised, ...]:

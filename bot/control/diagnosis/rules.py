@@ -268,6 +268,15 @@ def no_deadline(facts: Facts) -> Found | None:
     return None
 
 
+def unposted(facts: Facts) -> Found | None:
+    """See that Slack does not take the card of the stage that waits."""
+    found = facts.unposted
+    if not _live(facts) or found is None:
+        return None
+    channel = found.channel if found.channel.startswith(("C", "G", "#")) else f"#{found.channel}"
+    return {"channel": channel, "since": moment(found.since)}
+
+
 def waiting(facts: Facts) -> Found | None:
     """See a wait with an end, as it should be."""
     for wait in facts.open_waits if _live(facts) else ():
@@ -293,7 +302,8 @@ RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
         never_started, purged, scheduled, wedged, suspended, unknown_name, finished, failed, deadline_was_past,
-        no_worker, misspelt, elsewhere, taken, empty, refused, undelivered, retrying, running, overdue, no_deadline,
+        no_worker, misspelt, elsewhere, unposted, taken, empty, refused, undelivered, retrying, running, overdue,
+        no_deadline,
     )
 }  # fmt: skip
 WHERE_NOTHING_IS_WRONG: Mapping[str, Rule] = {"waiting": waiting, "timer": timer}

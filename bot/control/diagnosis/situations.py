@@ -227,6 +227,15 @@ SITUATIONS: tuple[Situation, ...] = (
         example={"id": ID, "event": "payment_confirmed", "since": WHEN},
     ),
     Situation(
+        key="unposted",
+        title="Slack has not taken its card",
+        sentence="Nobody is asked for {id} yet: its card could not be posted to {channel}.",
+        evidence="Slack has refused it since {since}. It is tried again every two minutes until the deadline.",
+        next_step="Write /invite @Countersign in {channel}, or correct `channel` in policy.yml. Until then the people "
+        "who may decide can do so in the dashboard.",
+        example={"id": ID, "channel": "#general", "since": WHEN},
+    ),
+    Situation(
         key="waiting",
         title="It waits, as it should",
         sentence="{id} waits for {event}, and nothing is wrong: nobody has answered yet.",

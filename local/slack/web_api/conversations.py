@@ -88,6 +88,12 @@ def list_conversations(call: Call) -> Json:
     return {"channels": page, "response_metadata": {"next_cursor": cursor}}
 
 
+def joined(call: Call) -> Json:
+    """List the channels that the bot is in, of the types asked for."""
+    listed = list_conversations(call)
+    return listed | {"channels": [channel for channel in listed["channels"] if channel.get("is_member")]}
+
+
 def members(call: Call) -> Json:
     """List the members of a channel."""
     page, cursor = page_of(list(_visible(call, "read").members), call.arguments, default=100)
@@ -138,6 +144,7 @@ METHODS = {
     "conversations.info": Method(info, per_minute=50),
     "conversations.list": Method(list_conversations, per_minute=20),
     "conversations.members": Method(members),
+    "users.conversations": Method(joined, per_minute=50),
     "conversations.history": Method(history, per_minute=50),
     "conversations.replies": Method(replies, per_minute=50),
 }

@@ -69,6 +69,38 @@ def test_a_check_says_what_is_wrong_and_what_to_do(
     assert sentence in wrong[0]["what_to_do"]
 
 
+def elsewhere(tmp_path: Path, channel: str) -> dict[str, str]:
+    policy = tmp_path / "other.yml"
+    policy.write_text(POLICY.read_text().replace("channel: approvals", f"channel: {channel}"))
+    return {"COUNTERSIGN_POLICY": str(policy)}
+
+
+def test_a_channel_that_the_bot_is_not_in_is_wrong_before_anything_waits_there(parts: Demo, tmp_path: Path) -> None:
+    """The check said ok, orders started, and nobody was asked while the clock ran."""
+    found = run("config", "check", "-o", "json", **(set_up(parts) | elsewhere(tmp_path, "nowhere")))
+    wrong = [each for each in found.json if each["state"] == "wrong"]
+    assert (found.code, [each["check"] for each in wrong]) == (1, ["channels"])
+    assert "write /invite @Countersign in it" in wrong[0]["what_to_do"]
+
+
+def test_an_app_token_that_slack_refuses_is_wrong(parts: Demo) -> None:
+    found = run("config", "check", "-o", "json", **(set_up(parts) | {"SLACK_APP_TOKEN": "xapp-wrong"}))
+    wrong = [each for each in found.json if each["state"] == "wrong"]
+    assert (found.code, [each["check"] for each in wrong]) == (1, ["app token"])
+
+
+def test_a_test_card_is_posted_only_if_it_is_asked_for(parts: Demo, tmp_path: Path) -> None:
+    def tests() -> int:
+        return sum("config check --send-test" in message.text for message in parts.slack.messages("approvals"))
+
+    assert run("config", "check", **set_up(parts)).code == 0
+    assert tests() == 0
+    sent = run("config", "check", "--send-test", **set_up(parts))
+    assert (sent.code, "posted to approvals" in sent.out, tests()) == (0, True, 1)
+    refused = run("config", "check", "--send-test", **(set_up(parts) | elsewhere(tmp_path, "nowhere")))
+    assert (refused.code, "No message could be posted to nowhere" in refused.out) == (1, True)
+
+
 def test_the_settings_are_shown_without_a_secret() -> None:
     planted = {
         "SLACK_BOT_TOKEN": CANARY,

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from bot.control.diagnosis.facts import Attempts, Elsewhere, Facts, History, Raised, Refusal, Suspension, Timer, Wait
+from bot.control.diagnosis.facts import (
+    Attempts,
+    Elsewhere,
+    Facts,
+    History,
+    Raised,
+    Refusal,
+    Suspension,
+    Timer,
+    Unposted,
+    Wait,
+)
 from bot.control.diagnosis.rules import RULES, WHERE_NOTHING_IS_WRONG, diagnose
 from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
 from tools.docs.troubleshooting import page
@@ -39,6 +50,7 @@ CASES: list[tuple[str, Facts, str]] = [
         facts(status=None, phase="starting", asked_to_start_at=THEN),
         "asked for on 2026-01-05 14:00:00 UTC",
     ),
+    ("unposted", facts(unposted=Unposted(channel="general", since=THEN)), "/invite @Countersign in #general"),
     ("never_started", facts(status=None, near=("order-24-workflow",)), "Did you mean order-24-workflow?"),
     ("purged", facts(status=None, phase="purged", ended_at=THEN), "2026-01-05 14:00:00 UTC"),
     ("scheduled", facts(status="PENDING", starts="starts at 2026-01-06 00:00:00 UTC"), "starts at 2026-01-06"),
