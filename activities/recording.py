@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.inputs import JudgeInput, RecordInput
 from approvals.audit_actions import AuditAction
+from approvals.checks import barred
 from approvals.decision import Reason
 from approvals.machine import UNTRUSTED, Record, State, binding_of, deadline_of
 from approvals.messages import sentence
@@ -50,6 +51,7 @@ def projection(state: State) -> dict[str, Any]:
         "round": state.round,
         "run": state.run,
         "waiting_on": waiting_on(state),
+        "barred": barred(state) if waits else (),
         "asked_at": state.asked_at,
         "deadline": deadline_of(state) if waits else None,
         "outcome": state.outcome,

@@ -72,21 +72,11 @@ def _after_the_deadline(case: Case) -> bool:
 
 
 def _by_the_requester(case: Case) -> bool:
-    # Whoever submits for somebody else has asked, too.
-    state = case.state
-    requester = folded((*state.requester_emails, state.request.requester, state.request.submitted_by))
-    if state.requester is not None:
-        requester |= {state.requester.key.casefold(), state.requester.user.casefold()}
-    return not requester.isdisjoint(_identities(case))
+    return not _asked_as(case.state).isdisjoint(_identities(case))
 
 
 def _by_somebody_counted(case: Case) -> bool:
-    mine = _identities(case)
-    return any(
-        not mine.isdisjoint(_counted_as(approval))
-        for approval in case.state.approvals
-        if approval.stage == case.state.stage or not case.state.route.same_person_may_repeat
-    )
+    return not _counted_now(case.state).isdisjoint(_identities(case))
 
 
 def _without_a_reason(case: Case) -> bool:
@@ -117,6 +107,31 @@ def _identities(case: Case) -> set[str]:
     # The user id alone too: on Enterprise Grid the same person comes with a team's id or with the enterprise's.
     person, judgement = case.decision.person, case.judgement
     return folded((person.key, person.user, *judgement.emails, *judgement.acting_for))
+
+
+def _asked_as(state: State) -> set[str]:
+    # A person who submits for another one has asked, too.
+    requester = folded((*state.requester_emails, state.request.requester, state.request.submitted_by))
+    if state.requester is not None:
+        requester |= {state.requester.key.casefold(), state.requester.user.casefold()}
+    return requester
+
+
+def _counted_now(state: State) -> set[str]:
+    """Return who cannot answer once more in the current stage."""
+    found: set[str] = set()
+    for approval in state.approvals:
+        if approval.stage == state.stage or not state.route.same_person_may_repeat:
+            found |= _counted_as(approval)
+    return found
+
+
+def barred(state: State) -> tuple[str, ...]:
+    """Return the identities whose decision would be refused now though they are asked, in lower case.
+
+    The requester's, and those of people whose answer counts already. The checks above refuse by the same sets.
+    """
+    return tuple(sorted(_asked_as(state) | _counted_now(state)))
 
 
 def _counted_as(approval: Approval) -> set[str]:

@@ -326,6 +326,8 @@ class Services:
             details=self.details,
             background=self.background,
         ).register(app)
+        home = Home(self.access, self.overview, self.slack, self.background)
+        home.register(app)
         Commands(
             access=self.access,
             overview=self.overview,
@@ -333,9 +335,9 @@ class Services:
             subjects=self.subjects,
             bulk=self.bulk,
             slack=self.slack,
+            home=home,
             clock=self.clock,
         ).register(app)
-        Home(self.access, self.overview, self.slack, self.background).register(app)
         return app
 
     @cached_property

@@ -3,16 +3,24 @@
 import difflib
 from dataclasses import dataclass
 
-from approvals.statuses import STATUSES
 from cards import parts
 from cards.details_modal import history_blocks
-from cards.lines import in_words, line
+from cards.lines import in_words, line, meaning
 from cards.moments import in_utc, span
 from cards.paging import PAGE_SIZE, Page, page_buttons
 from cards.surface import Block, Message
-from cards.values import Diagnosis, HistoryLine, InstanceLine, Statistics
+from cards.values import Diagnosis, HistoryLine, InstanceLine, LinePage, Statistics
 
 COMMAND = "/approval"
+NOTHING = {
+    "waiting": "nothing waits for you.",
+    "mine": "you have asked for nothing yet.",
+    "decided": "nothing is decided yet.",
+    "all": f"there is nothing to show. What is over stands in {COMMAND} decided.",
+    "running": f"nothing is open. What is over stands in {COMMAND} decided.",
+}
+"""The lists by name, each with what to say where it is empty."""
+
 _LONGEST_TABLE = 10
 _BUTTONS = ("approve", "reject", "approved", "rejected", "deny", "yes", "no")
 
@@ -30,7 +38,9 @@ class Verb:
 VERBS = (
     Verb("help", "help", "this list"),
     Verb("status", "status ID", "where a request stands, and whom it waits for"),
-    Verb("list", "list [waiting|running|finished|mine]", "requests, newest first"),
+    Verb("list", "list", "what waits for you, what you asked for, and all that you may see"),
+    Verb("mine", "mine", "what you asked for"),
+    Verb("decided", "decided", "what is over, and how it ended"),
     Verb("history", "history ID", "everything that happened to a request"),
     Verb("why", "why ID", "why a request does not go on, and what to do"),
     Verb("stats", "stats", "how many wait, how long decisions take, how they end"),
@@ -90,22 +100,43 @@ def unknown_instance(identifier: str) -> Message:
 
 def status(one: InstanceLine) -> Message:
     """Return one instance: status with a plain sentence, stage, whom it waits for, deadline, link."""
-    blocks = [line(one), parts.sentence(STATUSES[one.status])]
-    if one.custom_status.strip():
-        blocks.append(parts.sentence(f"It says of itself: {parts.typed(one.custom_status, 500)}"))
+    blocks = [line(one), parts.sentence(meaning(one))]
+    if one.for_operators and one.custom_status.strip():
+        blocks.append(parts.sentence(f"Custom status: {parts.typed(one.custom_status, 500)}"))
     return Message(text=parts.fallback(*in_words(one)), blocks=tuple(blocks))
 
 
-def listing(
-    title: str, lines: tuple[InstanceLine, ...], previous: Page | None = None, following: Page | None = None
-) -> Message:
-    """Return one page of instances: at most PAGE_SIZE, what is over is said and not dropped silently."""
-    if not lines:
-        return _sentence(f"{title}: there is nothing to show. {COMMAND} list shows every request.")
-    shown = [line(one) for one in lines[:PAGE_SIZE]]
-    blocks = [parts.header(title), *shown, *_left_out(len(lines)), *page_buttons(previous, following)]
-    text = f"{title}: {min(len(lines), PAGE_SIZE)} shown. The first: "
-    return Message(text=parts.fallback(text, *in_words(lines[0])), blocks=tuple(blocks))
+def listing(title: str, name: str, page: LinePage) -> Message:
+    """Return one page of a list by its name (see LISTS), with which lines these are and of how many."""
+    if not page.lines:
+        return _sentence(f"{title}: {NOTHING[name]}")
+    blocks = _list(title, name, page)
+    return Message(text=parts.fallback(*_spoken_list(title, page)), blocks=tuple(blocks))
+
+
+def overview(sections: tuple[tuple[str, str, LinePage], ...]) -> Message:
+    """Return several lists one below the other, each (title, name, page) with its own way on."""
+    blocks: list[Block] = []
+    spoken: list[str | Block] = []
+    for title, name, page in sections:
+        blocks += [parts.divider()] if blocks else []
+        if page.lines:
+            blocks += _list(title, name, page)
+        else:
+            blocks += [parts.header(title), parts.sentence(NOTHING[name])]
+        spoken += _spoken_list(title, page) if page.lines else [f"{title}: nothing. "]
+    return Message(text=parts.fallback(*spoken), blocks=tuple(blocks))
+
+
+def _spoken_list(title: str, page: LinePage) -> list[str | Block]:
+    return [f"{title}: {page.place}. The first: ", *in_words(page.lines[0]), " "]
+
+
+def _list(title: str, name: str, page: LinePage) -> list[Block]:
+    before = Page(verb="list", argument=name, cursor=page.previous) if page.previous else None
+    after = Page(verb="list", argument=name, cursor=page.following) if page.following else None
+    heading = f"{title} ({page.place})" if page.place else title
+    return [parts.header(heading), *(line(one) for one in page.lines[:PAGE_SIZE]), *page_buttons(before, after, name)]
 
 
 def history(

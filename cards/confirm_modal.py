@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from approvals.statuses import STATUSES
 from approvals.values import Value
 from cards import parts
 from cards.binding import UnreadableCardError
 from cards.forms import METADATA_LIMIT, FieldErrors, typed_value
-from cards.lines import line
+from cards.lines import line, meaning
 from cards.surface import Block, View
 from cards.text import clean, cut
 from cards.values import DryRun, InstanceLine
@@ -57,7 +56,7 @@ def build(operation: Operation, one: InstanceLine, reason: str = "") -> View:
     verb = operation.verb
     blocks = [
         line(one),
-        parts.sentence(STATUSES[one.status]),
+        parts.sentence(meaning(one)),
         parts.sentence(_WHAT_IT_DOES[verb]),
         _reason(verb, reason),
     ]

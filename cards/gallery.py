@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 from decimal import Decimal
 
+from approvals import ends
 from approvals.request import CardRef
 from cards import (
     command,
@@ -20,7 +21,7 @@ from cards.confirm_modal import Operation
 from cards.examples import BINDING, CARDS, DEADLINE, MANAGERS, NOW, VPS, WAITING
 from cards.paging import Page
 from cards.surface import Message, View
-from cards.values import Diagnosis, DryRun, HistoryLine, InstanceLine, Statistics
+from cards.values import Diagnosis, DryRun, HistoryLine, InstanceLine, LinePage, Statistics
 
 LINE = InstanceLine(
     instance_id=BINDING.instance_id,
@@ -30,12 +31,34 @@ LINE = InstanceLine(
     amount=Decimal(2400),
     currency="USD",
     requester="requester@example.com",
+    standing="Waiting",
+    meaning="It waits for a decision on its card.",
+    description="Two standing desks for the support team",
     custom_status="waiting for a manager",
     stage="1 of 2",
+    approved="1 of 2",
+    approved_by=("U0MANAGER",),
     waiting_on=(MANAGERS,),
     since=NOW,
     deadline=DEADLINE,
     card_link="https://example.slack.com/archives/C0APPROVALS/p1767621600000000",
+)
+OPERATORS_LINE = LINE.model_copy(update={"for_operators": True})
+ENDED_LINE = InstanceLine(
+    instance_id="order-41-workflow",
+    status="COMPLETED",
+    standing="Rejected",
+    meaning=ends.ENDS["rejected"].meaning,
+    what="order 41",
+    description="A coffee machine",
+    amount=Decimal(900),
+    currency="USD",
+    requester="requester@example.com",
+    since=NOW,
+)
+FIRST_PAGE = LinePage(lines=(LINE, LINE), total=185, place="1-2 of 185", following="c")
+LATER_PAGE = LinePage(
+    lines=(OPERATORS_LINE, ENDED_LINE), total=185, before=2, place="3-4 of 185", following="e", previous="a"
 )
 HISTORY = (
     HistoryLine(at=NOW, what="asked", text="The card was posted for stage 1"),
@@ -89,15 +112,19 @@ _ENDS = ("approved", "rejected", "rejected_by_rule", "timed_out", "terminated", 
 
 
 def _commands() -> dict[str, Message]:
-    before, after = Page(cursor="a"), Page(cursor="c")
     return {
         "command help": command.help_text(),
         "command unknown": command.unknown_verb("aprove"),
         "command usage": command.usage("pause", "A reason is missing."),
         "command unknown instance": command.unknown_instance("43"),
         "command status": command.status(LINE),
-        "command list": command.listing("Waiting", (LINE, LINE), before, after),
-        "command list empty": command.listing("Waiting", ()),
+        "command status for operators": command.status(OPERATORS_LINE),
+        "command status ended": command.status(ENDED_LINE),
+        "command list": command.overview(
+            (("Waits for you", "waiting", FIRST_PAGE), ("You asked for", "mine", LinePage()))
+        ),
+        "command list page": command.listing("All requests", "all", LATER_PAGE),
+        "command list empty": command.listing("Waits for you", "waiting", LinePage()),
         "command history": command.history(LINE.instance_id, HISTORY, following=Page(verb="history", cursor="c")),
         "command why": command.why(LINE.instance_id, (ANSWER,)),
         "command why not": command.why(LINE.instance_id, ()),
@@ -115,7 +142,7 @@ def views() -> dict[str, View]:
         "confirm": confirm_modal.build(_ONE, LINE, "Asked for twice"),
         "confirm bulk": confirm_modal.build_bulk(_MANY, _DRY_RUN),
         "confirm bulk empty": confirm_modal.build_bulk(_MANY, DryRun(token="dry-run-2", total=0)),  # noqa: S106 - same
-        "home": home.build(home.HomeView(waiting=(LINE,), asked=(LINE,), waiting_total=1, asked_total=30)),
+        "home": home.build(home.HomeView(waiting=FIRST_PAGE, asked=LATER_PAGE)),
         "home empty": home.build(home.HomeView()),
         "home unavailable": home.unavailable("The list cannot be read just now. Open this tab again in a minute."),
     }

@@ -1,10 +1,11 @@
-"""The App Home: what waits for me, and what I asked for. Built for one person; only links can be clicked."""
+"""The App Home: what waits for me, and what I asked for, each in pages. Built for one person."""
 
 from approvals.values import Value
 from cards import parts
 from cards.lines import line
+from cards.paging import Page, page_buttons
 from cards.surface import Block, View
-from cards.values import InstanceLine
+from cards.values import LinePage
 
 MOST_LINES = 20
 NOTHING_WAITS = "Nothing waits for you. When somebody needs your yes, it stands here and in the approval channel."
@@ -12,20 +13,18 @@ NOTHING_ASKED = "You have asked for nothing yet. What you ask for stands here un
 
 
 class HomeView(Value):
-    """One person's requests, the most urgent first. The totals count those that are not shown as well."""
+    """One person's requests: what waits for them, the next deadline first, and what they asked for, newest first."""
 
-    waiting: tuple[InstanceLine, ...] = ()
-    asked: tuple[InstanceLine, ...] = ()
-    waiting_total: int = 0
-    asked_total: int = 0
+    waiting: LinePage = LinePage()
+    asked: LinePage = LinePage()
 
 
 def build(view: HomeView) -> View:
     """Return the home tab."""
     blocks = [
-        *_part("Waits for you", view.waiting, view.waiting_total, NOTHING_WAITS),
+        *_part("Waits for you", "waiting", view.waiting, NOTHING_WAITS),
         parts.divider(),
-        *_part("You asked for", view.asked, view.asked_total, NOTHING_ASKED),
+        *_part("You asked for", "mine", view.asked, NOTHING_ASKED),
         parts.context(parts.plain("/approval help shows what you can type anywhere.", 200)),
     ]
     return View(type="home", blocks=tuple(blocks))
@@ -36,9 +35,10 @@ def unavailable(sentence: str) -> View:
     return View(type="home", blocks=(parts.sentence(sentence),))
 
 
-def _part(title: str, lines: tuple[InstanceLine, ...], total: int, nothing: str) -> list[Block]:
-    if not lines:
+def _part(title: str, name: str, page: LinePage, nothing: str) -> list[Block]:
+    if not page.lines:
         return [parts.header(title), parts.sentence(nothing)]
-    more = max(total, len(lines)) - len(lines[:MOST_LINES])
-    rest = [parts.sentence(f"{more} more: /approval list shows them all.")] if more > 0 else []
-    return [parts.header(title), *(line(one) for one in lines[:MOST_LINES]), *rest]
+    before = Page(verb="home", argument=name, cursor=page.previous) if page.previous else None
+    after = Page(verb="home", argument=name, cursor=page.following) if page.following else None
+    shown = [line(one) for one in page.lines[:MOST_LINES]]
+    return [parts.header(f"{title} ({page.place})"), *shown, *page_buttons(before, after, name)]

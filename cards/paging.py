@@ -20,21 +20,21 @@ ACTIONS = re.compile(r"^list_page_(next|previous)$")
 
 
 class Page(Value):
-    """Which page to show. `cursor` is the caller's own, `argument` an instance id (history) or a filter (list)."""
+    """Which page to show. `cursor` is the caller's own, `argument` an instance id (history) or a list's name."""
 
-    verb: Literal["list", "history", "mine", "waiting"] = "list"
+    verb: Literal["list", "history", "home"] = "list"
     argument: str = Field(default="", max_length=150)
     cursor: str = Field(default="", max_length=500, pattern="^[!-~]*$")
 
 
-def page_buttons(previous: Page | None, following: Page | None) -> list[Block]:
-    """Return the buttons there is something behind, or nothing."""
+def page_buttons(previous: Page | None, following: Page | None, name: str = "pages") -> list[Block]:
+    """Return the buttons there is something behind, or nothing. `name` tells several lists of a message apart."""
     elements = []
     if previous:
         elements.append(parts.button("Previous", PREVIOUS, previous.model_dump_json(), "Show the previous page"))
     if following:
         elements.append(parts.button("Next", NEXT, following.model_dump_json(), "Show the next page"))
-    return [{"type": "actions", "block_id": "list_pages", "elements": elements}] if elements else []
+    return [{"type": "actions", "block_id": f"list_{name}", "elements": elements}] if elements else []
 
 
 def parse_page(value: str | None) -> Page:

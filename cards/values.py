@@ -12,17 +12,26 @@ from cards.money import money
 
 
 class InstanceLine(Value):
-    """One workflow instance. All but id and status may be unknown: another app may have started it."""
+    """One workflow instance. All but id and status may be unknown: another app may have started it.
+
+    `standing` says in a word or two where a request stands; Dapr's status is shown beside it only for operators.
+    """
 
     instance_id: str
     status: Status
     name: str = ""
+    standing: str = Field(default="", description="`Waiting`, `Approved`, `Nobody answered`; empty for no request")
+    meaning: str = Field(default="", description="what `standing` means, as a message")
+    for_operators: bool = False
     what: str = Field(default="", description="kind and subject: `order 42`")
+    description: str = ""
     amount: Decimal | None = None
     currency: str = ""
     requester: str = ""
     custom_status: str = ""
-    stage: str = Field(default="", description="`1 of 2`")
+    stage: str = Field(default="", description="`1 of 2`, empty where there is only one")
+    approved: str = Field(default="", description="`1 of 2`, empty where one yes is enough")
+    approved_by: tuple[str, ...] = Field(default=(), description="names or Slack user ids of who said yes")
     waiting_on: tuple[Principal, ...] = ()
     since: Moment | None = Field(default=None, description="waiting, or ended, since then")
     deadline: Moment | None = None
@@ -32,6 +41,17 @@ class InstanceLine(Value):
     def money(self) -> str:
         """The amount as people read it, empty where there is none."""
         return money(self.amount, self.currency) if self.amount is not None else ""
+
+
+class LinePage(Value):
+    """One page of a list: its lines number `before` + 1 and following of `total`. `place` says so in words."""
+
+    lines: tuple[InstanceLine, ...] = ()
+    total: int = 0
+    before: int = 0
+    place: str = ""
+    following: str | None = None
+    previous: str | None = None
 
 
 class HistoryLine(Value):

@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from approvals.decision import Outcome
+from approvals.decision import Approval, Outcome
 from approvals.request import ApprovalRequest, Binding, CardRef, Route
 from approvals.state import State
 from approvals.statuses import ENDED, Status
@@ -53,6 +54,7 @@ class Known(Value):
     round: int = 0
     binding: Binding | None = None
     waiting_on: tuple[str, ...] = ()
+    barred: tuple[str, ...] = ()
     asked_at: Moment | None = None
     deadline: Moment | None = None
     cards: tuple[CardRef, ...] = ()
@@ -72,12 +74,15 @@ class Known(Value):
 class Instance(Known):
     """An instance's row. `updated_at` is its last progress, `finished_at` when its engine status became final.
 
-    `ended_as` is the phase in which the request ended; a purge does not change it.
+    `ended_as` is the phase in which the request ended; a purge does not change it. `barred` are the identities (user
+    id, person key, e-mail; in lower case) that may not decide though they are asked: the requester's, and those that
+    have answered already. `amount_number` is the amount for sorting and bounds only.
     """
 
     created_at: Moment
     updated_at: Moment
     ended_as: Phase | None = None
+    amount_number: float | None = None
 
 
 class Changes(Value):
@@ -96,6 +101,7 @@ class Changes(Value):
     round: int | None = None
     binding: Binding | None = None
     waiting_on: tuple[str, ...] | None = None
+    barred: tuple[str, ...] | None = None
     asked_at: Moment | None = None
     deadline: Moment | None = None
     cards: tuple[CardRef, ...] | None = None
@@ -128,7 +134,8 @@ async def begin(
     finished = now if known.engine_status in ENDED and known.finished_at is None else known.finished_at
     ended_as = known.phase if known.phase in ENDS else None
     own = {"finished_at": finished, "ended_as": ended_as, "created_at": created_at or now, "updated_at": now}
-    row = Instance(**dict(known) | own)
+    number = None if known.amount is None else float(known.amount)
+    row = Instance(**dict(known) | own, amount_number=number)
     if await insert_or_ignore(connection, instances, _columns(row, Instance.model_fields)):
         await search.index(connection, row.instance_id, (row.subject, row.requester, row.description))
         await _wait_on(connection, row.instance_id, row.created_at, row.waiting_on)
@@ -162,6 +169,39 @@ async def states(connection: AsyncConnection, instance_ids: Collection[str]) -> 
 class _Stands(Value):
     instance_id: str
     state: State
+
+
+class Progress(Value):
+    """How far a request is: the accepted decisions of all stages, and how many yeses its stage needs."""
+
+    approvals: tuple[Approval, ...] = ()
+    stage: int = 0
+    stages: int = 1
+    needed: int = 1
+
+    @property
+    def counted(self) -> int:
+        """How many yeses the stage has."""
+        return sum(one.approved and one.stage == self.stage for one in self.approvals)
+
+
+async def progress(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, Progress]:
+    """Return how far requests are, by id. The rest of their state is not parsed: lists show many."""
+    query = sa.select(instances.c.instance_id, instances.c.state).where(
+        instances.c.instance_id.in_(instance_ids), instances.c.state.is_not(None)
+    )
+    found = {instance_id: _progress(state) for instance_id, state in await connection.execute(query)}
+    return {instance_id: known for instance_id, known in found.items() if known is not None}
+
+
+def _progress(state: Any) -> Progress | None:
+    """Return how far a stored state is; None for one that cannot be read: its list is shown without."""
+    try:
+        stage, stages = state["stage"], state["route"]["stages"]
+        needed = stages[stage]["needed"] if stage < len(stages) else 1
+        return Progress(approvals=state["approvals"], stage=stage, stages=max(1, len(stages)), needed=needed)
+    except (LookupError, TypeError, ValidationError):
+        return None
 
 
 async def standing(connection: AsyncConnection, instance_id: str) -> tuple[str, datetime | None, int, int] | None:
@@ -205,7 +245,7 @@ async def project(  # noqa: PLR0913 two of them are conditions
     """
     values = _columns(changes, changes.model_fields_set)
     if changes.phase not in (None, "waiting", "starting"):
-        values.setdefault("waiting_on", [])
+        values |= {"waiting_on": [], "barred": []} | values
     if changes.phase in ENDS:
         values["ended_as"] = changes.phase
     if changes.engine_status is not None:
@@ -241,6 +281,7 @@ FORGOTTEN: dict[str, Any] = {
     "input": None,
     "output": None,
     "waiting_on": [],
+    "barred": [],
     "custom_status": "",
 }
 

@@ -22,6 +22,7 @@ instances = Table(
     Column("custom_status", Words, nullable=False),
     Column("phase", Words, nullable=False),
     Column("amount", Words),
+    Column("amount_number", sa.Float(53)),
     Column("currency", Words),
     Column("description", Words, nullable=False),
     Column("requester", Words, nullable=False),
@@ -37,6 +38,7 @@ instances = Table(
     Column("round", Integer, nullable=False),
     Column("binding", Json),
     Column("waiting_on", Json, nullable=False),
+    Column("barred", Json, nullable=False, server_default="[]"),
     Column("asked_at", Instant),
     Column("deadline", Instant),
     Column("cards", Json, nullable=False),
@@ -60,6 +62,7 @@ instances = Table(
     Index("instances_by_name", "name", "created_at", "instance_id"),
     Index("instances_by_requester", "requester", "created_at", "instance_id"),
     Index("instances_by_subject", "subject", "created_at"),
+    Index("instances_by_amount", "amount_number", "instance_id"),
     Index("instances_by_decision", "decided_at", "ended_as"),
 )
 OPEN = instances.c.finished_at.is_(None)

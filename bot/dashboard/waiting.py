@@ -1,6 +1,6 @@
 """/ : what waits now, first what waits for the reader. Filters and order stand in the address."""
 
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -8,12 +8,12 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
 from approvals.authority import Action, Resource
+from approvals.ends import ENDS
 from approvals.statuses import STATUSES
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
-from bot.control.reading.lines import Workflow
 from bot.control.reading.list_query import ME, ListQuery
-from bot.control.reading.overview import Overview
+from bot.control.reading.overview import Listed, Overview, listed
 from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.rendering import guarded, segment
@@ -21,15 +21,22 @@ from bot.dashboard.sessions import Visit
 from bot.dashboard.words import PHASES
 from records import listing
 
-Sort = Literal["created", "deadline", "since", "progress"]
-SORTS: dict[Sort, str] = {
+SORTS: dict[listing.Sort, str] = {
     "deadline": "Next deadline first",
     "since": "Waiting longest first",
     "progress": "Least progress first",
     "created": "Newest first",
+    "ended": "Latest end first",
+    "amount": "Highest amount first",
+    "requester": "By requester",
 }
 PAGE = 50
-FORWARDED = ("status", "name", "waiting_on", "q", "older_than", "newer_than")
+FEW = 20
+"""What waits for the reader, above the list of everything; the rest is one click away."""
+
+FORWARDED = (
+    "status", "name", "waiting_on", "q", "older_than", "newer_than", "outcome", "currency", "amount_from", "amount_to",
+)  # fmt: skip
 
 
 class Wanted(Value):
@@ -42,8 +49,12 @@ class Wanted(Value):
     q: str = Field("", max_length=200)
     older_than: str = Field("", max_length=60)
     newer_than: str = Field("", max_length=60)
+    outcome: str = Field("", max_length=20)
+    currency: str = Field("", max_length=3)
+    amount_from: str = Field("", max_length=40)
+    amount_to: str = Field("", max_length=40)
     mine: bool = False
-    sort: Sort = "deadline"
+    sort: listing.Sort = "deadline"
     cursor: str = Field("", max_length=500)
 
     @field_validator("*", mode="before")
@@ -64,9 +75,21 @@ class Wanted(Value):
     def query(self) -> ListQuery:
         """Return the query that REST would take. Raises: ValidationError."""
         given: dict[str, Any] = {name: getattr(self, name) for name in FORWARDED if getattr(self, name)}
-        if self.phase != "any":
+        if self.phase != "any" and not self.outcome:
             given["phase"] = self.phase
-        return ListQuery.model_validate({**given, "sort": self.sort, "mine": self.mine, "limit": PAGE})
+        amounts = {name: _amount(given[name]) for name in ("amount_from", "amount_to") if name in given}
+        usual = {"sort": self.sort, "mine": self.mine, "limit": PAGE, "cursor": self.cursor or None}
+        return ListQuery.model_validate({**given, **amounts, **usual, "currency": self.currency.upper() or None})
+
+    @property
+    def for_me(self) -> bool:
+        """Whether what waits for the reader's own decision is asked for."""
+        return self.waiting_on.casefold() == ME
+
+
+def _amount(text: str) -> str:
+    """Return an amount without what people write around it: `$5,000` is 5000."""
+    return text.strip().lstrip("$€£¥₹").replace(",", "").replace("_", "").strip()
 
 
 class Waiting:
@@ -91,55 +114,38 @@ class Waiting:
         except ValidationError as error:
             wanted, mistake = Wanted(), _sentence(error)
             query = wanted.query()
-        page = await self._listed(visit, wanted, query)
+        page = await listed(self._overview, visit.caller, query, self._desk.clock())
         first = not wanted.cursor and not wanted.filtered
-        asked = await self._asked(visit) if first else ()
+        asked = await self._asked(visit) if first else Listed()
         return await self._page(request, visit, wanted, page, asked, mistake)
 
-    async def _listed(self, visit: Visit, wanted: Wanted, query: ListQuery) -> listing.Page:
-        if wanted.waiting_on.casefold() == ME:
-            return listing.Page(lines=await self._overview.waiting_for(visit.caller, PAGE))
-        return await self._overview.page(
-            visit.caller,
-            query.filter(self._desk.clock()),
-            sort=wanted.sort,
-            cursor=wanted.cursor or None,
-            limit=PAGE,
-            mine=wanted.mine,
-        )
-
-    async def _asked(self, visit: Visit) -> tuple[Workflow, ...]:
+    async def _asked(self, visit: Visit) -> Listed:
         """Return what waits for the reader's own decision; nothing for those who may not see what they are asked."""
         if not may(visit.caller, Action.LIST, Resource(asked=True)):
-            return ()
-        return await self._overview.lines(await self._overview.waiting_for(visit.caller, PAGE))
+            return Listed()
+        return await self._overview.waiting_for(visit.caller, limit=FEW)
 
     async def _page(  # noqa: PLR0913, PLR0917 what the page shows
-        self,
-        request: Request,
-        visit: Visit,
-        wanted: Wanted,
-        page: listing.Page,
-        asked: tuple[Workflow, ...],
-        mistake: str,
+        self, request: Request, visit: Visit, wanted: Wanted, page: Listed, asked: Listed, mistake: str
     ) -> Response:
-        lines = await self._overview.lines(page.lines)
-        people = [name for line in (*asked, *lines) for name in (*line.waiting_on, line.requester)]
+        people = [name for line in (*asked.lines, *page.lines) for name in (*line.waiting_on, line.requester)]
         return self._desk.show(
             request,
             visit,
             "waiting.html",
             status=422 if mistake else 200,
             wanted=wanted,
-            lines=lines,
+            page=page,
             asked=asked,
             mistake=mistake,
             following=wanted.address(cursor=page.cursor) if page.cursor else "",
+            previous=wanted.address(cursor=page.previous) if page.previous else "",
             everything=may(visit.caller, Action.LIST),
             names=await self._names.of(people),
             sorts=SORTS,
             statuses=STATUSES,
             phases=PHASES,
+            ends=ENDS.values(),
         )
 
     async def find(self, request: Request) -> Response:

@@ -1,24 +1,27 @@
 """What the read model calls things, in the words of the pages. Pure."""
 
+from approvals.ends import ENDS, shown
+
 PHASES = {
     "starting": "starting",
-    "waiting": "waits",
-    "approved": "approved",
-    "rejected": "rejected",
-    "timed_out": "nobody answered",
-    "terminated": "stopped",
+    "waiting": "waiting",
+    "approved": ENDS["approved"].shown.lower(),
+    "rejected": ENDS["rejected"].shown.lower(),
+    "timed_out": ENDS["timed_out"].shown.lower(),
+    "terminated": ENDS["terminated"].shown.lower(),
+    "failed": ENDS["failed"].shown.lower(),
     "purged": "purged",
-    "failed": "failed",
     "unknown": "not a request",
 }
+"""What the list's filter offers."""
 
-OUTCOMES = ("approved", "rejected", "timed_out", "terminated", "failed")
+OUTCOMES = tuple(ENDS)
 """In the order in which charts stack them."""
 
 
 def word(name: str) -> str:
     """Return a phase or another name of ours as words."""
-    return PHASES.get(name, name.replace("_", " "))
+    return PHASES.get(name) or (shown(name).lower() if name in ENDS else name.replace("_", " "))
 
 
 def principal(name: str) -> str:

@@ -11,12 +11,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from bot.access.authenticating import Access, Caller
 from bot.control.operations.single import Done, Operations
 from bot.control.reading.lines import Workflow
-from bot.control.reading.list_query import ME, ListQuery
-from bot.control.reading.overview import Overview, TimeLineEvent
+from bot.control.reading.list_query import ListQuery
+from bot.control.reading.overview import Overview, TimeLineEvent, listed
 from bot.control.subjects import Subject
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
 from cards.values import Diagnosis
+from records.listing import MOST_COUNTED
 
 Reference = Annotated[
     str, Path(min_length=1, max_length=200, description="an instance id, or an order's id", examples=["42"])
@@ -26,10 +27,13 @@ Clock = Callable[[], datetime]
 
 
 class WorkflowPage(BaseModel):
-    """One page of the list. Send `cursor` again to get the next; it is null at the end."""
+    """One page of the list. Send `cursor`, or `previous`, as the cursor to go on, or back; null at the ends."""
 
     workflows: tuple[Workflow, ...]
     cursor: str | None
+    previous: str | None = None
+    before: int = Field(0, description="how many come before this page")
+    total: int = Field(0, description=f"how many there are; exact up to {MOST_COUNTED:,}, more are one more")
 
 
 class WorkflowDetail(BaseModel):
@@ -126,14 +130,12 @@ def routes(access: Access, operations: Operations, overview: Overview, clock: Cl
 def _reading(router: APIRouter, who: Any, overview: Overview, clock: Clock) -> None:
     @router.get("", responses=problems())
     async def list_workflows(caller: Annotated[Caller, who], query: Annotated[ListQuery, Query()]) -> WorkflowPage:
-        """List workflows, newest first. Who may not see all of them sees their own."""
-        if query.waiting_on == ME:
-            lines = await overview.waiting_for(caller, query.limit)
-            return WorkflowPage(workflows=await overview.lines(lines), cursor=None)
-        page = await overview.page(
-            caller, query.filter(clock()), sort=query.sort, cursor=query.cursor, limit=query.limit, mine=query.mine
-        )
-        return WorkflowPage(workflows=await overview.lines(page.lines), cursor=page.cursor)
+        """List workflows, newest first. Who may not see all of them sees their own.
+
+        `waiting_on=me` lists what waits for your own decision, the next deadline first.
+        """
+        page = await listed(overview, caller, query, clock())
+        return WorkflowPage(workflows=page.lines, **page.model_dump(exclude={"lines"}))
 
     @router.get("/{reference}", responses=problems(404))
     async def get_workflow(reference: Reference, caller: Annotated[Caller, who]) -> WorkflowDetail:

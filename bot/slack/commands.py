@@ -16,15 +16,17 @@ from bot.access.authenticating import Access, Caller
 from bot.access.refusals import TRANSLATED, message_of
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.single import Done, Operations
-from bot.control.reading.overview import Overview
+from bot.control.reading.overview import Overview, may_list_all
 from bot.control.subjects import Subjects
 from bot.engine.client import EngineUnavailableError
 from bot.slack import bulk_words, lines
 from bot.slack.clicks import person_of
+from bot.slack.home import Home
 from cards import Message, command, confirm_modal, private
+from cards.binding import UnreadableCardError
 from cards.confirm_modal import Confirmed, ManageVerb, Operation
 from cards.paging import ACTIONS, PAGE_SIZE, Page, parse_page
-from cards.values import DryRun
+from cards.values import DryRun, LinePage
 from records import listing
 
 log = structlog.get_logger(__name__)
@@ -40,7 +42,19 @@ ENGINE_AWAY = (
 )
 NEEDS_ID = "An order's id or an instance id is missing."
 
-LISTS = frozenset({"", "all", "waiting", "running", "finished", "mine"})
+LISTS = {
+    "waiting": "Waits for you",
+    "mine": "You asked for",
+    "decided": "Decided",
+    "all": "All requests",
+    "running": "All that is open",
+}
+"""The lists by name, with their titles."""
+
+ALIASES = {"finished": "decided", "me": "waiting"}
+FEW = 5
+"""Lines of each further list below what waits for the asker."""
+
 SPAN = timedelta(days=30)
 """What /approval stats looks back over."""
 
@@ -64,6 +78,7 @@ class Commands:
         subjects: Subjects,
         bulk: Bulk,
         slack: Slack,
+        home: Home,
         clock: Callable[[], datetime],
     ) -> None:
         self._access = access
@@ -72,11 +87,14 @@ class Commands:
         self._subjects = subjects
         self._bulk = bulk
         self._slack = slack
+        self._home = home
         self._clock = clock
         self._verbs: dict[str, Callable[[Caller, str, Body], Awaitable[Message | None]]] = {
             "help": self._help,
             "status": self._status,
             "list": self._list,
+            "mine": self._mine,
+            "decided": self._decided,
             "history": self._history,
             "why": self._why,
             "stats": self._statistics,
@@ -126,33 +144,50 @@ class Commands:
         if not rest:
             return command.usage("status", NEEDS_ID)
         subject = await self._overview.one(caller, rest)
-        return command.status(lines.of_workflow(await self._overview.line(subject)))
+        line = await self._overview.line(subject)
+        return command.status(lines.of_workflow(line, operator=may_list_all(caller)))
 
     async def _list(self, caller: Caller, rest: str, body: Body) -> Message:
-        which = rest.casefold()
+        which = ALIASES.get(rest.casefold(), rest.casefold())
+        if not which:
+            return await self._lists(caller)
         if which not in LISTS:
-            return command.usage("list", f"There is no list “{rest[:40]}”.")
+            return command.usage("list", f"There is no list “{rest[:40]}”: there are {', '.join(LISTS)}.")
         return await self._page(caller, which, None)
 
-    async def _page(self, caller: Caller, which: str, cursor: str | None) -> Message:
-        found = await self._overview.page(
-            caller, self._filter(which), cursor=cursor, limit=PAGE_SIZE, mine=which == "mine"
-        )
-        following = Page(verb="list", argument=which, cursor=found.cursor) if found.cursor else None
-        title = f"Requests, {which}" if which else "Requests"
-        shown = await self._overview.lines(found.lines)
-        return command.listing(title, tuple(map(lines.of_workflow, shown)), None, following)
+    async def _mine(self, caller: Caller, rest: str, body: Body) -> Message:
+        return await self._page(caller, "mine", None)
 
-    def _filter(self, which: str) -> listing.Filter:
+    async def _decided(self, caller: Caller, rest: str, body: Body) -> Message:
+        return await self._page(caller, "decided", None)
+
+    async def _lists(self, caller: Caller) -> Message:
+        """Return what waits for the asker, what they asked for and, if they may, all that is open."""
+        names = ("waiting", "mine", "running") if may_list_all(caller) else ("waiting", "mine")
+        sections = []
+        for name in names:
+            page = await self._listed(caller, name, None, PAGE_SIZE if name == "waiting" else FEW)
+            sections.append((LISTS[name], name, page))
+        return command.overview(tuple(sections))
+
+    async def _page(self, caller: Caller, which: str, cursor: str | None) -> Message:
+        return command.listing(LISTS[which], which, await self._listed(caller, which, cursor, PAGE_SIZE))
+
+    async def _listed(self, caller: Caller, which: str, cursor: str | None, limit: int) -> LinePage:
         match which:
             case "waiting":
-                return listing.Filter(phase="waiting")
+                found = await self._overview.waiting_for(caller, cursor=cursor, limit=limit)
+            case "mine":
+                found = await self._overview.page(caller, listing.Filter(), cursor=cursor, limit=limit, mine=True)
+            case "decided":
+                over = listing.Filter(finished_before=self._clock())
+                found = await self._overview.page(caller, over, sort="ended", cursor=cursor, limit=limit)
             case "running":
-                return listing.Filter(status="RUNNING")
-            case "finished":
-                return listing.Filter(finished_before=self._clock())
+                still = listing.Filter(unfinished=True)
+                found = await self._overview.page(caller, still, sort="deadline", cursor=cursor, limit=limit)
             case _:
-                return listing.Filter()
+                found = await self._overview.page(caller, listing.Filter(), cursor=cursor, limit=limit)
+        return lines.of_page(found, operator=may_list_all(caller))
 
     async def _history(self, caller: Caller, rest: str, body: Body) -> Message:
         if not rest:
@@ -178,18 +213,25 @@ class Commands:
     async def turn_page(self, ack: AsyncAck, body: Body, action: Body, respond: Callable[..., Awaitable[Any]]) -> None:
         """Show another page in the place of the one whose button was clicked."""
         await ack()
-        message = await self._answered(self._turned(body, action))
+        try:
+            page = parse_page(action.get("value"))
+        except UnreadableCardError as error:
+            await respond(text=str(error), response_type="ephemeral", replace_original=False)
+            return
+        if page.verb == "home":
+            await self._home.turn_page(person_of(body), page)
+            return
+        message = await self._answered(self._turned(body, page))
         if message is not None:
             await respond(
                 text=message.text, blocks=list(message.blocks), response_type="ephemeral", replace_original=True
             )
 
-    async def _turned(self, body: Body, action: Body) -> Message:
-        page = parse_page(action.get("value"))
+    async def _turned(self, body: Body, page: Page) -> Message:
         caller = await self._access.by_slack(person_of(body))
         if page.verb == "history":
             return await self._history_page(caller, page.argument, int(page.cursor or 0))
-        return await self._page(caller, page.argument, page.cursor or None)
+        return await self._page(caller, page.argument if page.argument in LISTS else "all", page.cursor or None)
 
     # ---- managing ---------------------------------------------------------------------------------------------------
 
@@ -205,7 +247,9 @@ class Commands:
         operation = Operation(
             verb=_managed(verb), instance_id=subject.instance_id, channel=str(body.get("channel_id") or "")
         )
-        view = confirm_modal.build(operation, lines.of_workflow(await self._overview.line(subject)), reason)
+        view = confirm_modal.build(
+            operation, lines.of_workflow(await self._overview.line(subject), operator=True), reason
+        )
         await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
         return None
 
@@ -216,9 +260,8 @@ class Commands:
         except bulk_words.UnreadableWordsError as error:
             return command.usage(verb, str(error))
         plan = await self._bulk.dry_run(caller, verb, typed.selection, typed.reason)
-        shown = DryRun(
-            token=plan.token, total=plan.total, lines=tuple(map(lines.of_workflow, plan.lines)), filter=plan.filter
-        )
+        hit = tuple(lines.of_workflow(each, operator=True) for each in plan.lines)
+        shown = DryRun(token=plan.token, total=plan.total, lines=hit, filter=plan.filter)
         operation = Operation(verb=verb, token=plan.token, channel=str(body.get("channel_id") or ""))
         view = confirm_modal.build_bulk(operation, shown, typed.reason)
         await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())

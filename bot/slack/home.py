@@ -10,11 +10,12 @@ from activities.slack.failures import LookupFailedError, SlackRefusedError, Slac
 from approvals.people import Person
 from bot.access.authenticating import Access
 from bot.access.refusals import TRANSLATED, message_of
-from bot.control.reading.overview import Overview
+from bot.control.reading.overview import Overview, may_list_all
 from bot.process.background import Background
 from bot.slack import lines
 from cards import View, home
 from cards.home import MOST_LINES, HomeView
+from cards.paging import Page
 from records import listing
 
 log = structlog.get_logger(__name__)
@@ -42,9 +43,13 @@ class Home:
             person = Person(team=str(body.get("team_id") or ""), user=str(event["user"]))
             self._background.start(self._publish(person), "publish a home tab")
 
-    async def _publish(self, person: Person) -> None:
+    async def turn_page(self, person: Person, page: Page) -> None:
+        """Show another page of one of the lists; the other one begins anew. Its button is among those of all lists."""
+        await self._publish(person, page)
+
+    async def _publish(self, person: Person, page: Page | None = None) -> None:
         try:
-            view = await self._view(person)
+            view = await self._view(person, page)
         except TRANSLATED as error:
             view = home.unavailable(message_of(error))
         except LookupFailedError:
@@ -54,13 +59,12 @@ class Home:
         except (SlackUnavailableError, SlackRefusedError) as error:
             log.warning("a home tab could not be published", why=str(error))
 
-    async def _view(self, person: Person) -> View:
+    async def _view(self, person: Person, page: Page | None) -> View:
         caller = await self._access.by_slack(person)
-        waiting = await self._overview.waiting_for(caller, MOST_LINES)
-        asked = await self._overview.page(caller, listing.Filter(), limit=MOST_LINES, mine=True)
+        at = {page.argument: page.cursor} if page else {}
+        waiting = await self._overview.waiting_for(caller, cursor=at.get("waiting"), limit=MOST_LINES)
+        asked = await self._overview.page(caller, listing.Filter(), cursor=at.get("mine"), limit=MOST_LINES, mine=True)
+        operator = may_list_all(caller)
         return home.build(
-            HomeView(
-                waiting=tuple(map(lines.of_workflow, await self._overview.lines(waiting))),
-                asked=tuple(map(lines.of_workflow, await self._overview.lines(asked.lines))),
-            )
+            HomeView(waiting=lines.of_page(waiting, operator=operator), asked=lines.of_page(asked, operator=operator))
         )

@@ -2,29 +2,60 @@
 
 from decimal import Decimal
 
+from approvals import ends
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
 from bot.control.reading.lines import Workflow
-from bot.control.reading.overview import TimeLineEvent
-from cards.values import HistoryLine, InstanceLine, Statistics
+from bot.control.reading.overview import Listed, TimeLineEvent
+from cards.values import HistoryLine, InstanceLine, LinePage, Statistics
 from records import statistics
 
 
-def of_workflow(found: Workflow) -> InstanceLine:
-    """Return one instance's line."""
+def of_workflow(found: Workflow, *, operator: bool = False) -> InstanceLine:
+    """Return one instance's line; Dapr's status is shown to operators only."""
+    several = (found.stages or 1) > 1
+    many = (found.needed or 1) > 1
+    now = [one for one in found.decided_by if one.approved and one.stage == found.stage] if many else []
+    end = ends.end_of(found.outcome)
     return InstanceLine(
         instance_id=found.id,
         status=found.status,
+        standing=found.standing,
+        meaning=end.meaning if end else MEANINGS.get(found.standing, ""),
+        for_operators=operator,
         name=found.name,
         what=f"{found.kind} {found.subject}".strip(),
+        description=found.description,
         amount=None if found.amount is None else Decimal(found.amount),
         currency=found.currency or "",
         requester=found.requester,
         custom_status=found.custom_status,
-        stage=str(found.stage or ""),
+        stage=f"{found.stage} of {found.stages}" if found.stage and several else "",
+        approved=f"{found.approved} of {found.needed}" if many else "",
+        approved_by=tuple(one.person.rpartition("/")[2] for one in now),
         waiting_on=tuple(map(principal, found.waiting_on)),
         since=found.since,
         deadline=found.deadline,
         card_link=found.card_link,
+    )
+
+
+MEANINGS = {
+    "Waiting": "It waits for a decision on its card.",
+    "Starting": "It has begun, and asks in a moment.",
+    "Paused": "An operator has paused it. Answers are kept and count when it goes on; its deadline runs on.",
+}
+"""What a standing means that is no end."""
+
+
+def of_page(found: Listed, *, operator: bool = False) -> LinePage:
+    """Return one page of a list."""
+    return LinePage(
+        lines=tuple(of_workflow(each, operator=operator) for each in found.lines),
+        total=found.total,
+        before=found.before,
+        place=found.place,
+        following=found.cursor,
+        previous=found.previous,
     )
 
 

@@ -12,9 +12,9 @@ from approvals.statuses import STATUSES
 from cards import command, home, paging
 from cards.binding import UnreadableCardError
 from cards.examples import NOW
-from cards.gallery import ANSWER, HISTORY, LINE, NUMBERS
+from cards.gallery import ANSWER, ENDED_LINE, HISTORY, LINE, NUMBERS
 from cards.paging import Page
-from cards.values import Diagnosis, Statistics
+from cards.values import Diagnosis, InstanceLine, LinePage, Statistics
 from tests.cards import limits, nasty
 
 
@@ -23,10 +23,28 @@ def shown(message: Any) -> str:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_each_of_daprs_statuses_has_a_plain_sentence(status: Any) -> None:
-    message = command.status(LINE.model_copy(update={"status": status}))
+def test_each_of_daprs_statuses_has_a_plain_message_for_what_is_no_request(status: Any) -> None:
+    other = InstanceLine(instance_id="nightly", status=status)
+    message = command.status(other)
     assert STATUSES[status] in shown(message)
-    assert f"order-42-workflow is {status}. {STATUSES[status]}" in message.text
+    assert message.text == f"nightly: {status.capitalize()}. {STATUSES[status]}"
+
+
+def test_a_request_is_shown_by_its_outcome_and_daprs_status_to_operators_only() -> None:
+    ended = shown(command.status(ENDED_LINE))
+    assert "Rejected" in ended
+    assert "ompleted" not in ended
+    assert "order-41-workflow" not in ended
+    operators = shown(command.status(ENDED_LINE.model_copy(update={"for_operators": True})))
+    assert "Rejected (Completed in Dapr)" in operators
+    assert "order-41-workflow" in operators
+
+
+def test_a_line_says_how_many_of_those_needed_have_approved_and_who() -> None:
+    message = command.status(LINE)
+    assert "Waiting, stage 1 of 2, 1 of 2 approved" in message.text
+    assert '"user_id": "U0MANAGER"' in shown(message)
+    assert LINE.description in shown(message)
 
 
 def test_a_status_says_whom_it_waits_for_until_when_and_links_the_card() -> None:
@@ -76,12 +94,14 @@ def test_any_answer_is_within_slacks_limits(line: Any, history: Any, text: str) 
         since=NOW, waiting_by_rule=rows, waiting_by_approver=rows, outcomes=rows, decided_per_day=rows, oldest=line
     )
     page = Page(argument=text[:150], cursor="~" * 500)
+    many = LinePage(lines=(line,) * 70, total=70, place="1-10 of 70", following="~" * 500, previous="~" * 500)
     built = [
         command.unknown_verb(text),
         command.unknown_instance(text),
         command.usage("pause", text),
         command.status(line),
-        command.listing(text, (line,) * 70, page, page),
+        command.listing(text, "all", many),
+        command.overview(((text, "waiting", many), (text, "mine", many), (text, "running", many))),
         command.history(text, history * 20, page, page),
         command.why(text, (answer,) * 30),
         command.statistics(numbers),
@@ -93,21 +113,34 @@ def test_any_answer_is_within_slacks_limits(line: Any, history: Any, text: str) 
 @nasty.some
 @given(nasty.instance_lines, nasty.texts(3000))
 def test_any_home_is_within_slacks_limits(line: Any, text: str) -> None:
-    limits.check_view(home.build(home.HomeView(waiting=(line,) * 90, asked=(line,) * 90)).payload())
+    many = LinePage(lines=(line,) * 90, total=90, place="1-20 of 90", following="~" * 500, previous="~" * 500)
+    limits.check_view(home.build(home.HomeView(waiting=many, asked=many)).payload())
     limits.check_view(home.unavailable(text).payload())
 
 
-def test_a_list_says_what_does_not_fit_a_page() -> None:
-    message = command.listing("Waiting", (LINE,) * 12)
-    assert "2 more do not fit on this page." in shown(message)
+def test_a_list_says_which_lines_these_are_and_of_how_many() -> None:
+    page = LinePage(lines=(LINE,), total=185, place="1-1 of 185")
+    assert "Waits for you (1-1 of 185)" in shown(command.listing("Waits for you", "waiting", page))
 
 
 def test_pages_have_buttons_only_where_there_is_another_page() -> None:
-    first = command.listing("Waiting", (LINE,), following=Page(argument="waiting", cursor="b"))
+    first = command.listing("Waits for you", "waiting", LinePage(lines=(LINE,), following="b"))
     buttons = first.blocks[-1]["elements"]
     assert [button["action_id"] for button in buttons] == ["list_page_next"]
     assert paging.parse_page(buttons[0]["value"]) == Page(argument="waiting", cursor="b")
-    assert command.listing("Waiting", (LINE,)).blocks[-1]["type"] == "rich_text"
+    later = command.listing("Waits for you", "waiting", LinePage(lines=(LINE,), following="c", previous="a"))
+    assert [button["action_id"] for button in later.blocks[-1]["elements"]] == ["list_page_previous", "list_page_next"]
+    alone = command.listing("Waits for you", "waiting", LinePage(lines=(LINE,)))
+    assert alone.blocks[-1]["type"] == "rich_text"
+
+
+def test_an_overview_leads_on_from_each_of_its_lists() -> None:
+    waiting, asked = LinePage(lines=(LINE,), following="b"), LinePage(lines=(LINE,), following="c")
+    message = command.overview((("Waits for you", "waiting", waiting), ("You asked for", "mine", asked)))
+    actions = [block for block in message.blocks if block["type"] == "actions"]
+    assert [block["block_id"] for block in actions] == ["list_waiting", "list_mine"]
+    pages = [paging.parse_page(block["elements"][0]["value"]) for block in actions]
+    assert [(page.argument, page.cursor) for page in pages] == [("waiting", "b"), ("mine", "c")]
 
 
 @pytest.mark.parametrize("name", [paging.NEXT, paging.PREVIOUS])
@@ -129,7 +162,7 @@ def test_a_page_button_that_is_none_of_ours_is_refused(value: str | None) -> Non
 
 
 EMPTY = [
-    (command.listing("Waiting", ()), "Waiting: there is nothing to show."),
+    (command.listing("Waits for you", "waiting", LinePage()), "Waits for you: nothing waits for you."),
     (command.history("order-42-workflow", ()), "Nothing is written down about order-42-workflow."),
     (command.why("order-42-workflow", ()), "Nothing keeps order-42-workflow from going on"),
     (command.unknown_instance("43"), "No workflow is known as 43: it was never started here, or it was purged."),
@@ -172,5 +205,9 @@ def test_an_empty_home_says_what_will_stand_there() -> None:
     assert home.NOTHING_ASKED in text
 
 
-def test_home_says_how_many_more_there_are() -> None:
-    assert "29 more: /approval list" in shown(home.build(home.HomeView(asked=(LINE,), asked_total=30)))
+def test_home_says_how_many_wait_and_leads_to_the_others() -> None:
+    page = LinePage(lines=(LINE,) * 20, total=185, place="1-20 of 185", following="b")
+    view = home.build(home.HomeView(waiting=page)).payload()
+    assert "Waits for you (1-20 of 185)" in json.dumps(view)
+    [button] = [each for block in view["blocks"] if block["type"] == "actions" for each in block["elements"]]
+    assert paging.parse_page(button["value"]) == Page(verb="home", argument="waiting", cursor="b")

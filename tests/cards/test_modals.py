@@ -110,7 +110,7 @@ TERMINATE = Operation(verb="terminate", instance_id="order-42-workflow", channel
 
 def test_a_confirmation_shows_the_instance_and_what_will_happen_to_it() -> None:
     text = json.dumps(confirm_modal.build(TERMINATE, LINE, "Asked for twice").payload())
-    for part in ("order-42-workflow", "RUNNING", "It stops for good", "Asked for twice", "manage_confirm"):
+    for part in ("order 42", "Waiting", "It stops for good", "Asked for twice", "manage_confirm"):
         assert part in text
 
 

@@ -70,7 +70,19 @@ def card_text(system: System, order_id: str) -> str:
 
 def test_help_names_every_verb(system: System) -> None:
     said = say(system, "U0REQUESTER", "help")
-    for verb in ("status", "list", "history", "why", "stats", "pause", "resume", "terminate", "purge"):
+    for verb in (
+        "status",
+        "list",
+        "mine",
+        "decided",
+        "history",
+        "why",
+        "stats",
+        "pause",
+        "resume",
+        "terminate",
+        "purge",
+    ):
         assert f"/approval {verb}" in said
 
 
@@ -86,7 +98,8 @@ def test_status_takes_an_order_id_as_well_as_an_instance_id(system: System, key:
     order_id, _ = start(system, key, "status")
     for reference in (order_id, f"order-{order_id}-workflow"):
         said = say(system, "U0REQUESTER", f"status {reference}")
-        assert "RUNNING" in said
+        assert "Waiting" in said
+        assert "unning" not in said
         assert "$2,400.00" in said
 
 
@@ -102,7 +115,7 @@ def test_an_unknown_id_is_a_sentence(system: System) -> None:
 def test_the_list_pages_and_mine_is_only_mine(system: System, key: dict[str, str]) -> None:
     for number in range(12):
         start(system, key, f"page{number}")
-    first = say(system, "U0OPERATOR", "list waiting")
+    first = say(system, "U0OPERATOR", "list all")
     assert "list_page_next" in first
     assert "page11" in first
     assert "page11" in say(system, "U0REQUESTER", "list mine")
@@ -141,7 +154,7 @@ def test_terminate_asks_to_confirm_and_rewrites_the_card(system: System, key: di
         lambda: next((m for m in system.slack.messages("approvals") if m.ts == ts and "stopped" in m.text), None)
     )
     assert "approval_approve" not in str(card.blocks)
-    assert "TERMINATED" in say(system, "U0OPERATOR", f"status {order_id}")
+    assert "Stopped (Terminated in Dapr)" in say(system, "U0OPERATOR", f"status {order_id}")
 
 
 def test_only_operators_manage(system: System, key: dict[str, str]) -> None:
@@ -149,13 +162,13 @@ def test_only_operators_manage(system: System, key: dict[str, str]) -> None:
     said = say(system, "U0MANAGER", f"terminate {order_id} because")
     assert not system.slack.modals("U0MANAGER")
     assert "role" in said
-    assert "RUNNING" in say(system, "U0OPERATOR", f"status {order_id}")
+    assert "Waiting (Running in Dapr)" in say(system, "U0OPERATOR", f"status {order_id}")
 
 
 def test_purge_forgets_the_history_and_never_the_audit(system: System, key: dict[str, str]) -> None:
     order_id, ts = start(system, key, "purge")
     system.act(system.slack.act_as("U0MANAGER").click("approvals", ts, "approval_approve"))
-    eventually(lambda: "COMPLETED" in say(system, "U0OPERATOR", f"status {order_id}"))
+    eventually(lambda: "Completed in Dapr" in say(system, "U0OPERATOR", f"status {order_id}"))
     say(system, "U0OPERATOR", f"purge {order_id}")
     assert "purged" in confirm(system, "U0OPERATOR")
     assert "accepted" in say(system, "U0OPERATOR", f"history {order_id}")
@@ -189,8 +202,8 @@ def test_terminating_what_is_stuck_shows_the_dry_run_and_hits_only_that(system: 
     assert f"This would terminate {len(found)} workflow" in str(system.slack.act_as("U0OPERATOR").modal)
     later, _ = start(system, key, "later")
     assert "has begun" in confirm(system, "U0OPERATOR", reason="clean up")
-    eventually(lambda: "TERMINATED" in say(system, "U0OPERATOR", f"status {order_id}"), 60)
-    assert "RUNNING" in say(system, "U0OPERATOR", f"status {later}")
+    eventually(lambda: "Stopped" in say(system, "U0OPERATOR", f"status {order_id}"), 60)
+    assert "Waiting" in say(system, "U0OPERATOR", f"status {later}")
 
 
 def planned(system: System, text: str) -> tuple[str, tuple[str, ...]]:

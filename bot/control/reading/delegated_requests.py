@@ -23,6 +23,11 @@ from bot.control.subjects import Subjects
 from records import instances, listing, policies
 from records.database import Database
 
+MOST = 500
+"""Requests that one person may decide as a delegate; each is judged, so a list of all would take seconds."""
+
+PAGE = 100
+
 
 class DelegatedRequests:
     """Finds what waits for those who have delegated to somebody. What cannot be looked up is not in the answer."""
@@ -43,20 +48,18 @@ class DelegatedRequests:
         self._clock = clock
         self._read: dict[str, tuple[Delegation, ...]] = {}
 
-    async def waiting_for(
-        self, caller: Caller, known: AbstractSet[str], own: AbstractSet[str], limit: int
-    ) -> list[listing.Line]:
-        """Return what the caller may decide as a delegate only, for each principal its newest.
+    async def waiting_for(self, caller: Caller, known: AbstractSet[str], own: AbstractSet[str]) -> tuple[str, ...]:
+        """Return the instances that the caller may decide as a delegate only, up to MOST, the next deadline first.
 
         `known` is whom anything waits for now, `own` the caller's own principals: those are listed without us.
         """
         standing = await self._standing()
         if not standing:
-            return []  # nobody need be asked who the caller is
+            return ()  # nobody need be asked who the caller is
         try:
-            return await self._found(caller, standing, known, own, limit)
+            return tuple(await self._found(caller, standing, known, own))[:MOST]
         except LookupFailedError:
-            return []
+            return ()
 
     async def _found(
         self,
@@ -64,18 +67,17 @@ class DelegatedRequests:
         standing: dict[str, list[Delegation]],
         known: AbstractSet[str],
         own: AbstractSet[str],
-        limit: int,
-    ) -> list[listing.Line]:
+    ) -> list[str]:
         profile = await self._fit(caller.person.user if caller.person else caller.email)
         if profile is None:
             return []
-        person, found = caller.person or profile.person, list[listing.Line]()
+        person, found = caller.person or profile.person, list[str]()
         for approver, versions in delegated(standing, profile, self._clock()).items():
             delegating = await self._fit(approver)
             names = await self._subjects.names(delegating, known) - own if delegating else ()
             for name in sorted(names):
                 wanted = listing.Filter(waiting_on=name, policy_versions=versions)
-                found += await self._decidable(person, wanted, limit)
+                found += await self._decidable(person, wanted)
         return found
 
     async def _fit(self, reference: str) -> Profile | None:
@@ -85,21 +87,21 @@ class DelegatedRequests:
         home = Home(team=team.get("team_id") or "", enterprise=team.get("enterprise_id") or None)
         return profile if profile and unfitness(profile.person, profile, home) is None else None
 
-    async def _decidable(self, person: Person, wanted: listing.Filter, limit: int) -> list[listing.Line]:
-        found: list[listing.Line] = []
+    async def _decidable(self, person: Person, wanted: listing.Filter) -> list[str]:
+        found: list[str] = []
         cursor: str | None = None
         while True:
             async with self._database.read() as connection:
-                page = await listing.page(connection, wanted, cursor=cursor, limit=limit)
+                page = await listing.page(connection, wanted, sort="deadline", cursor=cursor, limit=PAGE)
                 ids = tuple(line.instance_id for line in page.lines)
                 states = {state.instance_id: state for state in await instances.states(connection, ids)}
             for line in page.lines:
                 state = states.get(line.instance_id)
                 if state and (await self._judge.standing(person, state)).verdict.allowed:
-                    found.append(line)
+                    found.append(line.instance_id)
             cursor = page.cursor
-            if cursor is None or len(found) >= limit:
-                return found[:limit]
+            if cursor is None or len(found) >= MOST:
+                return found
 
     async def _standing(self) -> dict[str, list[Delegation]]:
         """Return the delegations that stand now, by the policy's version. A version never changes: it is read once."""

@@ -2,16 +2,33 @@
 
 import json
 
+from approvals import ends
+from approvals.decision import Approval
 from approvals.request import CardRef
 from approvals.statuses import Status
 from approvals.values import Moment, Value
 from records import instances, listing
 
 
+class DecidedBy(Value):
+    """One accepted decision. `person` is `T…/U…`; `stage` counts from 1."""
+
+    person: str
+    name: str = ""
+    stage: int
+    approved: bool
+    reason: str = ""
+    at: Moment
+    through: str
+
+
 class Workflow(Value):
     """One instance as lists show it. `stage` counts from 1 and is None where nobody is asked.
 
-    `since` is when it began to wait, or ended; `card_link` is the https address of its newest card in Slack.
+    `standing` says in a word or two where the request stands; `outcome` is how it ended (a code of approvals.ends),
+    None while it goes on and for what is no request; `status` is one of Dapr's six. `approved` of `needed` people have
+    said yes in this stage. `since` is when it began to wait, or ended; `card_link` is the https address of its newest
+    card in Slack.
     """
 
     id: str
@@ -19,6 +36,8 @@ class Workflow(Value):
     status: Status
     custom_status: str
     phase: instances.Phase
+    outcome: str | None = None
+    standing: str = ""
     kind: str
     subject: str
     amount: str | None
@@ -27,6 +46,10 @@ class Workflow(Value):
     requester: str
     rule: str | None
     stage: int | None
+    stages: int | None = None
+    approved: int | None = None
+    needed: int | None = None
+    decided_by: tuple[DecidedBy, ...] = ()
     waiting_on: tuple[str, ...]
     since: Moment
     deadline: Moment | None
@@ -37,7 +60,31 @@ class Workflow(Value):
     finished_at: Moment | None
 
 
-def workflow(line: listing.Line, slack_url: str | None) -> Workflow:
+def standing(phase: str, status: str, ended_as: str | None) -> str:
+    """Return where a request stands, in a word or two; empty for a workflow that is no request."""
+    if phase == "purged":
+        return f"{ends.shown(ended_as)}, purged".removeprefix(", ").capitalize()
+    if ended_as is not None:
+        return ends.shown(ended_as)
+    if status == "SUSPENDED":
+        return "Paused"
+    return {"waiting": "Waiting", "starting": "Starting"}.get(phase, "")
+
+
+def decided_by(one: Approval) -> DecidedBy:
+    """Return an accepted decision as lists and programs get it."""
+    return DecidedBy(
+        person=one.person.key,
+        name=one.name,
+        stage=one.stage + 1,
+        approved=one.approved,
+        reason=one.reason,
+        at=one.at,
+        through=one.through,
+    )
+
+
+def workflow(line: listing.Line, slack_url: str | None, progress: instances.Progress | None = None) -> Workflow:
     """Return a list's line. `slack_url` is the workspace's address, None where it is not known now."""
     waits = line.phase == "waiting"
     return Workflow(
@@ -46,6 +93,8 @@ def workflow(line: listing.Line, slack_url: str | None) -> Workflow:
         status=line.engine_status,
         custom_status=line.custom_status,
         phase=line.phase,
+        outcome=line.ended_as,
+        standing=standing(line.phase, line.engine_status, line.ended_as),
         kind=line.kind,
         subject=line.subject,
         amount=line.amount,
@@ -54,6 +103,10 @@ def workflow(line: listing.Line, slack_url: str | None) -> Workflow:
         requester=line.requester,
         rule=line.rule,
         stage=line.stage + 1 if waits else None,
+        stages=progress.stages if waits and progress else None,
+        approved=progress.counted if waits and progress else None,
+        needed=progress.needed if waits and progress else None,
+        decided_by=tuple(map(decided_by, progress.approvals)) if progress else (),
         waiting_on=line.waiting_on,
         since=line.finished_at or (line.asked_at if waits else None) or line.created_at,
         deadline=line.deadline if waits else None,

@@ -1,6 +1,7 @@
 """Seeing workflows: one, many, and what happened to one. Reads only; what a caller may not see is not in the answer."""
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from dapr.ext.workflow._durabletask.internal import protos
@@ -15,11 +16,14 @@ from bot.control.diagnosis.gathering import FactFinder
 from bot.control.diagnosis.rules import diagnose
 from bot.control.reading.delegated_requests import DelegatedRequests
 from bot.control.reading.lines import Workflow, line_of, plain_status, workflow
+from bot.control.reading.list_query import ListQuery
 from bot.control.subjects import Subject, Subjects
 from bot.engine.client import Engine, UnknownInstanceError
 from cards.values import Diagnosis
 from records import audit, instances, listing, statistics
 from records.database import Database
+
+BULK_WORKFLOW = "bulk_workflow"
 
 
 class TimeLineEvent(Value):
@@ -33,6 +37,25 @@ class TimeLineEvent(Value):
     text: str = ""
     actor: str = ""
     payload: str | None = None
+
+
+class Listed(Value):
+    """One page of a list: lines number `before` + 1 and following of `total`, which is exact up to MOST_COUNTED.
+
+    `cursor` gives the next page, `previous` the one before; None where there is none.
+    """
+
+    lines: tuple[Workflow, ...] = ()
+    total: int = 0
+    before: int = 0
+    cursor: str | None = None
+    previous: str | None = None
+
+    @property
+    def place(self) -> str:
+        """`11-20 of 185`, or `more than 10,000` of them."""
+        many = f"more than {listing.MOST_COUNTED:,}" if self.total > listing.MOST_COUNTED else f"{self.total:,}"
+        return f"{self.before + 1:,}-{self.before + len(self.lines):,} of {many}" if self.lines else f"0 of {many}"
 
 
 class Overview:
@@ -74,43 +97,71 @@ class Overview:
         cursor: str | None = None,
         limit: int = 50,
         mine: bool = False,
-    ) -> listing.Page:
-        """Return one page of the list. Who may not see all sees their own requests only.
+    ) -> Listed:
+        """Return one page of the list. A caller who may not see all sees their own requests only.
 
         `mine` is what the caller has asked for. Raises: BadCursorError.
         """
-        everything = authorize(caller.as_actor, Action.LIST).allowed
+        everything = may_list_all(caller)
         if not everything:
             await self._access.demand(caller, Action.LIST, Resource(own=True))
+        if wanted.name is None and wanted.q is None:
+            wanted = wanted.model_copy(update={"not_named": BULK_WORKFLOW})  # operators' own work is no request
         if mine or not everything:
-            wanted = wanted.model_copy(update={"requester": own_name(caller)})
-        async with self._database.read() as connection:
-            return await listing.page(connection, wanted, sort=sort, cursor=cursor, limit=limit)
+            wanted = wanted.model_copy(update={"requesters": await self._own_names(caller)})
+        return await self._listed(wanted, sort, cursor, limit)
 
-    async def waiting_for(self, caller: Caller, limit: int = 50) -> tuple[listing.Line, ...]:
-        """Return what waits for the caller's own decision, the next deadline first; nothing where that is not theirs.
+    async def waiting_for(
+        self,
+        caller: Caller,
+        wanted: listing.Filter | None = None,
+        *,
+        sort: listing.Sort = "deadline",
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Listed:
+        """Return what waits for the caller's own decision, the next deadline first; nothing if none may be theirs.
 
-        As a delegate they decide in another's place: what they may decide so is here too.
-        Being named by a rule is not enough: who may not list what they are asked is shown none of it here either.
+        As a delegate they decide in another's place: what they may decide so is here too. Left out is what they asked
+        for themselves, and what they have answered. Being named by a rule is not enough: a caller who may not list what
+        they are asked is shown none of it here either. Raises: BadCursorError.
         """
         if not authorize(caller.as_actor, Action.LIST, Resource(asked=True)).allowed:
             await self._access.demand(caller, Action.LIST, Resource(own=True))
-            return ()
+            return Listed()
         async with self._database.read() as connection:
             known = set(await listing.principals(connection))
         own = await self._subjects.principals(caller, known)
-        found: list[listing.Line] = []
-        for principal in sorted(own):
-            async with self._database.read() as connection:
-                found += (await listing.page(connection, listing.Filter(waiting_on=principal), limit=limit)).lines
-        found += await self._stand_ins.waiting_for(caller, known, own, limit)
-        lines = {line.instance_id: line for line in found}.values()
-        return tuple(sorted(lines, key=lambda line: line.deadline or line.created_at))[:limit]
+        also = await self._stand_ins.waiting_for(caller, known, own)
+        decider = listing.Decider(principals=tuple(sorted(own)), identities=identities(caller, own), also=also)
+        wanted = (wanted or listing.Filter()).model_copy(update={"decider": decider})
+        return await self._listed(wanted, sort, cursor, limit)
+
+    async def _listed(self, wanted: listing.Filter, sort: listing.Sort, cursor: str | None, limit: int) -> Listed:
+        async with self._database.read() as connection:
+            page = await listing.page(connection, wanted, sort=sort, cursor=cursor, limit=limit)
+            total = await listing.count(connection, wanted, at_most=listing.MOST_COUNTED + 1)
+        return Listed(
+            lines=await self.lines(page.lines),
+            total=max(total, page.before + len(page.lines)),
+            before=page.before,
+            cursor=page.cursor,
+            previous=page.previous,
+        )
+
+    async def _own_names(self, caller: Caller) -> tuple[str, ...]:
+        """Return how the caller's own requests may name them: by e-mail, or by Slack user id."""
+        named = (name.partition(":")[2] for name in await self._subjects.principals(caller))
+        return tuple(sorted({own_name(caller), *named}))
 
     async def lines(self, found: Sequence[listing.Line]) -> tuple[Workflow, ...]:
-        """Return lines of a list with the links to their cards."""
+        """Return lines of a list with the links to their cards, and who has decided."""
+        if not found:
+            return ()
         slack_url = await self._slack_url() if any(line.cards for line in found) else None
-        return tuple(workflow(line, slack_url) for line in found)
+        async with self._database.read() as connection:
+            progress = await instances.progress(connection, [line.instance_id for line in found])
+        return tuple(workflow(line, slack_url, progress.get(line.instance_id)) for line in found)
 
     async def line(self, subject: Subject) -> Workflow:
         """Return one instance as lists show it; what only the engine knows is taken from the engine."""
@@ -165,6 +216,17 @@ class Overview:
         return tuple(sorted([*engine_events(events, payloads=payloads), *business], key=lambda event: event.at))
 
 
+async def listed(overview: Overview, caller: Caller, query: ListQuery, now: datetime) -> Listed:
+    """Return the page that a query asks for. Raises: BadCursorError."""
+    wanted = query.filter(now)
+    if not query.for_me:
+        return await overview.page(
+            caller, wanted, sort=query.sort, cursor=query.cursor, limit=query.limit, mine=query.mine
+        )
+    sort = query.sort if "sort" in query.model_fields_set else "deadline"
+    return await overview.waiting_for(caller, wanted, sort=sort, cursor=query.cursor, limit=query.limit)
+
+
 def unknown_row(subject: Subject, now: datetime) -> instances.Instance:
     """Return what is known of an instance that has no row: what the engine says."""
     engine = subject.engine
@@ -178,6 +240,17 @@ def unknown_row(subject: Subject, now: datetime) -> instances.Instance:
         updated_at=engine.updated_at if engine is not None and engine.updated_at.year > 1 else now,
         finished_at=engine.updated_at if engine is not None and engine.finished else None,
     )
+
+
+def may_list_all(caller: Caller) -> bool:
+    """Whether the caller sees every request, and Dapr's words beside ours."""
+    return authorize(caller.as_actor, Action.LIST).allowed
+
+
+def identities(caller: Caller, principals: AbstractSet[str]) -> tuple[str, ...]:
+    """Return who the caller is, as a request's bars name them: user id, person key and e-mail, in lower case."""
+    named = {name.partition(":")[2] for name in principals if name.startswith(("user:", "email:"))}
+    return tuple(sorted(each.casefold() for each in named | ({caller.person.key} if caller.person else set())))
 
 
 def own_name(caller: Caller) -> str:
