@@ -27,7 +27,7 @@ from bot.app import create_app
 from bot.cli import output
 from bot.cli.database_session import operator, with_database
 from bot.process import logs
-from bot.process.limits import BoundedHead
+from bot.process.connections import bounded_connections
 from bot.process.settings import Settings
 from bot.slack import manifest as slack_manifest
 from local.sidecar import Sidecar
@@ -249,7 +249,7 @@ def _app(settings: Settings, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(
         create_app(settings),
         loop="uvloop",
-        http=BoundedHead,
+        http=bounded_connections(),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=1,

@@ -15,7 +15,7 @@ import uvloop
 from fastapi import FastAPI
 
 from bot.cli import output
-from bot.process.limits import BoundedHead
+from bot.process.connections import bounded_connections
 from records.errors import RecordsError
 
 GRACE_S = 3
@@ -54,7 +54,12 @@ class Server(uvicorn.Server):
 
 def serve(app: FastAPI, host: str, port: int, leaving: Callable[[], None] = lambda: None) -> bool:
     """Serve until SIGTERM or SIGINT; then call `leaving` in the loop. Returns whether it had started."""
-    settings: dict[str, Any] = {"loop": "uvloop", "http": BoundedHead, "log_config": None, "access_log": False}
+    settings: dict[str, Any] = {
+        "loop": "uvloop",
+        "http": bounded_connections(),
+        "log_config": None,
+        "access_log": False,
+    }
     logging.getLogger("uvicorn.error").addFilter(_not_our_own_end)
     logging.getLogger("uvicorn.error").addFilter(database_in_a_sentence)
     config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings)

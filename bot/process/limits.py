@@ -1,20 +1,19 @@
-"""How much anybody may send: 1 MiB of body and 64 KiB of head, on every route, before anything is parsed."""
-
-from typing import Any
+"""How much anybody may send in a body: 1 MiB on every route, before anything is parsed. Heads: `connections`."""
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = structlog.get_logger(__name__)
 
 MAX_BODY = 1024 * 1024
 """Bytes. Slack's payloads, orders and dashboard forms all stay far below."""
 
-MAX_HEAD = 64 * 1024
-"""Bytes of request line and headers together; uvicorn's fast parser sets no limit of its own."""
+SMALL_BODY = 64 * 1024
+HELD_BODIES = 64 * 1024 * 1024
+"""Bytes of all bodies under way together. Beyond that a body may still be SMALL_BODY: a click is far below it."""
 
+TOO_MUCH = "Too many large requests are under way. Nothing was done: send it again in a few seconds."
 TOO_LARGE = "The request is larger than 1 MiB. Nothing was read of it and nothing was done."
 
 
@@ -23,6 +22,7 @@ class BodyLimit:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -33,22 +33,40 @@ class BodyLimit:
             log.warning("a request was too large", path=scope["path"][:200], announced=True)
             await _refuse(send)
             return
-        await self._app(scope, _counted(receive, scope), send)
+        body = _Body(self, receive, scope["path"][:200])
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            self._held -= body.size
+
+    def hold(self, size: int) -> bool:
+        """Count bytes that were read; False if the bodies under way hold too much together."""
+        self._held += size
+        return self._held <= HELD_BODIES
 
 
-def _counted(receive: Receive, scope: Scope) -> Receive:
-    size = 0
+class _Body:
+    """One request's body while it is read."""
 
-    async def counted() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY:
-            log.warning("a request was too large", path=scope["path"][:200], announced=False)
+    def __init__(self, limit: BodyLimit, receive: Receive, path: str) -> None:
+        self._limit = limit
+        self._receive = receive
+        self._path = path
+        self.size = 0
+
+    async def receive(self) -> Message:
+        """Take the next piece. Raises HTTPException for one too many."""
+        message = await self._receive()
+        piece = len(message.get("body", b""))
+        self.size += piece
+        fits = self._limit.hold(piece)
+        if self.size > MAX_BODY:
+            log.warning("a request was too large", path=self._path, announced=False)
             raise HTTPException(413, TOO_LARGE)
+        if not fits and self.size > SMALL_BODY:
+            log.warning("a request was refused: the bodies under way are too large together", path=self._path)
+            raise HTTPException(503, TOO_MUCH, {"Retry-After": "5"})
         return message
-
-    return counted
 
 
 def _announced(scope: Scope) -> int:
@@ -62,66 +80,3 @@ async def _refuse(send: Send) -> None:
     head = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": head})
     await send({"type": "http.response.body", "body": TOO_LARGE.encode()})
-
-
-class _HeadTooLargeError(Exception):
-    """A head that is complete and over the limit."""
-
-
-class BoundedHead(HttpToolsProtocol):
-    """uvicorn's fast parser, which ends a connection whose head grows over MAX_HEAD. Use it as uvicorn's `http`.
-
-    What follows a body (trailers), or stands between its pieces, is kept by the parser as well and bounded alike.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._waiting = 0
-        self._moved = self._over = False
-        super().__init__(*args, **kwargs)
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes from the network; what ends no head and brings no body is counted, read by read.
-
-        A read in which something ended may hold the next beginning too: that is not counted, for a read is bounded.
-        """
-        self._moved = False
-        super().data_received(data)
-        self._waiting = 0 if self._moved else self._waiting + len(data)
-        if self._waiting > MAX_HEAD:
-            self._over = True
-            self.send_400_response("")
-
-    def on_headers_complete(self) -> None:
-        """Hold a whole head against the limit, also one that came in a single read."""
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > MAX_HEAD:
-            self._over = True
-            raise _HeadTooLargeError  # the parser stops, and uvicorn has the bad request answered
-        self._moved = True
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Count anew after a piece of the body: BodyLimit counts those."""
-        self._moved = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Count anew: a next request may follow on this connection."""
-        self._moved = True
-        super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no request; a head over the limit with its own status."""
-        if not self._over:
-            super().send_400_response(msg)
-        elif not self.transport.is_closing():
-            log.warning("a request's head was too large")
-            self.transport.write(HEAD_TOO_LARGE)
-            self.transport.close()
-
-
-_HEAD_SENTENCE = b"The request's head is larger than 64 KiB. Nothing was read of it and nothing was done."
-HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
-    b"content-length: %d\r\n\r\n%s" % (len(_HEAD_SENTENCE), _HEAD_SENTENCE)
-)

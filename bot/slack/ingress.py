@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from bot.process.correlation import correlation_id
 from bot.slack.replay import Answer, ReplayGuard
 from bot.slack.shapes import is_slacks
-from bot.slack.signature import MAX_BODY, Flaw, SignedBytes, flaw
+from bot.slack.signature import MAX_BODY, Flaw, SignedBytes, early_flaw, flaw
 from cards import private
 from records.errors import RecordsError
 
@@ -52,7 +52,13 @@ class Ingress:
         self._clock = clock
 
     async def __call__(self, request: Request) -> Response:
-        """Take one HTTP request of Slack's."""
+        """Take one HTTP request of Slack's. Its body is read only if its headers can be Slack's."""
+        now = self._clock()
+        headers = request.headers
+        timestamp = headers.get("x-slack-request-timestamp", "")
+        early = early_flaw(timestamp, headers.get("x-slack-signature", ""), now)
+        if early is not None:
+            return _unsigned(early, timestamp, now, 0)
         try:
             signed = await _signed_bytes(request)
         except TooLargeError:
@@ -60,12 +66,9 @@ class Ingress:
             return _refusal(413, "The request is larger than 1 MiB.")
         except ClientDisconnect:
             return _refusal(400, "The request broke off.")
-        now = self._clock()
         wrong = flaw(signed, self._secret, now)
         if wrong is not None:
-            off = {"seconds_off": round(now - int(signed.timestamp))} if wrong is Flaw.WINDOW else {}
-            log.warning("request refused at Slack's door", why=wrong.value, bytes=len(signed.body), **off)
-            return _refusal(401, "This request is not signed by Slack for this app.")
+            return _unsigned(wrong, timestamp, now, len(signed.body))
         try:
             payload = parsed(signed.body, request.headers.get("content-type", ""))
         except UnreadableError:
@@ -135,6 +138,14 @@ def _object(text: str) -> Payload:
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 one kind of error for all that cannot be read
     return found
+
+
+def _unsigned(wrong: Flaw, timestamp: str, now: float, size: int) -> Response:
+    off = {"seconds_off": round(now - int(timestamp))} if wrong is Flaw.WINDOW else {}
+    log.warning("request refused at Slack's door", why=wrong.value, bytes=size, **off)
+    answer = _refusal(401, "This request is not signed by Slack for this app.")
+    answer.headers["connection"] = "close"  # whatever else it sends is not read
+    return answer
 
 
 def _refusal(status: int, sentence: str) -> Response:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from enum import StrEnum
 
 from approvals.values import Value
@@ -37,16 +38,27 @@ class SignedBytes(Value):
         return hashlib.sha256(_base(self.timestamp, self.body)).hexdigest()
 
 
+SIGNATURE = re.compile(rb"v0=[0-9a-f]{64}")
+
+
+def early_flaw(timestamp: str, signature: str, now: float) -> Flaw | None:
+    """Return what is wrong with the headers alone, so that a body without good ones is never read."""
+    if not timestamp or not signature:
+        return Flaw.MISSING
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= TIMESTAMP_DIGITS):
+        return Flaw.TIMESTAMP
+    if abs(now - int(timestamp)) > WINDOW:
+        return Flaw.WINDOW
+    fits = SIGNATURE.fullmatch(signature.encode("utf-8", "surrogateescape"))
+    return None if fits else Flaw.SIGNATURE
+
+
 def flaw(signed: SignedBytes, secret: bytes, now: float) -> Flaw | None:
     """Return what is wrong, None for Slack's own. `now` in Unix seconds. Raises: ValueError for an empty secret."""
     if not secret:
         raise ValueError("the signing secret is empty")
-    if not signed.timestamp or not signed.signature:
-        return Flaw.MISSING
-    if not (signed.timestamp.isascii() and signed.timestamp.isdigit() and len(signed.timestamp) <= TIMESTAMP_DIGITS):
-        return Flaw.TIMESTAMP
-    if abs(now - int(signed.timestamp)) > WINDOW:
-        return Flaw.WINDOW
+    if (early := early_flaw(signed.timestamp, signed.signature, now)) is not None:
+        return early
     wanted = sign(signed.timestamp, signed.body, secret)
     # Compared as bytes: compare_digest refuses text that is not ASCII.
     good = hmac.compare_digest(wanted.encode(), signed.signature.encode("utf-8", "surrogateescape"))

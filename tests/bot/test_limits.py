@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from bot.process.limits import MAX_HEAD
+from bot.process.connections import MAX_HEAD
 
 APP = """
 import logging

@@ -1,10 +1,12 @@
 """Slack's route as a stranger meets it: verified before it is parsed, a short answer, one log line without the body."""
 
 import json
+import socket
 import time
 from typing import Any
 from urllib.parse import parse_qs
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,7 +88,16 @@ def test_a_body_over_one_mebibyte_is_refused_announced_or_not(door: Door, system
     body = b"x" * (MAX_BODY + 1)
     assert door.signed(body).status_code == 413
     chunks = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
-    assert system.http.post("/slack/events", content=chunks).status_code == 413
+    headers = {"x-slack-request-timestamp": str(int(time.time())), "x-slack-signature": "v0=" + "0" * 64}
+    assert system.http.post("/slack/events", content=chunks, headers=headers).status_code == 413
+
+
+def test_a_body_is_not_read_unless_its_headers_can_be_slacks(system: System) -> None:
+    with socket.create_connection(("127.0.0.1", httpx.URL(system.url).port or 0), timeout=5) as connection:
+        connection.sendall(b"POST /slack/events HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nhalf a body")
+        answer = connection.recv(65_536)
+    assert b" 401 " in answer
+    assert b"connection: close" in answer
 
 
 @pytest.mark.parametrize("path", ["/orders/1/start", "/workflows/bulk", "/livez", "/docs"])
