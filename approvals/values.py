@@ -13,8 +13,14 @@ class Value(BaseModel):
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return the moment in UTC; a naive one is UTC (docs/explanation/dapr.md#the-workflows-clock-is-naive-utc)."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    """Return the moment in UTC; a naive one is UTC (docs/explanation/dapr.md#the-workflows-clock-is-naive-utc).
+
+    Raises: ValueError for a moment whose UTC lies before year 1 or after year 9999.
+    """
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the moment is out of range") from error
 
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]

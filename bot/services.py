@@ -354,7 +354,7 @@ class Services:
     @cached_property
     def socket(self) -> Socket | None:
         """The door for Slack over a socket, where an app token says so."""
-        return Socket(self.settings, self.ingress, self.replays) if self.settings.socket_mode else None
+        return Socket(self.settings, self.ingress) if self.settings.socket_mode else None
 
 
 @asynccontextmanager

@@ -10,6 +10,8 @@ from cards import parts
 from cards.binding import VALUE_LIMIT, UnreadableCardError
 from cards.surface import Block
 
+MOST_DIGITS = 9
+
 PAGE_SIZE = 10
 """Lines on a page: readable, and far below Slack's 50 blocks."""
 
@@ -25,6 +27,15 @@ class Page(Value):
     verb: Literal["list", "history", "home"] = "list"
     argument: str = Field(default="", max_length=150)
     cursor: str = Field(default="", max_length=500, pattern="^[!-~]*$")
+
+    @property
+    def start(self) -> int:
+        """Where a history's page begins. Raises UnreadableCardError."""
+        if not self.cursor:
+            return 0
+        if not self.cursor.isdecimal() or len(self.cursor) > MOST_DIGITS:
+            raise UnreadableCardError("This button cannot be read. Type /approval history and the id to begin again.")
+        return int(self.cursor)
 
 
 def page_buttons(previous: Page | None, following: Page | None, name: str = "pages") -> list[Block]:

@@ -124,6 +124,8 @@ class Commands:
             return private.sentence(ENGINE_AWAY)
         except TRANSLATED as error:
             return private.sentence(message_of(error))
+        except UnreadableCardError as error:
+            return private.sentence(str(error))
         except (SlackUnavailableError, SlackRefusedError):
             return private.sentence("Slack did not take the answer, so nothing was done. Type the command again.")
 
@@ -216,13 +218,14 @@ class Commands:
         try:
             page = parse_page(action.get("value"))
         except UnreadableCardError as error:
-            await respond(text=str(error), response_type="ephemeral", replace_original=False)
+            if body.get("response_url"):
+                await respond(text=str(error), response_type="ephemeral", replace_original=False)
             return
         if page.verb == "home":
             await self._home.turn_page(person_of(body), page)
             return
         message = await self._answered(self._turned(body, page))
-        if message is not None:
+        if message is not None and body.get("response_url"):
             await respond(
                 text=message.text, blocks=list(message.blocks), response_type="ephemeral", replace_original=True
             )
@@ -230,7 +233,7 @@ class Commands:
     async def _turned(self, body: Body, page: Page) -> Message:
         caller = await self._access.by_slack(person_of(body))
         if page.verb == "history":
-            return await self._history_page(caller, page.argument, int(page.cursor or 0))
+            return await self._history_page(caller, page.argument, page.start)
         return await self._page(caller, page.argument if page.argument in LISTS else "all", page.cursor or None)
 
     # ---- managing ---------------------------------------------------------------------------------------------------

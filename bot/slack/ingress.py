@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 
 from bot.process.correlation import correlation_id
 from bot.slack.replay import Answer, ReplayGuard
-from bot.slack.shapes import is_slacks
+from bot.slack.shapes import is_listened_to, is_slacks
 from bot.slack.signature import MAX_BODY, Flaw, SignedBytes, early_flaw, flaw
 from cards import private
 from records.errors import RecordsError
@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 Payload = dict[str, Any]
 MAX_FIELDS = 1000
 """Of a form: more are refused."""
+
+UNHANDLED = 404
+"""What Bolt answers when no listener matches."""
 
 PLAIN = {"content-type": "text/plain; charset=utf-8"}
 
@@ -82,9 +85,7 @@ class Ingress:
         if payload.get("type") == "url_verification":
             return Response(str(payload.get("challenge", "")), media_type="text/plain")
         try:
-            answer = await self._replays.once(
-                signed.fingerprint, payload, lambda: self.dispatch(payload, signed.fingerprint)
-            )
+            answer = await self.answer(payload, signed.fingerprint)
         except RecordsError as error:
             if "command" not in payload:
                 raise  # law: acknowledged means durable
@@ -94,15 +95,31 @@ class Ingress:
             return JSONResponse({"response_type": "ephemeral", "text": sentence})
         return Response(answer.body, answer.status, dict(answer.headers))
 
-    async def dispatch(self, payload: Payload, fingerprint: str) -> Answer:
-        """Give a verified payload to Bolt and take its answer. `fingerprint` names what was signed."""
+    async def answer(self, payload: Payload, fingerprint: str) -> Answer:
+        """Answer a verified payload once; `fingerprint` names what was signed. What is none of Slack's gets 400."""
         if not is_slacks(payload):
             log.warning("signed payload is none of Slack's", fields=len(payload))
             return Answer(status=400, headers=PLAIN, body=b"The signed body is nothing that Slack sends.")
+        return await self._replays.once(fingerprint, payload, lambda: self._dispatch(payload, fingerprint))
+
+    async def _dispatch(self, payload: Payload, fingerprint: str) -> Answer:
+        if not is_listened_to(payload):
+            return _ignored(payload)
         request = AsyncBoltRequest(body=payload, mode="socket_mode", context={"fingerprint": fingerprint})
         answer = await self._app.async_dispatch(request)
+        if answer.status == UNHANDLED:
+            return _ignored(payload)
         kept = {name: values[0] for name, values in answer.headers.items() if name.lower() == "content-type"}
         return Answer(status=answer.status, headers=kept, body=(answer.body or "").encode())
+
+
+def _ignored(payload: Payload) -> Answer:
+    """Answer what this app does not listen to, such as a shortcut: Slack shows an error for anything but 200."""
+    log.info("something of Slack's is not for this app", kind=str(payload.get("type") or payload.get("command"))[:60])
+    if "command" not in payload:
+        return Answer()
+    text = json.dumps({"response_type": "ephemeral", "text": "This app only answers /approval. Try /approval help."})
+    return Answer(headers={"content-type": "application/json"}, body=text.encode())
 
 
 async def _signed_bytes(request: Request) -> SignedBytes:

@@ -74,7 +74,8 @@ class ReplayGuard:
 def is_decision(payload: dict[str, Any]) -> bool:
     """Return whether a payload is a click on Approve or a rejection with its reason."""
     if payload.get("type") == "view_submission":
-        return bool(payload.get("view", {}).get("callback_id") == reject_modal.CALLBACK)
+        view = payload.get("view")
+        return isinstance(view, dict) and view.get("callback_id") == reject_modal.CALLBACK
     actions = payload.get("actions")
     return (
         payload.get("type") == "block_actions"

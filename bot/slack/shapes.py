@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Id = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -40,6 +40,7 @@ class Element(Part):
     action_id: Id
     block_id: str | None = None
     type: str | None = None
+    value: str | None = None
 
 
 class ViewState(Part):
@@ -52,6 +53,7 @@ class View(Part):
     """A modal or the App Home."""
 
     id: str | None = None
+    type: str | None = None
     callback_id: str | None = None
     private_metadata: str | None = None
     hash: str | None = None
@@ -84,12 +86,27 @@ class InnerEvent(Part):
     view: View | None = None
 
 
+class HomeOpened(InnerEvent):
+    """Somebody opened the App Home."""
+
+    user: Id
+
+
 class Event(Part):
     """An event_callback."""
 
     type: Id
     team_id: str | None = None
     event: InnerEvent
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_type(cls, value: Any) -> Any:
+        """Hold what we listen to against its own form."""
+        inner = value.get("event") if isinstance(value, dict) else None
+        if isinstance(inner, dict) and inner.get("type") == HOME_OPENED:
+            HomeOpened.model_validate(inner)
+        return value
 
 
 class Command(Part):
@@ -104,8 +121,18 @@ class Command(Part):
     trigger_id: str | None = None
 
 
+HOME_OPENED = "app_home_opened"
 WITH_ACTIONS = "block_actions"
 WITH_VIEW = frozenset({"view_submission", "view_closed"})
+
+
+def is_listened_to(payload: dict[str, Any]) -> bool:
+    """Return whether this app has listeners for such a payload at all: Bolt is not asked about any other."""
+    if "command" in payload:
+        return True
+    if "event" in payload:
+        return bool(payload["event"]["type"] == HOME_OPENED)
+    return payload.get("type") in {WITH_ACTIONS, *WITH_VIEW}
 
 
 def is_slacks(payload: dict[str, Any]) -> bool:
@@ -125,4 +152,4 @@ def is_slacks(payload: dict[str, Any]) -> bool:
 def _is_complete(interaction: Interaction) -> bool:
     if interaction.type == WITH_ACTIONS:
         return bool(interaction.actions)
-    return interaction.type not in WITH_VIEW or interaction.view is not None
+    return interaction.type not in WITH_VIEW or (interaction.view is not None and interaction.view.type is not None)

@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.process.correlation import new_correlation_id
 from bot.process.settings import Settings
 from bot.slack.ingress import Ingress
-from bot.slack.replay import Answer, ReplayGuard
+from bot.slack.replay import Answer
 from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
@@ -61,10 +61,9 @@ class Client(SocketModeClient):
 class Socket:
     """The socket, with a `state` for readiness (docs/explanation/slack.md#connecting-never-returns-on-a-bad-token)."""
 
-    def __init__(self, settings: Settings, ingress: Ingress, replays: ReplayGuard, ping_interval: float = 5) -> None:
+    def __init__(self, settings: Settings, ingress: Ingress, ping_interval: float = 5) -> None:
         self._settings = settings
         self._ingress = ingress
-        self._replays = replays
         self._ping_interval = ping_interval
         self._client: Client | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -130,7 +129,7 @@ class Socket:
     async def _answer(self, payload: dict[str, Any], envelope_id: str) -> Answer:
         """Dispatch once: the same envelope again has the same id, so it has no second effect."""
         fingerprint = hashlib.sha256(f"socket:{envelope_id}".encode()).hexdigest()
-        return await self._replays.once(fingerprint, payload, lambda: self._ingress.dispatch(payload, fingerprint))
+        return await self._ingress.answer(payload, fingerprint)
 
 
 def _body(answer: Answer) -> dict[str, Any] | None:

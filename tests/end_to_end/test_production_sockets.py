@@ -115,7 +115,7 @@ async def test_an_address_is_used_once_however_the_connection_fails(tmp_path: Pa
     app.add_routes([web.post("/api/apps.connections.open", address), web.get("/link", link)])
     async with TestServer(app) as server:
         settings = Settings(_env_file=None, slack_app_token="xapp-x", slack_api_url=str(server.make_url("/api/")))
-        connection = Socket(settings, None, None, ping_interval=0.05)  # type: ignore[arg-type]  # no envelope comes
+        connection = Socket(settings, None, ping_interval=0.05)  # type: ignore[arg-type]  # no envelope comes
         await connection.start()
         async with asyncio.timeout(20):
             await opened.wait()
