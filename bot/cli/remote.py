@@ -41,9 +41,14 @@ class ClientSettings(BaseSettings):
         env_file=".env", env_prefix="COUNTERSIGN_", extra="ignore", hide_input_in_errors=True
     )
 
-    url: str = "http://127.0.0.1:8000"
-    api_key: SecretStr = SecretStr("")
-    timeout_seconds: float = Field(30.0, gt=0, validation_alias="COUNTERSIGN_CLIENT_TIMEOUT_SECONDS")
+    url: str = Field("http://127.0.0.1:8000", description="where the app is")
+    api_key: SecretStr = Field(SecretStr(""), description="whose key the commands send (cs_…)")
+    timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        validation_alias="COUNTERSIGN_CLIENT_TIMEOUT_SECONDS",
+        description="how long a command waits for the app",
+    )
 
 
 class Remote:

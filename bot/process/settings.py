@@ -20,42 +20,93 @@ class Settings(BaseSettings):
         env_file=".env", env_prefix="COUNTERSIGN_", extra="ignore", hide_input_in_errors=True, populate_by_name=True
     )
 
-    slack_bot_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_BOT_TOKEN"))
-    slack_signing_secret: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_SIGNING_SECRET"))
-    slack_app_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_APP_TOKEN"))
-    slack_api_url: str = Field("https://slack.com/api/", validation_alias=AliasChoices("SLACK_API_URL"))
+    slack_bot_token: SecretStr = Field(
+        SecretStr(""), validation_alias=AliasChoices("SLACK_BOT_TOKEN"), description="the app's bot token (xoxb-…)"
+    )
+    slack_signing_secret: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("SLACK_SIGNING_SECRET"),
+        description="verifies what Slack sends over HTTP; POST /slack/events is open only if it is set",
+    )
+    slack_app_token: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("SLACK_APP_TOKEN"),
+        description="the app token (xapp-…); setting it enables Socket Mode",
+    )
+    slack_api_url: str = Field(
+        "https://slack.com/api/",
+        validation_alias=AliasChoices("SLACK_API_URL"),
+        description="another Slack, such as the local one",
+    )
     slack_posts_per_second: float = Field(
         1.0, gt=0, le=100, description="messages a second in one channel after Slack has refused more; Slack promises 1"
     )
-    slack_client_id: str = Field("", validation_alias=AliasChoices("SLACK_CLIENT_ID"))
-    slack_client_secret: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("SLACK_CLIENT_SECRET"))
+    slack_client_id: str = Field(
+        "", validation_alias=AliasChoices("SLACK_CLIENT_ID"), description="signs people in to the dashboard with Slack"
+    )
+    slack_client_secret: SecretStr = Field(
+        SecretStr(""), validation_alias=AliasChoices("SLACK_CLIENT_SECRET"), description="belongs to SLACK_CLIENT_ID"
+    )
 
-    dapr_grpc_endpoint: str = Field("", validation_alias=AliasChoices("DAPR_GRPC_ENDPOINT"))
-    dapr_grpc_host: str = Field("127.0.0.1", validation_alias=AliasChoices("DAPR_RUNTIME_HOST"))
-    dapr_grpc_port: int = Field(50001, validation_alias=AliasChoices("DAPR_GRPC_PORT"))
-    dapr_api_token: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("DAPR_API_TOKEN"))
-    dapr_api_timeout_seconds: float = Field(10.0, gt=0, validation_alias=AliasChoices("DAPR_API_TIMEOUT_SECONDS"))
+    dapr_grpc_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices("DAPR_GRPC_ENDPOINT"),
+        description="the sidecar, like https://dapr.example.com:443; it goes before host and port",
+    )
+    dapr_grpc_host: str = Field(
+        "127.0.0.1", validation_alias=AliasChoices("DAPR_RUNTIME_HOST"), description="the sidecar's host"
+    )
+    dapr_grpc_port: int = Field(
+        50001,
+        validation_alias=AliasChoices("DAPR_GRPC_PORT"),
+        description="the sidecar's gRPC port; `dapr run` sets it",
+    )
+    dapr_api_token: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("DAPR_API_TOKEN"),
+        description="the token that the sidecar demands; required if it is on another machine",
+    )
+    dapr_api_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        validation_alias=AliasChoices("DAPR_API_TIMEOUT_SECONDS"),
+        description="the deadline of each call to the sidecar",
+    )
 
-    database_url: str = Field("sqlite:///countersign.db", repr=False)  # it may hold a password
-    policy: Path = Path("policy.yml")
-    secret_key: SecretStr = SecretStr("")
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    database_url: str = Field(
+        "sqlite:///countersign.db",
+        repr=False,  # it may hold a password
+        description="where requests, decisions and the audit are kept: sqlite:///FILE or postgresql://…",
+    )
+    policy: Path = Field(Path("policy.yml"), description="the policy file")
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="signs decisions, sessions, keys and checkpoints; at least 32 random characters. "
+        "`id:secret,id2:secret2` is a ring: the first signs, all verify",
+    )
+    host: str = Field("127.0.0.1", description="the address on which the app listens")
+    port: int = Field(8000, ge=0, le=65535, description="the port on which the app listens; 0 takes a free one")
     public_url: str = Field("", description="where people reach this app, for links; empty: http://HOST:PORT")
     process_order_url: str = Field(
         "", repr=False, description="gets an HTTP POST for every approved order; empty: the order ledger"
     )
-    callback_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description="hosts that a callback may name")
-    accept_unsigned_decisions: bool = False
+    callback_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="hosts that a request's callback may name, with commas between"
+    )
+    accept_unsigned_decisions: bool = Field(
+        default=False, description="for tutorials only: takes decisions that carry no signature. Never in production"
+    )
     checkpoint_dir: Path | None = Field(None, description="where signed checkpoints of the audit are kept as files too")
-    checkpoint_every_minutes: float = Field(60.0, gt=0)
+    checkpoint_every_minutes: float = Field(60.0, gt=0, description="how often the audit's newest entry is signed")
     reconcile_every_seconds: float = Field(
         60.0, gt=0, description="how often the engine's whole list is compared; what runs is looked at more often"
     )
-    oidc_issuer: str = ""
-    oidc_audience: str = ""
-    oidc_algorithms: Annotated[tuple[str, ...], NoDecode] = ("RS256", "ES256")
-    log_level: str = "INFO"
+    oidc_issuer: str = Field("", description="the identity provider whose bearer tokens are taken; an https address")
+    oidc_audience: str = Field("", description="the audience that its tokens must name")
+    oidc_algorithms: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("RS256", "ES256"), description="the algorithms by which its tokens may be signed, with commas between"
+    )
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
     @field_validator("callback_hosts", "oidc_algorithms", mode="before")
     @classmethod

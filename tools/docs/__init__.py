@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tools.docs import imports, troubleshooting
+from tools.docs import audit, cli, imports, metrics, policy, reasons, rest, settings, troubleshooting
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
@@ -12,6 +12,13 @@ DOCS: Final = ROOT / "docs"
 PAGES: Final[dict[Path, Callable[[], str]]] = {
     DOCS / "explanation" / "architecture.md": imports.page,
     DOCS / "how-to" / "troubleshoot-events.md": troubleshooting.page,
+    DOCS / "reference" / "rest.md": rest.page,
+    DOCS / "reference" / "cli.md": cli.page,
+    DOCS / "reference" / "settings.md": settings.page,
+    DOCS / "reference" / "policy.md": policy.page,
+    DOCS / "reference" / "reasons.md": reasons.page,
+    DOCS / "reference" / "audit-actions.md": audit.page,
+    DOCS / "reference" / "metrics.md": metrics.page,
 }
 """Each page that is made from the code, and the function that makes it."""
 
