@@ -1,6 +1,6 @@
 """The effects that workflows ask for. Each may run more than once, so each is safe to repeat."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -26,13 +26,14 @@ from activities.judging import Judge
 from activities.policies import PolicyFile
 from activities.processing import Processing
 from activities.routing import Routing
-from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.failures import NonRetryableError, SlackRefusedError
+from activities.telling import notifications_of
+from approvals.machine import Announce, Answer, Remind
 from approvals.request import CardRef
 from approvals.state import State
-from records import intake
+from records import intake, notifications
 from records.database import Database
 
 log = structlog.get_logger(__name__)
@@ -57,19 +58,19 @@ class Activities:
         slack: Slack,
         directory: Directory,
         policies: PolicyFile,
-        announcer: Announcer,
         judge: Judge,
         processing: Processing,
         answered: Callable[[str], None],
         noted: Callable[[State], None],
         mended: Callable[[str], Awaitable[bool]],
+        notify: Callable[[Iterable[notifications.Row]], None],
         clock: Callable[[], datetime] = now_in_utc,
     ) -> None:
         self._database = database
         self._slack = slack
         self._directory = directory
         self._routing = Routing(database, directory, policies, clock)
-        self._announcer = announcer
+        self._notify = notify
         self._judge = judge
         self._processing = processing
         self._answered = answered
@@ -114,20 +115,25 @@ class Activities:
             self._answered(what.effect.decision.id)
 
     async def remind(self, ctx: WorkflowActivityContext, what: RemindInput) -> None:
-        """Remind the approvers in the card's thread."""
-        with final():
-            await self._announcer.remind(what.state, what.remind)
+        """Have the approvers reminded in the card's thread."""
+        await self._tell(what.state, what.remind)
 
     async def announce(self, ctx: WorkflowActivityContext, news: AnnounceInput) -> None:
-        """Rewrite the card, reply in its thread, tell the requester."""
-        with final():
-            await self._announcer.announce(news.state, news.announce)
+        """Have the card rewritten, its thread and the requester told."""
+        await self._tell(news.state, news.announce)
 
     async def answer(self, ctx: WorkflowActivityContext, told: AnswerInput) -> None:
-        """Tell the person who decided what became of it, unless the card says it already."""
-        await self._announcer.answer(told.state, told.answer)
+        """Have the person who decided told what became of it, unless the card says it already."""
+        await self._tell(told.state, told.answer)
+
+    async def _tell(self, state: State, effect: Announce | Remind | Answer) -> None:
+        """Write the notifications of an effect. The notifier sends them: no workflow waits for Slack."""
+        rows, now = notifications_of(state, effect), self._clock()
         async with self._database.write() as connection:
-            await intake.told(connection, told.answer.decision.id, self._clock())
+            new = await notifications.enqueue(connection, rows, now)
+            if isinstance(effect, Answer) and not rows:
+                await intake.told(connection, effect.decision.id, now)
+        self._notify(new)
 
     async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:
         """Do what the order is for, once: the key makes a repetition the same processing."""

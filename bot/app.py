@@ -35,6 +35,7 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.database.close)
         await services.database.migrate()
         stack.push_async_callback(services.background.drain)
+        stack.push_async_callback(services.notifier.stop)
         services.worker.start()
         stack.push_async_callback(services.worker.stop)
         services.loops.start()

@@ -18,6 +18,8 @@ from activities.processing import Processing
 from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
+from activities.slack.notifier import POLL_S, Notifier
+from activities.slack.sending import Sender
 from bot.access.authenticating import Access
 from bot.access.oidc import Oidc
 from bot.control.diagnosis.gathering import FactFinder
@@ -52,6 +54,7 @@ from bot.slack.ingress import Ingress
 from bot.slack.replay import ReplayGuard
 from bot.slack.sockets import Socket
 from records.database import Database
+from records.errors import RecordsError, public_message
 from records.keys import Throttle
 
 
@@ -118,6 +121,12 @@ class Services:
         return Announcer(self.database, self.slack, self.directory, self.clock)
 
     @cached_property
+    def notifier(self) -> Notifier:
+        """Sends what people are to be told."""
+        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.mending.rewrite)
+        return Notifier(self.database, sender, self.clock)
+
+    @cached_property
     def deliverer(self) -> Deliverer:
         """Raises what the intake holds."""
         return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer)
@@ -158,13 +167,13 @@ class Services:
             slack=self.slack,
             directory=self.directory,
             policies=self.policies,
-            announcer=self.announcer,
             judge=self.judge,
             processing=self.processing,
             clock=self.clock,
             answered=self.deliverer.answered,
             noted=self.standings.keep,
             mended=self.mending.show,
+            notify=self.notifier.take,
         )
 
     @cached_property
@@ -218,8 +227,7 @@ class Services:
             access=self.access,
             subjects=self.subjects,
             starting=Starting(self.database, self.engine, STARTABLE, self.clock),
-            announcer=self.announcer,
-            background=self.background,
+            notify=self.notifier.take,
             clock=self.clock,
         )
 
@@ -299,7 +307,8 @@ class Services:
 
     @cached_property
     def _beside(self) -> tuple[Periodic, ...]:
-        return self.deliverer.loop, *self.reconciler.loops, self.checkpointing.loop, self.replays.loop
+        telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
+        return self.deliverer.loop, telling, *self.reconciler.loops, self.checkpointing.loop, self.replays.loop
 
     @cached_property
     def metrics(self) -> Metrics:

@@ -16,6 +16,7 @@ from records.instances import Instance
 from records.intake import Row
 from records.keys import ApiKey
 from records.ledger import LedgerRow
+from records.notifications import Row as NotificationRow
 from records.policies import PolicySeen
 from records.replays import Replay
 from records.unreadable import BadRow, bad_row
@@ -52,6 +53,7 @@ KINDS: tuple[tuple[sa.Table, type[Value]], ...] = (
     (tables.bulk_items, Item),
     (tables.replays, Replay),
     (tables.leases, _Lease),
+    (tables.notifications, NotificationRow),
     (tables.sent, _Sent),
     (tables.waiting, _Waiting),
 )

@@ -188,6 +188,36 @@ sent = Table(
     Column("at", Instant, nullable=False),
 )
 
+# What people are to be told, written with the step that it tells of; kept afterwards, so that nothing is told twice.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", BytewiseWords, primary_key=True),
+    Column("instance_id", BytewiseWords, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("content", Json, nullable=False),
+    Column("urgency", Integer, nullable=False),
+    Column("holder", Words, nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("over_at", Instant),
+    Column("result", Words, nullable=False, server_default=""),
+    Column("problem", Words, nullable=False, server_default=""),
+    Index("notifications_by_instance", "instance_id", "created_at"),
+)
+UNSENT = notifications.c.over_at.is_(None)
+Index(
+    "notifications_unsent",
+    notifications.c.urgency,
+    notifications.c.created_at,
+    notifications.c.id,
+    sqlite_where=UNSENT,
+    postgresql_where=UNSENT,
+)
+REFUSED = notifications.c.result == "refused"
+Index("notifications_refused", notifications.c.over_at, sqlite_where=REFUSED, postgresql_where=REFUSED)
+
 order_ledger = Table(
     "order_ledger",
     metadata,

@@ -64,3 +64,11 @@ def outcome_sentence(outcome: Outcome | None) -> str:
     if outcome is None or outcome.by or outcome.reason not in set(Reason):
         return ""
     return sentence(Reason(outcome.reason))
+
+
+def ending_of(kind: str, output: str | None) -> Ending:
+    """Return an end that the workflow did not decide, as it was written down beside the row."""
+    try:
+        return Ending.model_validate_json(output or "")
+    except ValueError:
+        return Ending.model_validate({"kind": kind})

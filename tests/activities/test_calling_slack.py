@@ -10,11 +10,10 @@ import structlog
 
 from activities import asking, recording
 from activities.inputs import AskInput, RecordInput
-from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
-from approvals.machine import Announce, Ask, Record, Started, start, step
+from approvals.machine import Ask, Record, Started, start, step
 from approvals.people import UserGroup
 from approvals.request import ApprovalRequest, Route, Stage
 from approvals.state import State, binding_of
@@ -125,19 +124,6 @@ async def test_with_the_history_scope_a_lost_card_is_found_and_not_posted_again(
         card = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
         assert [message.ts for message in workspace.messages("approvals")] == [card.ts]
         await slack.close()
-
-
-async def test_an_announcement_that_runs_twice_tells_people_once(
-    workspace: LocalSlack, slack: Slack, database: Database
-) -> None:
-    state = waiting()
-    await known(database, state)
-    card = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
-    shown = state.model_copy(update={"cards": (card,)})
-    announcer = Announcer(database, slack, Directory(slack), lambda: NOON)
-    for _ in range(2):
-        await announcer.announce(shown, Announce(what="counted"))
-    assert len(workspace.thread("approvals", card.ts)) == 1
 
 
 async def test_a_record_that_is_written_twice_is_one_entry_and_two_events_are_two(database: Database) -> None:

@@ -7,15 +7,14 @@ Each call is audited before it is made and after it failed. A call that ends a r
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from activities.slack.announcing import Announcer
-from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from activities.telling import stopped_of
 from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Resource
 from approvals.statuses import ENDED, Status
@@ -31,10 +30,9 @@ from bot.engine.client import (
     EngineUnavailableError,
     UnknownInstanceError,
 )
-from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from cards.request_card import Ending
-from records import audit, instances, intake, leases
+from records import audit, instances, intake, leases, notifications
 from records.database import Database
 
 log = structlog.get_logger(__name__)
@@ -69,8 +67,7 @@ class Operations:
         access: Access,
         subjects: Subjects,
         starting: Starting,
-        announcer: Announcer,
-        background: Background,
+        notify: Callable[[Iterable[notifications.Row]], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -78,8 +75,7 @@ class Operations:
         self._access = access
         self._subjects = subjects
         self._starting = starting
-        self._announcer = announcer
-        self._background = background
+        self._notify = notify
         self._clock = clock
 
     async def start(  # noqa: PLR0913 what a start consists of
@@ -331,7 +327,7 @@ class Operations:
         return Done(instance_id=subject.instance_id, status=status, changed=True, sentence=text)
 
     async def _ended(self, caller: Caller, subject: Subject, reason: str) -> None:
-        """Note the end and rewrite the card; the reconciler does it again should Slack not take it now."""
+        """Note the end, and have the card rewritten and people told."""
         now = self._clock()
         ending = Ending(
             kind="terminated",
@@ -350,16 +346,9 @@ class Operations:
                 connection, subject.instance_id, changes, now, while_in=("starting", "waiting", "unknown")
             )
             await intake.hurry(connection, subject.instance_id, now)
-        if row is not None and row.state is not None:
-            self._background.start(self._rewrite(row, ending), f"rewrite the card of {row.instance_id}")
-
-    async def _rewrite(self, row: instances.Instance, ending: Ending) -> None:
-        if row.state is None:
-            return
-        try:
-            await self._announcer.end(row.state, ending)
-        except (SlackUnavailableError, SlackRefusedError) as error:
-            log.warning("a card is not rewritten yet", instance_id=row.instance_id, why=str(error))
+            told = stopped_of(row.state, "terminated") if row is not None and row.state is not None else ()
+            new = await notifications.enqueue(connection, told, now)
+        self._notify(new)
 
     async def _forget(self, subject: Subject) -> None:
         async with self._database.write() as connection:

@@ -3,31 +3,32 @@
 The row decides what a card shows. A card that Slack keeps refusing is retried ever less often, but never dropped.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
 
 import structlog
 
-from activities.slack.announcing import ENDS, Announcer
+from activities.slack.announcing import Announcer
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
-from activities.slack.rendering import card_view
-from approvals.machine import Announce
-from cards.request_card import Ending
-from records import instances, reconciling
+from activities.slack.rendering import card_view, ending_of
+from activities.telling import STOPPED, owed_by
+from records import instances, notifications, reconciling
 from records.database import Database
 from records.errors import DatabaseUnavailableError
 
 log = structlog.get_logger(__name__)
 
 SETTLED = timedelta(seconds=15)
-"""The workflow itself announces first; what lags for longer is mended here."""
+"""The notifier rewrites cards at once; a card that lags for longer is repaired here."""
 
 LONGEST = timedelta(minutes=10)
 
 
 class CardRepair:
-    """Rewrites cards. Showing the same twice is harmless; what people are told is told once."""
+    """Rewrites cards, one at a time for each request. Showing the same twice is harmless."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class CardRepair:
         self._clock = clock
         self._settled = settled
         self._refused: dict[str, tuple[datetime, timedelta]] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def mend(self) -> int:
         """Rewrite the cards that lag behind; returns how many are true now."""
@@ -62,9 +64,19 @@ class CardRepair:
             row = await instances.get(connection, instance_id)
         return row is not None and row.shown != row.wanted and await self._show(row)
 
+    async def rewrite(self, instance_id: str) -> None:
+        """Rewrite one request's cards if they lag behind. Raises: SlackUnavailableError, SlackRefusedError."""
+        lock = self._locks.setdefault(instance_id, asyncio.Lock())
+        async with lock:  # else an older card could be sent last
+            async with self._database.read() as connection:
+                row = await instances.get(connection, instance_id)
+            if row is not None and row.shown != row.wanted:
+                await self._rewrite(row)
+
     async def _show(self, row: instances.Instance) -> bool:
         try:
-            await self._tell(row)
+            await self._tell_what_is_owed(row)
+            await self.rewrite(row.instance_id)
         except (SlackUnavailableError, SlackRefusedError, LookupFailedError) as error:
             self._pause(row.instance_id)
             log.warning("a card is not rewritten yet", instance_id=row.instance_id, why=str(error))
@@ -82,26 +94,23 @@ class CardRepair:
         pause = min(LONGEST, 2 * self._refused.get(instance_id, (None, self._settled / 2))[1])
         self._refused[instance_id] = self._clock(), pause
 
-    async def _tell(self, row: instances.Instance) -> None:
-        """Show and tell what stands in the row."""
+    async def _tell_what_is_owed(self, row: instances.Instance) -> None:
+        """Write what the end must have told by now, if its recorder could not; the notifier sends it."""
         if row.state is None:
+            return
+        async with self._database.write() as connection:
+            await notifications.enqueue(connection, owed_by(row.state, row.wanted), self._clock())
+
+    async def _rewrite(self, row: instances.Instance) -> None:
+        if row.state is None or not row.cards:
             await self._nothing_to_show(row)
-        elif row.wanted in {"terminated", "vanished"}:
-            await self._announcer.end(row.state, _ending(row))
-        elif row.phase in ENDS and row.state.outcome is not None:
-            await self._announcer.announce(row.state, Announce.model_validate({"what": row.phase}))
-        else:
-            await self._announcer.show(row.state, await card_view(self._directory, row.state))
+            return
+        ending = ending_of(row.wanted, row.output) if row.wanted in STOPPED else None
+        state = row.state.model_copy(update={"cards": row.cards})
+        view = await card_view(self._directory, state, ending)
+        await self._announcer.show(state, view, shown=row.wanted)
 
     async def _nothing_to_show(self, row: instances.Instance) -> None:
         async with self._database.write() as connection:
             changes = instances.Changes(shown=row.wanted)
             await instances.project(connection, row.instance_id, changes, self._clock(), progress=False)
-
-
-def _ending(row: instances.Instance) -> Ending:
-    """Return the end as it was written down beside the row."""
-    try:
-        return Ending.model_validate_json(row.output or "")
-    except ValueError:
-        return Ending.model_validate({"kind": row.wanted})

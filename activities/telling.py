@@ -1,0 +1,143 @@
+"""Whom a step tells what: from the machine's effects to rows of notifications. Pure; who sends them is not known here.
+
+The same effect of the same state always gives the same ids, so that a step which runs twice tells nobody twice.
+"""
+
+from typing import Literal
+
+from activities.recording import phase_of, shown_of
+from approvals.decision import Reason
+from approvals.machine import Announce, Answer, Remind, State
+from approvals.request import CardRef
+from approvals.values import Moment, Value
+from records.notifications import Kind, Notification
+
+What = Literal[
+    "counted",
+    "advanced",
+    "escalated",
+    "approved",
+    "rejected",
+    "timed_out",
+    "terminated",
+    "vanished",
+    "reminder",
+    "answer",
+]
+Stopped = Literal["terminated", "vanished"]
+ENDS = frozenset({"approved", "rejected", "timed_out"})
+STOPPED = frozenset({"terminated", "vanished"})
+QUIET = frozenset({Reason.ALLOWED, Reason.DUPLICATE})
+"""With these the card, or the first answer, has said it all."""
+
+
+class Telling(Value):
+    """What a notification says, and of which moment: the request may have gone on when it is sent."""
+
+    what: What
+    run: Moment
+    stage: int = 0
+    round: int = 0
+    approvals: int = 0
+    asked_at: Moment | None = None
+    user: str = ""
+    reason: Reason | None = None
+    decision_id: str = ""
+    number: int = 0
+
+    def as_of(self, state: State) -> State:
+        """Return the request as it stood then."""
+        over = self.what in ENDS
+        return state.model_copy(
+            update={
+                "stage": self.stage,
+                "round": self.round,
+                "approvals": state.approvals[: self.approvals],
+                "asked_at": self.asked_at,
+                "outcome": state.outcome if over else None,
+            }
+        )
+
+
+def notifications_of(state: State, effect: Announce | Remind | Answer) -> tuple[Notification, ...]:
+    """Return whom the effect tells what. A thread reply needs a card to stand under."""
+    if isinstance(effect, Answer):
+        return _answer(state, effect)
+    if isinstance(effect, Remind):
+        telling = _telling(state, "reminder").model_copy(update={"number": effect.number})
+        place = f"{state.stage}/{effect.number}"
+        return (_row(state, "reminder", place, telling),) if card_of(state.cards, state.stage) else ()
+    telling = _telling(state, effect.what)
+    if effect.what == "advanced":  # that is said under the card of the stage before
+        telling = telling.model_copy(update={"stage": state.stage - 1, "round": 0})
+    place = f"{effect.what}/{telling.stage}/{state.round}/{len(state.approvals)}"
+    rows = [card_row(state)] if state.cards else []
+    if card_of(state.cards, telling.stage):
+        rows.append(_row(state, "thread", place, telling))
+    if effect.what in ENDS and state.requester is not None:
+        rows.append(_row(state, "requester", place, _to(telling, state.requester.user)))
+    return tuple(rows)
+
+
+def stopped_of(state: State, what: Stopped) -> tuple[Notification, ...]:
+    """Return whom an end tells what that the workflow cannot tell itself: it was terminated, or it vanished."""
+    if not state.cards:
+        return ()
+    telling = _telling(state, what)
+    rows = [card_row(state, what), _row(state, "thread", what, telling)]
+    if state.requester is not None:
+        rows.append(_row(state, "requester", what, _to(telling, state.requester.user)))
+    return tuple(rows)
+
+
+def owed_by(state: State, wanted: str) -> tuple[Notification, ...]:
+    """Return what an end must have told by now, whoever noted it: `wanted` is what the card has to show."""
+    if wanted in STOPPED:
+        return stopped_of(state, "vanished" if wanted == "vanished" else "terminated")
+    if state.outcome is not None and phase_of(state) in ENDS:
+        return notifications_of(state, Announce.model_validate({"what": phase_of(state)}))
+    return ()
+
+
+def card_row(state: State, shown: str = "") -> Notification:
+    """Return the notification that has the request's cards rewritten, so that they show what is true."""
+    return Notification(id=_id(state, f"{shown or shown_of(state)}/card"), instance_id=state.instance_id, kind="card")
+
+
+def card_of(cards: tuple[CardRef, ...], stage: int) -> CardRef | None:
+    """Return where a stage's card stands, None while Slack has not taken it."""
+    card = cards[stage] if len(cards) > stage else None
+    return card if card is not None and card.ts else None
+
+
+def _answer(state: State, told: Answer) -> tuple[Notification, ...]:
+    decision, reason = told.decision, told.verdict.reason
+    if reason in QUIET or decision.through != "slack":
+        return ()
+    telling = _to(_telling(state, "answer"), decision.person.user)
+    telling = telling.model_copy(update={"reason": reason, "decision_id": decision.id})
+    return (_row(state, "answer", decision.id, telling),)
+
+
+def _telling(state: State, what: What) -> Telling:
+    return Telling(
+        what=what,
+        run=state.run,
+        stage=state.stage,
+        round=state.round,
+        approvals=len(state.approvals),
+        asked_at=state.asked_at,
+    )
+
+
+def _to(telling: Telling, user: str) -> Telling:
+    return telling.model_copy(update={"user": user})
+
+
+def _row(state: State, kind: Kind, place: str, telling: Telling) -> Notification:
+    content = telling.model_dump(mode="json", exclude_defaults=True)
+    return Notification(id=_id(state, f"{place}/{kind}"), instance_id=state.instance_id, kind=kind, content=content)
+
+
+def _id(state: State, place: str) -> str:
+    return f"{state.instance_id}/{state.run.isoformat()}/{place}"

@@ -1,0 +1,130 @@
+"""What people are to be told: rows written with the step that they tell of, kept until Slack has taken or refused them.
+
+A row is reserved right before it is sent. So none is sent twice unless its sender died between Slack's taking it and
+the note of it here. Knows keys and moments; what a row says is its reader's business.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from approvals.values import Moment, Value
+from records.sql import insert_or_ignore, rows
+from records.tables import notifications
+
+Kind = Literal["card", "thread", "requester", "answer", "reminder"]
+Result = Literal["", "sent", "refused"]
+URGENCY: dict[Kind, int] = {"card": 0, "answer": 1, "thread": 2, "requester": 2, "reminder": 2}
+
+
+class Notification(Value):
+    """Something to tell. The same `id` is the same telling; `content` says what is said, in the reader's words."""
+
+    id: str
+    instance_id: str
+    kind: Kind
+    content: dict[str, Any] = Field(default_factory=dict)
+
+
+class Row(Notification):
+    """A notification in the table. `next_attempt_at` is None once it is over, the lease's end while it is reserved."""
+
+    urgency: int
+    holder: str = ""
+    attempts: int = 0
+    next_attempt_at: Moment | None = None
+    created_at: Moment
+    over_at: Moment | None = None
+    result: Result = ""
+    problem: str = ""
+
+
+async def enqueue(connection: AsyncConnection, wanted: Sequence[Notification], now: datetime) -> tuple[Row, ...]:
+    """Write what is to be told, each once; returns the rows that are new."""
+    new = []
+    for each in wanted:
+        own = {"urgency": URGENCY[each.kind], "next_attempt_at": now, "created_at": now}
+        row = Row(**dict(each) | own)
+        if await insert_or_ignore(connection, notifications, dict(row)):
+            new.append(row)
+    return tuple(new)
+
+
+UNSENT = notifications.c.over_at.is_(None)
+DUE = notifications.c.next_attempt_at
+ORDER = (notifications.c.urgency, notifications.c.created_at, notifications.c.id)
+
+
+async def due(connection: AsyncConnection, now: datetime, longest: timedelta, limit: int) -> tuple[Row, ...]:
+    """Return what is to be sent now, the most urgent first; reserves nothing.
+
+    A moment further off than the `longest` pause was set before the clock went back: that row is due as well.
+    """
+    late = sa.or_(now >= DUE, now + longest < DUE)
+    return await rows(connection, sa.select(notifications).where(UNSENT, late).order_by(*ORDER).limit(limit), Row)
+
+
+async def reserve(  # noqa: PLR0913, PLR0917 a lease has a holder, a moment and two lengths
+    connection: AsyncConnection, row_id: str, holder: str, now: datetime, lease: timedelta, longest: timedelta
+) -> bool:
+    """Take a row for one attempt. False if it is over, or if another process holds it."""
+    free = sa.or_(notifications.c.holder.in_(("", holder)), now >= DUE, now + longest < DUE)
+    done = await connection.execute(
+        sa.update(notifications)
+        .where(notifications.c.id == row_id, UNSENT, free)
+        .values(holder=holder, next_attempt_at=now + lease)
+    )
+    return bool(done.rowcount)
+
+
+async def retry_at(connection: AsyncConnection, row_id: str, moment: datetime, problem: str, attempts: int) -> None:
+    """Give a row back: it was not sent, and is due again at a moment. `attempts` is how often it has been tried."""
+    await connection.execute(
+        sa.update(notifications)
+        .where(notifications.c.id == row_id, UNSENT)
+        .values(holder="", next_attempt_at=moment, problem=problem[:300], attempts=attempts)
+    )
+
+
+async def finish(
+    connection: AsyncConnection, row_id: str, result: Literal["sent", "refused"], now: datetime, problem: str = ""
+) -> None:
+    """Note what became of a row."""
+    await connection.execute(
+        sa.update(notifications)
+        .where(notifications.c.id == row_id, UNSENT)
+        .values(holder="", next_attempt_at=None, over_at=now, result=result, problem=problem[:300])
+    )
+
+
+async def drop(connection: AsyncConnection, row_id: str) -> None:
+    """Forget a row that has nothing to tell now; the same telling may come again."""
+    await connection.execute(sa.delete(notifications).where(notifications.c.id == row_id, UNSENT))
+
+
+async def refused(connection: AsyncConnection, since: datetime, limit: int) -> tuple[Row, ...]:
+    """Return what Slack refused for good since a moment, oldest first."""
+    found = sa.select(notifications).where(notifications.c.result == "refused", notifications.c.over_at >= since)
+    return await rows(connection, found.order_by(notifications.c.over_at).limit(limit), Row)
+
+
+async def late(connection: AsyncConnection, before: datetime, limit: int) -> tuple[Row, ...]:
+    """Return what was to be told before a moment and is not sent yet, oldest first."""
+    found = sa.select(notifications).where(UNSENT, notifications.c.created_at < before)
+    return await rows(connection, found.order_by(notifications.c.created_at).limit(limit), Row)
+
+
+async def unsent(connection: AsyncConnection, at_most: int = 10_000) -> int:
+    """Count what is not sent yet, up to a bound."""
+    few = sa.select(notifications.c.id).where(UNSENT).limit(at_most).subquery()
+    return int(await connection.scalar(sa.select(sa.func.count()).select_from(few)) or 0)
+
+
+async def of_instance(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[Row, ...]:
+    """Return an instance's notifications, oldest first."""
+    found = sa.select(notifications).where(notifications.c.instance_id == instance_id)
+    return await rows(connection, found.order_by(notifications.c.created_at, notifications.c.id).limit(limit), Row)
