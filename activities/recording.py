@@ -103,12 +103,21 @@ def _data(what: RecordInput) -> dict[str, Any]:
         "stage": state.stage,
         "round": state.round,
     }
+    if record.action in {"accepted", "approved", "rejected", "timed_out"}:
+        data |= about(state)
     if record.decision is not None:
         nonce = record.decision.binding.nonce
         data |= {"decision_id": record.decision.id, "approved": record.decision.approved, "nonce": nonce}
     if record.judgement is not None:
         data |= {"matched": record.judgement.matched, "evidence": record.judgement.evidence}
     return data
+
+
+def about(state: State) -> dict[str, Any]:
+    """Return what a decision was about, without personal data: it stays in the audit when the request is purged."""
+    request = state.request
+    amount = {} if request.amount is None else {"amount": str(request.amount), "currency": request.currency}
+    return {"kind": request.kind, "subject": request.subject} | amount
 
 
 def _reason(state: State, record: Record) -> str:

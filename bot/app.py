@@ -14,7 +14,7 @@ from bot.dashboard import site as dashboard
 from bot.process.correlation import CorrelationMiddleware
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
-from bot.rest import bulk, documented, events, health, metrics, orders, problems, statistics, workflows
+from bot.rest import audit, bulk, documented, events, health, metrics, orders, problems, statistics, workflows
 from bot.services import Services
 from bot.slack.ingress import Ingress
 
@@ -94,6 +94,7 @@ def _mount(app: FastAPI, services: Services) -> None:
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))
+    app.include_router(audit.routes(services.access, services.decided))
     app.include_router(statistics.routes(services.access, services.overview, services.clock))
 
 
@@ -115,6 +116,7 @@ def _mount_dashboard(app: FastAPI, services: Services) -> None:
         directory=services.directory,
         policies=services.policies,
         overview=services.overview,
+        decided=services.decided,
         operations=services.operations,
         subjects=services.subjects,
         decisions=services.decisions,

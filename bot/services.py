@@ -28,6 +28,7 @@ from bot.control.operations.bulk_items import Acting
 from bot.control.operations.orders import Orders
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting
+from bot.control.reading.decided import DecisionsSearch
 from bot.control.reading.delegated_requests import DelegatedRequests
 from bot.control.reading.event_stream import EventStream
 from bot.control.reading.overview import Overview
@@ -230,6 +231,11 @@ class Services:
             notify=self.notifier.take,
             clock=self.clock,
         )
+
+    @cached_property
+    def decided(self) -> DecisionsSearch:
+        """Who decided what, for auditors."""
+        return DecisionsSearch(self.database, self.directory, self.access, self.clock)
 
     @cached_property
     def overview(self) -> Overview:

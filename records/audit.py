@@ -53,10 +53,11 @@ class Chained(Entry):
 
 
 class Filter(Value):
-    """Which entries to show; all that are set must fit. `until` is exclusive."""
+    """Which entries to show; all that are set must fit. `actors` are any of these; `until` is exclusive."""
 
     instance_id: str | None = None
     actor: str | None = None
+    actors: tuple[str, ...] | None = None
     action: str | None = None
     correlation_id: str | None = None
     since: Moment | None = None
@@ -120,7 +121,14 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     equal = [audit.c[field] == getattr(wanted, field) for field in fields if getattr(wanted, field) is not None]
     since = [] if wanted.since is None else [audit.c.at >= wanted.since]
     until = [] if wanted.until is None else [audit.c.at < wanted.until]
-    return [*equal, *since, *until]
+    among = [] if wanted.actors is None else [audit.c.actor.in_(wanted.actors)]
+    return [*equal, *since, *until, *among]
+
+
+async def actors(connection: AsyncConnection, limit: int = 2_000) -> tuple[str, ...]:
+    """Return who has done anything, for a search by name."""
+    found = await connection.execute(sa.select(audit.c.actor).distinct().order_by(audit.c.actor).limit(limit))
+    return tuple(str(actor) for actor in found.scalars())
 
 
 class Stored(NamedTuple):

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -26,10 +26,10 @@ async def export(
     JSON lines from `since` on are verified with a checkpoint of the entry before the first one.
     """
     if form == "csv":
-        yield _csv(COLUMNS)
+        yield csv_line(COLUMNS)
     async for batch in audit.entries(database, since=since):
         for entry in batch:
-            yield entry.line + "\n" if form == "jsonl" else _csv(tuple(_cell(entry, name) for name in COLUMNS))
+            yield entry.line + "\n" if form == "jsonl" else csv_line(tuple(_cell(entry, name) for name in COLUMNS))
 
 
 def _cell(entry: Stored, column: str) -> str:
@@ -49,7 +49,8 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _csv(cells: tuple[str, ...]) -> str:
+def csv_line(cells: Sequence[str]) -> str:
+    """Return a line of a CSV file with its newline (RFC 4180). Cells that people typed go through `harmless` first."""
     target = io.StringIO()
     csv.writer(target, lineterminator="\r\n").writerow(cells)
     return target.getvalue()

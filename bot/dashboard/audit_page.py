@@ -14,13 +14,13 @@ from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.sessions import Visit
 from bot.process.correlation import correlation_id
-from records import audit, checkpoints
+from records import audit, checkpoints, instances, keys
 from records.chain import Verification
 from records.checkpoints import is_signed
 from records.database import Database
 
 PAGE = 50
-FIELDS = ("instance", "actor", "action", "correlation")
+FIELDS = ("instance", "actor", "action", "correlation", "since", "until")
 MOST_DIGITS = 18
 
 
@@ -46,23 +46,44 @@ class AuditPage:
         visit = await self._desk.door.enter(request)
         if not may(visit.caller, Action.AUDIT_VERIFY):
             await self._access.demand(visit.caller, Action.AUDIT_READ)
-        given = {name: request.query_params.get(name, "").strip()[:200] for name in (*FIELDS, "since", "before")}
+        given = {name: request.query_params.get(name, "").strip()[:200] for name in (*FIELDS, "before")}
         mistake, wanted = "", audit.Filter()
         try:
-            wanted = self._filter(given)
+            wanted = await self._filter(given)
         except ValueError as error:
             mistake = f"The time is not usable: {error}. The newest entries are shown."
         return await self._page(request, visit, given, wanted, mistake)
 
-    def _filter(self, given: dict[str, str]) -> audit.Filter:
+    async def _filter(self, given: dict[str, str]) -> audit.Filter:
+        now = self._desk.clock()
         fields: dict[str, Any] = {
-            "instance_id": given["instance"] or None,
-            "actor": given["actor"] or None,
+            "instance_id": await self._instance(given["instance"]) if given["instance"] else None,
+            "actors": await self._actors(given["actor"]) if given["actor"] else None,
             "action": given["action"] or None,
             "correlation_id": given["correlation"] or None,
-            "since": moment_of(given["since"], self._desk.clock()) if given["since"] else None,
+            "since": moment_of(given["since"], now) if given["since"] else None,
+            "until": moment_of(given["until"], now) if given["until"] else None,
         }
         return audit.Filter(**fields)
+
+    async def _instance(self, reference: str) -> str:
+        """Return the instance that an order's id or an instance id means."""
+        async with self._database.read() as connection:
+            row = await instances.find(connection, reference.removeprefix("order ").lstrip("#"))
+        return row.instance_id if row else reference
+
+    async def _actors(self, text: str) -> tuple[str, ...]:
+        """Return those whose id, name or e-mail as the page shows it has the text in it, in any case."""
+        async with self._database.read() as connection:
+            known = await audit.actors(connection)
+            owners = {
+                f"key:{each.id}": f"{each.name} {each.person}" for each in await keys.page(connection, limit=1000)
+            }
+        names = await self._names.of(known)
+        wanted = text.casefold()
+        people = await self._names.keys_of(text)
+        shown = {each: f"{each} {names.get(each, '')} {owners.get(each, '')}".casefold() for each in known}
+        return tuple(each for each in known if wanted in shown[each] or each in people)
 
     async def _page(
         self, request: Request, visit: Visit, given: dict[str, str], wanted: audit.Filter, mistake: str
@@ -90,6 +111,7 @@ class AuditPage:
             following=f"/audit?{following}" if following else "",
             mistake=mistake,
             names=await self._names.of([entry.actor for entry in entries]),
+            actions=list(AuditAction),
         )
 
     async def verify(self, request: Request) -> Response:

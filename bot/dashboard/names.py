@@ -37,6 +37,16 @@ class Names:
             pass
         return names
 
+    async def keys_of(self, reference: str) -> tuple[str, ...]:
+        """Return the person key that an e-mail means; none for what is no e-mail, or while Slack cannot be asked."""
+        if "@" not in reference:
+            return ()
+        try:
+            profile = await self._directory.by_email(reference, AGE_S)
+        except (LookupFailedError, SlackRefusedError):
+            return ()
+        return (profile.person.key,) if profile else ()
+
     async def _person(self, name: str) -> str:
         user = name.removeprefix("user:").rpartition("/")[2]
         if not (user[:1] in {"U", "W"} and user.isupper() and user.isalnum()):

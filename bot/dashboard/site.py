@@ -11,6 +11,7 @@ from activities.slack.directory import Directory
 from bot.access.authenticating import Access
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.single import Operations
+from bot.control.reading.decided import DecisionsSearch
 from bot.control.reading.event_stream import EventStream
 from bot.control.reading.overview import Overview
 from bot.control.reconciling.checkpoints import signers_of
@@ -19,6 +20,7 @@ from bot.dashboard.acting import Acting
 from bot.dashboard.audit_page import AuditPage
 from bot.dashboard.bulk_pages import BulkPages
 from bot.dashboard.cookies import CookieSigner
+from bot.dashboard.decisions_page import DecisionsPage
 from bot.dashboard.figures import Figures
 from bot.dashboard.instance import Instances
 from bot.dashboard.live import Live
@@ -45,6 +47,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     directory: Directory,
     policies: PolicyFile,
     overview: Overview,
+    decided: DecisionsSearch,
     operations: Operations,
     subjects: Subjects,
     decisions: Decisions,
@@ -85,6 +88,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     BulkPages(desk=desk, bulk=bulk, access=access, database=database, names=names).register(pages)
     Figures(desk, overview, names).register(pages)
     AuditPage(desk=desk, access=access, database=database, names=names, trusted=trusted).register(pages)
+    DecisionsPage(desk, decided, names).register(pages)
     PolicyPage(desk, access, policies).register(pages)
     streams = APIRouter()
     Live(following, door).register(streams)

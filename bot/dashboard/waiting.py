@@ -77,7 +77,7 @@ class Wanted(Value):
         given: dict[str, Any] = {name: getattr(self, name) for name in FORWARDED if getattr(self, name)}
         if self.phase != "any" and not self.outcome:
             given["phase"] = self.phase
-        amounts = {name: _amount(given[name]) for name in ("amount_from", "amount_to") if name in given}
+        amounts = {name: plain_amount(given[name]) for name in ("amount_from", "amount_to") if name in given}
         usual = {"sort": self.sort, "mine": self.mine, "limit": PAGE, "cursor": self.cursor or None}
         return ListQuery.model_validate({**given, **amounts, **usual, "currency": self.currency.upper() or None})
 
@@ -87,7 +87,7 @@ class Wanted(Value):
         return self.waiting_on.casefold() == ME
 
 
-def _amount(text: str) -> str:
+def plain_amount(text: str) -> str:
     """Return an amount without what people write around it: `$5,000` is 5000."""
     return text.strip().lstrip("$€£¥₹").replace(",", "").replace("_", "").strip()
 
@@ -112,7 +112,7 @@ class Waiting:
         try:
             query = wanted.query()
         except ValidationError as error:
-            wanted, mistake = Wanted(), _sentence(error)
+            wanted, mistake = Wanted(), query_mistake(error)
             query = wanted.query()
         page = await listed(self._overview, visit.caller, query, self._desk.clock())
         first = not wanted.cursor and not wanted.filtered
@@ -160,14 +160,15 @@ def _wanted(request: Request) -> tuple[Wanted, str]:
     try:
         return Wanted.model_validate(given), ""
     except ValidationError as error:
-        return Wanted(), _sentence(error)
+        return Wanted(), query_mistake(error)
 
 
-def _sentence(error: ValidationError) -> str:
+def query_mistake(error: ValidationError, instead: str = "The usual list is shown instead.") -> str:
+    """Return what is wrong with a filter, and what is shown in its place."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = str(first["loc"][0]) if first["loc"] else "filter"
     what = str(first["msg"]).removeprefix("Value error, ")
-    return f"The filter “{where}” is not usable: {what}. The usual list is shown instead."
+    return f"The filter “{where}” is not usable: {what}. {instead}"
 
 
 def refuse_unknown(reference: str) -> None:

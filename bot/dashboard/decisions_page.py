@@ -1,0 +1,83 @@
+"""/audit/decisions : who approved what above which amount, as a page and as a file for a spreadsheet."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import ValidationError
+
+from bot.control.reading.decided import DecisionQuery, DecisionsSearch
+from bot.dashboard.names import Names
+from bot.dashboard.page_renderer import PageRenderer
+from bot.dashboard.rendering import guarded
+from bot.dashboard.waiting import plain_amount, query_mistake
+
+PAGE = 50
+AMOUNTS = ("above", "below")
+MOST_DIGITS = 18
+
+
+class DecisionsPage:
+    """The search of decisions."""
+
+    def __init__(self, desk: PageRenderer, search: DecisionsSearch, names: Names) -> None:
+        self._desk = desk
+        self._search = search
+        self._names = names
+
+    def register(self, router: APIRouter) -> None:
+        """Add the page and the file."""
+        router.get("/audit/decisions")(self.show)
+        router.get("/audit/decisions.csv")(self.file)
+
+    async def show(self, request: Request) -> Response:
+        """Show decisions, newest first."""
+        visit = await self._desk.door.enter(request)
+        given = _given(request)
+        query, mistake = _query(given)
+        before = request.query_params.get("before", "")
+        last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
+        found = await self._search.page(visit.caller, query, before=last, limit=PAGE)
+        people = [name for one in found for name in (one.person, one.requester) if name]
+        return self._desk.show(
+            request,
+            visit,
+            "decisions.html",
+            status=422 if mistake else 200,
+            given={name: given.get(name, "") for name in DecisionQuery.model_fields},
+            found=found,
+            mistake=mistake,
+            paged=last is not None,
+            first=_address("/audit/decisions", given),
+            following=_address("/audit/decisions", given, before=str(found[-1].entry)) if len(found) == PAGE else "",
+            file=_address("/audit/decisions.csv", given),
+            names=await self._names.of(people),
+        )
+
+    async def file(self, request: Request) -> Response:
+        """Send the whole search as CSV."""
+        visit = await self._desk.door.enter(request)
+        query, _ = _query(_given(request))
+        lines = await self._search.csv(visit.caller, query)
+        headers = {"Content-Disposition": 'attachment; filename="decisions.csv"'}
+        return guarded(StreamingResponse(lines, media_type="text/csv", headers=headers))
+
+
+def _given(request: Request) -> dict[str, str]:
+    fields = ((name, request.query_params.get(name, "").strip()[:200]) for name in DecisionQuery.model_fields)
+    return {name: value for name, value in fields if value}
+
+
+def _query(given: dict[str, str]) -> tuple[DecisionQuery, str]:
+    """Return the search, and what is wrong with it: then all decisions are shown."""
+    fields: dict[str, Any] = {name: plain_amount(value) if name in AMOUNTS else value for name, value in given.items()}
+    try:
+        return DecisionQuery.model_validate(fields), ""
+    except ValidationError as error:
+        return DecisionQuery.model_validate({}), query_mistake(error, "All decisions are shown instead.")
+
+
+def _address(path: str, given: dict[str, str], **more: str) -> str:
+    query = urlencode(given | more)
+    return f"{path}?{query}" if query else path
