@@ -7,7 +7,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.audit_actions import AuditAction
@@ -22,6 +22,8 @@ from records.tables import audit
 
 BATCH = 2_000
 Text = Annotated[str, AfterValidator(storable)]
+Named = Annotated[AuditAction, PlainValidator(storable), PlainSerializer(str, return_type=str)]
+"""What is read may be of a later release: then it is the name alone."""
 
 
 class Entry(Value):
@@ -33,7 +35,7 @@ class Entry(Value):
 
     at: Moment
     actor: Text
-    action: Annotated[AuditAction, PlainValidator(storable)]
+    action: Named
     instance_id: Text = ""
     request_digest: Text = ""
     through: Text = ""
