@@ -15,8 +15,23 @@ from approvals.decision import Reason, Verdict
 from approvals.judgement import Membership
 from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser
 from approvals.policy.model import Policy
-from approvals.statuses import ENDED, LIVE, STOPPABLE, Status
+from approvals.statuses import LIVE, Status
 from approvals.values import Value
+from approvals.verbs import VERBS, Action
+
+__all__ = [
+    "TABLE",
+    "Action",
+    "Actor",
+    "Channel",
+    "Grant",
+    "Resource",
+    "Role",
+    "Status",
+    "authorize",
+    "fitting",
+    "roles_of",
+]
 
 
 class Role(StrEnum):
@@ -29,37 +44,9 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class Action(StrEnum):
-    """What somebody can want to do. The values are what an API key's scope may name."""
-
-    START_ORDER = "start_order"
-    START_WORKFLOW = "start_workflow"
-    DECIDE = "decide"
-    SEE_REQUEST = "see_request"
-    LIST = "list"
-    SEE_HISTORY = "see_history"
-    SEE_PAYLOADS = "see_payloads"
-    SEE_DIAGNOSIS = "see_diagnosis"
-    SEE_STATISTICS = "see_statistics"
-    PAUSE = "pause"
-    RESUME = "resume"
-    TERMINATE = "terminate"
-    PURGE = "purge"
-    RERUN = "rerun"
-    RAISE_EVENT = "raise_event"
-    BULK = "bulk"
-    AUDIT_READ = "audit_read"
-    AUDIT_VERIFY = "audit_verify"
-    POLICY_READ = "policy_read"
-    KEYS_MANAGE = "keys_manage"
-    DOCTOR = "doctor"
-
-
 Channel = Literal["slack", "rest", "dashboard", "cli"]
 Relation = Literal["any", "own", "asked", "own_or_asked"]
 
-RUNNING: Final = frozenset[Status]({"RUNNING"})
-SUSPENDED: Final = frozenset[Status]({"SUSPENDED"})
 EVERYWHERE: Final = frozenset[Channel]({"slack", "rest", "dashboard", "cli"})
 NOT_IN_SLACK: Final = EVERYWHERE - {"slack"}
 CONSOLE: Final = frozenset[Channel]({"rest", "cli"})
@@ -111,19 +98,23 @@ TABLE: Final[Mapping[Action, Grant]] = {
     Action.SEE_PAYLOADS: _grant("operator auditor", NOT_IN_SLACK, requester="own", approver="own_or_asked"),
     Action.SEE_DIAGNOSIS: _grant("operator auditor", requester="own", approver="own_or_asked"),
     Action.SEE_STATISTICS: _grant("operator auditor admin"),
-    Action.PAUSE: _grant("operator", EVERYWHERE, RUNNING),
-    Action.RESUME: _grant("operator", EVERYWHERE, SUSPENDED),
-    Action.TERMINATE: _grant("operator", EVERYWHERE, STOPPABLE),
-    Action.PURGE: _grant("operator", EVERYWHERE, ENDED),
-    Action.RERUN: _grant("operator", NOT_IN_SLACK, ENDED),
-    Action.RAISE_EVENT: _grant("operator", NOT_IN_SLACK, LIVE),
     Action.BULK: _grant("operator"),
     Action.AUDIT_READ: _grant("auditor", NOT_IN_SLACK),
     Action.AUDIT_VERIFY: _grant("auditor admin", NOT_IN_SLACK),
     Action.POLICY_READ: _grant("operator auditor admin", NOT_IN_SLACK),
     Action.KEYS_MANAGE: _grant("admin", CONSOLE),
     Action.DOCTOR: _grant("operator", CONSOLE),
+    **{
+        verb.action: _grant("operator", EVERYWHERE if verb.usage else NOT_IN_SLACK, verb.statuses)
+        for verb in VERBS.values()
+    },
 }
+
+
+def fitting(action: Action) -> Status | None:
+    """Return a status in which the action may be done: to ask for the role before the status. None: any does."""
+    statuses = TABLE[action].statuses
+    return None if statuses is None else min(statuses)
 
 
 def authorize(actor: Actor, action: Action, resource: Resource = Resource()) -> Verdict:  # noqa: B008  # frozen

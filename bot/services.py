@@ -25,6 +25,7 @@ from bot.access.oidc import Oidc
 from bot.control.diagnosis.gathering import FactFinder
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.bulk_items import Acting
+from bot.control.operations.calls import Parts
 from bot.control.operations.orders import Orders
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting
@@ -222,15 +223,9 @@ class Services:
     @cached_property
     def operations(self) -> Operations:
         """The management calls."""
-        return Operations(
-            database=self.database,
-            engine=self.engine,
-            access=self.access,
-            subjects=self.subjects,
-            starting=Starting(self.database, self.engine, STARTABLE, self.clock),
-            notify=self.notifier.take,
-            clock=self.clock,
-        )
+        parts = Parts(self.database, self.engine, self.notifier.take, self.clock)
+        starting = Starting(self.database, self.engine, STARTABLE, self.clock)
+        return Operations(parts, self.access, self.subjects, starting)
 
     @cached_property
     def decided(self) -> DecisionsSearch:

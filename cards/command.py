@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass
 
+from approvals.verbs import IN_SLACK
 from cards import parts
 from cards.details_modal import history_blocks
 from cards.lines import in_words, line, meaning
@@ -26,8 +27,8 @@ _BUTTONS = ("approve", "reject", "approved", "rejected", "deny", "yes", "no")
 
 
 @dataclass(frozen=True)
-class Verb:
-    """One verb of the command. `operator` verbs need the operator role in policy.yml."""
+class Word:
+    """One word of the command. `operator` ones need the operator role in policy.yml."""
 
     name: str
     usage: str
@@ -35,38 +36,38 @@ class Verb:
     operator: bool = False
 
 
-VERBS = (
-    Verb("help", "help", "this list"),
-    Verb("status", "status ID", "where a request stands, and whom it waits for"),
-    Verb("list", "list", "what waits for you, what you asked for, and all that you may see"),
-    Verb("mine", "mine", "what you asked for"),
-    Verb("decided", "decided", "what is over, and how it ended"),
-    Verb("history", "history ID", "everything that happened to a request"),
-    Verb("why", "why ID", "why a request does not go on, and what to do"),
-    Verb("stats", "stats", "how many wait, how long decisions take, how they end"),
-    Verb("pause", "pause ID reason", "hold a workflow; answers are kept", operator=True),
-    Verb("resume", "resume ID", "let a paused workflow go on", operator=True),
-    Verb("terminate", "terminate ID reason | --stuck [--older-than 2h]", "stop a workflow for good", operator=True),
-    Verb("purge", "purge ID | --older-than 30d", "forget a finished workflow; the audit stays", operator=True),
+WORDS = (
+    Word("help", "help", "this list"),
+    Word("status", "status ID", "where a request stands, and whom it waits for"),
+    Word("list", "list", "what waits for you, what you asked for, and all that you may see"),
+    Word("mine", "mine", "what you asked for"),
+    Word("decided", "decided", "what is over, and how it ended"),
+    Word("history", "history ID", "everything that happened to a request"),
+    Word("why", "why ID", "why a request does not go on, and what to do"),
+    Word("stats", "stats", "how many wait, how long decisions take, how they end"),
+    *(
+        Word(verb.name, verb.usage, verb.summary[:1].lower() + verb.summary[1:].rstrip("."), operator=True)
+        for verb in IN_SLACK.values()
+    ),
 )
 
 
 def help_text() -> Message:
     """Return the list of verbs. ID is an instance id or an order id."""
-    blocks = [parts.header("What /approval can do"), *(_verb(verb) for verb in VERBS)]
+    blocks = [parts.header("What /approval can do"), *(_verb(verb) for verb in WORDS)]
     blocks.append(parts.sentence("ID is an order's id (42) or an instance id (order-42-workflow)."))
-    names = ", ".join(verb.name for verb in VERBS)
+    names = ", ".join(verb.name for verb in WORDS)
     return Message(text=f"{COMMAND} knows these verbs: {names}.", blocks=tuple(blocks))
 
 
-def _verb(verb: Verb) -> Block:
+def _verb(verb: Word) -> Block:
     operators = " (operators; asks to confirm)" if verb.operator else ""
     return parts.rich(parts.words(f"{COMMAND} {verb.usage}", code=True), parts.words(f"  {verb.meaning}{operators}"))
 
 
 def nearest(name: str) -> str | None:
     """Return the verb that was most likely meant, or None."""
-    found = difflib.get_close_matches(name.lower()[:40], [verb.name for verb in VERBS], n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.lower()[:40], [verb.name for verb in WORDS], n=1, cutoff=0.6)
     return found[0] if found else None
 
 
@@ -86,7 +87,7 @@ def unknown_verb(name: str) -> Message:
 
 def usage(name: str, problem: str) -> Message:
     """Return what to say where a verb's arguments are missing or wrong."""
-    known = next((verb.usage for verb in VERBS if verb.name == name), "help")
+    known = next((verb.usage for verb in WORDS if verb.name == name), "help")
     return _sentence(f"{problem} Nothing was done. Type: {COMMAND} {known}")
 
 

@@ -4,11 +4,12 @@ What it holds is a proposal: whoever submits it is checked again, and a bulk hit
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from approvals.values import Value
+from approvals.verbs import IN_SLACK, VERBS
 from cards import parts
 from cards.binding import UnreadableCardError
 from cards.forms import METADATA_LIMIT, FieldErrors, typed_value
@@ -23,13 +24,17 @@ ACTION = "reason"
 LONGEST = 1000
 MOST_LINES = 40
 
-ManageVerb = Literal["pause", "resume", "terminate", "purge"]
+
+def _offered(name: str) -> str:
+    if name not in IN_SLACK:
+        raise ValueError("no such verb")
+    return name
 
 
 class Operation(Value):
     """What is to be done: to one instance, or to all that a dry run's token names. `channel` is where to answer."""
 
-    verb: ManageVerb
+    verb: Annotated[str, AfterValidator(_offered)]
     instance_id: str = Field(default="", max_length=200)
     token: str = Field(default="", max_length=200)
     channel: str = Field(default="", max_length=40)
@@ -42,22 +47,13 @@ class Confirmed(Value):
     reason: str
 
 
-_WHAT_IT_DOES: dict[ManageVerb, str] = {
-    "pause": "It is held until somebody resumes it. Decisions are kept and count afterwards; its deadline runs on.",
-    "resume": "It goes on where it was paused, and kept decisions count now.",
-    "terminate": "It stops for good: it can be approved no more, and its card loses its buttons. No way back.",
-    "purge": "Its history is forgotten for good; the audit log stays. Only what is finished can be purged.",
-}
-_NEEDS_REASON: frozenset[ManageVerb] = frozenset({"pause", "terminate"})
-
-
 def build(operation: Operation, one: InstanceLine, reason: str = "") -> View:
     """Return the modal for one instance, with what will happen and the reason that was typed so far."""
     verb = operation.verb
     blocks = [
         line(one),
         parts.sentence(meaning(one)),
-        parts.sentence(_WHAT_IT_DOES[verb]),
+        parts.sentence(VERBS[verb].warning),
         _reason(verb, reason),
     ]
     return _view(operation, tuple(blocks))
@@ -74,7 +70,7 @@ def build_bulk(operation: Operation, dry_run: DryRun, reason: str = "") -> View:
     shown = [line(one) for one in dry_run.lines[:MOST_LINES]]
     more = dry_run.total - len(shown)
     rest = [parts.sentence(f"And {more} more, which this list has no room for.")] if more > 0 else []
-    blocks = [count, parts.sentence(f"Of each: {_WHAT_IT_DOES[operation.verb]}"), *shown, *rest]
+    blocks = [count, parts.sentence(f"Of each: {VERBS[operation.verb].warning}"), *shown, *rest]
     return _view(operation, (*blocks, _reason(operation.verb, reason)))
 
 
@@ -83,17 +79,17 @@ def result(sentence: str) -> View:
     return View(title="Result", close="Close", blocks=(parts.sentence(sentence),))
 
 
-def _title(verb: ManageVerb) -> str:
-    return f"{verb.capitalize()}?"
+def _title(verb: str) -> str:
+    return f"{VERBS[verb].label}?"
 
 
-def _reason(verb: ManageVerb, reason: str) -> Block:
+def _reason(verb: str, reason: str) -> Block:
     element = {"type": "plain_text_input", "action_id": ACTION, "multiline": True, "max_length": LONGEST}
     typed = cut(clean(reason), LONGEST)
     return {
         "type": "input",
         "block_id": BLOCK,
-        "optional": verb not in _NEEDS_REASON,
+        "optional": not VERBS[verb].needs_reason,
         "label": parts.plain("Reason", 200),
         "hint": parts.plain("It stands in the audit log with your name.", 200),
         "element": element | ({"initial_value": typed} if typed else {}),
@@ -103,7 +99,7 @@ def _reason(verb: ManageVerb, reason: str) -> Block:
 def _view(operation: Operation, blocks: tuple[Block, ...]) -> View:
     return View(
         title=_title(operation.verb),
-        submit=operation.verb.capitalize(),
+        submit=VERBS[operation.verb].label,
         close="Cancel",
         callback_id=CALLBACK,
         private_metadata=operation.model_dump_json(),
@@ -122,6 +118,6 @@ def parse(view: Mapping[str, Any]) -> Confirmed | FieldErrors:
     reason = clean(typed_value(view, BLOCK, ACTION))
     if len(reason) > LONGEST:
         return FieldErrors(errors={BLOCK: f"Please use at most {LONGEST} characters; these are {len(reason)}."})
-    if not reason and operation.verb in _NEEDS_REASON:
+    if not reason and VERBS[operation.verb].needs_reason:
         return FieldErrors(errors={BLOCK: "Please say in a sentence why: it stands in the audit log."})
     return Confirmed(operation=operation, reason=reason)

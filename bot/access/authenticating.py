@@ -51,9 +51,23 @@ class Caller(Value):
     roles_known: bool = True
 
     @property
+    def initiator(self) -> "Initiator":
+        """The caller as the audit names them."""
+        return Initiator(actor=self.actor, email=self.email, through=self.through, person=self.person)
+
+    @property
     def as_actor(self) -> Actor:
         """The caller as the authority knows them."""
         return Actor(roles=self.roles, through=self.through, person=self.person, scopes=self.scopes)
+
+
+class Initiator(Value):
+    """By whom, and through what, something is done. May they was asked before: there are no roles here."""
+
+    actor: str
+    email: str
+    through: Channel
+    person: Person | None = None
 
 
 class Access:

@@ -7,13 +7,19 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from approvals.verbs import VERBS
+
 
 class Entry(NamedTuple):
-    """A command: its name, its function or group as `module:name` within bot.cli, and what help says of it."""
+    """A command: its name, its function or group as `module:name` within bot.cli, and what help says of it.
+
+    `verb` is for the verbs that take a reason and nothing else: one function makes a command of each.
+    """
 
     name: str
     where: str
     summary: str
+    verb: str = ""
 
 
 COMMANDS: Final = (
@@ -29,9 +35,12 @@ COMMANDS: Final = (
     Entry("watch", "watching:watch", "Follow a workflow until it is over."),
     Entry("stats", "seeing:stats", "Show what waits now and how decisions went."),
     Entry("raise-event", "managing:raise_event", "Raise an event at a workflow, or decide an order."),
-    Entry("pause", "managing:pause", "Hold a running workflow."),
-    Entry("suspend", "managing:pause", "The same as pause."),
-    Entry("resume", "managing:resume", "Let a paused workflow go on."),
+    *(
+        Entry(verb.name, "managing:plain", verb.summary, verb.name)
+        for verb in VERBS.values()
+        if verb.plain and not verb.danger
+    ),
+    Entry("suspend", "managing:plain", "The same as pause.", "pause"),
     Entry("terminate", "managing:terminate", "End a workflow, or all that are stuck, for good."),
     Entry("purge", "managing:purge", "Forget the history of finished workflows; the audit stays."),
     Entry("rerun", "managing:rerun", "Run a finished workflow again from one of its events."),
@@ -60,6 +69,8 @@ def loaded(entry: Entry) -> Any:
     """Return a command of the table, ready to be called."""
     module, _, name = entry.where.partition(":")
     found = getattr(import_module(f"bot.cli.{module}"), name)
+    if entry.verb:
+        found = found(VERBS[entry.verb])
     around = typer.Typer(rich_markup_mode=None, add_completion=False)
     if isinstance(found, typer.Typer):
         around.add_typer(found, name=entry.name)

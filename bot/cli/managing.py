@@ -1,9 +1,11 @@
 """`countersign raise-event | pause | resume | terminate | purge | rerun`: what operators do, by the app's REST API."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
+from approvals.verbs import Verb
 from bot.cli import bulk, output
 from bot.cli.bulk import sure
 from bot.cli.order_commands import decide
@@ -50,20 +52,20 @@ def raise_event(
     decide(reference, {"reason": reason, **decision}, output_as)
 
 
-def pause(reference: Reference, reason: Why = "", output_as: Output = Format.TABLE) -> None:
-    """Hold a running workflow. Decisions are kept until it is resumed; its deadline goes on.
+def plain(verb: Verb) -> Callable[..., None]:
+    """Return the command of a verb that takes a reason and nothing else."""
 
-    Example: countersign pause 42 --reason "waiting for the supplier"
-    """
-    _act(reference, "pause", {"reason": _given(reason)}, output_as)
+    def command(
+        reference: Reference,
+        words: Annotated[str, typer.Argument(metavar="REASON", help="the same as --reason")] = "",
+        reason: Why = "",
+        output_as: Output = Format.TABLE,
+    ) -> None:
+        said = reason or words
+        _act(reference, verb.name, {"reason": _given(said) if verb.needs_reason else said}, output_as)
 
-
-def resume(reference: Reference, reason: Why = "", output_as: Output = Format.TABLE) -> None:
-    """Let a paused workflow go on. Decisions that were kept count now.
-
-    Example: countersign resume 42
-    """
-    _act(reference, "resume", {"reason": reason}, output_as)
+    command.__doc__ = f"{verb.summary} {verb.warning}\n\nExample: countersign {verb.name} {verb.example}"
+    return command
 
 
 def terminate(  # noqa: PLR0913 one workflow, or a filter for many

@@ -7,7 +7,7 @@ from typing import cast
 
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError
-from approvals.authority import Action, Resource, authorize
+from approvals.authority import Action, Resource, authorize, fitting
 from approvals.people import Profile
 from approvals.request import Route
 from approvals.statuses import Status
@@ -85,12 +85,12 @@ class Subjects:
 
     async def demand(self, caller: Caller, action: Action, subject: Subject, *, in_any_status: bool = False) -> None:
         """Refuse what the caller may not do to the subject. `in_any_status` asks only for the role. Raises: Refused."""
-        anybodys = Resource(status=ANY_STATUS.get(action, subject.status) if in_any_status else subject.status)
+        status = (fitting(action) or subject.status) if in_any_status else subject.status
+        anybodys = Resource(status=status)
         if authorize(caller.as_actor, action, anybodys).allowed:
             return  # whose request it is makes no difference: Slack need not be asked
         resource = await self.resource(caller, subject)
-        if in_any_status:
-            resource = resource.model_copy(update={"status": ANY_STATUS.get(action, resource.status)})
+        resource = resource.model_copy(update={"status": status})
         await self._access.demand(caller, action, resource, instance_id=subject.instance_id)
 
     async def resource(self, caller: Caller, subject: Subject) -> Resource:
@@ -173,14 +173,3 @@ class Subjects:
             return await self._directory.members(group) or frozenset()
         except LookupFailedError:
             return frozenset()
-
-
-ANY_STATUS: dict[Action, Status] = {
-    Action.PAUSE: "RUNNING",
-    Action.RESUME: "SUSPENDED",
-    Action.TERMINATE: "RUNNING",
-    Action.PURGE: "COMPLETED",
-    Action.RERUN: "COMPLETED",
-    Action.RAISE_EVENT: "RUNNING",
-}
-"""A status in which each may be done: the role is asked for before the status, which then gets a sentence."""

@@ -11,13 +11,15 @@ from approvals.authority import Action
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from approvals.state import binding_of
+from approvals.verbs import VERBS, Verb
 from bot.access.authenticating import Access
 from bot.access.refusals import CORRECTABLE, Kind, Refused
-from bot.control.operations.single import Done, Operations, as_json
+from bot.control.operations.calls import Given
+from bot.control.operations.single import Operations, as_json
 from bot.control.reading.overview import Overview
 from bot.control.subjects import Subject, Subjects
 from bot.dashboard.forms import typed
-from bot.dashboard.instance import VERBS, Instances, Verb
+from bot.dashboard.instance import Instances
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import segment
 from bot.dashboard.sessions import Visit
@@ -84,7 +86,7 @@ class Acting:
             mistake = TOO_LONG if reason else NEEDS_REASON
             return await self._confirm(request, visit, subject, wanted, given, mistake)
         try:
-            done = await self._do(visit, subject, wanted, given, reason)
+            done = await self._operations.act(visit.caller, wanted, subject.instance_id, _given(wanted, given, reason))
         except Refused as refusal:
             if refusal.kind not in CORRECTABLE:
                 raise
@@ -99,26 +101,6 @@ class Acting:
         subject = await self._overview.one(visit.caller, reference)
         await self._subjects.demand(visit.caller, VERBS[verb].action, subject, in_any_status=True)
         return visit, subject, VERBS[verb]
-
-    async def _do(self, visit: Visit, subject: Subject, verb: Verb, given: Mapping[str, str], reason: str) -> Done:
-        caller, instance_id = visit.caller, subject.instance_id
-        match verb.name:
-            case "pause":
-                return await self._operations.pause(caller, instance_id, reason)
-            case "resume":
-                return await self._operations.resume(caller, instance_id, reason)
-            case "terminate":
-                return await self._operations.terminate(caller, instance_id, reason)
-            case "purge":
-                return await self._operations.purge(caller, instance_id, reason)
-            case "rerun":
-                event, new_id = _event_id(given.get("event_id", "")), given.get("new_id") or None
-                return await self._operations.rerun(caller, instance_id, event, new_id, reason)
-            case _:
-                name, payload = given.get("name", ""), as_json(given.get("payload", ""))
-                if not name:
-                    raise Refused(Kind.CONFLICT, "The event needs a name, such as payment_confirmed.")
-                return await self._operations.raise_event(caller, instance_id, name, payload, reason)
 
     async def _confirm(  # noqa: PLR0913, PLR0917 what the page shows
         self, request: Request, visit: Visit, subject: Subject, verb: Verb, given: Mapping[str, str], mistake: str
@@ -212,6 +194,20 @@ class Acting:
             once=secrets.token_urlsafe(12),
             mistake=mistake,
         )
+
+
+def _given(verb: Verb, form: Mapping[str, str], reason: str) -> Given:
+    """Return what the form says. Raises: Refused for a field that the verb needs."""
+    match verb.name:
+        case "rerun":
+            return Given(reason=reason, event_id=_event_id(form.get("event_id", "")), new_id=form.get("new_id") or None)
+        case "raise-event":
+            payload = as_json(form.get("payload", ""))
+            if not form.get("name"):
+                raise Refused(Kind.INVALID, "The event needs a name, such as payment_confirmed.")
+            return Given(reason=reason, event=form["name"], payload=payload)
+        case _:
+            return Given(reason=reason)
 
 
 def _event_id(text: str) -> int:

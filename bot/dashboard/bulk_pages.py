@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from approvals.authority import Action
 from approvals.statuses import STATUSES
+from approvals.verbs import IN_BULK
 from bot.access.authenticating import Access
 from bot.access.refusals import CORRECTABLE, Kind, Refused, unknown
 from bot.control.operations.bulk import Bulk, Plan
-from bot.control.operations.selection import ACTIONS
 from bot.dashboard.forms import typed
 from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer
@@ -132,9 +132,9 @@ class BulkPages:
         return {name: typed(value) for name, value in form.items()}
 
     async def _planned(self, visit: Visit, given: Mapping[str, str]) -> Plan:
-        action = ACTIONS.get(given.get("action", ""))
-        if action is None:
-            raise Refused(Kind.INVALID, "Choose what is to be done: terminate, purge, pause or resume.")
+        action = given.get("action", "")
+        if action not in IN_BULK:
+            raise Refused(Kind.INVALID, f"Choose what is to be done: {', '.join(IN_BULK)}.")
         wanted: dict[str, Any] = {name: given[name] for name in TEXTS if given.get(name)}
         wanted |= {name: True for name in FLAGS if given.get(name)}
         selection = BulkFilter.model_validate(wanted).selection()
@@ -150,7 +150,7 @@ class BulkPages:
             status=422 if mistake else 200,
             given=given,
             mistake=mistake,
-            actions=tuple(ACTIONS),
+            actions=tuple(IN_BULK),
             statuses=STATUSES,
             recent=[each for each in recent if each.state != "planned"],
             names=await self._names.of([each.actor for each in recent]),

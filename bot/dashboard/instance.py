@@ -15,6 +15,7 @@ from approvals.messages import sentence
 from approvals.state import binding_of
 from approvals.statuses import status_message
 from approvals.values import Value
+from approvals.verbs import VERBS
 from bot.access.authenticating import Access
 from bot.access.refusals import Refused
 from bot.control.reading.overview import Overview, TimeLineEvent
@@ -30,69 +31,6 @@ from cards.request_card import Ending
 
 SHOWN_EVENTS = 200
 LONGEST_PAYLOAD = 20_000
-
-
-class Verb(Value):
-    """Something that may be done to an instance. `question` has a place for the instance."""
-
-    name: str
-    label: str
-    question: str
-    action: Action
-    what: str
-    needs_reason: bool = True
-    danger: bool = False
-
-
-VERBS: dict[str, Verb] = {
-    verb.name: verb
-    for verb in (
-        Verb(
-            name="pause",
-            label="Pause",
-            question="Pause {}?",
-            action=Action.PAUSE,
-            what="It is held until somebody resumes it. Decisions are kept and count then; its deadlines go on.",
-        ),
-        Verb(
-            name="resume",
-            label="Resume",
-            question="Resume {}?",
-            action=Action.RESUME,
-            what="It goes on. Decisions that were kept count at once.",
-        ),
-        Verb(
-            name="terminate",
-            label="Terminate",
-            question="Terminate {}?",
-            action=Action.TERMINATE,
-            what="It ends for good without a decision, and its card loses its buttons. This cannot be taken back.",
-            danger=True,
-        ),
-        Verb(
-            name="purge",
-            label="Purge",
-            question="Purge {}?",
-            action=Action.PURGE,
-            what="The engine forgets its history, input and output. Its audit entries stay.",
-            danger=True,
-        ),
-        Verb(
-            name="rerun",
-            label="Run again",
-            question="Run {} again?",
-            action=Action.RERUN,
-            what="It runs again as a new instance, from the event that you choose. The old one stays as it is.",
-        ),
-        Verb(
-            name="raise-event",
-            label="Raise an event",
-            question="Raise an event at {}?",
-            action=Action.RAISE_EVENT,
-            what="The event reaches the workflow as if another system had sent it. A decision cannot be raised so.",
-        ),
-    )
-}
 
 
 class Standing(Value):

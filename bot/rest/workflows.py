@@ -8,8 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from approvals.verbs import VERBS, Verb
 from bot.access.authenticating import Access, Caller
-from bot.control.operations.single import Done, Operations
+from bot.control.operations.calls import Done, Given
+from bot.control.operations.single import Operations
 from bot.control.reading.lines import Workflow
 from bot.control.reading.list_query import ListQuery
 from bot.control.reading.overview import Overview, TimeLineEvent, listed
@@ -123,7 +125,6 @@ def routes(access: Access, operations: Operations, overview: Overview, clock: Cl
     router = APIRouter(prefix="/workflows", tags=["workflows"], dependencies=SIGNED_IN)
     _reading(router, Depends(caller_of(access)), overview, clock)
     _acting(router, Depends(caller_of(access)), operations)
-    _rerunning(router, Depends(caller_of(access)), operations)
     return router
 
 
@@ -164,37 +165,23 @@ def _acting(router: APIRouter, who: Any, operations: Operations) -> None:
         response.headers["Location"] = f"/workflows/{done.instance_id}"
         return done
 
-    @router.post("/{reference}/pause", responses=problems(404, 409))
-    async def pause_workflow(reference: Reference, body: NeededReason, caller: Annotated[Caller, who]) -> Done:
-        """Hold a running workflow. Decisions are kept; deadlines go on."""
-        return await operations.pause(caller, reference, body.reason)
-
-    @router.post("/{reference}/resume", responses=problems(404, 409))
-    async def resume_workflow(
-        reference: Reference, caller: Annotated[Caller, who], body: OptionalReason | None = None
-    ) -> Done:
-        """Let a paused workflow go on."""
-        return await operations.resume(caller, reference, body.reason if body else "")
-
-    @router.post("/{reference}/terminate", responses=problems(404, 409))
-    async def terminate_workflow(reference: Reference, body: NeededReason, caller: Annotated[Caller, who]) -> Done:
-        """End a workflow for good, without a decision. Its card is rewritten."""
-        return await operations.terminate(caller, reference, body.reason)
+    for verb in VERBS.values():
+        if verb.plain:
+            _offer(router, who, operations, verb)
 
     @router.post("/{reference}/purge", responses=problems(404, 409))
     async def purge_workflow(
         reference: Reference, caller: Annotated[Caller, who], body: PurgeBody | None = None
     ) -> Done:
         """Forget a finished workflow's history. Its audit entries stay."""
-        wanted = body or PurgeBody()
-        return await operations.purge(caller, reference, wanted.reason, force=wanted.force)
+        given = Given(**(body or PurgeBody()).model_dump())
+        return await operations.act(caller, VERBS["purge"], reference, given)
 
-
-def _rerunning(router: APIRouter, who: Any, operations: Operations) -> None:
     @router.post("/{reference}/rerun", responses=problems(404, 409))
     async def rerun_workflow(reference: Reference, body: RerunBody, caller: Annotated[Caller, who]) -> Done:
         """Run a finished workflow again from one of its events, as a new instance."""
-        return await operations.rerun(caller, reference, body.event_id, body.new_instance_id, body.reason)
+        given = Given(reason=body.reason, event_id=body.event_id, new_id=body.new_instance_id)
+        return await operations.act(caller, VERBS["rerun"], reference, given)
 
     @router.post("/{reference}/raise-event/{name}", responses=problems(404, 409))
     async def raise_event(
@@ -204,7 +191,29 @@ def _rerunning(router: APIRouter, who: Any, operations: Operations) -> None:
         caller: Annotated[Caller, who],
     ) -> Done:
         """Raise an event at a waiting workflow. A decision is not raised so: it has to be a person's own."""
-        return await operations.raise_event(caller, reference, name, body.input, body.reason)
+        given = Given(reason=body.reason, event=name, payload=body.input)
+        return await operations.act(caller, VERBS["raise-event"], reference, given)
+
+
+def _offer(router: APIRouter, who: Any, operations: Operations, verb: Verb) -> None:
+    """Add the route of a verb that takes a reason and nothing else."""
+
+    async def needed(reference: Reference, body: NeededReason, caller: Annotated[Caller, who]) -> Done:
+        return await operations.act(caller, verb, reference, Given(reason=body.reason))
+
+    async def optional(
+        reference: Reference, caller: Annotated[Caller, who], body: OptionalReason | None = None
+    ) -> Done:
+        return await operations.act(caller, verb, reference, Given(reason=body.reason if body else ""))
+
+    router.add_api_route(
+        f"/{{reference}}/{verb.name}",
+        needed if verb.needs_reason else optional,
+        methods=["POST"],
+        name=f"{verb.name}_workflow",
+        description=f"{verb.summary} {verb.warning}",
+        responses=problems(404, 409),
+    )
 
 
 async def _detail(overview: Overview, subject: Subject, *, shown: bool) -> WorkflowDetail:

@@ -10,12 +10,13 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from activities.slack.client import Slack
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
-from approvals.authority import Action
 from approvals.people import Person
+from approvals.verbs import IN_SLACK, VERBS, Verb
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import TRANSLATED, message_of
 from bot.control.operations.bulk import Bulk
-from bot.control.operations.single import Done, Operations
+from bot.control.operations.calls import Given
+from bot.control.operations.single import Operations
 from bot.control.reading.overview import Overview, may_list_all
 from bot.control.subjects import Subjects
 from bot.engine.client import EngineUnavailableError
@@ -24,7 +25,7 @@ from bot.slack.clicks import person_of
 from bot.slack.home import Home
 from cards import Message, command, confirm_modal, private
 from cards.binding import UnreadableCardError
-from cards.confirm_modal import Confirmed, ManageVerb, Operation
+from cards.confirm_modal import Confirmed, Operation
 from cards.paging import ACTIONS, PAGE_SIZE, Page, parse_page
 from cards.values import DryRun, LinePage
 from records import listing
@@ -57,13 +58,6 @@ FEW = 5
 
 SPAN = timedelta(days=30)
 """What /approval stats looks back over."""
-
-MANAGING: dict[str, Action] = {
-    "pause": Action.PAUSE,
-    "resume": Action.RESUME,
-    "terminate": Action.TERMINATE,
-    "purge": Action.PURGE,
-}
 
 
 class Commands:
@@ -132,8 +126,8 @@ class Commands:
     async def _dispatch(self, body: Body, verb: str, rest: str) -> Message | None:
         person = Person(team=str(body.get("team_id") or ""), user=str(body["user_id"]))
         caller = await self._access.by_slack(person)
-        if verb in MANAGING:
-            return await self._confirm(caller, verb, rest, body)
+        if verb in IN_SLACK:
+            return await self._confirm(caller, IN_SLACK[verb], rest, body)
         answer = self._verbs.get(verb)
         return command.unknown_verb(verb) if answer is None else await answer(caller, rest, body)
 
@@ -238,17 +232,17 @@ class Commands:
 
     # ---- managing ---------------------------------------------------------------------------------------------------
 
-    async def _confirm(self, caller: Caller, verb: str, rest: str, body: Body) -> Message | None:
+    async def _confirm(self, caller: Caller, verb: Verb, rest: str, body: Body) -> Message | None:
         """Open the modal that asks to confirm; who may not is told so before anything opens."""
-        if bulk_words.is_bulk(rest):
-            return await self._confirm_many(caller, _managed(verb), rest, body)
+        if verb.bulk and bulk_words.is_bulk(rest):
+            return await self._confirm_many(caller, verb, rest, body)
         reference, reason = await self._reference(rest)
         if not reference:
-            return command.usage(verb, NEEDS_ID)
+            return command.usage(verb.name, NEEDS_ID)
         subject = await self._subjects.find(reference)
-        await self._subjects.demand(caller, MANAGING[verb], subject, in_any_status=True)
+        await self._subjects.demand(caller, verb.action, subject, in_any_status=True)
         operation = Operation(
-            verb=_managed(verb), instance_id=subject.instance_id, channel=str(body.get("channel_id") or "")
+            verb=verb.name, instance_id=subject.instance_id, channel=str(body.get("channel_id") or "")
         )
         view = confirm_modal.build(
             operation, lines.of_workflow(await self._overview.line(subject), operator=True), reason
@@ -256,16 +250,16 @@ class Commands:
         await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
         return None
 
-    async def _confirm_many(self, caller: Caller, verb: ManageVerb, rest: str, body: Body) -> Message | None:
+    async def _confirm_many(self, caller: Caller, verb: Verb, rest: str, body: Body) -> Message | None:
         """Open the modal with the dry run: exactly what its token will hit."""
         try:
-            typed = bulk_words.parse(verb, rest)
+            typed = bulk_words.parse(verb.name, rest)
         except bulk_words.UnreadableWordsError as error:
-            return command.usage(verb, str(error))
-        plan = await self._bulk.dry_run(caller, verb, typed.selection, typed.reason)
+            return command.usage(verb.name, str(error))
+        plan = await self._bulk.dry_run(caller, verb.name, typed.selection, typed.reason)
         hit = tuple(lines.of_workflow(each, operator=True) for each in plan.lines)
         shown = DryRun(token=plan.token, total=plan.total, lines=hit, filter=plan.filter)
-        operation = Operation(verb=verb, token=plan.token, channel=str(body.get("channel_id") or ""))
+        operation = Operation(verb=verb.name, token=plan.token, channel=str(body.get("channel_id") or ""))
         view = confirm_modal.build_bulk(operation, shown, typed.reason)
         await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
         return None
@@ -297,30 +291,12 @@ class Commands:
                 f"{found.operation.verb.capitalize()} of {status.total} workflows has begun, as {status.workflow}. "
                 f"/approval status {status.workflow} shows how far it is."
             )
-        done = await self._do(caller, found)
+        verb, given = VERBS[found.operation.verb], Given(reason=found.reason)
+        done = await self._operations.act(caller, verb, found.operation.instance_id, given)
         return private.sentence(f"{done.instance_id}: {done.sentence}")
-
-    async def _do(self, caller: Caller, found: Confirmed) -> Done:
-        operation, reason = found.operation, found.reason
-        match operation.verb:
-            case "pause":
-                return await self._operations.pause(caller, operation.instance_id, reason)
-            case "resume":
-                return await self._operations.resume(caller, operation.instance_id, reason)
-            case "terminate":
-                return await self._operations.terminate(caller, operation.instance_id, reason)
-            case "purge":
-                return await self._operations.purge(caller, operation.instance_id, reason)
 
 
 def _words(text: str) -> tuple[str, str]:
     """Return the verb and what follows it. A line's end, a tab or a no-break space parts them as a space does."""
     verb, *rest = text.split(maxsplit=1) or [""]
     return verb, "".join(rest).strip()
-
-
-def _managed(verb: str) -> ManageVerb:
-    for known in ("pause", "resume", "terminate", "purge"):
-        if verb == known:
-            return known
-    raise ValueError(verb)

@@ -55,7 +55,7 @@ def test_a_status_says_whom_it_waits_for_until_when_and_links_the_card() -> None
 
 def test_help_lists_every_verb_with_its_usage() -> None:
     text = shown(command.help_text())
-    assert all(f"/approval {verb.usage}" in text for verb in command.VERBS)
+    assert all(f"/approval {verb.usage}" in text for verb in command.WORDS)
 
 
 GUESSES = [

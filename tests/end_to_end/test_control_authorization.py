@@ -22,7 +22,7 @@ from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from approvals.signing import Purpose
 from approvals.statuses import ENDED, STOPPABLE, Status
-from bot.dashboard.instance import VERBS
+from approvals.verbs import VERBS
 from cards import request_card
 from local.slack import payloads
 from records import keys

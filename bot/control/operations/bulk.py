@@ -10,15 +10,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from approvals.audit_actions import AuditAction
-from approvals.authority import Action, Resource
+from approvals.authority import Action, Resource, fitting
 from approvals.signing import KeyRing, Purpose
 from approvals.values import Moment, Value
+from approvals.verbs import VERBS
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, unknown
-from bot.control.operations.selection import ACTIONS, BulkAction, Selection, select
+from bot.control.operations.selection import BulkAction, Selection, select
 from bot.control.reading.lines import Workflow, line_of
 from bot.control.reading.overview import Overview
-from bot.control.subjects import ANY_STATUS
 from bot.engine.client import AlreadyExistsError, Engine
 from bot.process.correlation import correlation_id
 from records import audit, bulk, instances
@@ -138,7 +138,7 @@ class Bulk:
             raise Refused(
                 Kind.CONFLICT, "This token belongs to no dry run of yours. Nothing was done: make a dry run first."
             )
-        await self._demand(caller, ACTIONS[operation.action])
+        await self._demand(caller, operation.action)
         if action is not None and action != operation.action:
             raise Refused(
                 Kind.CONFLICT, f"The dry run was for {operation.action}, not {action}. Nothing was done: make another."
@@ -194,7 +194,7 @@ class Bulk:
     async def continue_(self, caller: Caller, operation_id: str, reason: str = "") -> Status:
         """Go on with what failed or was left. What has a result is not touched again."""
         operation = await self._get(operation_id)
-        await self._demand(caller, ACTIONS[operation.action])
+        await self._demand(caller, operation.action)
         if operation.state == "planned":
             raise Refused(Kind.CONFLICT, "This operation has not started. Start it with its dry run's token.")
         async with self._database.read() as connection:
@@ -216,9 +216,9 @@ class Bulk:
 
     async def _demand(self, caller: Caller, action: BulkAction) -> None:
         """Ask for the right to act in bulk, and for the right to the action itself."""
-        single = ACTION_OF[action]
+        single = VERBS[action].action
         await self._access.demand(caller, Action.BULK)
-        await self._access.demand(caller, single, Resource(status=ANY_STATUS[single]))
+        await self._access.demand(caller, single, Resource(status=fitting(single)))
 
     async def _begin(self, caller: Caller, operation: bulk.Operation, token: str, reason: str) -> None:
         now, ids = self._clock(), await self._all_ids(operation.id)
@@ -328,11 +328,3 @@ def _bound(operation_id: str, action: str, actor: str, ids: tuple[str, ...]) -> 
     """Return what a token stands for: the operation, whose it is, and every id in its order."""
     listed = hashlib.sha256("\n".join(ids).encode()).hexdigest()
     return "\n".join((operation_id, action, actor, str(len(ids)), listed)).encode()
-
-
-ACTION_OF: dict[BulkAction, Action] = {
-    "terminate": Action.TERMINATE,
-    "purge": Action.PURGE,
-    "pause": Action.PAUSE,
-    "resume": Action.RESUME,
-}

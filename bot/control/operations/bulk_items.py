@@ -4,10 +4,12 @@ An operation that was interrupted comes to some instances twice: what it did the
 """
 
 from activities.bulk import ItemResult
-from approvals.authority import Role
-from bot.access.authenticating import Caller
+from approvals.audit_actions import AuditAction
+from approvals.verbs import VERBS
+from bot.access.authenticating import Initiator
 from bot.access.refusals import Kind, Refused
-from bot.control.operations.single import Done, Operations
+from bot.control.operations.calls import Done, Given
+from bot.control.operations.single import Operations
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
 from records import audit, bulk
 from records.database import Database
@@ -40,29 +42,20 @@ class Acting:
 
     async def _did(self, operation: bulk.Operation, instance_id: str) -> bool:
         """Say whether the newest call of this kind was the operation's own: each is audited before it is made."""
-        call, wanted = f"workflow.{operation.action}", audit.Filter(instance_id=instance_id)
+        call, wanted = AuditAction(f"workflow.{VERBS[operation.action].action}"), audit.Filter(instance_id=instance_id)
         async with self._database.read() as connection:
             entries = await audit.page(connection, wanted, limit=LOOKED_AT)
         newest = next((each for each in entries if each.action in {call, f"{call}_failed"}), None)
         return newest is not None and newest.action == call and newest.reason.endswith(_mark(operation))
 
     async def _do(self, operation: bulk.Operation, instance_id: str) -> Done:
-        caller = Caller(
+        by = Initiator(
             actor=operation.actor,
             email=str(operation.filter.get("by", "")),
-            roles=frozenset({Role.OPERATOR}),
             through=operation.filter.get("through", "rest"),
         )
-        reason = f"{operation.reason} {_mark(operation)}"
-        match operation.action:
-            case "terminate":
-                return await self._operations.terminate(caller, instance_id, reason)
-            case "purge":
-                return await self._operations.purge(caller, instance_id, reason)
-            case "pause":
-                return await self._operations.pause(caller, instance_id, reason)
-            case _:
-                return await self._operations.resume(caller, instance_id, reason)
+        given = Given(reason=f"{operation.reason} {_mark(operation)}")
+        return await self._operations.act_for(by, VERBS[operation.action], instance_id, given)
 
 
 def result_of(refusal: Refused) -> ItemResult:

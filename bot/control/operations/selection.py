@@ -2,25 +2,28 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import AfterValidator, WithJsonSchema, field_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.durations import duration_text
-from approvals.statuses import ENDED, Status
+from approvals.statuses import Status
 from approvals.values import Value
+from approvals.verbs import IN_BULK, VERBS
 from bot.access.refusals import Kind, Refused
 from records import listing
 
-BulkAction = Literal["terminate", "purge", "pause", "resume"]
-ACTIONS: dict[str, BulkAction] = {"terminate": "terminate", "purge": "purge", "pause": "pause", "resume": "resume"}
-FITTING: dict[BulkAction, frozenset[Status]] = {
-    "terminate": frozenset({"PENDING", "RUNNING", "SUSPENDED"}),
-    "purge": ENDED,
-    "pause": frozenset({"RUNNING"}),
-    "resume": frozenset({"SUSPENDED"}),
-}
+
+def _in_bulk(name: str) -> str:
+    if name not in IN_BULK:
+        raise ValueError(f"choose one of {', '.join(IN_BULK)}")
+    return name
+
+
+BulkAction = Annotated[str, AfterValidator(_in_bulk), WithJsonSchema({"type": "string", "enum": list(IN_BULK)})]
+"""A verb that may be done to many at once."""
+
 STUCK = timedelta(hours=2)
 MOST = 50_000
 PAGE = 1_000
@@ -59,7 +62,7 @@ class Selection(Value):
             found.append(f"no progress for {duration_text(self.older_than or STUCK)} or past its deadline")
         elif self.older_than is not None:
             found.append(f"{since} more than {duration_text(self.older_than)} ago")
-        return ", ".join(found) or f"everything that can be {PAST[action]}"
+        return ", ".join(found) or f"everything that can be {VERBS[action].past}"
 
     def _named(self) -> tuple[tuple[str, str | None], ...]:
         status = "COMPLETED" if self.completed else self.status
@@ -69,14 +72,6 @@ class Selection(Value):
     def empty(self) -> bool:
         """Whether it says nothing."""
         return self == Selection(everything=self.everything)
-
-
-PAST: dict[BulkAction, str] = {
-    "terminate": "terminated",
-    "purge": "purged",
-    "pause": "paused",
-    "resume": "resumed",
-}
 
 
 async def select(connection: AsyncConnection, action: BulkAction, wanted: Selection, now: datetime) -> tuple[str, ...]:
@@ -111,9 +106,9 @@ def check(action: BulkAction, wanted: Selection) -> None:
     status = "COMPLETED" if wanted.completed else wanted.status
     if wanted.completed and wanted.status not in {None, "COMPLETED"}:
         raise Refused(Kind.INVALID, f"completed means the status COMPLETED, and the filter says {wanted.status} too.")
-    if status is not None and status not in FITTING[action]:
-        fitting = ", ".join(sorted(FITTING[action]))
-        raise Refused(Kind.INVALID, f"What is {status} cannot be {PAST[action]}: the status must be {fitting}.")
+    if status is not None and status not in VERBS[action].statuses:
+        fitting = ", ".join(sorted(VERBS[action].statuses))
+        raise Refused(Kind.INVALID, f"What is {status} cannot be {VERBS[action].past}: the status must be {fitting}.")
     if wanted.stuck and action == "purge":
         raise Refused(Kind.INVALID, "What is stuck is not over and cannot be purged: terminate it first.")
 
@@ -127,7 +122,7 @@ def filters(action: BulkAction, wanted: Selection, now: datetime) -> tuple[listi
     elif not wanted.stuck and wanted.older_than is not None:
         base = base.model_copy(update={"older_than": before})
     given = "COMPLETED" if wanted.completed else wanted.status
-    statuses = [given] if given is not None else sorted(FITTING[action])
+    statuses = [given] if given is not None else sorted(VERBS[action].statuses)
     chosen = [base.model_copy(update={"status": status}) for status in statuses]
     if wanted.stuck:
         still = {"progress_before": now - (wanted.older_than or STUCK)}

@@ -1,0 +1,158 @@
+"""The management verbs, one table: every face offers them from here, and the authority takes their statuses from here.
+
+A new verb is a row here, its rule in `bot/control/operations/rules.py`, and a test. Imports nothing heavy: the command
+line's help reads it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from approvals.statuses import ENDED, LIVE, STOPPABLE, Status
+
+
+class Action(StrEnum):
+    """What somebody can want to do. The values are what an API key's scope may name."""
+
+    START_ORDER = "start_order"
+    START_WORKFLOW = "start_workflow"
+    DECIDE = "decide"
+    SEE_REQUEST = "see_request"
+    LIST = "list"
+    SEE_HISTORY = "see_history"
+    SEE_PAYLOADS = "see_payloads"
+    SEE_DIAGNOSIS = "see_diagnosis"
+    SEE_STATISTICS = "see_statistics"
+    PAUSE = "pause"
+    RESUME = "resume"
+    TERMINATE = "terminate"
+    PURGE = "purge"
+    RERUN = "rerun"
+    RAISE_EVENT = "raise_event"
+    BULK = "bulk"
+    AUDIT_READ = "audit_read"
+    AUDIT_VERIFY = "audit_verify"
+    POLICY_READ = "policy_read"
+    KEYS_MANAGE = "keys_manage"
+    DOCTOR = "doctor"
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Something that an operator may do to an instance.
+
+    `question` has a place for the instance's name. `usage` is what follows /approval; without one Slack does not offer
+    the verb. `only` begins the refusal in a status that does not fit; `already` answers in a status in which there is
+    nothing left to do. `plain` takes a reason and nothing else.
+    """
+
+    name: str
+    action: Action
+    statuses: frozenset[Status]
+    past: str
+    label: str
+    question: str
+    summary: str
+    warning: str
+    example: str = ""
+    usage: str = ""
+    only: str = ""
+    already: Mapping[Status, str] = field(default_factory=dict)
+    needs_reason: bool = False
+    plain: bool = True
+    bulk: bool = False
+    danger: bool = False
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    verb.name: verb
+    for verb in (
+        Verb(
+            name="pause",
+            action=Action.PAUSE,
+            statuses=frozenset({"RUNNING"}),
+            past="paused",
+            label="Pause",
+            question="Pause {}?",
+            summary="Hold a running workflow; answers are kept.",
+            warning="It is held until it is resumed. Decisions are kept and count afterwards; its deadlines go on.",
+            example='42 --reason "waiting for the supplier"',
+            usage="pause ID reason",
+            only="Only a running workflow can be paused",
+            already={"SUSPENDED": "It is paused already, so nothing was done. Resume it to let it go on."},
+            needs_reason=True,
+            bulk=True,
+        ),
+        Verb(
+            name="resume",
+            action=Action.RESUME,
+            statuses=frozenset({"SUSPENDED"}),
+            past="resumed",
+            label="Resume",
+            question="Resume {}?",
+            summary="Let a paused workflow go on.",
+            warning="It goes on where it was paused, and kept decisions count now.",
+            example="42",
+            usage="resume ID",
+            only="Only a paused workflow can be resumed",
+            already={"RUNNING": "It is running already, so nothing was done."},
+            bulk=True,
+        ),
+        Verb(
+            name="terminate",
+            action=Action.TERMINATE,
+            statuses=STOPPABLE,
+            past="terminated",
+            label="Terminate",
+            question="Terminate {}?",
+            summary="Stop a workflow for good.",
+            warning="It stops for good: it can be approved no more, and its card loses its buttons. No way back.",
+            usage="terminate ID reason | --stuck [--older-than 2h]",
+            only="Only a workflow that is not stalled can be terminated",
+            already={status: f"It is over already ({status}), so nothing was done." for status in ENDED},
+            needs_reason=True,
+            bulk=True,
+            danger=True,
+        ),
+        Verb(
+            name="purge",
+            action=Action.PURGE,
+            statuses=ENDED,
+            past="purged",
+            label="Purge",
+            question="Purge {}?",
+            summary="Forget a finished workflow; the audit stays.",
+            warning="Its history is forgotten for good; the audit log stays. Only what is finished can be purged.",
+            usage="purge ID | --older-than 30d",
+            plain=False,
+            bulk=True,
+            danger=True,
+        ),
+        Verb(
+            name="rerun",
+            action=Action.RERUN,
+            statuses=ENDED,
+            past="run again",
+            label="Run again",
+            question="Run {} again?",
+            summary="Run a finished workflow again from one of its events.",
+            warning="It runs again as a new instance, from the event that you choose. The old one stays as it is.",
+            plain=False,
+        ),
+        Verb(
+            name="raise-event",
+            action=Action.RAISE_EVENT,
+            statuses=LIVE,
+            past="given an event",
+            label="Raise an event",
+            question="Raise an event at {}?",
+            summary="Raise an event at a workflow.",
+            warning="The event reaches the workflow as if another system had sent it. A decision cannot be raised so.",
+            plain=False,
+        ),
+    )
+}
+
+IN_SLACK: Final[Mapping[str, Verb]] = {name: verb for name, verb in VERBS.items() if verb.usage}
+IN_BULK: Final[Mapping[str, Verb]] = {name: verb for name, verb in VERBS.items() if verb.bulk}
