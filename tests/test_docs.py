@@ -3,11 +3,9 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from approvals.policy.schema import parse_policy
 from bot.cli.remote import ClientSettings
 from bot.process.settings import Settings
 from tests.test_citations import headings, slug
@@ -15,7 +13,6 @@ from tests.test_readme import check_command, typed
 from tools.docs import stale
 from tools.docs.diagrams import fence, gathered
 from tools.docs.imports import floors, packages, reduced, rooms
-from tools.docs.policy import DECLARED, SECTIONS
 from tools.docs.settings import rows
 
 ROOT = Path(__file__).parents[1]
@@ -85,38 +82,7 @@ def test_a_page_that_was_edited_by_hand_is_stale(tmp_path: Path) -> None:
     assert stale(dict.fromkeys((edited, missing, same), lambda: "by code")) == [edited, missing]
 
 
-# ---- policy.yml, key by key
-
-
-def policy_with(section: str, name: str, example: str) -> str:
-    """Return a whole policy file that has this key at its place."""
-    entry = f"{name}: {example}"
-    if section == "The file":
-        rest = {"version": "version: 1", "rules": "rules: [{approve: [{group: managers}]}]"}
-        return "\n".join([entry, *(line for key, line in rest.items() if key != name)])
-    rule = {
-        "A rule": entry if name in {"approve", "stages"} else f"{entry}, approve: [{{group: managers}}]",
-        "when": f"when: {{{entry}}}, approve: [{{group: managers}}]",
-        "amount": f"when: {{amount: {{{entry}}}}}, approve: [{{group: managers}}]",
-    }[section]
-    return f"version: 1\nreports_to: {{a@example.com: b@example.com}}\nrules: [{{{rule}}}]"
-
-
-@pytest.mark.parametrize(
-    ("section", "name", "example"),
-    [(section, name, key.example) for section, _, keys in SECTIONS for name, key in keys.items()],
-)
-def test_the_example_of_each_key_is_taken_and_says_something(section: str, name: str, example: str) -> None:
-    def content(text: str) -> dict[str, Any]:
-        return parse_policy(text).model_dump(exclude={"version"})
-
-    taken = content(policy_with(section, name, example))
-    if name not in {"version", "rules", "approve"}:  # these must be there, so there is no file without them
-        assert taken != content(policy_with("A rule", "approve", "[{group: managers}]"))
-
-
-def test_each_key_that_the_reader_knows_has_its_example() -> None:
-    assert [set(keys) for _, _, keys in SECTIONS] == [set(keys) for keys in DECLARED]
+# ---- settings
 
 
 def test_each_setting_has_a_description() -> None:

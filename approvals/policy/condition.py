@@ -1,61 +1,137 @@
-"""The `when` of a policy's rule, read from its tree. An amount without a currency means the policy's own."""
+"""When a rule applies: the `when` of policy.yml. Without a currency, an amount means the policy's own."""
 
-from collections.abc import Callable
 from decimal import Decimal
+from typing import Annotated, Any, ClassVar
 
-from approvals.policy.file import Listing, Mapping, Node, Scalar
-from approvals.policy.model import ANY, AmountRange, Condition
-from approvals.policy.reading import ProblemFound, Reader, amount, currency, mapping, text, user_or_email
+from pydantic import Field, ValidationInfo, model_validator
 
-WHEN_KEYS = ("kind", "currency", "amount", "requester")
-AMOUNT_KEYS = ("below", "from", "to", "above")
+from approvals.canonical import decimal_text
+from approvals.policy.file import Listing, Mapping, Scalar
+from approvals.policy.principals import ONE_OR_MORE
+from approvals.policy.reading import (
+    ANY,
+    Amount,
+    Entry,
+    UserOrEmail,
+    currency_or_any,
+    from_node,
+    listed,
+    mapping,
+    problems_of,
+    refuse_unknown,
+    text_of,
+)
+from approvals.values import Value
+
+ORDER = "order"
+"""The kind that a rule without `kind` is for."""
+
+EMPTY = "the list is empty: leave the key out if everything is meant"
+
+BOUNDS = {"from": ("low", True), "above": ("low", False), "to": ("high", True), "below": ("high", False)}
+"""The keys of `amount`: which end of the range each gives, and whether the number itself is within."""
 
 
-def read_condition(reader: Reader, node: Node) -> Condition:
-    """Return when a rule applies. Raises ProblemFound; what else is wrong is noted with the reader."""
-    entry = mapping(node, what="when")
-    reader.only(entry, WHEN_KEYS, where="when")
-    condition = Condition(
-        kinds=reader.field(entry, "kind", lambda n: _one_or_more(reader, n, lambda i: text(i, what="kind"))) or (),
-        currencies=reader.field(entry, "currency", lambda n: _one_or_more(reader, n, _currency_or_any)) or (),
-        amount=reader.field(entry, "amount", lambda n: _amount_range(reader, n)) or AmountRange(),
-        requesters=reader.field(entry, "requester", lambda n: _one_or_more(reader, n, user_or_email)) or (),
+class AmountRange(Value):
+    """The amounts that a rule is for. `above` and `below` leave the number itself out, `from` and `to` take it in."""
+
+    low: Amount | None = None
+    low_included: bool = True
+    high: Amount | None = None
+    high_included: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounds(cls, node: Any, info: ValidationInfo) -> Any:
+        if not isinstance(node, Scalar | Listing | Mapping):
+            return node
+        entry = mapping(node, what="amount")
+        refuse_unknown(entry, BOUNDS, problems_of(info), where="amount")
+        found: dict[str, Any] = {}
+        for key, (end, included) in BOUNDS.items():
+            if key not in entry.entries:
+                continue
+            if end in found:
+                other = next(each for each in entry.entries if each != key and BOUNDS.get(each, ("",))[0] == end)
+                raise ValueError(f"amount has both {min(key, other, key=list(BOUNDS).index)!r} and {key!r}: keep one")
+            found |= {end: entry.entries[key], f"{end}_included": included}
+        return found
+
+    def holds(self, amount: Decimal | None) -> bool:
+        """Return whether the amount is within. A request without an amount is within no bounds at all."""
+        if amount is None:
+            return self.unbounded
+        above = self.low is None or amount > self.low or (self.low_included and amount == self.low)
+        below = self.high is None or amount < self.high or (self.high_included and amount == self.high)
+        return above and below
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether every amount is within."""
+        return self.low is None and self.high is None
+
+    @property
+    def empty(self) -> bool:
+        """Whether no amount is within."""
+        if self.high is None:
+            return False
+        low = Decimal(0) if self.low is None else self.low
+        return not self.holds(low) if low == self.high else low > self.high
+
+    def __str__(self) -> str:
+        if self.low is not None and self.low == self.high:
+            return f"of exactly {decimal_text(self.low)}"
+        words = []
+        if self.low is not None:
+            words.append(f"{'from' if self.low_included else 'above'} {decimal_text(self.low)}")
+        if self.high is not None:
+            words.append(f"{'to' if self.high_included else 'below'} {decimal_text(self.high)}")
+        return " ".join(words) or "any amount"
+
+
+class Condition(Entry):
+    """When a rule applies. All that are given must hold."""
+
+    what: ClassVar[str] = "when"
+
+    kinds: Annotated[tuple[Annotated[str, text_of("kind")], ...], listed("kind", or_one=ONE_OR_MORE, empty=EMPTY)] = (
+        Field(
+            default=(),
+            validation_alias="kind",
+            description="the kinds of request that the rule is for: one or a list, `any` for all; without it, orders",
+            examples=["deploy", ["refund", "order"]],
+        )
     )
-    if ANY in condition.currencies and not condition.amount.unbounded:
-        raise ProblemFound(entry.lines["currency"], "an amount needs a currency: `currency: any` can't stand beside it")
-    return condition
-
-
-def _one_or_more(reader: Reader, node: Node, read: Callable[[Node], str]) -> tuple[str, ...]:
-    if not isinstance(node, Listing):
-        return (read(node),)
-    found = reader.each(node, read, what="this")
-    if not node.items:
-        raise ProblemFound(node.line, "the list is empty: leave the key out if everything is meant")
-    return found
-
-
-def _currency_or_any(node: Node) -> str:
-    return ANY if isinstance(node, Scalar) and node.text.strip() == ANY else currency(node)
-
-
-def _amount_range(reader: Reader, node: Node) -> AmountRange:
-    entry = mapping(node, what="amount")
-    reader.only(entry, AMOUNT_KEYS, where="amount")
-    for pair in (("from", "above"), ("to", "below")):
-        if entry.entries.keys() >= set(pair):
-            raise ProblemFound(entry.line, f"amount has both {pair[0]!r} and {pair[1]!r}: keep one")
-    bound = {key: _bound(reader, entry, key) for key in AMOUNT_KEYS}
-    found = AmountRange(
-        low=bound["above"] if bound["from"] is None else bound["from"],
-        low_included="above" not in entry.entries,
-        high=bound["below"] if bound["to"] is None else bound["to"],
-        high_included="below" not in entry.entries,
+    currencies: Annotated[
+        tuple[Annotated[str, from_node(currency_or_any)], ...], listed("currency", or_one=ONE_OR_MORE, empty=EMPTY)
+    ] = Field(
+        default=(),
+        validation_alias="currency",
+        description="ISO 4217, one or a list, or `any`; without it, the policy's own currency",
+        examples=["EUR", ["EUR", "CHF"]],
     )
-    if found.empty:
-        raise ProblemFound(entry.line, f"no amount is {found}: the rule could never apply")
-    return found
+    amount: AmountRange = Field(
+        default=AmountRange(),
+        description="`from` and `to` include the number, `above` and `below` leave it out; a request without an amount "
+        "is within no bounds",
+        examples=[{"from": 500, "to": 5000}, {"above": 5000}],
+    )
+    requesters: Annotated[tuple[UserOrEmail, ...], listed("requester", or_one=ONE_OR_MORE, empty=EMPTY)] = Field(
+        default=(),
+        validation_alias="requester",
+        description="only for requests by these people: e-mails or Slack user ids, one or a list",
+        examples=["intern@example.com"],
+    )
 
+    @property
+    def effective_kinds(self) -> tuple[str, ...]:
+        """The kinds of request that the rule is for: orders, if it names none."""
+        return self.kinds or (ORDER,)
 
-def _bound(reader: Reader, entry: Mapping, key: str) -> Decimal | None:
-    return reader.field(entry, key, amount)
+    @model_validator(mode="after")
+    def _amount_makes_sense(self) -> "Condition":
+        if ANY in self.currencies and not self.amount.unbounded:
+            raise ValueError("an amount needs a currency: `currency: any` can't stand beside it")
+        if self.amount.empty:
+            raise ValueError(f"no amount is {self.amount}: the rule could never apply")
+        return self

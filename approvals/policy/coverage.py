@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import groupby, pairwise, product
 
-from approvals.policy.model import ANY, AmountRange, Condition, Policy, Rule
+from approvals.policy.condition import AmountRange, Condition
+from approvals.policy.model import Policy, Rule
+from approvals.policy.reading import ANY
 
 MOST_CASES = 200_000
 

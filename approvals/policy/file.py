@@ -1,4 +1,4 @@
-"""A policy file's YAML as a tree that knows its lines. It checks form only; what the words mean is `policy_schema`'s.
+"""A policy file's YAML as a tree that knows its lines. It checks form only; what the words mean is `model`'s.
 
 Nothing of YAML's power is let in: no tags, no anchors, no aliases, no second document, bounded in size and depth.
 """

@@ -10,7 +10,9 @@ from typing import Literal
 from approvals.durations import duration_text
 from approvals.people import EmailAddress, SlackUser, UserGroup
 from approvals.policy.coverage import Coverage
-from approvals.policy.model import ANY, Approver, DelegationRule, EscalationRule, Policy, ReportsTo, Rule, StageRule
+from approvals.policy.model import DelegationRule, EscalationRule, Policy, Rule, StageRule
+from approvals.policy.principals import Approver, ReportsTo
+from approvals.policy.reading import ANY
 from approvals.values import Value
 
 GROUP_ID = re.compile(r"S[A-Z0-9]{6,30}")

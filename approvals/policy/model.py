@@ -1,197 +1,296 @@
-"""What a policy file says, as values. Reading one is `policy_schema`'s work, choosing a rule is `policy`'s.
+"""What a policy file says, each key declared once: its field, its type, its default and what it means.
 
-A `line` is where something stands in the file; it is no part of the content, so the version does not depend on it.
+docs/reference/policy.md is made from these classes. Choosing a rule is `routing`'s work. `line` is where something
+stands in the file; it is no part of the content, so the version does not depend on it.
 """
 
-from datetime import timedelta
-from decimal import Decimal
-from typing import Annotated, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from approvals.canonical import decimal_text
-from approvals.decision import Verdict
-from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
-from approvals.request import Delegation, Route
-from approvals.values import Value
+from approvals.policy.condition import Condition
+from approvals.policy.file import Listing, Mapping, Node, Scalar
+from approvals.policy.principals import ONE_OR_MORE, Approver, Approvers, NamedPrincipal, group_handle
+from approvals.policy.reading import (
+    Currency,
+    Duration,
+    Entry,
+    Problems,
+    UserOrEmail,
+    email,
+    from_node,
+    listed,
+    mapping,
+    moment,
+    problems_of,
+    refuse_unknown,
+    text,
+    text_of,
+    whole_number,
+    yes_or_no,
+)
+from approvals.request import Delegation
 
-ANY = "any"
-"""As a kind or a currency: every one of them."""
-
-ORDER = "order"
-"""The kind that a rule without `kind` is for."""
-
-
-class ReportsTo(Value):
-    """The requester's own manager, by the policy's `reports_to` map."""
-
-    type: Literal["reports_to"] = "reports_to"
-
-
-Approver = Annotated[UserGroup | SlackUser | EmailAddress | ReportsTo, Field(discriminator="type")]
-"""Whom a rule names, before it is resolved for one request."""
-
-
-class AmountRange(Value):
-    """The amounts that a rule is for. `above` and `below` leave the number itself out, `from` and `to` take it in."""
-
-    low: Decimal | None = None
-    low_included: bool = True
-    high: Decimal | None = None
-    high_included: bool = True
-
-    def holds(self, amount: Decimal | None) -> bool:
-        """Return whether the amount is within. A request without an amount is within no bounds at all."""
-        if amount is None:
-            return self.unbounded
-        above = self.low is None or amount > self.low or (self.low_included and amount == self.low)
-        below = self.high is None or amount < self.high or (self.high_included and amount == self.high)
-        return above and below
-
-    @property
-    def unbounded(self) -> bool:
-        """Whether every amount is within."""
-        return self.low is None and self.high is None
-
-    @property
-    def empty(self) -> bool:
-        """Whether no amount is within."""
-        if self.high is None:
-            return False
-        low = Decimal(0) if self.low is None else self.low
-        return not self.holds(low) if low == self.high else low > self.high
-
-    def __str__(self) -> str:
-        if self.low is not None and self.low == self.high:
-            return f"of exactly {decimal_text(self.low)}"
-        words = []
-        if self.low is not None:
-            words.append(f"{'from' if self.low_included else 'above'} {decimal_text(self.low)}")
-        if self.high is not None:
-            words.append(f"{'to' if self.high_included else 'below'} {decimal_text(self.high)}")
-        return " ".join(words) or "any amount"
+ROLES = ("requester", "operator", "auditor", "admin")
+MOST_RULES = 200
+MOST_NEEDED = 20
+AUTOMATIC = "automatic"
 
 
-class Condition(Value):
-    """When a rule applies. No kinds means orders, no currencies the policy's own, no requesters all of them."""
-
-    kinds: tuple[str, ...] = ()
-    currencies: tuple[str, ...] = ()
-    amount: AmountRange = AmountRange()
-    requesters: tuple[str, ...] = ()
-
-    @property
-    def effective_kinds(self) -> tuple[str, ...]:
-        """The kinds of request that the rule is for: orders, if it names none."""
-        return self.kinds or (ORDER,)
+# ---- rules ----------------------------------------------------------------------------------------------------------
 
 
-class EscalationRule(Value):
+class EscalationRule(Entry):
     """After this time these people may decide as well."""
 
-    after: timedelta
-    to: tuple[Approver, ...]
-    line: int = Field(default=0, exclude=True)
+    what: ClassVar[str] = "escalate"
+
+    after: Duration = Field(description="how long after the stage was asked", examples=["1 day"])
+    to: Annotated[tuple[Approver, ...], listed("to", or_one=ONE_OR_MORE)] = Field(
+        description="people and groups, written as in `approve`", examples=[{"group": "vps"}]
+    )
 
 
-class StageRule(Value):
+class StageRule(Entry):
     """One stage of a rule, before it is resolved for one request."""
 
-    approvers: tuple[Approver, ...]
-    needed: int = 1
-    within: timedelta
-    remind: tuple[timedelta, ...] = ()
-    escalate: EscalationRule | None = None
-    line: int = Field(default=0, exclude=True)
+    what: ClassVar[str] = "a stage"
+
+    approvers: Approvers = Field(
+        validation_alias="approve",
+        description="who may say yes: `group:`, `user:`, `email:` or `reports_to`, one or a list",
+        examples=[{"group": "managers"}, [{"email": "cfo@example.com"}, "reports_to"]],
+    )
+    needed: Annotated[int, whole_number("needed", MOST_NEEDED)] = Field(
+        default=1, description="how many different people must say yes, from 1 to 20", examples=[2]
+    )
+    within: Duration = Field(
+        default=timedelta(days=3),
+        description="how long people have, from the moment the stage is asked; then nobody has answered",
+        examples=["5 days"],
+    )
+    remind: Annotated[tuple[Duration, ...], listed("remind", or_one=(Scalar,))] = Field(
+        default=(), description="when those who have not answered are reminded, one or a list", examples=[["1 day"]]
+    )
+    escalate: EscalationRule | None = Field(
+        default=None,
+        description="whom to ask as well if nobody has decided by then",
+        examples=[{"after": "1 day", "to": {"group": "vps"}}],
+    )
+
+    @classmethod
+    def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:  # noqa: ARG003 one problem ends its reading
+        """Refuse what is no stage."""
+        approve = entry.entries.get("approve")
+        if approve is None:
+            raise ValueError("`approve` is missing: say who must approve, or `approve: automatic`")
+        if _is_automatic(approve):
+            raise ValueError("a stage can't be automatic: leave it out")
+        return entry
+
+    @field_validator("remind")
+    @classmethod
+    def _in_order(cls, remind: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        return tuple(sorted(set(remind)))
 
 
-class Rule(Value):
-    """One rule: when it applies, and who must say yes. `automatic` has no stages."""
-
-    name: str
-    when: Condition = Condition()
-    automatic: bool = False
-    stages: tuple[StageRule, ...] = ()
-    channel: str | None = None
-    risk: Literal["normal", "high"] = "normal"
-    same_person_may_repeat: bool = False
-    line: int = Field(default=0, exclude=True)
+def _is_automatic(node: Node | None) -> bool:
+    return isinstance(node, Scalar) and node.text.strip() == AUTOMATIC
 
 
-class DelegationRule(Delegation):
-    """A delegation with its place in the file."""
+def _risk(node: Node) -> str:
+    found = text(node, what="risk")
+    if found not in {"normal", "high"}:
+        raise ValueError(f"risk is normal or high, not {found!r}")
+    return found
 
-    line: int = Field(default=0, exclude=True)
+
+class Rule(Entry):
+    """One rule: when it applies, and who must say yes. `automatic` has no stages.
+
+    A rule of one stage has the stage's keys itself; `approve: automatic` stands for no stage at all.
+    """
+
+    what: ClassVar[str] = "a rule"
+
+    name: Annotated[str, text_of("a rule's name")] = Field(
+        description="what people and the audit call it; without one, `rule` and its number", examples=["small refunds"]
+    )
+    when: Condition = Field(
+        default=Condition(), description="when it applies; without it, to every order", examples=[{"kind": "refund"}]
+    )
+    automatic: Annotated[bool, from_node(_is_automatic)] = Field(default=False, validation_alias=AUTOMATIC)
+    stages: Annotated[tuple[StageRule, ...], listed("stages", empty="stages needs at least one stage")] = Field(
+        default=(),
+        description="several stages, asked one after the other, each with the keys of a stage",
+        examples=[[{"approve": {"group": "managers"}}, {"approve": {"group": "vps"}}]],
+    )
+    channel: Annotated[str, text_of("channel")] | None = Field(
+        default=None, description="where its cards are posted; without it, the policy's channel", examples=["deploys"]
+    )
+    risk: Annotated[Literal["normal", "high"], from_node(_risk)] = Field(
+        default="normal",
+        description="with `high`, group membership is looked up fresh at every decision",
+        examples=["high"],
+    )
+    same_person_may_repeat: Annotated[bool, from_node(lambda node: yes_or_no(node, what="same_person_may_repeat"))] = (
+        Field(default=False, description="whether one person may count in more than one stage", examples=[True])
+    )
+
+    @classmethod
+    def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:
+        """Put the keys of a single stage where `stages` has them."""
+        of_a_stage = StageRule.keys()
+        approve = entry.entries.get("approve")
+        rest = {key: value for key, value in entry.entries.items() if key not in of_a_stage}
+        lines = {AUTOMATIC: entry.line} | entry.lines
+        if AUTOMATIC in rest:
+            problems.add(entry.lines[AUTOMATIC], "a rule has no 'automatic'; write `approve: automatic`")
+            del rest[AUTOMATIC]
+        if _is_automatic(approve):
+            others = [key for key in (*of_a_stage, "stages") if key != "approve"]
+            _refuse_beside(entry, others, "`approve: automatic`", problems)
+            rest.pop("stages", None)
+            return Mapping(entry.line, rest | {AUTOMATIC: approve} if approve else rest, lines)
+        if "stages" in rest:
+            _refuse_beside(entry, list(of_a_stage), "`stages`: each stage has its own", problems)
+            return Mapping(entry.line, rest, lines)
+        stage = {key: value for key, value in entry.entries.items() if key in of_a_stage}
+        only = Listing(entry.line, (Mapping(entry.line, stage, entry.lines),))
+        return Mapping(entry.line, rest | {"stages": only}, lines)
 
 
-class Policy(Value):
+def _refuse_beside(entry: Mapping, keys: list[str], what: str, problems: Problems) -> None:
+    for key in keys:
+        if key in entry.entries:
+            problems.add(entry.lines[key], f"{key!r} can't stand beside {what}")
+
+
+class DelegationRule(Entry, Delegation):
+    """One person decides in an approver's place for a time."""
+
+    what: ClassVar[str] = "a delegation"
+
+    approver: UserOrEmail = Field(description="whose place it is: an e-mail or a Slack user id")
+    delegate: UserOrEmail = Field(description="who decides in it: an e-mail or a Slack user id")
+    since: Annotated[datetime, from_node(moment)] = Field(description="from this day (UTC) on", examples=["2026-08-03"])
+    until: Annotated[datetime, from_node(lambda node: moment(node, last=True))] = Field(
+        description="to the end of this day (UTC)", examples=["2026-08-14"]
+    )
+
+
+# ---- the file -------------------------------------------------------------------------------------------------------
+
+
+def _version(node: Node) -> str:
+    if not isinstance(node, Scalar) or node.text != "1":
+        raise ValueError("version must be 1: it names the form of this file")
+    return node.text
+
+
+def _groups(node: Node) -> dict[str, Node]:
+    return mapping(node, what="groups").entries
+
+
+def _reports_to(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, Scalar | Listing | Mapping):
+        return value
+    people = mapping(value, what="reports_to")
+    found: dict[str, Node] = {}
+    for key, manager in people.entries.items():
+        at = people.lines[key]
+        try:
+            requester = email(Scalar(at, key, "str"))
+        except ValueError as error:
+            problems_of(info).add(at, str(error))
+            continue
+        if requester in found:
+            problems_of(info).add(at, f"{requester} stands here twice: a requester has one manager")
+        found[requester] = manager
+    return found
+
+
+def _roles(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, Scalar | Listing | Mapping):
+        return value
+    named = mapping(value, what="roles")
+    refuse_unknown(named, (*ROLES, "approver"), problems_of(info), where="roles")
+    if "approver" in named.entries:
+        reason = "who approves is said by each rule's `approve`, not by a role: remove it"
+        problems_of(info).add(named.lines["approver"], reason)
+    return {key: node for key, node in named.entries.items() if key in ROLES}
+
+
+def _rules(node: Node) -> tuple[Node, ...]:
+    if not isinstance(node, Listing) or not node.items:
+        raise ValueError("a policy needs `rules`: a list with at least one rule")
+    if len(node.items) > MOST_RULES:
+        raise ValueError(f"there are more than {MOST_RULES} rules: too many to oversee")
+    return tuple(_named(number, item) for number, item in enumerate(node.items, start=1))
+
+
+def _named(number: int, node: Node) -> Node:
+    if not isinstance(node, Mapping) or "name" in node.entries:
+        return node
+    return Mapping(node.line, {"name": Scalar(node.line, f"rule {number}", "str")} | node.entries, node.lines)
+
+
+class Policy(Entry):
     """A policy file.
 
     `version` is the SHA-256 of its canonical content, 12 hex digits: comments and layout don't change it.
     """
 
-    version: str = ""
-    channel: str = ""
-    currency: str = "USD"
-    groups: dict[str, str] = Field(default_factory=dict)
-    reports_to: dict[str, str] = Field(default_factory=dict)
-    roles: dict[str, tuple[Principal, ...]] = Field(default_factory=dict)
-    delegations: tuple[DelegationRule, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    what: ClassVar[str] = "a policy"
 
+    version: Annotated[str, from_node(_version)] = Field(
+        default="", description="the form of this file: 1", examples=[1]
+    )
+    channel: Annotated[str, text_of("channel")] = Field(
+        default="", description="where cards are posted, by name or id; a rule may name another", examples=["approvals"]
+    )
+    currency: Currency = Field(
+        default="USD", description="the currency of amounts in rules that name none, ISO 4217", examples=["EUR"]
+    )
+    groups: Annotated[dict[str, Annotated[str, from_node(group_handle)]], from_node(_groups)] = Field(
+        default_factory=dict,
+        description="names used in this file, each with its Slack user group: a handle or an id",
+        examples=[{"managers": "managers"}],
+    )
+    reports_to: Annotated[dict[str, Annotated[str, from_node(email)]], BeforeValidator(_reports_to)] = Field(
+        default_factory=dict,
+        description="a requester's manager, by e-mail, for rules that say `approve: reports_to`",
+        examples=[{"requester@example.com": "manager@example.com"}],
+    )
+    roles: Annotated[
+        dict[str, Annotated[tuple[NamedPrincipal, ...], listed("a role", or_one=ONE_OR_MORE)]], BeforeValidator(_roles)
+    ] = Field(
+        default_factory=dict,
+        description=f"who may manage: {', '.join(ROLES)}; people and groups, one or a list each",
+        examples=[{"operator": {"group": "operators"}}],
+    )
+    delegations: Annotated[tuple[DelegationRule, ...], listed("delegations")] = Field(
+        default=(),
+        description="who decides in whose place, from when to when",
+        examples=[
+            [
+                {
+                    "approver": "manager@example.com",
+                    "delegate": "deputy@example.com",
+                    "since": "2026-08-03",
+                    "until": "2026-08-14",
+                }
+            ]
+        ],
+    )
+    rules: Annotated[tuple[Rule, ...], from_node(_rules)] = Field(
+        default=(), description="read from the top; the first that applies wins"
+    )
 
-class NoRoute(Value):
-    """No rule applies, or the rule that does has no approvers: no approval is possible (law: fail closed)."""
-
-    verdict: Verdict
-    sentence: str
-    policy_version: str
-
-    @property
-    def closed(self) -> Route:
-        """A route without stages: the machine rejects a request that has it."""
-        return Route(rule=self.verdict.rule, why=self.sentence, policy_version=self.policy_version)
-
-
-class RuleExplanation(Value):
-    """What became of one rule for one request."""
-
-    rule: str
-    line: int
-    matched: bool
-    wins: bool
-    why: str
-
-
-class StageExplanation(Value):
-    """One stage in words."""
-
-    approvers: tuple[str, ...]
-    needed: int
-    within: str
-    remind: tuple[str, ...] = ()
-    escalate: str = ""
-
-
-class Explanation(Value):
-    """Which rule wins for one request and why, rule by rule. `stages` is empty for an automatic rule and for none."""
-
-    rules: tuple[RuleExplanation, ...]
-    winner: str = ""
-    automatic: bool = False
-    sentence: str
-    stages: tuple[StageExplanation, ...] = ()
-    route: Route | None = None
-
-
-def approver_text(approver: Approver) -> str:
-    """Return whom a policy names, in words."""
-    match approver:
-        case UserGroup():
-            return f"group {approver.group}"
-        case SlackUser():
-            return f"user {approver.user}"
-        case EmailAddress():
-            return approver.email
-        case _:
-            return "the requester's manager"
+    @classmethod
+    def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:
+        """Demand rules: an empty list of them would refuse every request without a word at the start."""
+        if "rules" not in entry.entries:
+            problems.add(entry.line, "a policy needs `rules`: a list with at least one rule")
+        return entry

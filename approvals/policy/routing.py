@@ -9,21 +9,12 @@ from approvals.canonical import decimal_text
 from approvals.decision import Reason, Verdict
 from approvals.durations import duration_text
 from approvals.people import EmailAddress, Principal, UserGroup
+from approvals.policy.condition import Condition
+from approvals.policy.explanation import Explanation, NoRoute, RuleExplanation, StageExplanation
 from approvals.policy.file import PolicyError, Problem
-from approvals.policy.model import (
-    ANY,
-    Approver,
-    Condition,
-    Explanation,
-    NoRoute,
-    Policy,
-    ReportsTo,
-    Rule,
-    RuleExplanation,
-    StageExplanation,
-    StageRule,
-    approver_text,
-)
+from approvals.policy.model import Policy, Rule, StageRule
+from approvals.policy.principals import Approver, ReportsTo, approver_text
+from approvals.policy.reading import ANY
 from approvals.policy.schema import parse_policy
 from approvals.request import ApprovalRequest, Delegation, Escalation, Route, Stage
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from activities.policies import PolicyFile
 from approvals.authority import Action
 from approvals.durations import duration_text
-from approvals.policy.model import Rule, StageRule, approver_text
+from approvals.policy.model import Rule, StageRule
+from approvals.policy.principals import approver_text
 from approvals.policy.routing import Explanation, Policy, PolicyError, explain
 from approvals.request import ApprovalRequest
 from approvals.values import Value

@@ -14,8 +14,8 @@ from approvals.decision import Reason
 from approvals.digest import content_digest
 from approvals.machine import Started, start, step
 from approvals.people import EmailAddress, SlackUser, UserGroup
+from approvals.policy.condition import AmountRange
 from approvals.policy.lint import lint
-from approvals.policy.model import AmountRange
 from approvals.policy.routing import NoRoute, explain, parse_policy, route
 from approvals.request import ApprovalRequest, Escalation, Route, content_fields
 from tests.approvals.story import Story

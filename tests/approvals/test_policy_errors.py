@@ -47,7 +47,7 @@ MISTAKES = [
         "a delegation without an end",
         f"delegations:\n - {{approver: a@x.org, since: 2026-01-01}}\n{ONE}",
         2,
-        "needs del",
+        "needs `delegate` and `until`",
     ),
     (
         "a date that is none",
@@ -85,7 +85,7 @@ MISTAKES = [
     ("a deadline that is a list", f"{ONE}    within: []", 3, "a duration must be a text"),
     ("a reminder that is none", f"{ONE}    remind: [1 day, soon]", 3, "'soon' is not a duration"),
     ("a reminder that is a mapping", f"{ONE}    remind: {{a: b}}", 3, "remind must be a list"),
-    ("an escalation to nobody named", f"{ONE}    escalate: {{after: 1 h}}", 3, "needs `after` and `to`"),
+    ("an escalation to nobody named", f"{ONE}    escalate: {{after: 1 h}}", 3, "needs `to`"),
     ("an escalation with more", f"{ONE}    escalate: {{after: 1 h, to: reports_to, cc: a}}", 3, "has no 'cc'"),
     ("a risk that is none", f"{ONE}    risk: low", 3, "risk is normal or high"),
     ("a repeat that is none", f"{ONE}    same_person_may_repeat: maybe", 3, "must be true or false"),
