@@ -30,7 +30,8 @@ def test_each_command_of_the_readme_works_in_its_order(tmp_path: Path, monkeypat
         key = operator = system.token("operator@example.com", "operator")
         for line in commands():
             key = key if " order start " in line else operator
-            done = run(*shlex.split(line)[1:], **settings, COUNTERSIGN_API_KEY=key)
+            agreed = ["--yes"] if " terminate " in line else []  # a person is asked in the terminal
+            done = run(*shlex.split(line)[1:], *agreed, **settings, COUNTERSIGN_API_KEY=key)
             assert done.code == 0, f"{line}: {done.out}{done.err}"
             assert done.out.strip(), line
             if " keys create " in line:
