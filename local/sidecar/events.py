@@ -8,6 +8,11 @@ NO_ID = -1  # the event id of everything that isn't an action of the workflow
 FIRES_NEVER = 253_402_300_799  # seconds; the SDK's mark for "no deadline": 9999-12-31T23:59:59Z
 
 
+def target_app(event: pb.HistoryEvent, app: str) -> str:
+    """Give the app that an event of this app's workflow calls: another one, or itself."""
+    return event.router.targetAppID or app
+
+
 def _event(now: int, **kind: object) -> pb.HistoryEvent:
     return pb.HistoryEvent(eventId=NO_ID, timestamp=moment(now), **kind)  # type: ignore[arg-type]  # one-of by name
 

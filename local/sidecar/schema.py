@@ -10,20 +10,25 @@ from typing import Final
 from local.sidecar.errors import SidecarError
 
 APPLICATION_ID: Final = 0x43535743  # "CSWC"
-VERSION: Final = 1
+VERSION: Final = 2
 
-_TABLES: Final = """
+_INSTANCES: Final = """
 CREATE TABLE instances (
     key INTEGER PRIMARY KEY AUTOINCREMENT,  -- creation order; never used twice
-    id TEXT NOT NULL UNIQUE,
+    app TEXT NOT NULL,
+    id TEXT NOT NULL,
     status INTEGER NOT NULL,
     run INTEGER NOT NULL DEFAULT 1,         -- counts generations and new runs of the same id
     length INTEGER NOT NULL DEFAULT 0,      -- the number of history rows
     execution TEXT NOT NULL DEFAULT '',
+    parent_app TEXT,
     parent TEXT,
     parent_task INTEGER,
-    custom_status TEXT
-);
+    custom_status TEXT,
+    UNIQUE (app, id)
+)
+"""
+_TABLES: Final = f"""{_INSTANCES};
 CREATE TABLE history (
     key INTEGER NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (key, seq)
 ) WITHOUT ROWID;
@@ -39,6 +44,17 @@ CREATE TABLE activities (
     PRIMARY KEY (key, run, task)
 ) WITHOUT ROWID;
 """
+
+_FROM_1: Final = (  # it knew one app only; its counter of keys goes on, for a key must not be used twice
+    "ALTER TABLE instances RENAME TO instances_1",
+    _INSTANCES,
+    """INSERT INTO instances SELECT key, :app, id, status, run, length, execution,
+       iif(parent IS NULL, NULL, :app), parent, parent_task, custom_status FROM instances_1""",
+    "DELETE FROM sqlite_sequence WHERE name = 'instances'",
+    "UPDATE sqlite_sequence SET name = 'instances' WHERE name = 'instances_1'",
+    "DROP TABLE instances_1",
+    "PRAGMA user_version = 2",
+)
 
 
 def lock(path: Path) -> int:
@@ -68,15 +84,18 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return database
 
 
-def prepare(path: Path) -> None:
-    """Create the tables in a new file, and refuse what isn't a sound file of this version."""
+def prepare(path: Path, app_id: str) -> None:
+    """Create the tables in a new file, move an older one on, and refuse what isn't a sound file of ours.
+
+    `app_id` is the app that instances of a version 1 file belong to.
+    """
     try:
         path.touch(mode=0o600)  # SQLite gives the WAL and its index the mode of the database: payloads are private
     except OSError as error:
         raise SidecarError(f"Can't open {path}: {error.strerror}. Name a file that this user may write.") from error
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-            _prepare(path, database)
+            _prepare(path, database, app_id)
     except sqlite3.Error as error:
         raise SidecarError(
             f"{path} can't be used as the sidecar's database: {error}. Nothing was changed in it; restore it from a "
@@ -84,7 +103,7 @@ def prepare(path: Path) -> None:
         ) from error
 
 
-def _prepare(path: Path, database: sqlite3.Connection) -> None:
+def _prepare(path: Path, database: sqlite3.Connection, app_id: str) -> None:
     tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     application = database.execute("PRAGMA application_id").fetchone()[0]
     version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -107,3 +126,13 @@ def _prepare(path: Path, database: sqlite3.Connection) -> None:
             f"{path} is damaged: {problem}. Nothing was changed in it; restore it from a backup, or name another file."
         )
     database.execute("PRAGMA journal_mode = WAL")
+    if version == 1:
+        _move_on(database, app_id)
+
+
+def _move_on(database: sqlite3.Connection, app_id: str) -> None:
+    """Bring a version 1 file to version 2, wholly or not at all."""
+    database.execute("BEGIN IMMEDIATE")
+    for statement in _FROM_1:
+        database.execute(statement, {"app": app_id} if ":app" in statement else {})
+    database.execute("COMMIT")

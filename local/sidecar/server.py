@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,29 +46,47 @@ def check_exposure(host: str, token: str) -> None:
         raise SidecarError(f"Listening on {host} needs DAPR_API_TOKEN: set it, or listen on 127.0.0.1.")
 
 
+Addresses = dict[str, str]  # HOST:PORT by app-id
+
+
 async def serve(  # noqa: PLR0913, PLR0917 - the parts of one server
-    database: Path, host: str, port: int, app_id: str, token: str, ready: Callable[[str], None], stop: asyncio.Event
+    database: Path,
+    host: str,
+    ports: dict[str, int],
+    token: str,
+    ready: Callable[[Addresses], None],
+    stop: asyncio.Event,
 ) -> None:
-    """Serve until `stop` is set; call `ready` with the address once calls are answered. Raises SidecarError."""
+    """Serve each app-id on its own port until `stop` is set; the first owns the instances of a file without app-ids.
+
+    Calls `ready` with the addresses once calls are answered. Raises SidecarError.
+    """
     check_exposure(host, token)
     descriptor = schema.lock(database)
     try:
-        schema.prepare(database)
-        runtime = Runtime(database, app_id)
-        server = grpc.aio.server(options=_OPTIONS)
-        stubs.add_TaskHubSidecarServiceServicer_to_server(Service(runtime, token), server)
+        schema.prepare(database, next(iter(ports)))
+        runtime = Runtime(database)
+        servers = {app_id: _server(runtime, app_id, token) for app_id in ports}
         try:
-            bound = _bind(server, host, port)
-            await server.start()
+            addresses = {app_id: f"{host}:{_bind(servers[app_id], host, port)}" for app_id, port in ports.items()}
+            for server in servers.values():
+                await server.start()
             runtime.resume()
-            ready(f"{host}:{bound}")
+            ready(addresses)
             await stop.wait()
         finally:
             runtime.stop()
-            await server.stop(GRACE)
+            await asyncio.gather(*(server.stop(GRACE) for server in servers.values()))
             await asyncio.to_thread(runtime.close)
     finally:
         os.close(descriptor)
+
+
+def _server(runtime: Runtime, app_id: str, token: str) -> grpc.aio.Server:
+    """Make the server of one app-id: as with the runtime, the port says which app a worker or client belongs to."""
+    server = grpc.aio.server(options=_OPTIONS)
+    stubs.add_TaskHubSidecarServiceServicer_to_server(Service(runtime.app(app_id), token), server)
+    return server
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
@@ -78,12 +96,19 @@ def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
         raise SidecarError(f"Can't listen on {host}:{port}: it is taken or not ours. Name another port.") from error
 
 
-def run(
-    database: Path, port: int = 50001, host: str = "127.0.0.1", *, app_id: str = APP_ID, token: str | None = None
+def run(  # noqa: PLR0913 - an option of the program each
+    database: Path,
+    port: int = 50001,
+    host: str = "127.0.0.1",
+    *,
+    app_id: str = APP_ID,
+    apps: Mapping[str, int] | None = None,
+    token: str | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; print the address when ready. Return the exit status: 0, or 1 with a sentence.
+    """Serve until SIGTERM or SIGINT; print the addresses when ready. Return the exit status: 0, or 1 with a message.
 
-    Without `token` DAPR_API_TOKEN of the environment guards the port, if set.
+    `apps` are further app-ids with their ports. Without `token` DAPR_API_TOKEN of the environment guards the ports,
+    if set.
     """
 
     async def main() -> None:
@@ -91,10 +116,12 @@ def run(
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         secret = os.environ.get("DAPR_API_TOKEN", "") if token is None else token
-        await serve(database, host, port, app_id, secret, _announce, stop)
+        await serve(database, host, {app_id: port, **(apps or {})}, secret, _announce, stop)
 
-    def _announce(address: str) -> None:
-        print(f"Workflow sidecar ready on {address}, state in {database}", flush=True)  # noqa: T201 - its one line
+    def _announce(addresses: Addresses) -> None:
+        main, *others = addresses.items()
+        further = "".join(f", {name} on {address}" for name, address in others)
+        print(f"Workflow sidecar ready on {main[1]}{further}, state in {database}", flush=True)  # noqa: T201 - its one line
 
     try:
         asyncio.run(main())
@@ -105,20 +132,24 @@ def run(
 
 
 class Sidecar:
-    """A sidecar in a thread of this process: `with Sidecar(path, port=0) as sidecar: sidecar.address`."""
+    """A sidecar in a thread of this process: `with Sidecar(path, port=0) as sidecar: sidecar.address`.
 
-    def __init__(
+    `apps` are further app-ids with their ports; `addresses` are those of all, by app-id.
+    """
+
+    def __init__(  # noqa: PLR0913 - as of run
         self,
         database: Path,
         port: int = 0,
         host: str = "127.0.0.1",
         *,
         app_id: str = APP_ID,
+        apps: Mapping[str, int] | None = None,
         token: str | None = None,
     ) -> None:
         self._database = database
-        self._where = (host, port)
-        self._app_id = app_id
+        self._host = host
+        self._ports = {app_id: port, **(apps or {})}
         self._token = os.environ.get("DAPR_API_TOKEN", "") if token is None else token
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -126,6 +157,7 @@ class Sidecar:
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
         self.address = ""
+        self.addresses: Addresses = {}
 
     def start(self) -> Self:
         """Return once calls are answered; `address` is HOST:PORT. Raises SidecarError."""
@@ -164,9 +196,9 @@ class Sidecar:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        host, port = self._where
-        await serve(self._database, host, port, self._app_id, self._token, self._announce, self._stop)
+        await serve(self._database, self._host, self._ports, self._token, self._announce, self._stop)
 
-    def _announce(self, address: str) -> None:
-        self.address = address
+    def _announce(self, addresses: Addresses) -> None:
+        self.addresses = addresses
+        self.address = next(iter(addresses.values()))
         self._started.set()

@@ -11,10 +11,10 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from local.sidecar import errors, events
+from local.sidecar.app import App, has_started
 from local.sidecar.errors import Refused, StoreUnavailable, UnusableReply
 from local.sidecar.fold import fold
 from local.sidecar.identifiers import check_key
-from local.sidecar.runtime import Runtime, has_started
 from local.sidecar.wire import ENDED, RUNNING, SUSPENDED, StringValue, Timestamp, pb, stubs
 
 TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the header's name
@@ -49,8 +49,8 @@ def _answers(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
 class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # generated without types
     """One method a call; names are the protocol's."""
 
-    def __init__(self, runtime: Runtime, token: str) -> None:
-        self._runtime = runtime
+    def __init__(self, app: App, token: str) -> None:
+        self._app = app
         self._token = token.encode()
 
     def check_token(self, context: Context) -> None:
@@ -69,10 +69,10 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
 
     @_answers
     async def StartInstance(self, request: pb.CreateInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
-        await self._runtime.await_worker()
-        instance_id = await self._runtime.change(lambda engine: engine.start(request))
+        await self._app.await_worker()
+        instance_id = await self._app.change(lambda engine: engine.start(self._app.id, request))
         if not request.HasField("scheduledStartTimestamp"):
-            await self._runtime.wait_for(instance_id, has_started)
+            await self._app.wait_for(instance_id, has_started)
         return pb.CreateInstanceResponse(instanceId=instance_id)
 
     @_answers
@@ -81,75 +81,77 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
 
     @_answers
     async def WaitForInstanceStart(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
-        await self._runtime.need_worker(request.instanceId)
-        await self._runtime.settle(request.instanceId, "reminder")
-        await self._runtime.wait_for(request.instanceId, has_started)
+        await self._app.need_worker(request.instanceId)
+        await self._app.settle(request.instanceId, "reminder")
+        await self._app.wait_for(request.instanceId, has_started)
         return self._state(request)
 
     @_answers
     async def WaitForInstanceCompletion(self, request: pb.GetInstanceRequest, context: Context) -> Any:  # noqa: D102, N802
-        await self._runtime.need_worker(request.instanceId)
-        await self._runtime.settle(request.instanceId, "reminder")
-        await self._runtime.wait_for(request.instanceId, ENDED.__contains__)
+        await self._app.need_worker(request.instanceId)
+        await self._app.settle(request.instanceId, "reminder")
+        await self._app.wait_for(request.instanceId, ENDED.__contains__)
         return self._state(request)
 
     @_answers
     async def RaiseEvent(self, request: pb.RaiseEventRequest, context: Context) -> Any:  # noqa: D102, N802
-        event = events.raised(self._runtime.now(), request)
+        event = events.raised(self._app.now(), request)
         await self._deliver(request.instanceId, event)
         return pb.RaiseEventResponse()
 
     @_answers
     async def TerminateInstance(self, request: pb.TerminateRequest, context: Context) -> Any:  # noqa: D102, N802
         output = request.output if request.HasField("output") else None
-        event = events.terminated(self._runtime.now(), output, recurse=request.recursive)
+        event = events.terminated(self._app.now(), output, recurse=request.recursive)
         try:
             await self._deliver(request.instanceId, event)
         except Refused as refusal:
             raise refusal.within(errors.TERMINATE) from None
-        await self._runtime.wait_for(request.instanceId, ENDED.__contains__)
+        await self._app.wait_for(request.instanceId, ENDED.__contains__)
         return pb.TerminateResponse()
 
     @_answers
     async def SuspendInstance(self, request: pb.SuspendRequest, context: Context) -> Any:  # noqa: D102, N802
-        await self._deliver(request.instanceId, events.suspended(self._runtime.now(), request.reason))
-        await self._runtime.wait_for(request.instanceId, (ENDED | {SUSPENDED}).__contains__)
+        await self._deliver(request.instanceId, events.suspended(self._app.now(), request.reason))
+        await self._app.wait_for(request.instanceId, (ENDED | {SUSPENDED}).__contains__)
         return pb.SuspendResponse()
 
     @_answers
     async def ResumeInstance(self, request: pb.ResumeRequest, context: Context) -> Any:  # noqa: D102, N802
-        await self._deliver(request.instanceId, events.resumed(self._runtime.now(), request.reason))
-        await self._runtime.wait_for(request.instanceId, (ENDED | {RUNNING}).__contains__)
+        await self._deliver(request.instanceId, events.resumed(self._app.now(), request.reason))
+        await self._app.wait_for(request.instanceId, (ENDED | {RUNNING}).__contains__)
         return pb.ResumeResponse()
 
     async def _deliver(self, instance_id: str, event: pb.HistoryEvent) -> None:
-        await self._runtime.need_worker_to_change(instance_id)
-        await self._runtime.settle(instance_id)
-        await self._runtime.change(lambda engine: engine.deliver(instance_id, event))
+        await self._app.need_worker_to_change(instance_id)
+        await self._app.settle(instance_id)
+        await self._app.change(lambda engine: engine.deliver(self._app.id, instance_id, event))
 
     @_answers
     async def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Context) -> Any:  # noqa: D102, N802
         if request.HasField("purgeInstanceFilter"):
             raise Refused(grpc.StatusCode.UNKNOWN, "multi-instance purge is not unimplemented")
         await self._need_worker_to_purge(request)
-        count = await self._runtime.change(
-            lambda engine: engine.purge(request.instanceId, recursive=request.recursive, force=request.force)
+        count = await self._app.change(
+            lambda engine: engine.purge(
+                self._app.id, request.instanceId, recursive=request.recursive, force=request.force
+            )
         )
         return pb.PurgeInstancesResponse(deletedInstanceCount=count)
 
     async def _need_worker_to_purge(self, request: pb.PurgeInstancesRequest) -> None:
-        row = self._runtime.reader.find(request.instanceId)
+        row = self._app.find(request.instanceId)
         if request.force or (request.recursive and (row is None or row.status not in ENDED)):
             return  # done, or refused, from what is stored alone
         try:
-            await self._runtime.need_worker_to_change(request.instanceId)
+            await self._app.need_worker_to_change(request.instanceId)
         except Refused as refusal:
             raise refusal.within(errors.PURGE) from None
 
     @_answers
     async def RerunWorkflowFromEvent(self, request: pb.RerunWorkflowFromEventRequest, context: Context) -> Any:  # noqa: D102, N802
-        await self._runtime.need_worker_to_change(request.sourceInstanceID)
-        new_id = await self._runtime.change(lambda engine: engine.rerun(request))
+        await self._app.need_worker_to_change(request.sourceInstanceID)
+        new_id = await self._app.change(lambda engine: engine.rerun(self._app.id, request))
         return pb.RerunWorkflowFromEventResponse(newInstanceID=new_id)
 
     @_answers
@@ -160,33 +162,33 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
                 grpc.StatusCode.INVALID_ARGUMENT, f"continuation token '{token}' is not one of this sidecar's"
             )
         size = request.pageSize or PAGE
-        rows = self._runtime.reader.page(int(token), size + 1)
+        rows = self._app.reader.page(self._app.id, int(token), size + 1)
         for _, name in rows[:size]:
-            check_key(name, self._runtime.app_id)
+            check_key(name, self._app.id)
         more = str(rows[size - 1][0]) if len(rows) > size else None
         return pb.ListInstanceIDsResponse(instanceIds=[name for _, name in rows[:size]], continuationToken=more)
 
     @_answers
     async def GetInstanceHistory(self, request: pb.GetInstanceHistoryRequest, context: Context) -> Any:  # noqa: D102, N802
-        row = self._runtime.reader.find(request.instanceId)
+        row = self._app.find(request.instanceId)
         if row is None:
             raise errors.history_not_found(request.instanceId)
-        return pb.GetInstanceHistoryResponse(events=self._runtime.reader.history(row.key))
+        return pb.GetInstanceHistoryResponse(events=self._app.reader.history(row.key))
 
     @_answers
     async def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Context) -> None:  # noqa: D102, N802
-        worker = self._runtime.join(caches=pb.WORKER_CAPABILITY_STATEFUL_HISTORY in request.capabilities)
+        worker = self._app.join(caches=pb.WORKER_CAPABILITY_STATEFUL_HISTORY in request.capabilities)
         await context.send_initial_metadata(())  # the worker knows now that it is heard
         try:
             while (item := await worker.outbox.get()) is not None:
                 await context.write(item)
         finally:
-            self._runtime.leave(worker)
+            self._app.leave(worker)
 
     @_answers
     async def CompleteActivityTask(self, request: pb.ActivityResponse, context: Context) -> Any:  # noqa: D102, N802
         try:
-            await self._runtime.complete_activity(request)
+            await self._app.complete_activity(request)
         except StoreUnavailable as error:
             raise _retryable(error) from error
         return pb.CompleteTaskResponse()
@@ -194,7 +196,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
     @_answers
     async def CompleteWorkflowTask(self, request: pb.WorkflowResponse, context: Context) -> Any:  # noqa: D102, N802
         try:
-            await self._runtime.complete_turn(request)
+            await self._app.complete_turn(request)
         except UnusableReply as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"instance '{request.instanceId}': {error}") from error
         except StoreUnavailable as error:
@@ -204,10 +206,10 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
     CompleteOrchestratorTask = CompleteWorkflowTask  # its older name, the one the SDK calls
 
     def _state(self, request: pb.GetInstanceRequest) -> pb.GetInstanceResponse:
-        row = self._runtime.reader.find(request.instanceId)
+        row = self._app.find(request.instanceId)
         if row is None:
             return pb.GetInstanceResponse(exists=False)
-        seen = fold(self._runtime.reader.history(row.key))
+        seen = fold(self._app.reader.history(row.key))
         started = seen.start.executionStarted if seen.start else None
         state = pb.WorkflowState(
             instanceId=row.id,

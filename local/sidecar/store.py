@@ -17,17 +17,19 @@ class Instance:
     """One row of instances."""
 
     key: int
+    app: str
     id: str
     status: int
     run: int
     length: int
     execution: str
+    parent_app: str | None
     parent: str | None
     parent_task: int | None
     custom_status: str | None
 
 
-_COLUMNS = "key, id, status, run, length, execution, parent, parent_task, custom_status"
+_COLUMNS = "key, app, id, status, run, length, execution, parent_app, parent, parent_task, custom_status"
 
 
 class Reader:
@@ -41,9 +43,10 @@ class Reader:
         """Close the connection."""
         self._database.close()
 
-    def find(self, instance_id: str) -> Instance | None:
-        """Give the instance of that id."""
-        row = self._execute(f"SELECT {_COLUMNS} FROM instances WHERE id = ?", (instance_id,)).fetchone()  # noqa: S608 - a constant
+    def find(self, app: str, instance_id: str) -> Instance | None:
+        """Give the instance of an app that has that id."""
+        query = f"SELECT {_COLUMNS} FROM instances WHERE app = ? AND id = ?"  # noqa: S608 - a constant
+        row = self._execute(query, (app, instance_id)).fetchone()
         return Instance(*row) if row else None
 
     def get(self, key: int) -> Instance | None:
@@ -67,26 +70,31 @@ class Reader:
         row = self._execute(query, (key, run, task)).fetchone()
         return pb.HistoryEvent.FromString(row[0]) if row else None
 
-    def page(self, after: int, size: int) -> list[tuple[int, str]]:
-        """Keys and ids in creation order."""
-        query = "SELECT key, id FROM instances WHERE key > ? ORDER BY key LIMIT ?"
-        return self._execute(query, (after, size)).fetchall()
+    def page(self, app: str, after: int, size: int) -> list[tuple[int, str]]:
+        """Keys and ids of an app's instances in creation order."""
+        query = "SELECT key, id FROM instances WHERE app = ? AND key > ? ORDER BY key LIMIT ?"
+        return self._execute(query, (app, after, size)).fetchall()
 
-    def waiting_turns(self) -> list[int]:
-        """Keys of the instances with something to do, for a start: a scheduled start alone can wait."""
+    def waiting_turns(self) -> list[tuple[str, int]]:
+        """Apps and keys of the instances with something to do, for a start: a scheduled start alone can wait."""
         query = """
-            SELECT key FROM inbox GROUP BY key
+            SELECT app, key FROM inbox JOIN instances USING (key) GROUP BY key
             HAVING count(*) > 1 OR key NOT IN (SELECT key FROM timers WHERE timer = ?)
             ORDER BY min(seq)"""
-        return [key for (key,) in self._execute(query, (START_TIMER,))]
+        return self._execute(query, (START_TIMER,)).fetchall()
 
-    def with_status(self, status: int) -> list[int]:
-        """Keys of the instances in that status."""
-        return [key for (key,) in self._execute("SELECT key FROM instances WHERE status = ?", (status,))]
+    def with_status(self, app: str, status: int) -> list[int]:
+        """Keys of an app's instances in that status."""
+        query = "SELECT key FROM instances WHERE app = ? AND status = ?"
+        return [key for (key,) in self._execute(query, (app, status))]
 
-    def waiting_activities(self) -> list[type_of_activity]:
-        """All activities that have not ended."""
-        return self._execute("SELECT key, run, task FROM activities").fetchall()
+    def waiting_activities(self) -> list[tuple[str, type_of_activity]]:
+        """All activities that have not ended, with the apps that run them."""
+        query = "SELECT app, key, activities.run, task, event FROM activities JOIN instances USING (key)"
+        return [
+            (events.target_app(pb.HistoryEvent.FromString(event), app), (key, run, task))
+            for app, key, run, task, event in self._execute(query)
+        ]
 
     def next_timer(self) -> tuple[int, int] | None:
         """When the earliest timer fires: seconds and nanoseconds after 1970 UTC."""
@@ -99,23 +107,22 @@ class Reader:
 class Store(Reader):
     """Reads and writes on the one writing connection."""
 
-    def insert(self, instance_id: str, start: pb.ExecutionStartedEvent) -> int:
+    def insert(self, app: str, instance_id: str, start: pb.ExecutionStartedEvent) -> int:
         """Add an instance; return its key."""
-        parent, task = _parent(start)
         cursor = self._execute(
-            "INSERT INTO instances (id, status, execution, parent, parent_task) VALUES (?, ?, ?, ?, ?)",
-            (instance_id, PENDING, start.workflowInstance.executionId.value, parent, task),
+            "INSERT INTO instances (app, id, status, execution, parent_app, parent, parent_task)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (app, instance_id, PENDING, start.workflowInstance.executionId.value, *_parent(start)),
         )
         return cursor.lastrowid or 0
 
     def restart(self, key: int, start: pb.ExecutionStartedEvent) -> None:
         """Wipes an ended instance for a new run under the same key."""
         self.wipe(key)
-        parent, task = _parent(start)
         self._execute(
-            "UPDATE instances SET status = ?, run = run + 1, length = 0, execution = ?, parent = ?, parent_task = ?,"
-            " custom_status = NULL WHERE key = ?",
-            (PENDING, start.workflowInstance.executionId.value, parent, task, key),
+            "UPDATE instances SET status = ?, run = run + 1, length = 0, execution = ?, parent_app = ?, parent = ?,"
+            " parent_task = ?, custom_status = NULL WHERE key = ?",
+            (PENDING, start.workflowInstance.executionId.value, *_parent(start), key),
         )
 
     def wipe(self, key: int) -> None:
@@ -169,10 +176,10 @@ class Store(Reader):
         """Delete timers."""
         self._database.executemany("DELETE FROM timers WHERE key = ? AND timer = ?", [(key, t) for t in timers])
 
-    def due_timers(self, seconds: int, nanos: int, limit: int) -> list[tuple[int, int, int, int]]:
-        """Key, timer, seconds and nanoseconds of what has fired, earliest first."""
+    def due_timers(self, seconds: int, nanos: int, limit: int) -> list[tuple[str, int, int, int, int]]:
+        """App, key, timer, seconds and nanoseconds of what has fired, earliest first."""
         query = """
-            SELECT key, timer, seconds, nanos FROM timers
+            SELECT app, key, timer, seconds, nanos FROM timers JOIN instances USING (key)
             WHERE (seconds, nanos) <= (?, ?) ORDER BY seconds, nanos, timer DESC LIMIT ?"""
         return self._execute(query, (seconds, nanos, limit)).fetchall()
 
@@ -188,7 +195,8 @@ class Store(Reader):
         self._execute("DELETE FROM activities WHERE key = ? AND run = ? AND task = ?", (key, run, task))
 
 
-def _parent(start: pb.ExecutionStartedEvent) -> tuple[str | None, int | None]:
+def _parent(start: pb.ExecutionStartedEvent) -> tuple[str | None, str | None, int | None]:
     if not start.HasField("parentInstance"):
-        return None, None
-    return start.parentInstance.workflowInstance.instanceId, start.parentInstance.taskScheduledId
+        return None, None, None
+    parent = start.parentInstance
+    return parent.appID, parent.workflowInstance.instanceId, parent.taskScheduledId

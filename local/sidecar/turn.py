@@ -21,6 +21,8 @@ from local.sidecar.wire import (
     pb,
 )
 
+Child = tuple[str, str]  # app and instance id
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -49,7 +51,7 @@ class Outcome:
     children: Sequence[pb.HistoryEvent] = ()
     report: pb.HistoryEvent | None = None  # to the parent
     parent: pb.ParentInstanceInfo | None = None
-    terminate: Sequence[str] = ()  # children to be terminated
+    terminate: Sequence[Child] = ()  # to be terminated
     terminate_output: StringValue | None = None
 
 
@@ -249,7 +251,7 @@ def _outcome(draft: _Draft, response: pb.WorkflowResponse, order: pb.ExecutionTe
         children=draft.children,
         report=draft.report,
         parent=draft.start.parentInstance if draft.report else None,
-        terminate=descendants((*turn.past, *draft.history)) if recurse else (),
+        terminate=descendants((*turn.past, *draft.history), draft.app_id) if recurse else (),
         terminate_output=order.input if order is not None and order.HasField("input") else None,
     )
 
@@ -262,10 +264,11 @@ def _without_result(turn: Turn, activities: Sequence[pb.HistoryEvent]) -> Sequen
     return [event for event in activities if ("task", event.eventId) not in settled]
 
 
-def descendants(history: Iterable[pb.HistoryEvent]) -> Sequence[str]:
-    """Give the ids of the children that a history created, each once, in order."""
-    made = (e.childWorkflowInstanceCreated for e in history if e.HasField("childWorkflowInstanceCreated"))
-    return tuple(dict.fromkeys(child.instanceId for child in made))
+def descendants(history: Iterable[pb.HistoryEvent], app: str) -> Sequence[Child]:
+    """Give the children that the history of an app's workflow created, each once, in order."""
+    made = [event for event in history if event.HasField("childWorkflowInstanceCreated")]
+    children = ((events.target_app(event, app), event.childWorkflowInstanceCreated.instanceId) for event in made)
+    return tuple(dict.fromkeys(children))
 
 
 def _without_orphans(past: Sequence[pb.HistoryEvent], new: Sequence[pb.HistoryEvent]) -> Sequence[pb.HistoryEvent]:

@@ -130,28 +130,28 @@ def test_several_workers_share_the_turns(empty: Any) -> None:
 
 @pytest.fixture
 async def runtime(tmp_path: Path) -> Any:
-    schema.prepare(tmp_path / "full.db")
-    runtime = Runtime(tmp_path / "full.db", "app")
+    schema.prepare(tmp_path / "full.db", "app")
+    runtime = Runtime(tmp_path / "full.db")
     yield runtime
     runtime.stop()
     await asyncio.to_thread(runtime.close)
 
 
 async def test_a_full_disk_refuses_the_call_and_loses_nothing(runtime: Any) -> None:
-    await runtime.change(lambda engine: engine.start(start("before")))
+    await runtime.change(lambda engine: engine.start("app", start("before")))
     database = runtime._writer._database
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages + 8}")
     big = start("big", input=StringValue(value="x" * 1_000_000))
-    calls = [runtime.change(lambda engine, r=r: engine.start(r)) for r in (start("small"), big)]
+    calls = [runtime.change(lambda engine, r=r: engine.start("app", r)) for r in (start("small"), big)]
     small, large = await asyncio.gather(*calls, return_exceptions=True)
     assert small == "small"
     assert isinstance(large, StoreUnavailable)
     assert large.code.name == "RESOURCE_EXHAUSTED"
     assert "full.db is full" in str(large)
     database.execute(f"PRAGMA max_page_count = {1 << 30}")
-    await runtime.change(lambda engine: engine.start(big))
-    assert [name for _, name in runtime.reader.page(0, 9)] == ["before", "small", "big"]
+    await runtime.change(lambda engine: engine.start("app", big))
+    assert [name for _, name in runtime.reader.page("app", 0, 9)] == ["before", "small", "big"]
 
 
 # the file
@@ -168,7 +168,7 @@ def _foreign(path: Path) -> None:
 
 
 def _newer(path: Path) -> None:
-    schema.prepare(path)
+    schema.prepare(path, "app")
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
 
@@ -178,7 +178,7 @@ def _text(path: Path) -> None:
 
 
 def _damaged(path: Path) -> None:
-    schema.prepare(path)
+    schema.prepare(path, "app")
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA journal_mode = DELETE")
     content = bytearray(path.read_bytes())

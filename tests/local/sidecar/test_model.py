@@ -72,10 +72,11 @@ class PageRenderer:
         self._loop.run_until_complete(self._open(Path(self._folder.name) / "model.db"))
 
     async def _open(self, path: Path) -> None:
-        schema.prepare(path)
-        self._runtime = Runtime(path, "app")
+        schema.prepare(path, "app")
+        self._runtime = Runtime(path)
+        self._app = self._runtime.app("app")
         self._runtime._writer._database.execute("PRAGMA synchronous = OFF")  # rules are under test, not the disk
-        self._service = Service(self._runtime, "")
+        self._service = Service(self._app, "")
         registry = sdk._Registry()
         for workflow in (two, nothing):
             registry.add_named_orchestrator(workflow.__name__, workflow)
@@ -84,7 +85,7 @@ class PageRenderer:
 
     async def _work(self) -> None:
         log = logging.getLogger("model")
-        worker = self._runtime.join()
+        worker = self._app.join()
         while (item := await worker.outbox.get()) is not None:
             request = item.workflowRequest
             executor = sdk._OrchestrationExecutor(self._registry, log)
@@ -110,7 +111,7 @@ class PageRenderer:
             answer = await asyncio.wait_for(getattr(self._service, method)(request, Call()), 10)
         except Refusal as refusal:
             answer = refusal.answer
-        while self._runtime._dispatcher._busy or self._runtime._dispatcher._ready:
+        while self._app.dispatcher._busy or self._app.dispatcher._ready:
             assert not self._task.done(), self._task.exception()
             await self._runtime.change(lambda _engine: None)
         return answer
