@@ -11,6 +11,7 @@ import httpx
 from approvals.authority import Action, Actor, Channel, Role
 from approvals.decision import Reason
 from approvals.messages import sentence
+from approvals.verbs import IN_SLACK, VERBS
 from bot.dashboard.cookies import LIFETIME, CookieSigner, Session
 from cards import request_card
 from tests.bot.cli.calling import run
@@ -94,7 +95,7 @@ class Rest:
     """Programs with a key."""
 
     name, channel = "REST", "rest"
-    verbs: tuple[str, ...] = ("pause", "resume", "terminate", "purge", "rerun", "raise-event")
+    verbs: tuple[str, ...] = tuple(VERBS)
 
     def __init__(self, system: System, keyring: dict[str, str]) -> None:
         self.system, self.keyring = system, keyring
@@ -260,7 +261,7 @@ class Slash(Rest):
     """/approval and the App Home, by the user whom Slack's signature names."""
 
     name, channel = "slash command", "slack"
-    verbs = ("pause", "resume", "terminate", "purge")
+    verbs = tuple(IN_SLACK)
 
     def say(self, who: Who, text: str) -> Answer:
         hands = self.system.slack.act_as(who.user)
