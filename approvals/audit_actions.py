@@ -57,6 +57,7 @@ class AuditAction(StrEnum):
     WORKFLOW_RERUN_FAILED = "workflow.rerun_failed", "The engine did not run the workflow again."
     WORKFLOW_RAISE_EVENT = "workflow.raise_event", "An operator raised an event at a workflow."
     WORKFLOW_RAISE_EVENT_FAILED = "workflow.raise_event_failed", "The event did not reach the workflow."
+    WORKFLOW_NOTE = "workflow.note", "An operator wrote a note about a workflow; the reason is its text."
 
     WORKFLOW_FOUND_TERMINATED = "workflow.found_terminated", "A workflow was ended outside Countersign."
     WORKFLOW_FOUND_VANISHED = "workflow.found_vanished", "A workflow ended and nothing of ours had written it down."

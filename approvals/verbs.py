@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from approvals.statuses import ENDED, LIVE, STOPPABLE, Status
+from approvals.statuses import ENDED, LIVE, STATUSES, STOPPABLE, Status
 
 
 class Action(StrEnum):
@@ -30,6 +30,7 @@ class Action(StrEnum):
     PURGE = "purge"
     RERUN = "rerun"
     RAISE_EVENT = "raise_event"
+    NOTE = "note"
     BULK = "bulk"
     AUDIT_READ = "audit_read"
     AUDIT_VERIFY = "audit_verify"
@@ -150,6 +151,19 @@ VERBS: Final[Mapping[str, Verb]] = {
             summary="Raise an event at a workflow.",
             warning="The event reaches the workflow as if another system had sent it. A decision cannot be raised so.",
             plain=False,
+        ),
+        Verb(
+            name="note",
+            action=Action.NOTE,
+            statuses=frozenset(STATUSES),
+            past="noted",
+            label="Add a note",
+            question="Add a note to {}?",
+            summary="Write a note about a workflow into its history and the audit.",
+            warning="It changes nothing: the note stands in the history and in the audit, with your name.",
+            example='42 "The supplier called: they hold the price until Friday"',
+            usage="note ID text",
+            needs_reason=True,
         ),
     )
 }

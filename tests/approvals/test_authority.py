@@ -33,6 +33,7 @@ terminate       o              slack rest dashboard cli  pending running suspend
 purge           o              slack rest dashboard cli  completed failed terminated
 rerun           o              rest dashboard cli        completed failed terminated
 raise_event     o              rest dashboard cli        pending running suspended stalled
+note            o              slack rest dashboard cli  pending running suspended completed failed terminated stalled
 bulk            o              slack rest dashboard cli  any
 audit_read      u              rest dashboard cli        any
 audit_verify    u m            rest dashboard cli        any

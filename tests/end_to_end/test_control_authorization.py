@@ -285,6 +285,16 @@ def test_managing_is_for_whom_the_function_says_and_changes_nothing_otherwise(tr
     tally.check(56)
 
 
+def test_a_note_stands_in_the_history_by_every_face(transport: Rest, stock: Stock) -> None:
+    instance_id = stock.asking("requester@example.com").instance_id
+    answer = transport.act(OPERATOR, "note", instance_id, "", 0)
+    assert answer.kind == "done", answer.text
+    events = Rest(transport.system, transport.keyring).see(OPERATOR, instance_id)[Action.SEE_HISTORY].text
+    assert '"source":"business","type":"workflow.note"' in events
+    assert '"text":"tried"' in events
+    assert (stock.effects(instance_id, Action.NOTE), stock.status(instance_id)) == (1, "RUNNING")
+
+
 def try_one(tally: Tally, stock: Stock, who: Who, what: tuple[str, str, Order, int], said: Verdict) -> None:
     verb, state, order, event = what
     action, new, instance = VERBS[verb].action, stock.name(), order.instance_id

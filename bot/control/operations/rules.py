@@ -96,6 +96,12 @@ async def raise_event(call: Call) -> Done:
     return call.done(f"The event {name} is raised.")
 
 
+async def note(call: Call) -> Done:
+    """Write down what an operator has to say. The engine has no part in it."""
+    await call.audit(AuditAction.WORKFLOW_NOTE, call.given.reason)
+    return call.done("The note stands in its history.")
+
+
 RULES: Final[Mapping[str, Callable[[Call], Awaitable[Done]]]] = {
     "pause": pause,
     "resume": resume,
@@ -103,4 +109,5 @@ RULES: Final[Mapping[str, Callable[[Call], Awaitable[Done]]]] = {
     "purge": purge,
     "rerun": rerun,
     "raise-event": raise_event,
+    "note": note,
 }
