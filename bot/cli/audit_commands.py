@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from bot.cli import audit_key, output
+from bot.cli.audit_decisions import decisions
 from bot.cli.database_session import with_database
 from bot.cli.local_commands import settings_or_exit
 from bot.cli.moments import moment
@@ -23,6 +24,8 @@ from records.checkpoints import BadCheckpointError
 from records.database import Database
 
 app = typer.Typer(help="The audit: verify it, export it, show entries, sign checkpoints.", no_args_is_help=True)
+
+app.command("decisions")(decisions)
 
 COLUMNS = ("SEQ", "AT", "ACTOR", "ACTION", "THROUGH", "VERDICT", "REASON")
 PublicKey = Annotated[

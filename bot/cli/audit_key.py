@@ -35,5 +35,11 @@ def public_key(text: str) -> bytes:
 
 
 def _signers(settings: Settings) -> list[Signer]:
+    if not settings.secret_key.get_secret_value().strip():
+        output.fail(
+            "COUNTERSIGN_SECRET_KEY is not set. It is not needed to check signatures: give the public key with "
+            "--public-key (64 hex digits, from `countersign audit public-key` where the app runs).",
+            output.MISUSED,
+        )
     key_ring_or_exit(settings)
     return signers_of(settings.secret_key.get_secret_value())

@@ -94,8 +94,10 @@ def manifest(
 
     Example: countersign manifest --url https://approvals.example.com
     """
-    from bot.slack.manifest import ManifestError, as_yaml
+    from bot.slack.manifest import PLACEHOLDER, ManifestError, as_yaml
 
+    if not socket_mode and url is None:
+        output.note(f"This names {PLACEHOLDER}, an example: give your own address with --url before you import it.")
     try:
         output.say(as_yaml(socket_mode=socket_mode, url=url))
     except ManifestError as error:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final, NamedTuple
+from importlib.metadata import version
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -81,6 +82,21 @@ def loaded(entry: Entry) -> Any:
     return made.commands[entry.name]
 
 
+def _say_version(wanted: bool) -> None:  # noqa: FBT001 Typer's callback
+    if wanted:
+        typer.echo(f"countersign {version('countersign')}")
+        raise typer.Exit
+
+
+def _root(
+    *,
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """Human approval for automated processes: on Dapr Workflow, decided in Slack."""
+
+
 def _nothing() -> None:
     """Keep a single command from becoming the whole group."""
 
@@ -103,6 +119,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+    app.callback()(_root)
     for entry in COMMANDS:
         app.command(entry.name, help=entry.summary)(_placeholder(entry))
     return app

@@ -17,6 +17,7 @@ EXIT_CODES: Mapping[int, int] = {
     401: output.REFUSED,
     403: output.REFUSED,
     404: output.NOT_FOUND,
+    409: output.REFUSED,
     422: output.MISUSED,
     429: output.UNREACHABLE,
     502: output.UNREACHABLE,
@@ -41,7 +42,8 @@ class ClientSettings(BaseSettings):
         env_file=".env", env_prefix="COUNTERSIGN_", extra="ignore", hide_input_in_errors=True
     )
 
-    url: str = Field("http://127.0.0.1:8000", description="where the app is")
+    url: str = Field("", description="where the app is; without it, this machine, at COUNTERSIGN_PORT")
+    port: int = Field(8000, description="the app's own port, if the command runs in the app's folder")
     api_key: SecretStr = Field(SecretStr(""), description="whose key the commands send (cs_…)")
     timeout_seconds: float = Field(
         30.0,
@@ -128,7 +130,7 @@ def connected() -> Iterator[Remote]:
             "--person EMAIL --role operator`, and set it in the environment or in .env.",
             output.MISUSED,
         )
-    url = _address(settings.url.rstrip("/"))
+    url = _address(settings.url.rstrip("/") or f"http://127.0.0.1:{settings.port}")
     headers = {"Authorization": f"Bearer {key}", "User-Agent": "countersign-cli"}
     if not key.isascii() or not key.isprintable():
         output.fail("COUNTERSIGN_API_KEY is no key: copy it again, as `keys create` printed it.", output.MISUSED)

@@ -1,6 +1,7 @@
 """`countersign list | status | history | why | stats`: what there is and why it waits, in `dapr workflow`'s words."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,14 @@ from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 
 Reference = Annotated[str, typer.Argument(metavar="ID", help="an order's id or an instance's")]
+
+
+class ListFormat(StrEnum):
+    """How a list is printed."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
 
 
 PAGE = 200
@@ -48,9 +57,11 @@ def list_(  # noqa: PLR0913 a list's filters
     mine: Annotated[bool, typer.Option("--mine", help="only what you have asked for")] = False,
     limit: Annotated[int, typer.Option(min=1, max=PAGE, help="how many at most")] = 50,
     every: Annotated[bool, typer.Option("--all", help="every page")] = False,
-    output_as: Output = Format.TABLE,
+    output_as: Annotated[
+        ListFormat, typer.Option("-o", "--output", help="wide has more columns; json is for programs")
+    ] = ListFormat.TABLE,
 ) -> None:
-    """List workflows, newest first. Who may not see all of them sees their own.
+    """List workflows: first what waits for you, then all of them, newest first; your own, if you may not see all.
 
     Example: countersign list --filter-status RUNNING --waiting-on me
     """
@@ -64,16 +75,28 @@ def list_(  # noqa: PLR0913 a list's filters
         "mine": True if mine else None,
         "limit": PAGE if every else limit,
     }
+    filtered = any(value is not None for name_, value in query.items() if name_ != "limit")
     with connected() as remote:
-        found, more = _pages(remote, query, every=every)
-    output.rows(_columns(found), [shown_line(each) for each in found], output_as, whole=found)
-    if output_as is Format.TABLE and not found:
+        found, total = _pages(remote, query, every=every)
+        waits, waiting = ([], 0) if filtered else _pages(remote, query | {"waiting_on": "me"}, every=every)
+    if output_as is ListFormat.JSON:
+        known = {each["id"] for each in waits}
+        output.print_json([*waits, *(each for each in found if each["id"] not in known)])
+        return
+    if waits:
+        output.say(f"Waits for you ({len(waits)} of {waiting}):")
+        output.rows(_columns(waits, output_as), [shown_line(each) for each in waits], Format.TABLE)
+        output.say("")
+    if found:
+        output.rows(_columns(found, output_as), [shown_line(each) for each in found], Format.TABLE)
+    elif not waits:
         output.note("No workflow fits. `countersign list` without filters shows all.")
-    if more:
-        output.note(f"The first {len(found)}. There are more: --all gives every page.")
+    if len(found) < total or len(waits) < waiting:
+        output.note(f"The first {len(found)} of {total}: --all gives every page.")
 
 
-def _pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[dict[str, Any]], bool]:
+def _pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[dict[str, Any]], int]:
+    """Return the lines, and how many fit in all."""
     found: list[dict[str, Any]] = []
     cursor = None
     with output.progress("Listing", 0, shown=every) as advance:
@@ -83,17 +106,28 @@ def _pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[
             advance(len(page["workflows"]))
             cursor = page["cursor"]
             if cursor is None or not every:
-                return found, cursor is not None
+                return found, int(page["total"])
 
 
-def _columns(found: list[dict[str, Any]]) -> tuple[str, ...]:
+def _columns(found: list[dict[str, Any]], output_as: ListFormat) -> tuple[str, ...]:
+    if output_as is ListFormat.TABLE:
+        return ("ID", "STANDING", "AMOUNT", "REQUESTER", "STATUS", "AGE")
     custom = ("CUSTOM STATUS",) if any(each["custom_status"] for each in found) else ()
-    return ("NAME", "ID", "STATUS", *custom, "AGE")
+    more = ("DESCRIPTION", "WAITING ON", "DEADLINE", "STATUS", *custom)
+    return ("NAME", "ID", "STANDING", "AMOUNT", "REQUESTER", *more, "AGE")
 
 
 def shown_line(each: dict[str, Any]) -> dict[str, Any]:
     """Return a workflow as a table's line, with its age."""
-    return each | {"age": age(datetime.fromisoformat(each["created_at"]), datetime.now(UTC))}
+    now = datetime.now(UTC)
+    deadline = f"{datetime.fromisoformat(each['deadline']):%Y-%m-%d %H:%M} UTC" if each.get("deadline") else ""
+    shown = {"age": age(datetime.fromisoformat(each["created_at"]), now), "amount": amount_of(each)}
+    return each | shown | {"deadline": deadline, "description": each.get("description", "")[:60]}
+
+
+def amount_of(one: dict[str, Any]) -> str:
+    """Return `2400.00 USD`, nothing for a request that is not about money."""
+    return f"{one['amount']} {one['currency']}" if one.get("amount") is not None else ""
 
 
 def status(reference: Reference, output_as: Output = Format.TABLE) -> None:
@@ -111,7 +145,6 @@ def status(reference: Reference, output_as: Output = Format.TABLE) -> None:
 
 def _shown(found: dict[str, Any]) -> dict[str, Any]:
     one = found["workflow"]
-    amount = f"{one['amount']} {one['currency']}" if one["amount"] is not None else ""
     kept = (
         "custom_status", "phase", "description", "requester", "rule", "stage", "waiting_on", "since", "deadline",
         "created_at", "decided_at", "finished_at", "card_link",
@@ -121,7 +154,10 @@ def _shown(found: dict[str, Any]) -> dict[str, Any]:
         "name": one["name"],
         "status": f"{one['status']}: {status_message(one['status'])}",
         "what": f"{one['kind']} {one['subject']}".strip(),
-        "amount": amount,
+        "amount": amount_of(one),
+        "standing": one["standing"],
+        "approvals": f"{one['approved']} of {one['needed']}" if one["needed"] else "",
+        "decided by": "; ".join(map(_decision, one["decided_by"])),
         **{name: _text(one[name]) for name in kept},
         "purged": "The engine has forgotten its history; the audit stays." if found["purged"] else "",
         "failure": found["failure"],
@@ -130,19 +166,47 @@ def _shown(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _decision(one: dict[str, Any]) -> str:
+    said = f": {one['reason']}" if one["reason"] else ""
+    at = datetime.fromisoformat(one["at"])
+    word = "approved" if one["approved"] else "rejected"
+    return f"{one['name'] or one['person']} {word} stage {one['stage']} at {at:%Y-%m-%d %H:%M} UTC{said}"
+
+
 def _text(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
-def history(reference: Reference, output_as: Output = Format.TABLE) -> None:
-    """Show the engine's events and who did what on one time line, oldest first.
+def history(
+    reference: Reference,
+    *,
+    engine: Annotated[bool, typer.Option("--engine", help="the engine's events too, with their EVENTID")] = False,
+    output_as: Output = Format.TABLE,
+) -> None:
+    """Show who did what, oldest first; with --engine also the workflow engine's events. JSON has all of them.
 
     Example: countersign history 42
     """
     with connected() as remote:
         events = remote.get(path_of("workflows", reference, "history"))["events"]
-    columns = ("TYPE", "NAME", "EVENTID", "ELAPSED", "STATUS", "DETAILS")
-    output.rows(columns, time_line(events), output_as, whole=events)
+    if engine or output_as is Format.JSON:
+        columns = ("TYPE", "NAME", "EVENTID", "ELAPSED", "STATUS", "DETAILS")
+        output.rows(columns, time_line(events), output_as, whole=events)
+        return
+    business = [each for each in events if each["source"] == "business"]
+    output.rows(("AT", "WHAT", "BY", "DETAILS"), [business_line(each) for each in business], output_as)
+    output.note("`countersign history ID --engine` shows the workflow engine's events too.")
+
+
+def business_line(event: dict[str, Any]) -> dict[str, Any]:
+    """Return what a person, or the workflow, did as a table's line."""
+    at = datetime.fromisoformat(event["at"])
+    return {
+        "at": f"{at:%Y-%m-%d %H:%M:%S}",
+        "what": event["type"],
+        "by": event["actor"],
+        "details": _cut(event["text"]),
+    }
 
 
 def time_line(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

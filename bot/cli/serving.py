@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -65,9 +66,25 @@ def serve(app: FastAPI, host: str, port: int, leaving: Callable[[], None] = lamb
     config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the loop that the worker's thread makes, too
     server = Server(config, leaving)
+    if port and (taken := _why_not(host, port)):
+        output.fail(f"Countersign does not start: {taken}")
     with contextlib.suppress(SystemExit):  # uvicorn's 3 for a start that failed is our "no such instance"
         server.run()
     return server.started
+
+
+def _why_not(host: str, port: int) -> str:
+    """Return why the address cannot be listened on, in words; nothing if it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"port {port} is taken by another program. Choose another with --port or COUNTERSIGN_PORT."
+            return f"{host}:{port} cannot be listened on ({error.strerror}). Look at --host and --port."
+    return ""
 
 
 def _not_our_own_end(record: logging.LogRecord) -> bool:

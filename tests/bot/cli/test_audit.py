@@ -4,10 +4,13 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from approvals.audit_actions import AuditAction
+from records import audit
 from records.database import Database
 from tests.bot.cli.calling import Cli
 
@@ -186,3 +189,37 @@ def test_the_public_key_is_32_bytes_and_has_a_name(four: Cli) -> None:
     assert len(bytes.fromhex(found["public_key"])) == 32
     assert found["algorithm"] == "Ed25519"
     assert json.dumps(found).count(found["key_id"]) == 1
+
+
+def test_who_decided_what_is_one_search_and_one_file(local: Cli, tmp_path: Path) -> None:
+    asyncio.run(decided(tmp_path / "book.db"))
+    found = local("audit", "decisions", "--above", "5000", "-o", "json").json
+    assert [(each["order"], each["amount"], each["answer"], each["person"]) for each in found] == [
+        ("43", "9000", "approved", "T1/U2")
+    ]
+    everything = local("audit", "decisions", "-o", "csv").out.splitlines()
+    assert (len(everything), everything[0].split(",")[:4]) == (3, ["entry", "at", "answer", "order"])
+    assert "within the budget" in local("audit", "decisions", "--order", "43").out
+    none = local("audit", "decisions", "--since", "2020-01-01", "--until", "2020-02-01")
+    assert (none.code, "No decision fits" in none.err) == (0, True)
+    wrong = local("audit", "decisions", "--above", "much")
+    assert (wrong.code, "--above is not usable" in wrong.err) == (2, True)
+
+
+async def decided(path: Path) -> None:
+    await migrated(path)
+    database = Database.open(f"sqlite:///{path}")
+    async with database.write() as connection:
+        for subject, amount in (("42", "2400"), ("43", "9000")):
+            about = {"subject": subject, "kind": "order", "amount": amount, "currency": "USD", "approved": True}
+            entry = audit.Entry(
+                at=datetime.now(UTC),
+                actor="T1/U2",
+                action=AuditAction.REQUEST_ACCEPTED,
+                instance_id=f"order-{subject}-workflow",
+                reason="within the budget",
+                through="slack",
+                data=about,
+            )
+            await audit.append(connection, entry)
+    await database.close()

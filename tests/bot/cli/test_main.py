@@ -1,7 +1,12 @@
 """The table of commands says what the commands say themselves, and help costs nothing."""
 
+import os
+import secrets
+import socket
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -43,3 +48,28 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
     assert printed.rstrip().endswith("[]")
     for entry in COMMANDS:
         assert f"\n  {entry.name} " in printed
+
+
+def test_the_version_is_printed_alone() -> None:
+    found = run("--version")
+    assert (found.code, found.out) == (0, f"countersign {version('countersign')}\n")
+
+
+def test_a_port_that_is_taken_is_a_message(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SLACK_BOT_TOKEN": "xoxb-1",
+            "SLACK_SIGNING_SECRET": "0123456789abcdef0123456789abcdef",
+            "COUNTERSIGN_SECRET_KEY": secrets.token_urlsafe(48),
+            "COUNTERSIGN_POLICY": str(Path(__file__).parents[3] / "policy.yml"),
+        }
+        ran = subprocess.run(
+            [sys.executable, "-m", "bot.cli", "run", "--port", port],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (ran.returncode, f"port {port} is taken by another program" in ran.stderr) == (1, True)
+    assert "Errno" not in ran.stderr
