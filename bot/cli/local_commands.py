@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from bot.cli import output
 from bot.cli.output import Format, Output
+from bot.process.secret_files import SecretFileError
 from bot.process.settings import Settings
 
 config = typer.Typer(help="The settings: what is missing, wrong or unreachable.", no_args_is_help=True)
@@ -22,6 +23,8 @@ def settings_or_exit() -> Settings:
     except ValidationError as error:
         found = "\n".join(f"{_name(each['loc'])}: {each['msg']}" for each in error.errors(include_input=False))
         output.fail(f"The settings are not usable.\n{found}", output.MISUSED)
+    except SecretFileError as error:
+        output.fail(f"The settings are not usable.\n{error}", output.MISUSED)
     except UnicodeDecodeError:
         output.fail(output.UNREADABLE_FILE, output.MISUSED)
 

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from dapr.conf.helpers import GrpcEndpoint
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from approvals.signing import KeyRing, parse_key_ring
+from bot.process.secret_files import SecretFiles
 
 
 class Settings(BaseSettings):
@@ -107,6 +108,19 @@ class Settings(BaseSettings):
         ("RS256", "ES256"), description="the algorithms by which its tokens may be signed, with commas between"
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 pydantic calls it by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read secrets from the files that NAME_FILE names, too."""
+        files = SecretFiles(settings_cls, dotenv_settings, env_settings)
+        return init_settings, files, env_settings, dotenv_settings
 
     @field_validator("callback_hosts", "oidc_algorithms", mode="before")
     @classmethod
