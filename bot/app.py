@@ -87,9 +87,7 @@ def _mount(app: FastAPI, services: Services) -> None:
         _mount_slack(app, services.ingress)
     _mount_dashboard(app, services)  # before REST: its pages share addresses with REST and answer browsers alone
     app.include_router(metrics.routes(services.metrics))
-    app.include_router(
-        health.routes(services.database, services.engine, services.worker, services.socket, services.watched)
-    )
+    app.include_router(health.routes(services.health))
     app.include_router(orders.routes(services.access, services.orders, services.decisions, services.database))
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))

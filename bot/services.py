@@ -46,6 +46,7 @@ from bot.engine.worker import NAMES, STARTABLE, Worker
 from bot.process.background import Background
 from bot.process.periodic import Loops, Periodic
 from bot.process.settings import Settings
+from bot.rest.health import Health
 from bot.rest.metrics import Metrics
 from bot.slack.bolt import bolt_app
 from bot.slack.clicks import Clicks
@@ -67,6 +68,8 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.leaving = False
+        """Set when this process is told to end: it serves on for a moment, and is not ready for more."""
 
     # ---- outside: what is talked to ---------------------------------------------------------------------------------
 
@@ -147,6 +150,7 @@ class Services:
             keys=self.settings.keys,
             deliverer=self.deliverer,
             standings=self.standings,
+            background=self.background,
             clock=self.clock,
         )
 
@@ -310,6 +314,19 @@ class Services:
     def _beside(self) -> tuple[Periodic, ...]:
         telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
         return self.deliverer.loop, telling, *self.reconciler.loops, self.checkpointing.loop, self.replays.loop
+
+    @cached_property
+    def health(self) -> Health:
+        """What /readyz asks."""
+        return Health(
+            database=self.database,
+            engine=self.engine,
+            worker=self.worker,
+            socket=self.socket,
+            loops=self.watched,
+            raises=self.deliverer.raises,
+            leaving=lambda: self.leaving,
+        )
 
     @cached_property
     def metrics(self) -> Metrics:

@@ -4,6 +4,7 @@ Identity comes from an API key, a session or Slack's signature (law: identity co
 from the key, or from the policy's groups.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -26,10 +27,12 @@ from bot.access.refusals import Kind, Refused, refused
 from bot.process.correlation import correlation_id
 from records import audit, keys
 from records.database import Database
+from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
 
+NOTE_S = 0.5
 KEY_ID_END = len("cs_") + 12
 """How many characters of a token name the key; the rest is its secret."""
 
@@ -160,9 +163,16 @@ class Access:
                 "This API key is not valid: it is unknown, expired or revoked. Ask an administrator for a new one.",
             )
         if found.stale:
-            async with self._database.write() as connection:
-                await keys.used(connection, found.key.id, self._clock())
+            await self._note_use(found.key.id)
         return of_key(found.key, "rest")
+
+    async def _note_use(self, key_id: str) -> None:
+        """Note a key's last use, if that can be written at once: nobody waits or is refused for it."""
+        try:
+            async with asyncio.timeout(NOTE_S), self._database.write() as connection:
+                await keys.used(connection, key_id, self._clock())
+        except (TimeoutError, RecordsError):
+            log.info("a key's use is not noted: the database is slow", key=key_id)
 
     async def demand(
         self, caller: Caller, action: Action, resource: Resource | None = None, *, instance_id: str = ""

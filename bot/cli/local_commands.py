@@ -45,7 +45,7 @@ def run(
     Example: countersign run --port 8000
     """
     from bot.app import MissingSettingsError, create_app
-    from bot.cli.serving import leave, serve
+    from bot.cli.serving import Leaving, leave, serve
     from bot.process import logs
 
     settings = settings_or_exit()
@@ -56,9 +56,13 @@ def run(
         output.fail(f"Countersign does not start.\n{error}", output.MISUSED)
     _demand_policy(settings)
 
-    def leaving() -> None:
+    def begin() -> None:
+        app.state.services.leaving = True
+
+    def close() -> None:
         app.state.services.following.end()
 
+    leaving = Leaving(begin, close, settings.drain_seconds)
     started = serve(app, host or settings.host, settings.port if port is None else port, leaving)
     leave(0 if started else output.FAILED)
 

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn
 
 import uvicorn
 import uvloop
@@ -23,15 +26,42 @@ GRACE_S = 3
 """Seconds that requests under way have when the app is told to end. Slack waits no longer for its answer."""
 
 
-class Server(uvicorn.Server):
-    """Prints one line on standard output when it is ready: a script can wait for it. At its end it calls `leaving`."""
+class Leaving(NamedTuple):
+    """How the app ends: `begin` takes its readiness away, it serves on for `drain_s` seconds, `close` is called."""
 
-    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None]) -> None:
+    begin: Callable[[], None] = lambda: None
+    close: Callable[[], None] = lambda: None
+    drain_s: float = 0.0
+
+
+class Server(uvicorn.Server):
+    """Prints one line on standard output when it is ready: a script can wait for it.
+
+    At SIGTERM whoever balances the load must see that it is not ready before its address closes, so it serves on for a
+    moment. SIGINT, and a second SIGTERM, are a person's: it ends at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, leaving: Leaving) -> None:
         super().__init__(config)
         self._leaving = leaving
+        self._draining = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        if sig != signal.SIGTERM or self._draining or not self.started or not self._leaving.drain_s:
+            super().handle_exit(sig, frame)
+            return
+        self._draining = True
+        self._loop.call_soon_threadsafe(self._drain, functools.partial(super().handle_exit, sig, frame))
+
+    def _drain(self, end: Callable[[], None]) -> None:
+        self._leaving.begin()
+        self.config.encoded_headers.append((b"connection", b"close"))  # the next request goes to another process
+        self._loop.call_later(self._leaving.drain_s, end)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say where."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             # What stands now stays: without it the collector looks through all of it in the middle of a click.
@@ -42,7 +72,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what would not end by itself, then wait for the rest."""
-        self._leaving()
+        self._leaving.begin()
+        self._leaving.close()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -53,8 +84,8 @@ class Server(uvicorn.Server):
             self._captured_signals.clear()  # uvicorn would raise them again, before the loop has been closed
 
 
-def serve(app: FastAPI, host: str, port: int, leaving: Callable[[], None] = lambda: None) -> bool:
-    """Serve until SIGTERM or SIGINT; then call `leaving` in the loop. Returns whether it had started."""
+def serve(app: FastAPI, host: str, port: int, leaving: Leaving | None = None) -> bool:
+    """Serve until SIGTERM or SIGINT, then end as `leaving` says. Returns whether it had started."""
     settings: dict[str, Any] = {
         "loop": "uvloop",
         "http": bounded_connections(),
@@ -65,7 +96,7 @@ def serve(app: FastAPI, host: str, port: int, leaving: Callable[[], None] = lamb
     logging.getLogger("uvicorn.error").addFilter(database_in_a_sentence)
     config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=GRACE_S, **settings)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the loop that the worker's thread makes, too
-    server = Server(config, leaving)
+    server = Server(config, leaving or Leaving())
     if port and (taken := _why_not(host, port)):
         output.fail(f"Countersign does not start: {taken}")
     with contextlib.suppress(SystemExit):  # uvicorn's 3 for a start that failed is our "no such instance"

@@ -6,7 +6,9 @@ workflow counts each decision id once. A decision whose workflow no longer exist
 
 import asyncio
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
@@ -31,6 +33,12 @@ LEASE = timedelta(seconds=30)
 ANSWER_BY = timedelta(seconds=15)
 """A raised decision without the workflow's answer is raised again after this, then at twice the time, and so on."""
 
+SLOW_RAISE_S = 3.0
+"""A raise takes milliseconds. One that takes longer is shown before its own deadline ends it."""
+
+ALONE_S = 120.0
+"""A single instance that takes no raise for so long is ill by itself."""
+
 SUSPENDED_PAUSE = timedelta(seconds=30)
 
 LONGEST_PAUSE = 5.0
@@ -40,6 +48,57 @@ POLL = 1.0
 """Seconds between looks for decisions of another process or of before a restart."""
 
 ALARM_AGE = timedelta(seconds=30)
+
+
+class Raises:
+    """Whether decisions reach workflows now: what is under way, and what has failed since one last arrived."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._under_way: dict[str, float] = {}
+        self._failed: dict[str, float] = {}
+
+    @contextmanager
+    def one(self, instance_id: str) -> Iterator[None]:
+        """Watch one raise. Only an engine that is away counts: a refusal is about one instance."""
+        now = self._clock()
+        self._under_way.setdefault(instance_id, now)
+        try:
+            yield
+        except EngineUnavailableError:
+            if not self._failed:
+                log.error("decisions do not reach their workflows")  # noqa: TRY400 the caller logs each failure
+            self._failed.setdefault(instance_id, now)
+            raise
+        except EngineRefusedError:
+            self._failed.pop(instance_id, None)
+            raise
+        else:
+            self._failed.clear()
+        finally:
+            self._under_way.pop(instance_id, None)
+
+    @property
+    def trouble_s(self) -> float:
+        """For how many seconds no raise has arrived while some should have; 0 while all is well."""
+        now = self._clock()
+        slow = [began for began in self._under_way.values() if now - began > SLOW_RAISE_S]
+        return max((now - began for began in (*slow, *self._failed.values())), default=0.0)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether that concerns more than one instance that is ill by itself."""
+        return self.trouble_s > 0 and (len({*self._failed, *self._under_way}) > 1 or self.trouble_s < ALONE_S)
+
+    @property
+    def message(self) -> str:
+        """Say it to operators."""
+        if self.trouble_s == 0:
+            return "ok"
+        return (
+            f"No decision has reached its workflow for {self.trouble_s:.0f} s. They are kept and tried again: look "
+            "whether the sidecar, its placement and its scheduler run."
+        )
 
 
 class Deliverer:
@@ -61,6 +120,7 @@ class Deliverer:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting: dict[str, asyncio.Event] = {}
         self._loop = Periodic("deliverer", self.round, POLL, passing=(RecordsError,), public=public_message)
+        self.raises = Raises()
         self.failures = 0
         """How often raising has failed in this process, for the metrics."""
 
@@ -149,7 +209,8 @@ class Deliverer:
                 await self._again_in(row, SUSPENDED_PAUSE)  # it has the event already, and keeps it until it is resumed
                 return
         try:
-            await self._engine.raise_event(row.instance_id, APPROVAL_DECISION, row.payload)
+            with self.raises.one(row.instance_id):
+                await self._engine.raise_event(row.instance_id, APPROVAL_DECISION, row.payload)
         except UnknownInstanceError:
             if await self._engine.state(row.instance_id, payloads=False) is not None:
                 raise

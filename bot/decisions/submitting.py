@@ -24,6 +24,7 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
+from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from cards.text import clean
 from records import audit, instances, intake
@@ -33,6 +34,9 @@ log = structlog.get_logger(__name__)
 
 QUICK = 1.5
 """Seconds the check at the door may take. Slack wants its answer within 3; the workflow's own check has time."""
+
+DEADLINE_S = 2.5
+"""Seconds until somebody who decides is told whether it was taken in: Slack shows an error after 3."""
 
 LEASE = timedelta(seconds=5)
 """How long a fresh decision belongs to the process that took it; after that any process delivers it."""
@@ -63,6 +67,21 @@ class Receipt(Value):
     repeated: bool = False
 
 
+NOT_CONFIRMED = (
+    "Your decision is not confirmed yet: our database is slow. It may still count, and it counts once. Look at the "
+    "card before you click again."
+)
+
+
+class NotConfirmed(Refused):
+    """It is not known in time whether a decision was written. `late` gives its receipt, or why there is none."""
+
+    def __init__(self, late: "asyncio.Task[Receipt]") -> None:
+        super().__init__(Kind.UNAVAILABLE, NOT_CONFIRMED, retry_after=5)
+        self.late = late
+        late.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to look at it
+
+
 class Decisions:
     """Takes decisions in."""
 
@@ -74,8 +93,10 @@ class Decisions:
         keys: KeyRing,
         deliverer: Deliverer,
         standings: StateCache,
+        background: Background,
         clock: Callable[[], datetime],
     ) -> None:
+        self._background = background
         self._database = database
         self._judge = judge
         self._keys = keys
@@ -84,7 +105,18 @@ class Decisions:
         self._clock = clock
 
     async def take(self, wanted: Wanted) -> Receipt:
-        """Check a submission and take it in. A refusal is audited; nothing is raised for it."""
+        """Check a submission and take it in. A refusal is audited; nothing is raised for it.
+
+        Raises: NotConfirmed after DEADLINE_S. The work goes on: what is written late counts once.
+        """
+        work = self._background.begin(self._take(wanted), f"take {wanted.id[:12]}")
+        done, _ = await asyncio.wait({work}, timeout=DEADLINE_S)
+        if not done:
+            log.warning("a decision is not confirmed in time", decision=wanted.id[:12], instance_id=wanted.instance_id)
+            raise NotConfirmed(work)
+        return work.result()
+
+    async def _take(self, wanted: Wanted) -> Receipt:
         return await self._taken_as_known(wanted) or await self._taken_as_read(wanted)
 
     async def _taken_as_known(self, wanted: Wanted) -> Receipt | None:

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     reconcile_every_seconds: float = Field(
         60.0, gt=0, description="how often the engine's whole list is compared; what runs is looked at more often"
     )
+    drain_seconds: float = Field(
+        2.0, ge=0, le=60, description="how long to serve on after SIGTERM, while /readyz says that the process ends"
+    )
     oidc_issuer: str = Field("", description="the identity provider whose bearer tokens are taken; an https address")
     oidc_audience: str = Field("", description="the audience that its tokens must name")
     oidc_algorithms: Annotated[tuple[str, ...], NoDecode] = Field(

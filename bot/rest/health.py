@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Final, Literal
 
 import structlog
 from fastapi import APIRouter, Response
 
-from bot.decisions.delivery import ALARM_AGE
+from bot.decisions.delivery import ALARM_AGE, Raises
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.worker import Worker
 from bot.process.periodic import Loops
@@ -20,11 +21,67 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = 2.0
 
-NEEDED = frozenset({"deliverer"})
-"""Loops without which a decision reaches no workflow. Another that is down is shown and takes no decisions away."""
+
+class Health:
+    """Asks the parts. `leaving` says whether this process is about to end."""
+
+    def __init__(  # noqa: PLR0913 the parts that are asked
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        worker: Worker,
+        socket: Socket | None,
+        loops: Loops,
+        raises: Raises,
+        leaving: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._worker = worker
+        self._socket = socket
+        self._loops = loops
+        self._raises = raises
+        self._leaving = leaving
+
+    async def checks(self) -> dict[str, str]:
+        """Return what each part says of itself."""
+        database, sidecar, undelivered = await asyncio.gather(
+            _answered("database", lambda: _database(self._database)),
+            _answered("Dapr sidecar", lambda: _sidecar(self._engine)),
+            _answered("database", lambda: _undelivered(self._database)),
+        )
+        found = {
+            "database": database,
+            "sidecar": sidecar,
+            "undelivered": undelivered,
+            "delivery": self._raises.message,
+            "worker": "ok" if self._worker.ready else "The worker is not connected to the sidecar yet.",
+        }
+        if self._socket is not None:
+            found["slack"] = await self._socket.state()
+        found |= {f"loop {loop.name}": loop.message for loop in self._loops.down}
+        if (bad := bad_rows(self._database)) != "ok":
+            found["rows"] = bad
+        if self._leaving():
+            found["process"] = "This process is ending and takes no new work."
+        return found
+
+    def status(self, checks: dict[str, str]) -> Literal["ready", "degraded", "not ready"]:
+        """Return whether this process should get requests: what is only shown to operators does not decide it."""
+        bad = {name for name, found in checks.items() if found != "ok"}
+        if bad & NEEDED or self._raises.everywhere:
+            return "not ready"
+        return "degraded" if bad - SHOWN_ALONE else "ready"
 
 
-def routes(database: Database, engine: Engine, worker: Worker, socket: Socket | None, loops: Loops) -> APIRouter:
+NEEDED: Final = frozenset({"database", "sidecar", "worker", "slack", "loop deliverer", "process"})
+"""What a decision needs. Another loop that is down, or a damaged row, is shown and takes no decisions away."""
+
+SHOWN_ALONE: Final = frozenset({"undelivered", "rows"})
+
+
+def routes(health: Health) -> APIRouter:
     """Return the routes of health."""
     router = APIRouter(tags=["health"])
 
@@ -36,23 +93,9 @@ def routes(database: Database, engine: Engine, worker: Worker, socket: Socket | 
     @router.get("/readyz")
     async def readyz(response: Response) -> dict[str, object]:
         """Each part that a decision needs, with a sentence. 503 while one of them is not there."""
-        asked = await asyncio.gather(
-            _answered("database", lambda: _database(database)),
-            _answered("Dapr sidecar", lambda: _sidecar(engine)),
-            _answered("database", lambda: _undelivered(database)),
-        )
-        checks = dict(zip(("database", "sidecar", "undelivered"), asked, strict=True))
-        checks["worker"] = "ok" if worker.ready else "The worker is not connected to the sidecar yet."
-        if socket is not None:
-            checks["slack"] = await socket.state()
-        ready = all(found == "ok" for name, found in checks.items() if name != "undelivered")
-        for loop in loops.down:
-            checks[f"loop {loop.name}"] = loop.message
-            ready = ready and loop.name not in NEEDED
-        if (bad := bad_rows(database)) != "ok":
-            checks["rows"] = bad
-        response.status_code = 200 if ready else 503
-        status = "not ready" if not ready else "ready" if not loops.down else "degraded"
+        checks = await health.checks()
+        status = health.status(checks)
+        response.status_code = 503 if status == "not ready" else 200
         return {"status": status, "checks": checks}
 
     return router

@@ -104,6 +104,10 @@ class Metrics:
             "oldest_undelivered_seconds": ("Age of the oldest decision without the workflow's answer.", found.oldest),
             "undelivered_alarm": ("1 when that age is over 30 s.", found.oldest > ALARM_AGE.total_seconds()),
             "deliveries_failed": ("Times that this process could not raise a decision.", self._deliverer.failures),
+            "deliveries_failing": (
+                "1 while no decision reaches its workflow though one should.",
+                self._deliverer.raises.trouble_s > 0,
+            ),
             "comparisons_failed": (
                 "Times that this process could not compare an instance with the engine.",
                 self._reconciler.left_out,

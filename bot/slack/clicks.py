@@ -13,7 +13,8 @@ from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.messages import sentence
 from approvals.people import Person
 from approvals.request import Binding, CardRef
-from bot.decisions.submitting import Decisions, Receipt, Wanted
+from bot.access.refusals import Refused
+from bot.decisions.submitting import Decisions, NotConfirmed, Receipt, Wanted
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from bot.slack.details import Details
@@ -70,6 +71,11 @@ class Clicks:
             return
         try:
             receipt = await self._take(body, context, binding, approved=True, reason="")
+        except NotConfirmed as error:
+            await ack()  # the message says that it is not confirmed; Slack's own error would hide it
+            self._say(_place(body), person_of(body), private.sentence(error.message))
+            self._follow_up_late(error.late, _place(body), person_of(body), binding)
+            return
         except RecordsError:
             # Not recorded, so not acknowledged (law: acknowledged means durable); Slack's own error explains nothing.
             self._say(_place(body), person_of(body), private.went_wrong(correlation_id()))
@@ -94,7 +100,7 @@ class Clicks:
             await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
         except UnreadableCardError as error:
             await self._tell(place, person, private.sentence(str(error)))
-        except (SlackRefusedError, SlackUnavailableError):
+        except (SlackRefusedError, SlackUnavailableError, RecordsError):
             await self._tell(place, person, private.sentence(MODAL_FAILED))
 
     async def reject(self, ack: AsyncAck, body: Body, view: Body, context: AsyncBoltContext) -> None:
@@ -110,6 +116,10 @@ class Clicks:
         binding, place = rejection.target.binding, rejection.target.card
         try:
             receipt = await self._take(body, context, binding, approved=False, reason=rejection.reason)
+        except NotConfirmed as error:
+            await ack(FieldErrors(errors={reject_modal.BLOCK: error.message}).response())
+            self._follow_up_late(error.late, place, person_of(body), binding)
+            return
         except RecordsError as error:
             # The form stays open with what was typed, so that the person loses nothing.
             log.warning("a rejection could not be recorded", why=str(error))
@@ -136,7 +146,7 @@ class Clicks:
             await self._slack.call("views.update", view_id=opened["view"]["id"], view=view.payload())
         except UnreadableCardError as error:
             await self._tell(place, person, private.sentence(str(error)))
-        except (SlackRefusedError, SlackUnavailableError):
+        except (SlackRefusedError, SlackUnavailableError, RecordsError):
             await self._tell(place, person, private.sentence(MODAL_FAILED))
 
     async def _take(
@@ -158,6 +168,24 @@ class Clicks:
         if receipt.repeated:
             return
         self._background.start(self._after(receipt, place, person, binding), "follow up a click")
+
+    def _follow_up_late(
+        self, late: "asyncio.Task[Receipt]", place: CardRef | None, person: Person, binding: Binding
+    ) -> None:
+        """Tell the person what became of a decision that was not confirmed in time."""
+
+        async def follow() -> None:
+            try:
+                receipt = await asyncio.shield(late)
+            except (RecordsError, Refused) as error:
+                log.warning("a decision was not recorded after all", why=str(error), instance_id=binding.instance_id)
+                await self._tell(place, person, private.sentence(NOT_RECORDED_LATE))
+                return
+            if receipt.taken:
+                await self._tell(place, person, private.recorded())
+            await self._after(receipt, place, person, binding)
+
+        self._background.start(follow(), "follow up a late click")
 
     async def _after(self, receipt: Receipt, place: CardRef | None, person: Person, binding: Binding) -> None:
         if not receipt.taken:
@@ -196,9 +224,10 @@ class Clicks:
                 return
 
 
+NOT_RECORDED_LATE = "Your decision could not be recorded, so nothing was decided. Please click again in a minute."
 NOT_RECORDED = "This could not be recorded, so nothing was decided. Please press Reject again in a minute."
 MODAL_FAILED = (
-    "Slack did not open the window in time, so nothing was decided. Please click again; if it stays so, decide with "
+    "The window could not be opened in time, so nothing was decided. Please click again; if it stays so, decide with "
     "/approval or tell your operator."
 )
 

@@ -1,0 +1,62 @@
+"""Whether decisions reach their workflows, as /readyz and the metrics say it."""
+
+import contextlib
+
+from bot.decisions.delivery import ALONE_S, SLOW_RAISE_S, Raises
+from bot.engine.client import EngineRefusedError, EngineUnavailableError
+
+
+class Watched:
+    """Raises under a clock of the test's own."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.raises = Raises(lambda: self.now)
+
+    def fail(self, instance_id: str, error: Exception) -> None:
+        with contextlib.suppress(type(error)), self.raises.one(instance_id):
+            raise error
+
+    def arrive(self, instance_id: str) -> None:
+        with self.raises.one(instance_id):
+            pass
+
+
+AWAY = EngineUnavailableError("away")
+
+
+def test_a_raise_that_takes_long_shows_before_it_has_failed() -> None:
+    watched = Watched()
+    with watched.raises.one("a"):
+        watched.now += SLOW_RAISE_S + 1
+        assert watched.raises.trouble_s == SLOW_RAISE_S + 1
+        assert watched.raises.everywhere
+        assert "4 s" in watched.raises.message
+    assert (watched.raises.trouble_s, watched.raises.message) == (0, "ok")
+
+
+def test_a_failure_shows_until_one_arrives() -> None:
+    watched = Watched()
+    watched.fail("a", AWAY)
+    watched.now += 4
+    watched.fail("a", AWAY)
+    assert watched.raises.trouble_s == 4
+    assert watched.raises.everywhere
+    watched.arrive("b")
+    assert watched.raises.trouble_s == 0
+
+
+def test_one_instance_that_is_ill_by_itself_takes_no_readiness_away_for_long() -> None:
+    watched = Watched()
+    watched.fail("a", AWAY)
+    watched.now += ALONE_S + 1
+    assert not watched.raises.everywhere
+    assert watched.raises.message != "ok"
+    watched.fail("b", AWAY)
+    assert watched.raises.everywhere
+
+
+def test_a_refusal_concerns_its_instance_alone() -> None:
+    watched = Watched()
+    watched.fail("a", EngineRefusedError("actor is stalled"))
+    assert watched.raises.trouble_s == 0
