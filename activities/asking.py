@@ -29,7 +29,7 @@ BEFORE_ASKING = timedelta(minutes=5)
 
 
 async def post_card(database: Database, slack: Slack, directory: Directory, asked: AskInput, now: datetime) -> CardRef:
-    """Return the card of the asked stage, posting it where none stands yet.
+    """Return the card of the asked stage, posting it if none stands yet.
 
     Raises: SlackUnavailableError, SlackRefusedError.
     """
@@ -81,7 +81,7 @@ def _entry(asked: AskInput, action: AuditAction, at: datetime, data: dict[str, s
 
 
 async def _lost_card(slack: Slack, channel: str, nonce: str, since: datetime) -> CardRef | None:
-    """Find a card that Slack posted though its answer was lost. Only where the optional history scope was granted."""
+    """Find a card that Slack posted though its answer was lost. Only if the optional history scope was granted."""
     if not channel.startswith(("C", "G")):
         return None  # a channel's name, and only an id can be read
     try:

@@ -29,7 +29,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts to look somebody up before a failed lookup means no."""
 
 NOW = 0.0
-"""Seconds that a lookup may be old where the rule says `risk: high`."""
+"""Seconds that a lookup may be old if the rule says `risk: high`."""
 
 
 class Judge:

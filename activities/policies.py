@@ -42,7 +42,7 @@ class PolicyFile:
 
     @property
     def changed_at(self) -> datetime | None:
-        """Return when the file was last changed, None where there is none."""
+        """Return when the file was last changed, None if there is none."""
         try:
             return datetime.fromtimestamp(self.path.stat().st_mtime).astimezone()
         except OSError:

@@ -62,7 +62,7 @@ class Actor(Value):
 
 
 class Resource(Value):
-    """What it is to be done to. `status` is None where no instance is meant; `own` and `asked` are about the actor."""
+    """What it is to be done to. `status` is None if no instance is meant; `own` and `asked` are about the actor."""
 
     status: Status | None = None
     own: bool = Field(default=False, description="the actor is the requester")
@@ -118,7 +118,7 @@ def fitting(action: Action) -> Status | None:
 
 
 def authorize(actor: Actor, action: Action, resource: Resource = Resource()) -> Verdict:  # noqa: B008  # frozen
-    """Return whether the actor may. Lists ask with neither own nor asked, and are filtered where that is denied."""
+    """Return whether the actor may. Lists ask with neither own nor asked, and are filtered if that is denied."""
     grant = TABLE.get(action)
     if grant is None or actor.through not in grant.through:
         return _denied(Reason.NOT_PERMITTED, "transport")

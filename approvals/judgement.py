@@ -77,7 +77,7 @@ class Payload(Value):
 
 
 class PlainRaise(Value):
-    """What an unsigned event stands for where accept_unsigned_decisions is on: the current card, at this moment."""
+    """What an unsigned event stands for if accept_unsigned_decisions is on: the current card, at this moment."""
 
     binding: Binding
     at: Moment
@@ -98,7 +98,7 @@ def asked_of(state: State) -> Asked:
 def read_payload(payload: Any, keys: KeyRing, plain: PlainRaise | None = None) -> Payload:
     """Return the event's decision and whether it can be trusted. It never raises: anything can arrive at the sidecar.
 
-    `plain` is given only where accept_unsigned_decisions is on; a tutorial's `{"approved": true}` is a decision then.
+    `plain` is given only if accept_unsigned_decisions is on; a tutorial's `{"approved": true}` is a decision then.
     """
     if not isinstance(payload, dict):
         return Payload(refused=Reason.MALFORMED)

@@ -107,7 +107,7 @@ Event = Started | CardPosted | DecisionJudged | TimeReached
 class Record(Value):
     """Write the read model and one audit entry, in one transaction.
 
-    `decision` and `verdict` are there where a decision is answered.
+    `decision` and `verdict` are there if a decision is answered.
     """
 
     type: Literal["record"] = "record"

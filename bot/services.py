@@ -380,7 +380,7 @@ class Services:
 
     @cached_property
     def socket(self) -> Socket | None:
-        """The door for Slack over a socket, where an app token says so."""
+        """The door for Slack over a socket, if an app token says so."""
         return Socket(self.settings, self.ingress) if self.settings.socket_mode else None
 
 
@@ -405,7 +405,7 @@ async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Docto
 
 
 def oidc_of(settings: Settings, http: httpx.AsyncClient) -> Oidc | None:
-    """Return the check of an identity provider's tokens, where one is configured."""
+    """Return the check of an identity provider's tokens, if one is configured."""
     if not settings.oidc_issuer:
         return None
     return Oidc(http, issuer=settings.oidc_issuer, audience=settings.oidc_audience, algorithms=settings.oidc_algorithms)

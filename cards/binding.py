@@ -17,7 +17,7 @@ class UnreadableCardError(ValueError):
 
 
 def binding_value(binding: Binding) -> str:
-    """Return a binding as compact JSON for a button's value. Raises ValueError where it is over Slack's 2000."""
+    """Return a binding as compact JSON for a button's value. Raises ValueError if it is over Slack's 2000."""
     value = binding.model_dump_json()
     if length(value) > VALUE_LIMIT:
         raise ValueError(f"The binding of {binding.instance_id[:80]} has {length(value)} of {VALUE_LIMIT} characters.")

@@ -20,7 +20,7 @@ NOTHING = {
     "all": f"there is nothing to show. What is over stands in {COMMAND} decided.",
     "running": f"nothing is open. What is over stands in {COMMAND} decided.",
 }
-"""The lists by name, each with what to say where it is empty."""
+"""The lists by name, each with what to say if it is empty."""
 
 _LONGEST_TABLE = 10
 _BUTTONS = ("approve", "reject", "approved", "rejected", "deny", "yes", "no")
@@ -86,13 +86,13 @@ def unknown_verb(name: str) -> Message:
 
 
 def usage(name: str, problem: str) -> Message:
-    """Return what to say where a verb's arguments are missing or wrong."""
+    """Return what to say if a verb's arguments are missing or wrong."""
     known = next((verb.usage for verb in WORDS if verb.name == name), "help")
     return _sentence(f"{problem} Nothing was done. Type: {COMMAND} {known}")
 
 
 def unknown_instance(identifier: str) -> Message:
-    """Return what to say where no workflow has this id."""
+    """Return what to say if no workflow has this id."""
     return _sentence(
         f"No workflow is known as {parts.typed(identifier, 100)}: it was never started here, or it was purged. "
         f"{COMMAND} list shows those there are."

@@ -108,7 +108,7 @@ def _view(operation: Operation, blocks: tuple[Block, ...]) -> View:
 
 
 def parse(view: Mapping[str, Any]) -> Confirmed | FieldErrors:
-    """Read the `view` of a view_submission. Raises UnreadableCardError where the modal is none of ours."""
+    """Read the `view` of a view_submission. Raises UnreadableCardError if the modal is none of ours."""
     try:
         operation = Operation.model_validate_json(str(view.get("private_metadata") or "")[: METADATA_LIMIT + 1])
     except ValidationError as error:

@@ -27,7 +27,7 @@ def loading(instance_id: str) -> View:
 
 
 def failed(sentence: str) -> View:
-    """Return the modal where nothing can be shown, with why and what to do next."""
+    """Return the modal that says why nothing can be shown, and what to do next."""
     return _view((parts.sentence(sentence),))
 
 

@@ -19,7 +19,7 @@ class FieldErrors(Value):
 
 
 def typed_value(view: Mapping[str, Any], block_id: str, action_id: str) -> str:
-    """Return what stands in a text input, stripped; empty where nothing was typed or the state looks otherwise."""
+    """Return what stands in a text input, stripped; empty if nothing was typed or the state looks otherwise."""
     node: Any = view
     for key in ("state", "values", block_id, action_id, "value"):
         node = node.get(key) if isinstance(node, Mapping) else None

@@ -31,7 +31,7 @@ def build(view: HomeView) -> View:
 
 
 def unavailable(sentence: str) -> View:
-    """Return the home tab where nothing can be looked up, with why and what to do next."""
+    """Return the home tab that says why nothing can be looked up, and what to do next."""
     return View(type="home", blocks=(parts.sentence(sentence),))
 
 

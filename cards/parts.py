@@ -43,7 +43,7 @@ def plain(text: str, most: int) -> Block:
 
 
 def marked(text: str) -> Block:
-    """Return a verbatim mrkdwn object. `text` is our own words, mentions and dates, escaped where it must be."""
+    """Return a verbatim mrkdwn object. `text` is our own words, mentions and dates, escaped if it must be."""
     return {"type": "mrkdwn", "text": text or NOTHING, "verbatim": True}
 
 
@@ -89,7 +89,7 @@ def name_of(principal: Principal) -> str:
 
 
 def person(user: str | None, name: str = "") -> Block:
-    """Return a rich text mention of a Slack user, or the name where there is no usable id."""
+    """Return a rich text mention of a Slack user, or the name if there is no usable id."""
     if is_user(user):
         return {"type": "user", "user_id": user}
     return words(one_line(name or user or "") or "somebody")
@@ -154,7 +154,7 @@ def moment(when: datetime) -> Block:
 
 
 def link(url: str | None, text: str) -> list[Block]:
-    """Return a rich text link after a space, or nothing where the address is not fit for one."""
+    """Return a rich text link after a space, or nothing if the address is not fit for one."""
     return [words(" "), {"type": "link", "url": url, "text": typed(text)}] if is_link(url) else []
 
 

@@ -64,7 +64,7 @@ def build(target: RejectTarget, what: str, amount: str, requester: str) -> View:
 
 
 def parse(view: Mapping[str, Any]) -> Rejection | FieldErrors:
-    """Read the `view` of a view_submission. Raises UnreadableCardError where the modal is none of ours."""
+    """Read the `view` of a view_submission. Raises UnreadableCardError if the modal is none of ours."""
     target = _target(str(view.get("private_metadata") or ""))
     reason = clean(typed_value(view, BLOCK, ACTION))
     if not reason:

@@ -38,7 +38,7 @@ class Ending(Value):
 
 
 class CardView(Value):
-    """All that a card shows. `approvers` are resolved: groups by id, users by id, e-mails where Slack knows nobody."""
+    """All that a card shows. `approvers` are resolved: groups by id, users by id, e-mails if Slack knows nobody."""
 
     request: ApprovalRequest
     route: Route
@@ -232,7 +232,7 @@ def _comments(view: CardView) -> list[Block]:
 
 
 def actor(view: CardView) -> tuple[str | None, str]:
-    """Return the Slack id and the name of who ended the request; both empty where nobody did."""
+    """Return the Slack id and the name of who ended the request; both empty if nobody did."""
     if view.ending:
         return view.ending.by, view.ending.by_name
     last = view.outcome.by[-1] if view.outcome and view.outcome.by else None
@@ -246,7 +246,7 @@ def decided_by(view: CardView) -> list[str | Block]:
 
 
 def rejection_reason(view: CardView) -> str:
-    """Return the reason as a plain sentence, empty where the machine rejected and the sentence says why already."""
+    """Return the reason as a plain sentence, empty if the machine rejected and the sentence says why already."""
     reason = view.outcome.reason.strip() if view.outcome and view.outcome.by else ""
     return f"Reason: {parts.typed(reason, 600)}" if reason else ""
 

@@ -8,7 +8,7 @@ import unicodedata
 
 ELLIPSIS = "…"
 NOTHING = "-"
-"""Stands where a typed text is empty: Slack refuses empty text objects."""
+"""Stands if a typed text is empty: Slack refuses empty text objects."""
 
 # Bidirectional embeddings, overrides and isolates could show an amount or a name in another order than it is bound to.
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
@@ -36,7 +36,7 @@ def one_line(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Return at most `most` UTF-16 units, with an ellipsis where something is left out."""
+    """Return at most `most` UTF-16 units, with an ellipsis if something is left out."""
     if length(text) <= most:
         return text
     kept, room = [], most - 1

@@ -39,7 +39,7 @@ class InstanceLine(Value):
 
     @property
     def money(self) -> str:
-        """The amount as people read it, empty where there is none."""
+        """The amount as people read it, empty if there is none."""
         return money(self.amount, self.currency) if self.amount is not None else ""
 
 

@@ -21,7 +21,7 @@ from records.tables import audit, instances
 
 BATCH = 500
 AUTOMATIC = "workflow"
-"""The audit's actor where a rule approves without asking anybody."""
+"""The audit's actor if a rule approves without asking anybody."""
 
 Answer = Literal["approved", "rejected"]
 
@@ -47,7 +47,7 @@ class Wanted(Value):
 
 
 class Decided(Value):
-    """One decision. `person` is `T…/U…`, empty where a rule approved unasked; `stage` counts from 1."""
+    """One decision. `person` is `T…/U…`, empty if a rule approved unasked; `stage` counts from 1."""
 
     entry: int
     at: Moment

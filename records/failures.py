@@ -38,7 +38,7 @@ POSTGRES = {
 
 
 def explained(error: BaseException, where: str) -> RecordsError | None:
-    """Return our error for a driver's one, or None where it is the program's own fault or a broken constraint."""
+    """Return our error for a driver's one, or None if it is the program's own fault or a broken constraint."""
     if isinstance(error, IntegrityError):
         return None
     if isinstance(error, PoolTimeoutError):

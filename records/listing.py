@@ -106,7 +106,7 @@ class Line(Value):
 
 
 class Page(Value):
-    """One page of a list. `cursor` gives the next page, `previous` the one before; None where there is none.
+    """One page of a list. `cursor` gives the next page, `previous` the one before; None if there is none.
 
     `before` is how many lines come before this page, as far as its cursor tells.
     """
@@ -196,7 +196,7 @@ Placed = tuple[int, Line]
 async def _collect(
     connection: AsyncConnection, query: sa.Select[Any], orders: tuple[_Order, ...], place: _Place, limit: int
 ) -> tuple[list[Placed], bool]:
-    """Return the next lines from a place, on to the next part where one is used up; in reverse when going back.
+    """Return the next lines from a place, on to the next part if one is used up; in reverse when going back.
 
     And whether there are more. A row that cannot be read is in no page, but counts towards whether one was full.
     """
@@ -269,7 +269,7 @@ def _read(cursor: str, sort: Sort, orders: tuple[_Order, ...]) -> _Place:
 
 
 def _fits(place: _Place, order: _Order) -> bool:
-    """Whether a cursor's values are of the columns' types; a database would raise where they are not."""
+    """Whether a cursor's values are of the columns' types; a database would raise if they are not."""
     if place.values is None or len(place.values) != len(order.columns):
         return False
     return all(_is_of(value, column) for value, column in zip(place.values, order.columns, strict=True))

@@ -20,7 +20,7 @@ AHEAD = timedelta(minutes=1)
 
 
 class Known(NamedTuple):
-    """As much of a row as a comparison needs. No model: thousands are read where hardly one has changed."""
+    """As much of a row as a comparison needs. No model: thousands are read if hardly one has changed."""
 
     instance_id: str
     engine_status: str

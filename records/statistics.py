@@ -31,7 +31,7 @@ class Day(Value):
 
 
 class Duration(Value):
-    """From a request's beginning to a person's decision, over `count` requests. None where there were none."""
+    """From a request's beginning to a person's decision, over `count` requests. None if there were none."""
 
     count: int
     median: timedelta | None = None
@@ -108,7 +108,7 @@ async def _groups(
 
 
 def _moment(value: object) -> datetime | None:
-    """Return the moment, None where the row that holds it is damaged: a figure is missing then, and no other."""
+    """Return the moment, None if the row that holds it is damaged: a figure is missing then, and no other."""
     return value if isinstance(value, datetime) else None
 
 

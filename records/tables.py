@@ -10,7 +10,7 @@ metadata = sa.MetaData()
 VERSION_TABLE = "countersign_schema"
 
 # One row for every workflow instance that is known. `finished_at IS NULL` is the partial indexes' condition because
-# SQLite uses a partial index only where the query repeats its condition without a parameter.
+# SQLite uses a partial index only if the query repeats its condition without a parameter.
 instances = Table(
     "instances",
     metadata,

@@ -117,7 +117,7 @@ class Directory:
         return await self._members.get(group, max_age, lambda: self._members_now(group, max_age))
 
     async def group_id(self, group: str, max_age: float = MAX_AGE) -> str | None:
-        """Return the id (S…) for a group's id or handle; None where no such group exists."""
+        """Return the id (S…) for a group's id or handle; None if no such group exists."""
         handles = await self._handles.get("handles", max_age, self._handles_now)
         wanted = group.lstrip("@")
         return wanted if wanted in handles.values() else handles.get(wanted)

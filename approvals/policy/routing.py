@@ -33,7 +33,7 @@ __all__ = [
 def route(policy: Policy, request: ApprovalRequest, requester_emails: tuple[str, ...] = ()) -> Route | NoRoute:
     """Return the route of the first rule that applies, or why there is none.
 
-    `requester_emails` are the addresses known of the requester, where the request names a Slack user id.
+    `requester_emails` are the addresses known of the requester, if the request names a Slack user id.
     """
     known = _known(request, requester_emails)
     rule = next((rule for rule in policy.rules if not _mismatch(policy, rule, request, known)), None)

@@ -75,7 +75,7 @@ class Oidc:
         return self._email(claims)
 
     def _claims(self, token: str, keys: KeySet) -> dict[str, Any] | None:
-        """Return what the token claims, None where no known key has signed it with an allowed algorithm."""
+        """Return what the token claims, None if no known key has signed it with an allowed algorithm."""
         try:
             claims = jwt.decode(token, keys, algorithms=list(self._algorithms)).claims
         except (JoseError, ValueError, RecursionError):
@@ -112,7 +112,7 @@ class Oidc:
         return self._keys
 
     async def _refreshed(self) -> KeySet | None:
-        """Fetch the keys unless that was tried just now. None where there is nothing newer."""
+        """Fetch the keys unless that was tried just now. None if there is nothing newer."""
         now = self._monotonic()
         if now - self._tried < NOT_AGAIN_FOR:
             return None

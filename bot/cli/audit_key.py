@@ -13,7 +13,7 @@ PUBLIC_KEY_HEX = 64
 
 
 def signer(settings: Settings) -> Signer:
-    """Return the signer of the current key. Ends with a sentence where COUNTERSIGN_SECRET_KEY is unusable."""
+    """Return the signer of the current key. Ends with a sentence if COUNTERSIGN_SECRET_KEY is unusable."""
     return _signers(settings)[0]
 
 

@@ -43,7 +43,7 @@ def sure(question: str, *, yes: bool) -> None:
 
 
 def run(wanted: Wanted, *, dry_run: bool, yes: bool, output_as: Format) -> None:
-    """Show the dry run, ask, and do what it named. Exit code 1 where something failed."""
+    """Show the dry run, ask, and do what it named. Exit code 1 if something failed."""
     with connected() as remote:
         filter_ = {name: value for name, value in wanted.filter.items() if value is not None}
         asked = {"action": wanted.action, "filter": filter_, "reason": wanted.reason}
@@ -94,7 +94,7 @@ def _summary(found: dict[str, Any]) -> str:
 
 
 def _followed(remote: Remote, begun: dict[str, Any]) -> dict[str, Any]:
-    """Wait for an operation's end with a bar. It goes on by itself where nobody waits."""
+    """Wait for an operation's end with a bar. It goes on by itself if nobody waits."""
     found, before, pause = begun, 0, 0.1
     with output.progress(begun["action"].capitalize(), begun["total"]) as advance:
         try:

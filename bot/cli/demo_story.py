@@ -20,7 +20,7 @@ MENTION = re.compile(r"<@(\w+)>|<!subteam\^(\w+)>")
 
 
 class Story:
-    """The steps, in order. Each raises DemoError where it does not come out as told."""
+    """The steps, in order. Each raises DemoError if it does not come out as told."""
 
     def __init__(self, parts: Demo) -> None:
         self._parts = parts

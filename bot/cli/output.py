@@ -66,7 +66,7 @@ def rows(
 
 
 def _print(table: Table) -> None:
-    """Print a table; as wide as it needs, and without spaces at the ends, where no terminal folds it."""
+    """Print a table; as wide as it needs, and without spaces at the ends, if no terminal folds it."""
     console = Console()
     if console.is_terminal:
         console.print(table)

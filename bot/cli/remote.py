@@ -115,7 +115,7 @@ def path_of(*parts: str) -> str:
 
 @contextmanager
 def connected() -> Iterator[Remote]:
-    """Give the app. Ends with a sentence where no key is set."""
+    """Give the app. Ends with a sentence if no key is set."""
     try:
         settings = ClientSettings()
     except ValidationError as error:

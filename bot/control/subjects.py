@@ -21,7 +21,7 @@ from records.database import Database
 
 
 class Subject(Value):
-    """An instance as both know it: `engine` is None where the engine has none (purged), `row` where we have none.
+    """An instance as both know it: `engine` is None if the engine has none (purged), `row` if we have none.
 
     `begun` is for one that is only about to start.
     """
@@ -33,7 +33,7 @@ class Subject(Value):
 
     @property
     def status(self) -> Status:
-        """One of Dapr's statuses; what the read model knew last where the engine has forgotten."""
+        """One of Dapr's statuses; what the read model knew last if the engine has forgotten."""
         if self.engine is not None:
             return cast("Status", self.engine.status)
         if self.begun:
@@ -59,7 +59,7 @@ class Subjects:
         self._clock = clock
 
     async def resolve(self, reference: str) -> str:
-        """Return the instance id that is meant; the engine is asked only where no row is kept. Raises: as `find`."""
+        """Return the instance id that is meant; the engine is asked only if no row is kept. Raises: as `find`."""
         async with self._database.read() as connection:
             row = await instances.find(connection, reference.strip())
         return row.instance_id if row else (await self.find(reference, payloads=False)).instance_id

@@ -14,7 +14,7 @@ BOLD = re.compile(r"\*([^*\n]{1,300})\*")
 
 
 class Run(Value):
-    """A piece of text, and how it looks. `moment` is ISO 8601 where it is a date."""
+    """A piece of text, and how it looks. `moment` is ISO 8601 if it is a date."""
 
     text: str
     kind: Literal["text", "bold", "mention", "date", "link"] = "text"

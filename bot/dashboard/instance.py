@@ -96,7 +96,7 @@ class Instances:
         )
 
     async def card(self, subject: Subject) -> tuple[Part, ...]:
-        """Return the card as it must look now; empty where nothing is asked of anybody."""
+        """Return the card as it must look now; empty if nothing is asked of anybody."""
         row = subject.row
         if row is None or row.state is None:
             return ()

@@ -100,7 +100,7 @@ def iso(moment: datetime) -> str:
 
 
 def amount_text(amount: str | Decimal | None, currency: str | None) -> str:
-    """Return an amount as people read it, a hyphen where there is none."""
+    """Return an amount as people read it, a hyphen if there is none."""
     try:
         return "-" if amount is None else money(Decimal(amount), currency or "")
     except InvalidOperation:

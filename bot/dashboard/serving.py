@@ -30,12 +30,12 @@ class PageRoute(APIRoute):
     """A page. It matches only what a browser asks for, so that programs get REST's answer at the same address."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Leave the request to others where no page is wanted."""
+        """Leave the request to others if no page is wanted."""
         found, child = super().matches(scope)
         return (found, child) if found is Match.NONE or _for_browsers(scope) else (Match.NONE, {})
 
     def get_route_handler(self) -> Handler:
-        """Answer with a page also where something fails."""
+        """Answer with a page also if something fails."""
         answer = super().get_route_handler()
 
         async def handle(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Sign in with Slack: OpenID Connect's code flow with state, nonce and, where Slack offers it, PKCE.
+"""Sign in with Slack: OpenID Connect's code flow with state, nonce and, if Slack offers it, PKCE.
 
 The identity is (team, user) of a verified id_token: no name, no e-mail (law: identity comes from signatures alone).
 """

@@ -120,7 +120,7 @@ class Decisions:
         return await self._taken_as_known(wanted) or await self._taken_as_read(wanted)
 
     async def _taken_as_known(self, wanted: Wanted) -> Receipt | None:
-        """Take a submission by the state that this process knows, without reading it; None where that does not do.
+        """Take a submission by the state that this process knows, without reading it; None if that does not do.
 
         Nobody is refused by it: what is known may be old. That it is not, the commit's own transaction makes sure of.
         """

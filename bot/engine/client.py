@@ -95,7 +95,7 @@ class Engine:
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     async def state(self, instance_id: str, *, payloads: bool = True) -> Instance | None:
-        """Return the instance, None where the engine knows none. Works without a worker."""
+        """Return the instance, None if the engine knows none. Works without a worker."""
         request = protos.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=payloads)
         answer = await self._unary(self._stub.GetInstance, request)
         return _instance(answer.workflowState) if answer.exists else None

@@ -1,4 +1,4 @@
-"""Socket Mode: the same payloads over a socket that we open, where no public address is wanted. By SLACK_APP_TOKEN."""
+"""Socket Mode: the same payloads over a socket that we open, if no public address is wanted. By SLACK_APP_TOKEN."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ REFUSED = "Slack refuses the app token ({error}): check SLACK_APP_TOKEN (xapp-â€
 
 
 class Client(SocketModeClient):
-    """The SDK's client, with a reason where it cannot connect, and never the same address twice."""
+    """The SDK's client, with a reason if it cannot connect, and never the same address twice."""
 
     refusal = ""
 

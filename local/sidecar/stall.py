@@ -1,6 +1,6 @@
 """When an instance must wait for another worker instead of going on: pure. A stalled turn consumes nothing.
 
-The runtime stalls rather than fails where a new deployment can mend things: the version that an instance runs on is
+The runtime stalls rather than fails if a new deployment can mend things: the version that an instance runs on is
 not registered, the code has lost a patch that history relied on, or the history no longer fits into a message.
 """
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 UNDECODABLE = "decode to UTF-8"
-"""What sqlite3's error says where a text is no UTF-8: one damaged row would fail the whole query."""
+"""What sqlite3's error says if a text is no UTF-8: one damaged row would fail the whole query."""
 
 
 def _text_or_unreadable(text: bytes) -> object:
@@ -66,7 +66,7 @@ class Cursor:
             self._execute_leniently(operation, parameters)
 
     def _execute_leniently(self, operation: str, parameters: Sequence[Any]) -> None:
-        """Read again where a text is no UTF-8: UNREADABLE stands in its place, which no model takes."""
+        """Read again if a text is no UTF-8: UNREADABLE stands in its place, which no model takes."""
         raw = self.connection.raw
         raw.text_factory = _text_or_unreadable
         try:
@@ -155,7 +155,7 @@ class Connection:
             self.raw.execute("PRAGMA busy_timeout=0")
 
     async def commit(self) -> None:
-        """Commit. Raises where it was rolled back already: a commit that commits nothing must not look like one."""
+        """Commit. Raises if it was rolled back already: a commit that commits nothing must not look like one."""
         if self.began and not self.raw.in_transaction:
             raise sqlite3.OperationalError("the transaction was rolled back")
         if self.raw.in_transaction:

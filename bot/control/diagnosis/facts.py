@@ -16,7 +16,7 @@ NOTHING = frozenset({"", "null", "false", "0", "0.0", '""', "[]", "{}"})
 
 
 class Wait(Value):
-    """A wait for an event. `until` is None where it has no deadline, `answered_at` None while it is open."""
+    """A wait for an event. `until` is None if it has no deadline, `answered_at` None while it is open."""
 
     name: str
     since: Moment
@@ -64,7 +64,7 @@ class Suspension(Value):
 
 
 class Elsewhere(Value):
-    """The awaited event, raised at another instance's id. `unknown` where there is no such instance."""
+    """The awaited event, raised at another instance's id. `unknown` if there is no such instance."""
 
     instance_id: str
     name: str
@@ -99,7 +99,7 @@ class History(Value):
 
 
 class Facts(Value):
-    """All that is known of an instance. `status` is None where the engine knows none; `phase` where no row is kept."""
+    """All that is known of an instance. `status` is None if the engine knows none; `phase` if no row is kept."""
 
     instance_id: str
     now: Moment

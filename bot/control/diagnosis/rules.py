@@ -33,7 +33,7 @@ def diagnose(facts: Facts) -> tuple[Diagnosis, ...]:
 
 
 def _last_resort(facts: Facts) -> Diagnosis:
-    """Say what it waits for where nothing is wrong."""
+    """Say what it waits for if nothing is wrong."""
     for key, rule in WHERE_NOTHING_IS_WRONG.items():
         if (found := rule(facts)) is not None:
             return BY_KEY[key].diagnosis({"id": facts.instance_id} | dict(found))

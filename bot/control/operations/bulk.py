@@ -254,7 +254,7 @@ class Bulk:
             return  # somebody was faster with the same call
 
     async def _seen(self, operation: bulk.Operation) -> bulk.Operation:
-        """Return the operation, noted as stopped where its workflow was ended from outside."""
+        """Return the operation, noted as stopped if its workflow was ended from outside."""
         found = await self._engine.state(workflow_id(operation.id), payloads=False)
         starting = abs(self._clock() - operation.updated_at) < STARTING  # it may lie ahead of a clock that went back
         if starting or (found is not None and not found.finished):

@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 
 class Started(Value):
-    """A started order. `new` is False where the same call had started it before."""
+    """A started order. `new` is False if the same call had started it before."""
 
     instance_id: str
     new: bool

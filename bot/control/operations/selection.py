@@ -34,7 +34,7 @@ OURS = re.compile("bulk-[0-9a-f]{32}")
 class Selection(Value):
     """Which instances a bulk operation means; all that are set must fit.
 
-    `older_than` counts from the last progress with `stuck`, from the end where something is purged, else from creation.
+    `older_than` counts from the last progress with `stuck`, from the end if something is purged, else from creation.
     `stuck` also takes what is past its deadline. An empty selection is refused unless `everything` says so.
     """
 

@@ -59,7 +59,7 @@ class Starting:
         return Start(name=name, value=value, instance_id=instance_id or uuid.uuid4().hex, start_at=start_at)
 
     async def begin(self, start: Start) -> bool:
-        """Write the read model's row. False where there was one."""
+        """Write the read model's row. False if there was one."""
         request = ApprovalRequest.model_validate(start.value) if start.name == APPROVAL_WORKFLOW else None
         about: dict[str, Any] = {} if request is None else {"request": request, **_shown(request)}
         known = instances.Known(

@@ -119,7 +119,7 @@ class DelegatedRequests:
 
 
 def delegations_of(content: str) -> tuple[Delegation, ...]:
-    """Return a policy's delegations; none where an older release could read it and this one cannot."""
+    """Return a policy's delegations; none if an older release could read it and this one cannot."""
     try:
         return tuple(parse_policy(content, "policy.yml").delegations)
     except PolicyError:

@@ -23,7 +23,7 @@ class DecidedBy(Value):
 
 
 class Workflow(Value):
-    """One instance as lists show it. `stage` counts from 1 and is None where nobody is asked.
+    """One instance as lists show it. `stage` counts from 1 and is None if nobody is asked.
 
     `standing` says in a word or two where the request stands; `outcome` is how it ended (a code of approvals.ends),
     None while it goes on and for what is no request; `status` is one of Dapr's six. `approved` of `needed` people have
@@ -85,7 +85,7 @@ def decided_by(one: Approval) -> DecidedBy:
 
 
 def workflow(line: listing.Line, slack_url: str | None, progress: instances.Progress | None = None) -> Workflow:
-    """Return a list's line. `slack_url` is the workspace's address, None where it is not known now."""
+    """Return a list's line. `slack_url` is the workspace's address, None if it is not known now."""
     waits = line.phase == "waiting"
     return Workflow(
         id=line.instance_id,

@@ -42,7 +42,7 @@ class TimeLineEvent(Value):
 class Listed(Value):
     """One page of a list: lines number `before` + 1 and following of `total`, which is exact up to MOST_COUNTED.
 
-    `cursor` gives the next page, `previous` the one before; None where there is none.
+    `cursor` gives the next page, `previous` the one before; None if there is none.
     """
 
     lines: tuple[Workflow, ...] = ()

@@ -63,7 +63,7 @@ class Checkpointing:
         if last is None or self._folder is None:
             return last
         async with self._database.read() as connection:
-            kept = await checkpoints.kept(connection, limit=1)  # where one of this entry stood, that one counts
+            kept = await checkpoints.kept(connection, limit=1)  # if one of this entry stood, that one counts
         await asyncio.to_thread(checkpoints.write, kept[0] if kept else last, self._folder)
         return last
 

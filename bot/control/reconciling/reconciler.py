@@ -200,7 +200,7 @@ class Reconciler:
             return await self._engine.state(instance_id)  # without payloads it leaves out the custom status as well
 
     async def _follow_engine(self, state: EngineInstance) -> bool:
-        """Write the engine's status where the row has another. Returns whether it had."""
+        """Write the engine's status if the row has another. Returns whether it had."""
         async with self._database.read() as connection:
             row = await instances.get(connection, state.instance_id)
         if row is None or row.phase == "purged":
@@ -319,7 +319,7 @@ class _Followed:
 
 
 def changes(row: instances.Instance | reconciling.Known, state: EngineInstance) -> instances.Changes | None:
-    """Return what the row must follow, None where it is the same. A phase is set where the end was not ours to see."""
+    """Return what the row must follow, None if it is the same. A phase is set if the end was not ours to see."""
     status, custom = state.status, plain_status(state.custom_status)
     if status == row.engine_status and custom in ("", row.custom_status):
         return None
