@@ -25,7 +25,7 @@ UNPOSTED = (
     "the request can be decided through REST. Look at the channel's name, the app's membership and its token."
 )
 BEFORE_ASKING = timedelta(minutes=5)
-"""How far before the asking a lost card is looked for: Slack's clock and ours differ."""
+"""Search for a lost card from this long before the asking: Slack's clock and ours differ."""
 
 
 async def post_card(database: Database, slack: Slack, directory: Directory, asked: AskInput, now: datetime) -> CardRef:

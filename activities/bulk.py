@@ -25,7 +25,7 @@ class BatchInput(Value):
 
 
 class BatchResult(Value):
-    """How far the operation is."""
+    """The operation's progress."""
 
     pending: int
     done: int
@@ -34,7 +34,7 @@ class BatchResult(Value):
 
 
 class ItemResult(Value):
-    """What became of one instance. `result` is a sentence; `pending` is none yet: a later batch comes to it again."""
+    """The result for one instance. `result` is a message; a `pending` one is left to a later batch."""
 
     state: bulk.ItemState
     result: str

@@ -1,4 +1,4 @@
-"""What goes into each activity and comes out: one value each, so that fields can be added to running instances."""
+"""Inputs and outputs of the activities: one value each, so that fields can be added while instances run."""
 
 from approvals.decision import Judgement, Outcome
 from approvals.machine import Announce, Answer, Ask, Record, Remind, State
@@ -47,7 +47,7 @@ class Judged(Value):
 
 
 class RecordInput(Value):
-    """What the machine wants written down. `at` is the workflow's clock: the same in every repetition."""
+    """A record of the machine. `at` is the workflow's clock: the same in every retry."""
 
     state: State
     effect: Record
@@ -55,21 +55,21 @@ class RecordInput(Value):
 
 
 class RemindInput(Value):
-    """Whom to remind of what."""
+    """A reminder and the state that it is about."""
 
     state: State
     remind: Remind
 
 
 class AnnounceInput(Value):
-    """What to show and tell."""
+    """The announcement and the state that it is about."""
 
     state: State
     announce: Announce
 
 
 class AnswerInput(Value):
-    """What to tell the person who decided."""
+    """The answer to the person who decided."""
 
     state: State
     answer: Answer

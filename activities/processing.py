@@ -1,4 +1,4 @@
-"""What an approval is for: processing the order, or telling the system that asked. Once, by an idempotency key."""
+"""The effect of an approval: process the order, or call the system that asked. Once, by an idempotency key."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the machine decided, written down: the read model, the audit and the intake in one transaction."""
+"""Record what the machine decided: the read model, the audit and the intake in one transaction."""
 
 from collections import Counter
 from typing import Any
@@ -173,4 +173,4 @@ async def write_dropped(connection: AsyncConnection, facts: JudgeInput, dropped:
 
 
 OURS: tuple[instances.Phase, ...] = ("starting", "waiting", "approved", "rejected", "timed_out", "unknown")
-"""Where the workflow may write. An activity that is in flight when somebody terminates it must not undo that end."""
+"""Phases in which the workflow may write: an activity in flight must not undo a termination."""

@@ -1,4 +1,4 @@
-"""Whom a step tells what: from the machine's effects to rows of notifications. Pure; who sends them is not known here.
+"""From the machine's effects to rows of notifications. Pure; sends nothing.
 
 The same effect of the same state always gives the same ids, so that a step which runs twice tells nobody twice.
 """
@@ -28,11 +28,11 @@ Stopped = Literal["terminated", "vanished"]
 ENDS = frozenset({"approved", "rejected", "timed_out"})
 STOPPED = frozenset({"terminated", "vanished"})
 QUIET = frozenset({Reason.ALLOWED, Reason.DUPLICATE})
-"""With these the card, or the first answer, has said it all."""
+"""No private reply for these: the card, or the first reply, already shows the result."""
 
 
 class Telling(Value):
-    """What a notification says, and of which moment: the request may have gone on when it is sent."""
+    """A notification's content and its moment: the request may have gone on when it is sent."""
 
     what: What
     run: Moment

@@ -1,4 +1,4 @@
-"""What the audit can say has happened, one table: the name that stands in the entry, and its meaning.
+"""The audit's actions, one table: the name that stands in the entry, and its meaning.
 
 The names are a public contract: entries keep them for ever, and exports are filtered by them. They are only added.
 """

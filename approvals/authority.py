@@ -1,4 +1,4 @@
-"""Who may do what: one table for REST, dashboard, command line and slash commands. What it does not name is denied.
+"""Authorization: one table for REST, dashboard, command line and slash commands. What it does not name is denied.
 
 Roles are no ladder: an admin manages keys and cannot terminate, an operator terminates and cannot read the audit.
 Whoever needs both is given both. Deciding a request is `judgement`'s; this table only says who may try.
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Role(StrEnum):
-    """What somebody is trusted with."""
+    """A role that the policy or an API key gives."""
 
     REQUESTER = "requester"
     APPROVER = "approver"
@@ -53,7 +53,7 @@ CONSOLE: Final = frozenset[Channel]({"rest", "cli"})
 
 
 class Actor(Value):
-    """Who wants to do something, through what. `scopes` are an API key's: None means all that the roles give."""
+    """The one who acts, and through which channel. `scopes` are an API key's: None means all that the roles give."""
 
     roles: frozenset[Role] = frozenset()
     through: Channel
@@ -62,7 +62,7 @@ class Actor(Value):
 
 
 class Resource(Value):
-    """What it is to be done to. `status` is None if no instance is meant; `own` and `asked` are about the actor."""
+    """The object of an action. `status` is None if no instance is meant; `own` and `asked` are about the actor."""
 
     status: Status | None = None
     own: bool = Field(default=False, description="the actor is the requester")

@@ -1,4 +1,4 @@
-"""What the machine itself checks of a judged decision, in order, each with its own reason. Pure; state is only read."""
+"""The machine's own checks of a judged decision, in order, each with its reason. Pure; the state is only read."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from approvals.values import Moment
 
 
 class Case(NamedTuple):
-    """What is checked: a judged decision against the state it meets, at a moment of the workflow's clock."""
+    """A judged decision, the state it meets, and the moment by the workflow's clock."""
 
     state: State
     judgement: Judgement
     decision: Decision
     at: Moment
     ours: Binding
-    """What the state's current card is bound to."""
+    """The binding of the state's current card."""
 
 
 Check = Callable[[Case], bool]

@@ -82,7 +82,7 @@ class Verdict(Value):
 
 
 class Judgement(Value):
-    """What the judge_decision activity found: everything about a decision that depends on a key, a clock or Slack.
+    """The result of judge_decision: everything about a decision that depends on a key, a clock or Slack.
 
     `emails` are all addresses known of the person (lower case), `matched` the principal or delegation that makes the
     person an approver, `acting_for` who somebody is (user id, e-mails) in whose place the person decides by delegation,

@@ -1,4 +1,4 @@
-"""Who may decide: the one check that the quick answer at the click and the judge_decision activity share.
+"""Eligibility to decide: the one check that the early answer at the click and the judge_decision activity share.
 
 Pure: what depends on a key, a clock or Slack was looked up by the caller and comes in as values. What could not be
 looked up comes in as a failure, and a failure is never a yes (law: fail closed).
@@ -38,7 +38,7 @@ class Home(Value):
 
 
 class Asked(Value):
-    """What of a request decides who may answer it now."""
+    """The facts of a request that decide who may answer it now."""
 
     route: Route
     stage: int = 0
@@ -49,7 +49,7 @@ class Asked(Value):
 
 
 class Directory(Value):
-    """What Slack said. `memberships` by the group's id or handle as in the route; a missing entry is a failed lookup.
+    """Slack's answers. `memberships` by the group's id or handle as in the route; a missing entry is a failed lookup.
 
     `approvers` are the profiles of the people who have delegated to somebody, by the name the delegation gives them.
     """
@@ -68,7 +68,7 @@ class Standing(Value):
 
 
 class Payload(Value):
-    """What an `approval_decision` event carried. `refused` says why it can't be trusted, if it can't."""
+    """The content of an `approval_decision` event. `refused` says why it can't be trusted, if it can't."""
 
     decision: Decision | None = None
     refused: Reason | None = None
@@ -77,7 +77,7 @@ class Payload(Value):
 
 
 class PlainRaise(Value):
-    """What an unsigned event stands for if accept_unsigned_decisions is on: the current card, at this moment."""
+    """The card and moment that an unsigned event is taken for, if accept_unsigned_decisions is on."""
 
     binding: Binding
     at: Moment

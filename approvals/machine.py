@@ -59,7 +59,7 @@ __all__ = [
 
 APPROVAL_TIMEOUT = "approval_timeout"
 UNTRUSTED = frozenset({Reason.UNSIGNED, Reason.BAD_SIGNATURE, Reason.MALFORMED})
-"""With these, not even the decision's id is what it says: it must not take the id away from the true one."""
+"""With these reasons even the decision's id is untrusted: it must not use up the id of the true decision."""
 
 NO_CARD = CardRef(channel="", ts="")
 """Stands in `cards` for a stage whose card Slack never took."""

@@ -1,4 +1,4 @@
-"""What an `approval_decision` event may be, by its form alone: pure, so that a workflow can drop what cannot count.
+"""The form of an `approval_decision` event. Pure, so that a workflow can drop an event that cannot count.
 
 The worker hands events over as text (bot.engine.decoding). Anything can arrive at the sidecar's port: reading never
 raises, and the same text is read the same in every replay, whatever the depth of the stack.

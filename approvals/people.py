@@ -8,7 +8,7 @@ from approvals.values import Value
 
 
 class Person(Value):
-    """Who somebody is: the team (T…) or enterprise (E…) id with the user id (U… or W…).
+    """A Slack user: the team (T…) or enterprise (E…) id with the user id (U… or W…).
 
     Names and e-mails are no identity.
     """
@@ -23,7 +23,7 @@ class Person(Value):
 
 
 class Profile(Value):
-    """What Slack's users.info says of a person, as far as a decision depends on it."""
+    """The fields of Slack's users.info on which a decision depends."""
 
     person: Person
     email: str | None = None
@@ -59,4 +59,4 @@ class EmailAddress(Value):
 
 
 Principal = Annotated[UserGroup | SlackUser | EmailAddress, Field(discriminator="type")]
-"""Somebody, or a group of people, whom a policy names."""
+"""A person or a group that a policy names."""

@@ -1,4 +1,4 @@
-"""What is to be approved, and the route that was chosen for it."""
+"""A request, and the route that was chosen for it."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -27,7 +27,7 @@ def in_plain_digits(amount: Any) -> Any:
 
 
 class ApprovalRequest(Value):
-    """What somebody wants to be approved.
+    """A request for approval.
 
     `requester` is an e-mail or a Slack user id; `callback` an https URL of another system. `amount` is bounded, so
     that no number can be so long that writing it down is the harm. All of it is at most MOST_BYTES.
@@ -121,14 +121,14 @@ class Route(Value):
 
 
 class CardRef(Value):
-    """Where a card stands in Slack: the channel id and the message's ts."""
+    """A card's place in Slack: the channel id and the message's ts."""
 
     channel: str
     ts: str
 
 
 class Binding(Value):
-    """What a decision is bound to: exactly the card that was shown.
+    """The card that was shown: a decision is bound to exactly it.
 
     It travels in the button's value and comes back signed by Slack.
     """

@@ -15,7 +15,7 @@ ADVICE = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe
 
 
 class Purpose(StrEnum):
-    """What a sub-key is for. What is made for one purpose is worth nothing for another."""
+    """The purpose of a sub-key. A signature for one purpose is invalid for every other."""
 
     DECISION = "decision"
     API_KEY = "api-key"

@@ -14,7 +14,7 @@ from approvals.values import Moment, Value
 
 
 class State(Value):
-    """Where a request stands. `phase` new → waiting → over; `cards` one for each stage asked so far."""
+    """The state of a request. `phase` new → waiting → over; `cards` one for each stage asked so far."""
 
     instance_id: str
     request: ApprovalRequest

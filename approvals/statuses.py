@@ -20,10 +20,10 @@ STATUSES: Final[dict[Status, str]] = {
 }
 
 STOPPABLE: Final = frozenset[Status]({"PENDING", "RUNNING", "SUSPENDED"})
-"""What the engine terminates. It refuses to for a stalled instance: "actor is stalled"."""
+"""Statuses that the engine terminates. For a stalled instance it refuses: "actor is stalled"."""
 
 LIVE: Final = STOPPABLE | frozenset[Status]({"STALLED"})
-"""What can still take a decision or an event: the engine keeps it, also for a stalled instance."""
+"""Statuses that still take a decision or an event: the engine keeps it, also for a stalled instance."""
 
 ENDED: Final = frozenset[Status]({"COMPLETED", "FAILED", "TERMINATED"})
 

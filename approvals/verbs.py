@@ -13,7 +13,7 @@ from approvals.statuses import ENDED, LIVE, STATUSES, STOPPABLE, Status
 
 
 class Action(StrEnum):
-    """What somebody can want to do. The values are what an API key's scope may name."""
+    """An action that needs authorization. The values are what an API key's scope may name."""
 
     START_ORDER = "start_order"
     START_WORKFLOW = "start_workflow"

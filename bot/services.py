@@ -99,7 +99,7 @@ class Services:
 
     @cached_property
     def directory(self) -> Directory:
-        """Who people are."""
+        """Profiles and groups from Slack."""
         return Directory(self.slack)
 
     @cached_property
@@ -138,7 +138,7 @@ class Services:
 
     @cached_property
     def standings(self) -> StateCache:
-        """Where requests stand, as this process knows it."""
+        """The cache of requests' states."""
         return StateCache()
 
     @cached_property
@@ -203,12 +203,12 @@ class Services:
 
     @cached_property
     def throttle(self) -> Throttle:
-        """What slows guessing of keys and tokens down."""
+        """Rate limiter for failed authentication, per client address."""
         return Throttle()
 
     @cached_property
     def access(self) -> Access:
-        """Who is calling, and may they."""
+        """Authentication and authorization."""
         return Access(
             database=self.database,
             directory=self.directory,
@@ -221,7 +221,7 @@ class Services:
 
     @cached_property
     def subjects(self) -> Subjects:
-        """What a management call is about."""
+        """Finds the instance of a management call."""
         return Subjects(self.database, self.engine, self.access, self.directory, self.clock)
 
     @cached_property
@@ -233,12 +233,12 @@ class Services:
 
     @cached_property
     def decided(self) -> DecisionsSearch:
-        """Who decided what, for auditors."""
+        """The search for decisions, for auditors."""
         return DecisionsSearch(self.database, self.directory, self.access, self.clock)
 
     @cached_property
     def overview(self) -> Overview:
-        """What people see."""
+        """Lists, one instance, statistics."""
         return Overview(
             database=self.database,
             engine=self.engine,
@@ -275,7 +275,7 @@ class Services:
 
     @cached_property
     def every(self) -> Every:
-        """How often the reconciler looks."""
+        """The reconciler's intervals."""
         return Every.sweep_every(self.settings.reconcile_every_seconds)
 
     @cached_property
@@ -302,7 +302,7 @@ class Services:
 
     @cached_property
     def loops(self) -> Loops:
-        """What runs beside the requests from the start to the end."""
+        """The background loops."""
         return Loops(*self._beside)
 
     @cached_property
@@ -330,7 +330,7 @@ class Services:
 
     @cached_property
     def metrics(self) -> Metrics:
-        """What /metrics counts."""
+        """The figures of /metrics."""
         return Metrics(
             database=self.database,
             worker=self.worker,
@@ -380,7 +380,7 @@ class Services:
 
     @cached_property
     def socket(self) -> Socket | None:
-        """The door for Slack over a socket, if an app token says so."""
+        """Socket Mode, if there is an app token."""
         return Socket(self.settings, self.ingress) if self.settings.socket_mode else None
 
 

@@ -1,4 +1,4 @@
-"""What a request looks like in Slack: pure functions from values to Block Kit.
+"""Requests in Slack: pure functions from values to Block Kit.
 
 Nothing here calls Slack, reads a clock or remembers anything. A view's build, parse and ids stand in one module.
 """

@@ -1,4 +1,4 @@
-"""What travels in a button's value and a modal's private_metadata: a binding, and where its card stands.
+"""The value of a button and a modal's private_metadata: a binding, and its card's place.
 
 It holds no secret and proves nothing: Slack's signature names the person who clicked, and the workflow compares the
 binding with its own state (law: a decision is bound to what was shown).
@@ -13,7 +13,7 @@ VALUE_LIMIT = 2000
 
 
 class UnreadableCardError(ValueError):
-    """What came back from a button or modal is none of ours. The message can be shown to the person who clicked."""
+    """The value of a button or modal is none of ours. The message can be shown to the person who clicked."""
 
 
 def binding_value(binding: Binding) -> str:

@@ -1,4 +1,4 @@
-"""What /approval answers: help, status, lists, history, statistics, diagnosis. Builds messages for the asker alone."""
+"""The answers of /approval: help, status, lists, history, statistics, diagnosis. Only the asker sees them."""
 
 import difflib
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ def _offered(name: str) -> str:
 
 
 class Operation(Value):
-    """What is to be done: to one instance, or to all that a dry run's token names. `channel` is where to answer."""
+    """An operation on one instance, or on all that a dry run's token names. The answer goes to `channel`."""
 
     verb: Annotated[str, AfterValidator(_offered)]
     instance_id: str = Field(default="", max_length=200)

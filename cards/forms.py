@@ -1,4 +1,4 @@
-"""How a modal's submission is read: typed text by its block and action, and what is wrong with it by field."""
+"""Read a modal's submission: typed text by its block and action, errors by field."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ METADATA_LIMIT = 3000
 
 
 class FieldErrors(Value):
-    """What is wrong with a submission, by block id. The modal stays open and shows it below each field."""
+    """The errors of a submission, by block id. The modal stays open and shows each below its field."""
 
     errors: dict[str, str]
 

@@ -22,7 +22,7 @@ ACTIONS = re.compile(r"^list_page_(next|previous)$")
 
 
 class Page(Value):
-    """Which page to show. `cursor` is the caller's own, `argument` an instance id (history) or a list's name."""
+    """A page to show. `cursor` is the caller's own, `argument` an instance id (history) or a list's name."""
 
     verb: Literal["list", "history", "home"] = "list"
     argument: str = Field(default="", max_length=150)
@@ -30,7 +30,7 @@ class Page(Value):
 
     @property
     def start(self) -> int:
-        """Where a history's page begins. Raises UnreadableCardError."""
+        """The position at which a history's page begins. Raises UnreadableCardError."""
         if not self.cursor:
             return 0
         if not self.cursor.isdecimal() or len(self.cursor) > MOST_DIGITS:

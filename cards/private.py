@@ -1,4 +1,4 @@
-"""What one person is told alone: direct messages to the requester, and sentences to whoever clicked. Only builds."""
+"""Private messages: to the requester, and to the person who clicked. Only builds them."""
 
 from cards import parts
 from cards.request_card import CardView

@@ -20,7 +20,7 @@ LONGEST = 1000
 
 
 class RejectTarget(Value):
-    """Which card a rejection is for. It travels in private_metadata: no secret, and no proof of who rejects."""
+    """The card that a rejection is for. It is kept in private_metadata: no secret, and no proof of who rejects."""
 
     binding: Binding
     card: CardRef

@@ -38,7 +38,7 @@ class Ending(Value):
 
 
 class CardView(Value):
-    """All that a card shows. `approvers` are resolved: groups by id, users by id, e-mails if Slack knows nobody."""
+    """The content of a card. `approvers` are resolved: groups by id, users by id, e-mails if Slack knows no user."""
 
     request: ApprovalRequest
     route: Route
@@ -56,7 +56,7 @@ class CardView(Value):
 
     @property
     def standing(self) -> Standing:
-        """Which of a card's faces this is."""
+        """The form in which the card is shown."""
         if self.ending:
             return self.ending.kind
         if self.outcome is None:
@@ -92,7 +92,7 @@ class CardView(Value):
 
     @property
     def needed(self) -> int:
-        """How many must say yes in this card's stage."""
+        """The number of yeses that this card's stage needs."""
         stages = self.route.stages
         return stages[self.binding.stage].needed if self.binding.stage < len(stages) else 1
 

@@ -8,7 +8,7 @@ import unicodedata
 
 ELLIPSIS = "…"
 NOTHING = "-"
-"""Stands if a typed text is empty: Slack refuses empty text objects."""
+"""Shown for an empty text: Slack refuses empty text objects."""
 
 # Bidirectional embeddings, overrides and isolates could show an amount or a name in another order than it is bound to.
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")

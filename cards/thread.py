@@ -1,4 +1,4 @@
-"""What is said in a card's thread: reminders, counted approvals, escalations and the end. Only builds, never posts."""
+"""Replies in a card's thread: reminders, counted approvals, escalations and the end. Only builds, never posts."""
 
 from approvals.people import Principal
 from approvals.values import Moment

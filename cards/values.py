@@ -1,4 +1,4 @@
-"""What lists, history and statistics show: small values that the caller fills from its records. No rendering."""
+"""The content of lists, history and statistics: small values that the caller fills from its records. No rendering."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -73,7 +73,7 @@ class Diagnosis(Value):
 
 
 class Statistics(Value):
-    """How approvals go. Counts are of requests; `share` maps an outcome to how many ended so."""
+    """Statistics of approvals. Counts are of requests; `share` maps an outcome to its number of requests."""
 
     since: Moment
     waiting: int = 0
@@ -89,7 +89,7 @@ class Statistics(Value):
 
 
 class DryRun(Value):
-    """What a bulk action would hit: exactly the instances the token names. It is no permission."""
+    """The dry run of a bulk action: exactly the instances that the token names. It is no permission."""
 
     token: str = Field(max_length=200)
     total: int = Field(ge=0)

@@ -1,1 +1,1 @@
-"""What is written down in SQL: intake, read model, audit chain, keys, ledger. No Slack, no Dapr, no policy rules."""
+"""SQL: intake, read model, audit chain, keys, ledger. No Slack, no Dapr, no policy rules."""

@@ -23,7 +23,7 @@ from records.tables import audit
 BATCH = 2_000
 Text = Annotated[str, AfterValidator(storable)]
 Named = Annotated[AuditAction, PlainValidator(storable), PlainSerializer(str, return_type=str)]
-"""What is read may be of a later release: then it is the name alone."""
+"""An entry of a later release may have an unknown action: then it is the name alone."""
 
 
 class Entry(Value):
@@ -55,7 +55,7 @@ class Chained(Entry):
 
 
 class Filter(Value):
-    """Which entries to show; all that are set must fit. `actors` are any of these; `until` is exclusive."""
+    """A filter of entries; all that are set must match. `actors` are any of these; `until` is exclusive."""
 
     instance_id: str | None = None
     actor: str | None = None

@@ -44,7 +44,7 @@ class Item(Value):
 
 
 class Progress(Value):
-    """How many items are in each state."""
+    """The number of items in each state."""
 
     pending: int = 0
     done: int = 0

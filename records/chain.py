@@ -24,7 +24,7 @@ FIELDS = frozenset(
 
 
 class Checkpoint(Value):
-    """What stood at the end of the chain at a moment, signed (Ed25519, hex) by the key that `key_id` names."""
+    """The end of the chain at a moment, signed (Ed25519, hex) by the key that `key_id` names."""
 
     seq: int
     hash: str
@@ -34,7 +34,7 @@ class Checkpoint(Value):
 
 
 class Verification(Value):
-    """What a check found. `first_bad` is the seq of the first entry that is wrong or missing, `problem` a sentence."""
+    """The result of a check. `first_bad` is the seq of the first wrong or missing entry, `problem` a message."""
 
     ok: bool
     entries: int

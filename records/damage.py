@@ -57,7 +57,7 @@ KINDS: tuple[tuple[sa.Table, type[Value]], ...] = (
     (tables.sent, _Sent),
     (tables.waiting, _Waiting),
 )
-"""What each table's rows are read as."""
+"""The model of each table's rows."""
 
 
 async def find(database: Database) -> AsyncIterator[BadRow]:

@@ -1,4 +1,4 @@
-"""Who decided what: the audit's decisions with what they were about, for search and for a spreadsheet. Reads only.
+"""The audit's decisions with the requests that they were about, for search and for a spreadsheet. Reads only.
 
 Amount and subject stand in the audit entry. Names, e-mails and the requester are personal data and stand in the
 request's row alone: once that is purged, a decision shows its person's id.
@@ -27,7 +27,7 @@ Answer = Literal["approved", "rejected"]
 
 
 class Wanted(Value):
-    """Which decisions; all that are set must fit. `above` and `below` are exclusive, `until` too.
+    """A filter of decisions; all that are set must match. `above` and `below` are exclusive, `until` too.
 
     `by` and `requester` are parts of a name, an e-mail or an id, in any case; `order` is the whole of a subject or id.
     `people` are the person keys that `by` means besides: the row of a purged request has no names to compare.

@@ -1,4 +1,4 @@
-"""What can be wrong with a database, in sentences for people. Never a URL's password, never a statement's values."""
+"""The errors of a database, with messages for people. Never a URL's password, never a statement's values."""
 
 
 class RecordsError(Exception):

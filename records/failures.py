@@ -86,7 +86,7 @@ def unavailable(where: str, what: str) -> DatabaseUnavailableError:
 
 
 FOREIGN = (SQLAlchemyError, sqlite3.Error, OSError)
-"""What drivers and SQLAlchemy raise."""
+"""The errors of drivers and of SQLAlchemy."""
 
 
 class Explained:

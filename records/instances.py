@@ -29,7 +29,7 @@ ENDS: frozenset[Phase] = frozenset({"approved", "rejected", "timed_out", "termin
 
 
 class Known(Value):
-    """What is known of an instance when its row begins. One found in the engine has little more than id and name."""
+    """An instance's facts when its row is inserted. One found in the engine has little more than id and name."""
 
     instance_id: str
     name: str
@@ -86,7 +86,7 @@ class Instance(Known):
 
 
 class Changes(Value):
-    """What changed; only fields that are set are written. See `project` for what follows by itself."""
+    """Changes of a row; only fields that are set are written. See `project` for what follows from them."""
 
     engine_status: Status | None = None
     custom_status: str | None = None
@@ -172,7 +172,7 @@ class _Stands(Value):
 
 
 class Progress(Value):
-    """How far a request is: the accepted decisions of all stages, and how many yeses its stage needs."""
+    """A request's progress: the accepted decisions of all stages, and how many yeses its stage needs."""
 
     approvals: tuple[Approval, ...] = ()
     stage: int = 0
@@ -181,7 +181,7 @@ class Progress(Value):
 
     @property
     def counted(self) -> int:
-        """How many yeses the stage has."""
+        """The number of yeses that the stage has."""
         return sum(one.approved and one.stage == self.stage for one in self.approvals)
 
 

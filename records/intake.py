@@ -16,7 +16,7 @@ from records.tables import intake
 State = Literal["pending", "raised", "answered"]
 
 LONGEST_WAIT = timedelta(minutes=10)
-"""So long at most a raised decision waits for its answer before it is raised again. One still pending waits seconds."""
+"""The longest wait before a raised decision is raised again. One that is still pending waits seconds."""
 
 
 class Submission(Value):
@@ -97,7 +97,7 @@ async def _first(connection: AsyncConnection, query: sa.Select[Any], limit: int)
 
 
 def _never(now: datetime, lease: timedelta) -> sa.ColumnElement[bool]:
-    """Return what is true of a time that nobody sets now: seconds for a pending decision, minutes for a raised one."""
+    """Return the condition for retry times later than any this code sets: the clock went back."""
     at = intake.c.next_attempt_at
     return sa.and_(at > now + 2 * lease, sa.or_(intake.c.state == "pending", at > now + LONGEST_WAIT))
 

@@ -52,7 +52,7 @@ class KeyReason(StrEnum):
 
 
 class Authentication(Value):
-    """What a token proved. `key` is set only when it is good; `stale` asks for `used` to be called."""
+    """The result of a token. `key` is set only if it is valid; `stale` asks for `used` to be called."""
 
     reason: KeyReason
     key: ApiKey | None = None

@@ -10,10 +10,10 @@ from records.tables import leases
 
 
 async def take(connection: AsyncConnection, name: str, holder: str, now: datetime, length: timedelta) -> bool:
-    """Take a lease that is free, over, or one's own already. False while somebody else has it.
+    """Take a lease that is free, expired, or the holder's own. False while another holder has it.
 
-    Whoever takes leases under one name takes them for the same length. So one that ends later than that was taken
-    before the clock went back, and it is over too: else it would hold until the clock has caught up.
+    All leases of one name have the same length. A lease that ends later than that was taken before the clock went back,
+    and counts as expired.
     """
     row = {"name": name, "holder": holder, "until": now + length}
     if await insert_or_ignore(connection, leases, row):

@@ -40,7 +40,7 @@ class Decider(Value):
 
 
 class Filter(Value):
-    """Which instances to list; all that are set must fit. `older_than` and `newer_than` are moments of creation.
+    """A filter of instances; all that are set must match. `older_than` and `newer_than` are moments of creation.
 
     `waiting_on` is a principal such as "group:managers"; `policy_versions` goes with it, for no index is by version.
     `decider` is a person whose decision is wanted: see Decider. `end` is how the request ended, purged or not.
@@ -78,7 +78,7 @@ class Filter(Value):
 
 
 class Line(Value):
-    """What a list shows of an instance."""
+    """An instance as a list shows it."""
 
     instance_id: str
     name: str
@@ -129,7 +129,7 @@ class _Order(NamedTuple):
 
 
 class _Place(Value):
-    """Where a page begins: beyond the line with these values in the order's columns. Travels in the cursor."""
+    """The begin of a page: after the line with these values in the order's columns. It is kept in the cursor."""
 
     sort: str
     part: int = Field(ge=0, le=1)

@@ -1,4 +1,4 @@
-"""What people are to be told: rows written with the step that they tell of, kept until Slack has taken or refused them.
+"""Notifications: rows written with the step that they are about, kept until Slack has taken or refused them.
 
 A row is reserved right before it is sent. So none is sent twice unless its sender died between Slack's taking it and
 the note of it here. Knows keys and moments; what a row says is its reader's business.

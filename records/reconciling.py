@@ -1,4 +1,4 @@
-"""What the reconciler and followers look at: rows that moved lately, cards that lag behind, rows by id. Reads only."""
+"""Rows for the reconciler and the event stream: changed lately, lagging cards, by id. Reads only."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ AHEAD = timedelta(minutes=1)
 
 
 class Known(NamedTuple):
-    """As much of a row as a comparison needs. No model: thousands are read if hardly one has changed."""
+    """The columns that a comparison needs. No model: thousands are read, of which hardly one has changed."""
 
     instance_id: str
     engine_status: str

@@ -1,4 +1,4 @@
-"""What was told and written already: an activity that runs again does neither twice. Knows keys, not words."""
+"""Keys of messages and entries that were written already: an activity that runs again writes neither twice."""
 
 from datetime import datetime
 

@@ -73,7 +73,7 @@ async def rows(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]
 
 
 FEW = 20
-"""So many rows are read if one is wanted: the first may be damaged."""
+"""Rows to read when one is needed: the first may be damaged."""
 
 
 async def readable(connection: AsyncConnection, query: "sa.Select[tuple[One]]") -> list[One]:

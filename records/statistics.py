@@ -16,7 +16,7 @@ GROUPS = 100
 
 
 class Waiting(Value):
-    """What waits now under one heading (a rule, an approver), and since when the oldest does."""
+    """The waiting requests under one heading (a rule, an approver), and since when the oldest waits."""
 
     what: str
     count: int
@@ -153,7 +153,7 @@ async def by_outcome(connection: AsyncConnection, since: datetime, until: dateti
 
 
 REFUSED = (AuditAction.DECISION_REFUSED, AuditAction.REQUEST_REFUSED)
-"""What the audit calls a decision that did not count: refused at the door, or by the workflow."""
+"""The audit's actions for a decision that did not count: refused early, or by the workflow."""
 
 
 async def refusals(connection: AsyncConnection, since: datetime, until: datetime) -> dict[str, int]:

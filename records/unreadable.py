@@ -25,7 +25,7 @@ KEY_LENGTH = 100
 
 
 class BadRow(NamedTuple):
-    """Where a damaged row stands and what is wrong with it. `why` holds no value of the row."""
+    """A damaged row: its place and what is wrong with it. `why` holds no value of the row."""
 
     table: str
     key: str
@@ -38,7 +38,7 @@ class BadRow(NamedTuple):
 
 
 class BadRows:
-    """What a process has met lately, in memory and bounded. `countersign doctor` reads the tables themselves."""
+    """Damaged rows that this process met lately, bounded. `countersign doctor` reads the tables themselves."""
 
     def __init__(self) -> None:
         self._met: OrderedDict[tuple[str, str], tuple[BadRow, float]] = OrderedDict()

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Transactions(NamedTuple):
-    """How a database begins a transaction that writes, commits it, and undoes it even before its first statement."""
+    """Begin, commit and undo a transaction that writes, also before its first statement."""
 
     begin: Callable[[AsyncConnection], Awaitable[None]]
     commit: Callable[[AsyncConnection], Awaitable[None]]

@@ -83,7 +83,7 @@ def call(ctx: DaprWorkflowContext, activity: Callable[..., Any], value: Value, r
 
 
 Steps = Generator[Any, Any, Any]
-"""What yields Dapr tasks and is sent their results."""
+"""A generator that yields Dapr tasks and is sent their results."""
 
 
 def obtain_approval(ctx: DaprWorkflowContext, request: ApprovalRequest) -> Generator[Any, Any, Outcome]:

@@ -1,4 +1,4 @@
-"""Which channels the bot is in. In any other no card can be posted, and the request's clock runs unseen."""
+"""The channels that the bot is in. In any other no card can be posted, and the request's time runs out unseen."""
 
 from collections.abc import Mapping
 from typing import Any

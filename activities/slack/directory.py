@@ -1,4 +1,4 @@
-"""Who somebody is and who belongs to a group, as Slack says now.
+"""Profiles and group members from Slack, cached for seconds.
 
 A lookup that fails raises: it never reads as "nobody".
 """

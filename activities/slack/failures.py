@@ -18,7 +18,7 @@ class NotBegunError(Exception):
 
 
 class LookupFailedError(Exception):
-    """Who somebody is, or who belongs to a group, could not be found out. That means no (law: fail closed)."""
+    """A profile or a group could not be looked up. That means no (law: fail closed)."""
 
 
 class NonRetryableError(Exception):

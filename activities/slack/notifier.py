@@ -27,7 +27,7 @@ POLL_S = 1.0
 """Seconds between looks for rows of other processes, of before a restart, and of those that are due again."""
 
 LEASE = timedelta(seconds=60)
-"""How long one attempt may hold a row: a call to Slack takes 8 s at most, and a direct message is two."""
+"""The lease of one attempt: a call to Slack takes 8 s at most, and a direct message needs two."""
 
 LONGEST_PAUSE = timedelta(minutes=5)
 BATCH = 200
@@ -44,7 +44,7 @@ MENDABLE = frozenset(
         "token_expired", "token_revoked",
     }
 )  # fmt: skip
-"""What Slack refuses until an operator mends the app or its membership. Any other no is for good."""
+"""Refusals that an operator can repair, in the app or in its membership. Any other refusal is final."""
 
 
 class Notifier:

@@ -42,7 +42,7 @@ AT_ONCE = 8
 
 
 class Urgency(IntEnum):
-    """Who goes first in a queue: the smallest."""
+    """The priority in a queue: the smallest goes first."""
 
     CARD_UPDATE = 0
     ANSWER = 1
@@ -106,7 +106,7 @@ class Queue:
 
     @property
     def waiting(self) -> int:
-        """How many wait for their turn."""
+        """The number of calls that wait."""
         return sum(not future.done() for _, _, future in self._waiting)
 
     @property

@@ -1,4 +1,4 @@
-"""Which rules can win and which requests no rule takes: every case that a policy's rules tell apart, tried once.
+"""Find rules that can never win and requests that no rule takes, by trying every case that the rules tell apart.
 
 A dimension's value stands for all that match the same rules, as a bit mask over them; the lowest bit of a case wins.
 """

@@ -1,4 +1,4 @@
-"""What routing answers beside a route: why there is none, and why each rule does or does not apply."""
+"""Routing's answers beside a route: why there is none, and why each rule does or does not apply."""
 
 from approvals.decision import Verdict
 from approvals.request import Route
@@ -19,7 +19,7 @@ class NoRoute(Value):
 
 
 class RuleExplanation(Value):
-    """What became of one rule for one request."""
+    """The result of one rule for one request."""
 
     rule: str
     line: int
@@ -39,7 +39,7 @@ class StageExplanation(Value):
 
 
 class Explanation(Value):
-    """Which rule wins for one request and why, rule by rule. `stages` is empty for an automatic rule and for none."""
+    """The winning rule for one request, with reasons for each rule. `stages` is empty for an automatic rule or none."""
 
     rules: tuple[RuleExplanation, ...]
     winner: str = ""

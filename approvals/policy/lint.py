@@ -1,4 +1,4 @@
-"""What a policy that can be read still gets wrong. An error keeps the app from starting; a warning is worth a look.
+"""Find mistakes in a valid policy. An error keeps the app from starting; a warning does not.
 
 Coverage is exact: every amount, currency, kind and requester that the rules can tell apart is tried.
 """

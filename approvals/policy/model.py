@@ -1,4 +1,4 @@
-"""What a policy file says, each key declared once: its field, its type, its default and what it means.
+"""The content of a policy file, each key declared once: its field, type, default and meaning.
 
 docs/reference/policy.md is made from these classes. Choosing a rule is `routing`'s work. `line` is where something
 stands in the file; it is no part of the content, so the version does not depend on it.

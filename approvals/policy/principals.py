@@ -1,4 +1,4 @@
-"""How a policy names people and groups: one key each, or `reports_to`."""
+"""People and groups in a policy: one key each, or `reports_to`."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""Which rule of a policy applies to a request, and why. Pure: the policy comes in as text or as a value.
+"""Choose the rule of a policy for a request, and say why. Pure: the policy comes in as text or as a value.
 
 No rule, no manager, nobody to ask is never a yes (law: fail closed).
 """

@@ -1,1 +1,1 @@
-"""Who is calling, and may they: authentication, roles, refusals."""
+"""Authentication, roles, refusals."""

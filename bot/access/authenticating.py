@@ -34,11 +34,11 @@ log = structlog.get_logger(__name__)
 
 NOTE_S = 0.5
 KEY_ID_END = len("cs_") + 12
-"""How many characters of a token name the key; the rest is its secret."""
+"""The first characters of a token name the key; the rest is its secret."""
 
 
 class Caller(Value):
-    """Somebody whose identity is proven. `actor` is how the audit names them.
+    """A person or program whose identity is proven. `actor` is its name in the audit.
 
     `roles_known` is False if the roles could not be looked up: then there are none (law: fail closed), and a refusal
     says so.

@@ -14,7 +14,7 @@ from records.errors import BadCursorError, DatabaseUnavailableError, UnreadableR
 
 
 class Kind(StrEnum):
-    """What kind of no."""
+    """The kind of refusal; each face has one answer for each."""
 
     NOT_SIGNED_IN = "not_signed_in"
     BAD_CREDENTIALS = "bad_credentials"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 CORRECTABLE: Final = frozenset({Kind.CONFLICT, Kind.BUSY, Kind.INVALID})
-"""What the person who typed it can put right: a form is shown again with the message."""
+"""Refusals that the person can correct: the form is shown again with the message."""
 
 
 class Refused(Exception):  # noqa: N818 a refusal is an answer, not a fault of the program
@@ -85,7 +85,7 @@ TRANSLATED: Final = (
     DatabaseUnavailableError,
     UnreadableRowError,
 )
-"""What services raise: every face answers each of them, and nothing else, with a message of its own."""
+"""The errors that services raise: every face has a message for each of them."""
 
 
 def as_refusal(error: Exception, *, reading: bool = False) -> Refused | None:  # noqa: PLR0911 one for each kind

@@ -21,7 +21,7 @@ OperationId = Annotated[str, typer.Argument(metavar="ID", help="the operation's 
 
 
 class Wanted(NamedTuple):
-    """What is to be done to all that a filter names."""
+    """A bulk operation on all instances that a filter finds."""
 
     action: str
     filter: dict[str, Any]

@@ -43,7 +43,7 @@ SEVERITIES: dict[str, State] = {"error": "wrong", "warning": "note", "info": "no
 
 
 class Finding(Value):
-    """What was looked at, and what to do if it is wrong."""
+    """The result of one check, and what to do if it failed."""
 
     check: str
     state: State

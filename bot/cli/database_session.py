@@ -1,4 +1,4 @@
-"""The local commands' way to the database: opened for one piece of work, every failure a sentence. Knows no tables."""
+"""Open the database for one command; report failures as messages. Knows no tables."""
 
 import asyncio
 import getpass

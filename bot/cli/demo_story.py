@@ -16,7 +16,7 @@ MANAGER, SECOND, VP, REQUESTER, OPERATOR = "U0MANAGER", "U0MANAGER2", "U0VP", "U
 
 
 MENTION = re.compile(r"<@(\w+)>|<!subteam\^(\w+)>")
-"""How Slack's text names people and groups; its clients show names in their place."""
+"""A mention in Slack's text; its clients show the name."""
 
 
 class Story:

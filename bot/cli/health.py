@@ -13,7 +13,7 @@ PATIENCE_S = 2.0
 
 
 class HealthSettings(BaseSettings):
-    """Where the app listens. All settings would import the Dapr SDK, every ten seconds."""
+    """The address on which the app listens. Reading all settings would import the Dapr SDK every ten seconds."""
 
     model_config = SettingsConfigDict(env_file=".env", env_prefix="COUNTERSIGN_", extra="ignore")
 

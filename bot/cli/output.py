@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, JSON for programs, a sentence on standard error when it fails."""
+"""The output of the command line: tables for people, JSON for programs, a message on standard error if it fails."""
 
 import io
 import json
@@ -32,7 +32,7 @@ UNREADABLE_FILE = "The .env file is not UTF-8 text: save it as UTF-8, then try a
 
 
 class Format(StrEnum):
-    """How a result is printed."""
+    """The format in which a result is printed."""
 
     TABLE = "table"
     JSON = "json"

@@ -29,14 +29,14 @@ EXIT_CODES: Mapping[int, int] = {
 
 UNREAD = ". Nothing was changed: ask again, and look at the app's log if it goes on."
 UNKNOWN = ", so whether the call took effect is not known. Look with `countersign status` before you call again."
-"""What follows where a call that only reads, or one that changes something, was not answered to the end."""
+"""The ends of the messages for a read and for a change that got no complete answer."""
 
 HEARTBEAT_S = 30.0
 """A stream that is silent for longer is dead: the app sends something every 15 seconds."""
 
 
 class ClientSettings(BaseSettings):
-    """Where the app is and whose key is sent: from the environment and a .env file."""
+    """The app's address and the key that is sent, from the environment and a .env file."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_prefix="COUNTERSIGN_", extra="ignore", hide_input_in_errors=True

@@ -1,4 +1,4 @@
-"""What a management call is about: an instance by its id or an order's, from the engine and the read model together."""
+"""The instance of a management call, by its id or an order's, from the engine and the read model together."""
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet

@@ -27,7 +27,7 @@ LONGEST_REASON = 1000
 TEXTS = ("status", "name", "waiting_on", "q", "older_than")
 FLAGS = ("stuck", "completed", "everything")
 FIRST: dict[str, str] = {"action": "terminate", "stuck": "on", "older_than": "2h"}
-"""What the form offers when it is opened: the case that operators come for."""
+"""The form's first values: the usual case."""
 
 
 class BulkPages:

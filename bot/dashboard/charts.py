@@ -43,7 +43,7 @@ class Columns(Value):
 
 
 class Row(Value):
-    """What waits under one heading, as a bar of `width` percent."""
+    """The requests that wait under one heading, as a bar of `width` percent."""
 
     text: str
     count: int

@@ -12,14 +12,14 @@ from approvals.values import Moment, Value
 
 LIFETIME = timedelta(hours=12)
 SIGN_IN_LIFETIME = timedelta(minutes=10)
-"""How long a sign-in with Slack may take, as Slack's own code lives."""
+"""Lifetime of a sign-in with Slack: that of Slack's own code."""
 
 LONGEST = 4000
 T = TypeVar("T", bound=Value)
 
 
 class Session(Value):
-    """Who signed in, how, until when. It gives no right: roles are asked for afresh at every request."""
+    """A session: who signed in, how, until when. It gives no right: roles are looked up at every request."""
 
     id: str
     kind: Literal["key", "slack"]

@@ -1,4 +1,4 @@
-"""What a browser sends of a form's fields. Pure; whether the form may be believed is the door's to say."""
+"""The fields of a form as a browser sends them. Pure; the session checks the CSRF token."""
 
 
 def typed(value: object) -> str:

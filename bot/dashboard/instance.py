@@ -34,7 +34,7 @@ LONGEST_PAYLOAD = 20_000
 
 
 class Standing(Value):
-    """Where a request stands for the reader: may they decide, and if not though they were asked, why."""
+    """Whether the reader may decide the request, and the reason if they were asked and may not."""
 
     asked: bool = False
     may: bool = False

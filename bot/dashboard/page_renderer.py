@@ -1,4 +1,4 @@
-"""What every page has around it: who is signed in, where they may go, what the last form came to."""
+"""The frame of every page: who is signed in, the navigation, the flash message."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""How pages meet HTTP: they share addresses with REST and answer only browsers; whatever fails becomes a page."""
+"""Pages over HTTP: they share addresses with REST and answer only browsers; an error becomes a page."""
 
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus

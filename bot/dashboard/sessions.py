@@ -1,4 +1,4 @@
-"""Who stands at the door: sessions, forms that really come from our own pages, and where to sign in.
+"""Sessions, CSRF and sign-in redirects.
 
 A session names somebody; what they may is asked of the key or of Slack and the policy at every request, so a revoked
 key or a lost group ends it at once.
@@ -29,7 +29,7 @@ VISIT = "countersign_visit"
 SAID = "countersign_said"
 ENDED = AuditAction.SESSION_ENDED
 LOOK_AGAIN = timedelta(seconds=2)
-"""How late another process may be to learn that somebody signed out."""
+"""Seconds until another process notices a sign-out."""
 
 LONGEST_FORM = 64 * 1024
 
@@ -45,7 +45,7 @@ WHY = {
 
 
 class SignInNeededError(Exception):
-    """Nobody is signed in. `then` is where they wanted to go, `why` a key of WHY where there is something to say."""
+    """No session. `then` is the address that was asked for, `why` a key of WHY if there is something to say."""
 
     def __init__(self, then: str, why: str = "") -> None:
         super().__init__(why)

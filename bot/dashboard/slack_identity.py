@@ -21,7 +21,7 @@ from approvals.values import Value
 from bot.dashboard.cookies import PendingSignIn
 
 ALGORITHMS = ("RS256",)
-"""What Slack signs with. Never taken from the token: "none" or a symmetric one would let anybody sign."""
+"""Slack's algorithm. Never taken from the token: with "none" or a symmetric one anyone could sign."""
 
 LEEWAY_S = 30
 KEYS_AGE_S = 3600.0

@@ -32,7 +32,7 @@ SORTS: dict[listing.Sort, str] = {
 }
 PAGE = 50
 FEW = 20
-"""What waits for the reader, above the list of everything; the rest is one click away."""
+"""The number of waiting requests shown above the list of everything; the rest is one click away."""
 
 FORWARDED = (
     "status", "name", "waiting_on", "q", "older_than", "newer_than", "outcome", "currency", "amount_from", "amount_to",

@@ -1,4 +1,4 @@
-"""What the read model calls things, in the words of the pages. Pure."""
+"""The read model's codes in the words of the pages. Pure."""
 
 from approvals.ends import ENDS, shown
 
@@ -13,7 +13,7 @@ PHASES = {
     "purged": "purged",
     "unknown": "not a request",
 }
-"""What the list's filter offers."""
+"""The choices of the list's filter."""
 
 OUTCOMES = tuple(ENDS)
 """In the order in which charts stack them."""

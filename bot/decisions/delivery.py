@@ -122,7 +122,7 @@ class Deliverer:
         self._loop = Periodic("deliverer", self.round, POLL, passing=(RecordsError,), public=public_message)
         self.raises = Raises()
         self.failures = 0
-        """How often raising has failed in this process, for the metrics."""
+        """Counts failed raises of this process, for the metrics."""
 
     def deliver(self, row: intake.Row) -> None:
         """Begin to deliver a fresh decision, and wait for nothing; its lease keeps the loop away meanwhile."""

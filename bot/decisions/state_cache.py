@@ -1,4 +1,4 @@
-"""Where requests stand, as this process last wrote or read it: so that a click need not read what it will check anyway.
+"""A cache of requests' states, as this process last wrote or read them. It saves a click one read.
 
 Only a hint: the transaction that commits a decision compares it with the database.
 """
@@ -19,7 +19,7 @@ class Standing(NamedTuple):
 
 
 class StateCache:
-    """Where each of the MOST requests stands that changed last. A value in, a value out: no I/O."""
+    """The states of the MOST requests that changed last. No I/O."""
 
     def __init__(self) -> None:
         self._known: dict[str, Standing] = {}
@@ -36,5 +36,5 @@ class StateCache:
         self._known.pop(instance_id, None)
 
     def of(self, instance_id: str) -> Standing | None:
-        """Return where it stands, if that is remembered."""
+        """Return its cached state, None if there is none."""
         return self._known.get(instance_id)

@@ -39,7 +39,7 @@ DEADLINE_S = 2.5
 """Seconds until somebody who decides is told whether it was taken in: Slack shows an error after 3."""
 
 LEASE = timedelta(seconds=5)
-"""How long a fresh decision belongs to the process that took it; after that any process delivers it."""
+"""The lease of the process that took a decision; after that any process delivers it."""
 
 
 ENDED_FROM_OUTSIDE = frozenset({"terminated", "purged", "failed"})
@@ -47,7 +47,7 @@ ENDED_FROM_OUTSIDE = frozenset({"terminated", "purged", "failed"})
 
 
 class Wanted(Value):
-    """What somebody wants decided. `id` makes the same submission again the same decision."""
+    """A submission. Its `id` makes it idempotent."""
 
     id: str
     instance_id: str
@@ -59,7 +59,7 @@ class Wanted(Value):
 
 
 class Receipt(Value):
-    """What became of a submission so far. `taken`: it is durable, and the workflow will answer for it."""
+    """The result of a submission so far. `taken`: it is durable, and the workflow will answer for it."""
 
     decision_id: str
     verdict: Verdict
@@ -120,9 +120,9 @@ class Decisions:
         return await self._taken_as_known(wanted) or await self._taken_as_read(wanted)
 
     async def _taken_as_known(self, wanted: Wanted) -> Receipt | None:
-        """Take a submission by the state that this process knows, without reading it; None if that does not do.
+        """Take a submission by the cached state, without a read; None if the cache cannot tell.
 
-        Nobody is refused by it: what is known may be old. That it is not, the commit's own transaction makes sure of.
+        Optimistic: never refuse from the cache; the commit's transaction compares the state again.
         """
         known = self._standings.of(wanted.instance_id)
         if known is None:
@@ -259,7 +259,7 @@ UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
 
 
 class _ChangedError(Exception):
-    """What is known of a request is old."""
+    """The cached state of a request is stale."""
 
 
 def _standing_of(state: State) -> tuple[str, datetime, int, int]:

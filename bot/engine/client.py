@@ -41,7 +41,7 @@ class UnknownInstanceError(EngineRefusedError):
 
 
 class Instance(Value):
-    """What the engine says of an instance. `status` is one of `approvals.statuses`."""
+    """An instance as the engine knows it. `status` is one of `approvals.statuses`."""
 
     instance_id: str
     name: str

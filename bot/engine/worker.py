@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 WORKFLOWS = (approval_workflow, bulk_workflow)
 NAMES = tuple(workflow.__name__ for workflow in WORKFLOWS)
 STARTABLE = ("approval_workflow",)
-"""What an operator may start by name. A bulk operation needs its dry run's token, so it is not among them."""
+"""Workflows that an operator may start by name. A bulk operation needs its dry run's token, so it is not among them."""
 
 ACTIVITIES = (
     "route_request",

@@ -26,7 +26,7 @@ SERVED_SHARE: Final = 0.8
 """Beyond this share of the ceiling other requests than SPARED are answered 503."""
 
 SPARED: Final = (b"/slack/", b"/livez")
-"""What is served as long as there is any connection: Slack's calls, and the question whether the process lives."""
+"""Paths that are served even if connections are scarce: Slack's calls and the liveness probe."""
 
 
 class Ceiling:
@@ -139,9 +139,9 @@ class BoundedConnection(HttpToolsProtocol):
     # ---- size -------------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the network; what ends no head and brings no body is counted, read by read.
+        """Take bytes from the network, and count those of a head that has not ended yet.
 
-        A read in which something ended may hold the next beginning too: that is not counted, for a read is bounded.
+        A read that ends a head or brings a body starts the count again: a read is bounded, so the rest of it is small.
         """
         self._moved = False
         super().data_received(data)

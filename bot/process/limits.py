@@ -1,4 +1,4 @@
-"""How much anybody may send in a body: 1 MiB on every route, before anything is parsed. Heads: `connections`."""
+"""Limit bodies to 1 MiB on every route, before anything is parsed. Heads are limited in `connections`."""
 
 import structlog
 from starlette.exceptions import HTTPException

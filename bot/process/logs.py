@@ -1,4 +1,4 @@
-"""How this program logs: a JSON object a line, or readable lines on a terminal. Never a request's body or a secret."""
+"""Logging: a JSON object a line, or readable lines on a terminal. Never a request's body or a secret."""
 
 import logging
 import sys

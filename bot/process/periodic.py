@@ -27,7 +27,7 @@ UNEXPECTED: Final = "an unexpected error, whose trace is in the log"
 
 
 class LoopState(Value):
-    """How a loop does. `failures` counts since the start, `in_a_row` since it last worked; `why` is for operators."""
+    """A loop's state. `failures` counts since the start, `in_a_row` since the last success; `why` is for operators."""
 
     name: str
     failures: int = 0
@@ -80,7 +80,7 @@ class Periodic:
 
     @property
     def state(self) -> LoopState:
-        """How the loop does now."""
+        """The loop's state."""
         at_it = 0.0 if self._began is None else time.monotonic() - self._began
         return LoopState(
             name=self.name,
@@ -163,7 +163,7 @@ class Loops:
 
     @property
     def states(self) -> tuple[LoopState, ...]:
-        """How each of them does."""
+        """The state of each loop."""
         return tuple(loop.state for loop in self._loops)
 
     @property

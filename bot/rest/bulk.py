@@ -25,7 +25,7 @@ def _a_duration(text: str) -> str:
 
 
 class BulkFilter(BaseModel):
-    """Which workflows; all that are given must fit. An empty filter is refused unless `everything` is true."""
+    """A filter of workflows; all that are given must match. An empty filter is refused unless `everything` is true."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -86,7 +86,7 @@ class ContinueBody(BaseModel):
 
 
 class BulkQuery(BaseModel):
-    """How many of the newest."""
+    """The number of operations, newest first."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -107,7 +107,7 @@ class Results(BaseModel):
 
 
 class ResultsQuery(BaseModel):
-    """Which results."""
+    """A filter of results."""
 
     model_config = ConfigDict(extra="forbid")
 

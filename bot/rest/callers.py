@@ -1,4 +1,4 @@
-"""Who calls, as FastAPI dependencies: reads the headers and hands plain values to Access. No rule here."""
+"""The caller, as a FastAPI dependency: reads the headers and hands plain values to Access. No rule here."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable

@@ -22,13 +22,13 @@ log = structlog.get_logger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLOW_FOR = 15.0
-"""Seconds that the figures over all time are kept: they walk an index, and a scraper asks often."""
+"""Cache all-time totals for this many seconds: they walk an index, and a scraper asks often."""
 
 OUTCOMES = ("approved", "rejected", "timed_out", "terminated", "failed", "unknown")
 
 
 class Figures(Value):
-    """What one scrape shows. Ages in seconds; `oldest` is 0 while nothing is undelivered."""
+    """The figures of one scrape. Ages in seconds; `oldest` is 0 while nothing is undelivered."""
 
     database_up: bool = False
     oldest: float = 0.0

@@ -57,7 +57,7 @@ WRAPPED = re.compile(r"[^<>]*<(?:@|mailto:)?([UW][A-Z0-9]+|[^<>@|\s]+@[^<>@|\s]+
 
 
 class OrderBody(BaseModel):
-    """What is ordered. Everything but the amount has a default: the policy's currency, and the caller as requester."""
+    """An order. Everything but the amount has a default: the policy's currency, and the caller as requester."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -122,7 +122,7 @@ class DecisionBody(BaseModel):
 
 
 class DecisionAnswer(BaseModel):
-    """What became of the decision. `outcome` is what the workflow made of it; absent while it has not answered."""
+    """The result of the decision. `outcome` is the workflow's answer; absent while it has not answered."""
 
     event: Literal["approval_decision"] = "approval_decision"
     sent: bool = True

@@ -32,7 +32,7 @@ STATUS: Final[Mapping[Kind, int]] = {
     Kind.DAMAGED: 500,
     Kind.UNAVAILABLE: 503,
 }
-"""Who calls is 401 or 403, where the thing stands is 409, what was sent is 413 or 422, what passes is 429 or 503."""
+"""The caller is 401 or 403, the object's status 409, the content 413 or 422, a temporary failure 429 or 503."""
 
 CHALLENGES: Final[Mapping[Kind, str]] = {
     Kind.NOT_SIGNED_IN: "Bearer",

@@ -32,7 +32,7 @@ class DayAnswer(BaseModel):
 
 
 class StatisticsAnswer(BaseModel):
-    """What waits now, and how decisions went since a moment. Times are seconds, shares between 0 and 1."""
+    """Waiting requests, and decisions since a moment. Times are seconds, shares between 0 and 1."""
 
     since: Moment
     until: Moment

@@ -1,4 +1,4 @@
-"""How `/approval terminate --stuck --older-than 2h` is read. Words in, a selection out; nothing is looked up here."""
+"""Parse `/approval terminate --stuck --older-than 2h` into a selection. Nothing is looked up here."""
 
 import shlex
 from datetime import timedelta

@@ -57,7 +57,7 @@ FEW = 5
 """Lines of each further list below what waits for the asker."""
 
 SPAN = timedelta(days=30)
-"""What /approval stats looks back over."""
+"""The period of /approval stats."""
 
 
 class Commands:

@@ -27,10 +27,10 @@ log = structlog.get_logger(__name__)
 
 Payload = dict[str, Any]
 MAX_FIELDS = 1000
-"""Of a form: more are refused."""
+"""Maximum form fields."""
 
 UNHANDLED = 404
-"""What Bolt answers when no listener matches."""
+"""Bolt's answer if no listener matches."""
 
 PLAIN = {"content-type": "text/plain; charset=utf-8"}
 

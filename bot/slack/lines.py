@@ -44,7 +44,7 @@ MEANINGS = {
     "Starting": "It has begun, and asks in a moment.",
     "Paused": "An operator has paused it. Answers are kept and count when it goes on; its deadline runs on.",
 }
-"""What a standing means that is no end."""
+"""The words for a request that has not ended."""
 
 
 def of_page(found: Listed, *, operator: bool = False) -> LinePage:

@@ -22,11 +22,11 @@ PRUNE_EVERY = 60.0
 
 IDEMPOTENT = frozenset({request_card.APPROVE})
 UNFINISHED = 200
-"""A repetition that comes while the first is at work, or after a crash in the middle, is taken and does nothing."""
+"""The answer to a duplicate whose original is still running, or crashed in the middle."""
 
 
 class Answer(Value):
-    """What Slack is answered."""
+    """The answer to Slack."""
 
     status: int = 200
     headers: dict[str, str] = Field(default_factory=dict)

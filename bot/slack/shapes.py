@@ -1,4 +1,4 @@
-"""What a signed payload must look like before anybody handles it: Slack's own always do. Decides, reads no meaning."""
+"""The form of a signed payload, checked before it is handled: Slack's own always have it."""
 
 from typing import Annotated, Any
 
@@ -20,14 +20,14 @@ class Named(Part):
 
 
 class User(Named):
-    """Who acted."""
+    """The person who acted."""
 
     team_id: str | None = None
     name: str | None = None
 
 
 class Container(Part):
-    """Where they acted."""
+    """The place of the action."""
 
     channel_id: str | None = None
     message_ts: str | None = None
@@ -35,7 +35,7 @@ class Container(Part):
 
 
 class Element(Part):
-    """What they used."""
+    """The element that was used."""
 
     action_id: Id
     block_id: str | None = None
@@ -44,7 +44,7 @@ class Element(Part):
 
 
 class ViewState(Part):
-    """What stands in a form."""
+    """The values of a form."""
 
     values: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
 
@@ -87,7 +87,7 @@ class InnerEvent(Part):
 
 
 class HomeOpened(InnerEvent):
-    """Somebody opened the App Home."""
+    """The App Home was opened."""
 
     user: Id
 

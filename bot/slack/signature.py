@@ -17,7 +17,7 @@ TIMESTAMP_DIGITS = 12
 
 
 class Flaw(StrEnum):
-    """What is wrong with a request that is not from Slack, as it stands in the log."""
+    """The flaw of a request that is not from Slack, as the log names it."""
 
     MISSING = "signature headers missing"
     TIMESTAMP = "timestamp is not a plain number"

@@ -1,4 +1,4 @@
-"""Socket Mode: the same payloads over a socket that we open, if no public address is wanted. By SLACK_APP_TOKEN."""
+"""Socket Mode: the same payloads over a socket that we open, without a public address. Set by SLACK_APP_TOKEN."""
 
 import asyncio
 import hashlib

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 UNDECODABLE = "decode to UTF-8"
-"""What sqlite3's error says if a text is no UTF-8: one damaged row would fail the whole query."""
+"""sqlite3's error for a text that is no UTF-8: one damaged row would fail the whole query."""
 
 
 def _text_or_unreadable(text: bytes) -> object:

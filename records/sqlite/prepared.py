@@ -19,7 +19,7 @@ SQLITE = sqlite.dialect(paramstyle="qmark")
 
 
 class Done(NamedTuple):
-    """What a statement gave: its rows, and how many rows it changed."""
+    """The result of a statement: its rows, and how many rows it changed."""
 
     rows: Sequence[Sequence[Any]]
     changed: int

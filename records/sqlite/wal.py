@@ -14,10 +14,10 @@ from records.errors import RecordsError
 log = structlog.get_logger(__name__)
 
 COMMITS = 300
-"""So many commits, of about ten pages each, and the log is moved."""
+"""The log is moved after this many commits, of about ten pages each."""
 
 PASSES = 5
-"""The log begins anew only where all of it was moved. What was committed meanwhile is little, so it soon is."""
+"""SQLite restarts the WAL only after a full checkpoint; a few passes usually reach it."""
 
 PAGES = 10_000
 """A log of so many pages (40 MB) is moved by SQLite after all: writers who never pause keep ours from ending it."""

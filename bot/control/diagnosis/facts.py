@@ -1,4 +1,4 @@
-"""What a diagnosis rests on, as values, and how an engine's history is read into them. Pure: asks nobody."""
+"""The facts on which a diagnosis rests, and how they are read from an engine's history. Pure."""
 
 from collections.abc import Sequence
 
@@ -55,7 +55,7 @@ class Timer(Value):
 
 
 class Suspension(Value):
-    """Who paused it, as the audit says, and since when. `times` counts pauses without a resume between them."""
+    """A pause: by whom (from the audit) and since when. `times` counts pauses without a resume between them."""
 
     since: Moment
     by: str = ""
@@ -88,7 +88,7 @@ class Unposted(Value):
 
 
 class History(Value):
-    """What an engine's history says."""
+    """The content of an engine's history."""
 
     waits: tuple[Wait, ...] = ()
     raised: tuple[Raised, ...] = ()
@@ -99,7 +99,7 @@ class History(Value):
 
 
 class Facts(Value):
-    """All that is known of an instance. `status` is None if the engine knows none; `phase` if no row is kept."""
+    """The facts about an instance. `status` is None if the engine knows none; `phase` if no row is kept."""
 
     instance_id: str
     now: Moment
@@ -124,7 +124,7 @@ class Facts(Value):
 
     @property
     def open_waits(self) -> tuple[Wait, ...]:
-        """What it waits for now."""
+        """The waits that are open."""
         return tuple(wait for wait in self.history.waits if wait.open)
 
 

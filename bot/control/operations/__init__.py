@@ -1,1 +1,1 @@
-"""What people do to instances: start, pause, resume, terminate, purge, one or many."""
+"""Operations on instances, one or many: start, pause, resume, terminate, purge."""

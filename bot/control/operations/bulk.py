@@ -26,17 +26,17 @@ from records.database import Database
 
 BULK_WORKFLOW = "bulk_workflow"
 FRESH = timedelta(hours=1)
-"""How long a dry run's token is good: what it shows grows old."""
+"""Lifetime of a dry run's token: its content gets stale."""
 
 STARTING = timedelta(seconds=30)
-"""So long the engine may need to know an operation's workflow: before, its absence says nothing."""
+"""Grace period before a missing workflow counts as stopped."""
 
 LISTED = 1_000
 LINES = 50
 
 
 class Plan(Value):
-    """What a bulk operation would hit: exactly `total` instances, bound by the token. `ids` are the first of them."""
+    """The dry run of a bulk operation: exactly `total` instances, bound by the token. `ids` are the first of them."""
 
     operation_id: str
     action: BulkAction
@@ -57,7 +57,7 @@ class Result(Value):
 
 
 class Status(Value):
-    """How far an operation is. `stopped` can be continued, so can `done` with failures."""
+    """The progress of an operation. `stopped` can be continued, and so can `done` with failures."""
 
     operation_id: str
     action: str

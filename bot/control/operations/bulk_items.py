@@ -1,4 +1,4 @@
-"""What a bulk operation does to one instance: the call, guards and audit of a single one; a failure is a result.
+"""One instance of a bulk operation: the call, guards and audit of a single one; a failure is a result.
 
 An operation that was interrupted comes to some instances twice: what it did the first time counts as its own.
 """
@@ -28,7 +28,7 @@ class Acting:
         self._database = database
 
     async def act(self, operation: bulk.Operation, instance_id: str) -> ItemResult:
-        """Do it. Who started the operation was authorized then; the row that says so is written by nobody else."""
+        """Do it. The person was authorized when the operation was started, and only that call writes its row."""
         try:
             done = await self._do(operation, instance_id)
             ours = not done.changed and await self._did(operation, instance_id)

@@ -1,4 +1,4 @@
-"""What every management call shares: its audit before and after, the engine's answer, the read model and the card."""
+"""The steps that every management call shares: audit before and after, the engine's answer, the row, the card."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
@@ -28,7 +28,7 @@ TAKEN = "{} is taken, and an id is not run twice. Nothing was started: use anoth
 
 
 class Done(Value):
-    """What became of a call. `changed` is False if the instance was so already; `sentence` is for people."""
+    """The result of a call. `changed` is False if the instance was so already; `sentence` is for people."""
 
     instance_id: str
     status: str
@@ -37,7 +37,7 @@ class Done(Value):
 
 
 class Given(Value):
-    """What a call says beside the instance: the reason, and what single verbs need."""
+    """The arguments of a call beside the instance: the reason, and what single verbs need."""
 
     reason: str = ""
     force: bool = False
@@ -48,7 +48,7 @@ class Given(Value):
 
 
 class Parts(NamedTuple):
-    """What a call is carried out with."""
+    """The services that a call needs."""
 
     database: Database
     engine: Engine

@@ -1,4 +1,4 @@
-"""What each management verb does to an instance: one rule a verb, found by the verb's name.
+"""The effect of each management verb: one rule a verb, found by the verb's name.
 
 The table of verbs has said already who may, and in which statuses there is something to do.
 """

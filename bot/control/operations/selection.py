@@ -1,4 +1,4 @@
-"""What a bulk operation is about: filters as operators say them, and the ids that they mean now. Reads only."""
+"""The instances of a bulk operation: filters as operators write them, and the ids that match now. Reads only."""
 
 import re
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ OURS = re.compile("bulk-[0-9a-f]{32}")
 
 
 class Selection(Value):
-    """Which instances a bulk operation means; all that are set must fit.
+    """The filter of a bulk operation; all that are set must match.
 
     `older_than` counts from the last progress with `stuck`, from the end if something is purged, else from creation.
     `stuck` also takes what is past its deadline. An empty selection is refused unless `everything` says so.

@@ -25,7 +25,7 @@ from bot.control.subjects import Subject, Subjects
 from records import leases
 
 LEASE = timedelta(minutes=2)
-"""How long a call may hold an instance. Each call to the engine has a deadline far below."""
+"""The lease of a call on an instance. Each call to the engine has a much shorter deadline."""
 
 TURNS_S = (0.05, 0.1, 0.2, *[0.4] * 24)
 """Seconds between the looks whether it is our turn; ten seconds in all."""

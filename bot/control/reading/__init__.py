@@ -1,1 +1,1 @@
-"""What people see: lists, one instance, statistics, the event stream."""
+"""Reading: lists, one instance, statistics, the event stream."""

@@ -1,4 +1,4 @@
-"""Who decided what, for auditors: one search by what the audit displays, as a page or as a CSV file."""
+"""Decisions for auditors: one search over what the audit shows, as a page or as a CSV file."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -16,7 +16,7 @@ from records.database import Database
 
 
 class DecisionQuery(BaseModel):
-    """Which decisions; all that are given must fit."""
+    """A search for decisions; all that are given must match."""
 
     model_config = ConfigDict(extra="forbid")
 

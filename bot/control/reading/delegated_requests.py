@@ -1,4 +1,4 @@
-"""What somebody may decide in another's place. Reads only.
+"""The requests that a person may decide as a delegate. Reads only.
 
 A request keeps the delegations of the policy that chose its route, whatever the file says now. Which versions name the
 caller today is known before any request is looked at, so an index finds the requests; each is then judged as a click
@@ -81,7 +81,7 @@ class DelegatedRequests:
         return found
 
     async def _fit(self, reference: str) -> Profile | None:
-        """Return who somebody is, where they may decide anything here at all."""
+        """Return the person, None if they may decide nothing here at all."""
         profile = await self._directory.find(reference) if reference else None
         team = await self._directory.team()
         home = Home(team=team.get("team_id") or "", enterprise=team.get("enterprise_id") or None)

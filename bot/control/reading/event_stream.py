@@ -24,17 +24,17 @@ LOOK = 0.25
 """Seconds between looks."""
 
 OVERLAP = timedelta(seconds=2)
-"""How far back a look reaches again: a moment is taken before its transaction commits."""
+"""Overlap of two looks: a moment is taken before its transaction commits."""
 
 BEHIND = 1_000
-"""Who is further behind than so many entries is told to read the lists again."""
+"""A client that is further behind than this many entries is told to read the lists again."""
 
 PAGE = 200
 MOVED = 2_000
 
 
 class Position(Value):
-    """Where a follower is. As text it is the id of an event."""
+    """A client's position. As text it is the id of an event."""
 
     seq: int
     moment: Moment
@@ -84,7 +84,7 @@ class EventStream:
 
     @property
     def followers(self) -> int:
-        """How many follow now."""
+        """The number of connected clients."""
         return self._followers
 
     async def demand(self, caller: Caller) -> None:
@@ -166,7 +166,7 @@ class EventStream:
 
 
 class _Sight:
-    """What one follower may see, and what they have been shown already."""
+    """The entries that one client may see, and those that it has been sent."""
 
     def __init__(self, caller: Caller) -> None:
         actor = caller.as_actor

@@ -51,7 +51,7 @@ Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ListQuery(BaseModel):
-    """Which workflows to list, in which order; all that are given must fit."""
+    """A list's filter and order; all that are given must match."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -59,7 +59,7 @@ class Listed(Value):
 
 
 class Overview:
-    """What operators, requesters and approvers see. Raises: Refused, EngineUnavailableError."""
+    """Reads for operators, requesters and approvers. Raises: Refused, EngineUnavailableError."""
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,

@@ -23,11 +23,11 @@ log = structlog.get_logger(__name__)
 
 PAGE = 500
 YOUNG = timedelta(seconds=30)
-"""What moved later than that may still be on its way, and is no finding."""
+"""Ignore rows updated within this window; they may still be in flight."""
 
 
 class Ill(StrEnum):
-    """What can be wrong with an instance."""
+    """A kind of damage to an instance."""
 
     WEDGED = "wedged"
     ORPHANED = "orphaned"

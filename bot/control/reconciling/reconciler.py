@@ -33,14 +33,14 @@ AT_ONCE = 8
 PAGE = 500
 MOVED = 2_000
 OVERLAP = timedelta(seconds=2)
-"""How far back a look reaches again: a moment is taken before its transaction commits."""
+"""Overlap of two looks: a moment is taken before its transaction commits."""
 
 MANY = 20
 """When more than this, and more than half of what we look at, has vanished, it is rather another engine's store."""
 
 
 class Every(Value):
-    """How often each look is taken, in seconds; `settled` is how long a card may lag behind before it is mended."""
+    """The interval of each look, in seconds; a card may lag behind for `settled` before it is repaired."""
 
     follow: float = 0.5
     mend: float = 5.0
@@ -55,7 +55,7 @@ class Every(Value):
 
 
 class Found(Value):
-    """What a sweep or a look found, for the log and for operators."""
+    """The result of a sweep or a look, for the log and for operators."""
 
     seen: int = 0
     added: int = 0
@@ -87,7 +87,7 @@ class Reconciler:
         self._since: datetime | None = None
         self.last = Found()
         self.left_out = 0
-        """How often an instance could not be compared, for the metrics."""
+        """Counts instances that could not be compared, for the metrics."""
 
     @cached_property
     def loops(self) -> tuple[Periodic, ...]:

@@ -1,4 +1,4 @@
-"""What people are to be told, as rows."""
+"""Notifications, as rows."""
 
 from typing import Any
 
