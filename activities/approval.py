@@ -1,6 +1,6 @@
 """The effects that workflows ask for. Each may run more than once, so each is safe to repeat."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from activities.inputs import (
     RouteInput,
 )
 from activities.judging import Judge
+from activities.observer import ActivityObserver
 from activities.policies import PolicyFile
 from activities.processing import Processing
 from activities.routing import Routing
@@ -60,22 +61,16 @@ class Activities:
         policies: PolicyFile,
         judge: Judge,
         processing: Processing,
-        answered: Callable[[str], None],
-        noted: Callable[[State], None],
-        mended: Callable[[str], Awaitable[bool]],
-        notify: Callable[[Iterable[notifications.Row]], None],
+        observer: ActivityObserver,
         clock: Callable[[], datetime] = now_in_utc,
     ) -> None:
         self._database = database
         self._slack = slack
         self._directory = directory
         self._routing = Routing(database, directory, policies, clock)
-        self._notify = notify
+        self._observer = observer
         self._judge = judge
         self._processing = processing
-        self._answered = answered
-        self._noted = noted
-        self._mended = mended
         self._clock = clock
 
     async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
@@ -86,8 +81,8 @@ class Activities:
         """Post the interactive card of a stage; returns where it stands. Posting again finds the card that stands."""
         with final():
             card = await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
-        self._noted(asked.state)
-        await self._mended(asked.state.instance_id)  # it may have ended meanwhile
+        self._observer.state_changed(asked.state)
+        await self._observer.card_posted(asked.state.instance_id)  # it may have ended meanwhile
         return card
 
     async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:
@@ -110,9 +105,9 @@ class Activities:
         """Write the read model, the audit entry and the intake's answer in one transaction."""
         async with self._database.write() as connection:
             await recording.write(connection, what, self._clock())
-        self._noted(what.state)
+        self._observer.state_changed(what.state)
         if what.effect.decision is not None:
-            self._answered(what.effect.decision.id)
+            self._observer.decision_answered(what.effect.decision.id)
 
     async def remind(self, ctx: WorkflowActivityContext, what: RemindInput) -> None:
         """Have the approvers reminded in the card's thread."""
@@ -133,7 +128,7 @@ class Activities:
             new = await notifications.enqueue(connection, rows, now)
             if isinstance(effect, Answer) and not rows:
                 await intake.told(connection, effect.decision.id, now)
-        self._notify(new)
+        self._observer.notifications_added(new)
 
     async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:
         """Do what the order is for, once: the key makes a repetition the same processing."""

@@ -11,6 +11,7 @@ from approvals.decision import Decision, SignedDecision
 SHORTEST_SECRET = 32
 ONLY_KEY_ID = "k1"
 KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+CHECKPOINT = b"countersign/v1/audit-checkpoint"
 ADVICE = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 
@@ -55,6 +56,11 @@ class KeyRing:
         """Return 32 bytes for one purpose, derived by HMAC-SHA256. Raises KeyError for an unknown key id."""
         secret = self._secrets[self.current if key_id is None else key_id]
         return hmac.digest(secret, f"countersign/v1/{purpose}".encode(), "sha256")
+
+    def checkpoint_seeds(self) -> tuple[bytes, ...]:
+        """Return a seed of 32 bytes for each key's checkpoint signatures, the current one first (HKDF-SHA256)."""
+        extracted = [hmac.digest(bytes(32), secret, "sha256") for secret in self._secrets.values()]
+        return tuple(hmac.digest(each, CHECKPOINT + b"\x01", "sha256") for each in extracted)
 
     def mac(self, purpose: Purpose, data: bytes, key_id: str | None = None) -> str:
         """Return the HMAC-SHA256 (hex) of the data. Raises KeyError for an unknown key id."""

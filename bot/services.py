@@ -23,6 +23,7 @@ from activities.slack.sending import Sender
 from bot.access.authenticating import Access
 from bot.access.oidc import Oidc
 from bot.control.diagnosis.gathering import FactFinder
+from bot.control.observing import Observer
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.bulk_items import Acting
 from bot.control.operations.calls import Parts
@@ -176,10 +177,7 @@ class Services:
             judge=self.judge,
             processing=self.processing,
             clock=self.clock,
-            answered=self.deliverer.answered,
-            noted=self.standings.keep,
-            mended=self.mending.show,
-            notify=self.notifier.take,
+            observer=Observer(self.standings, self.deliverer, self.notifier, self.mending),
         )
 
     @cached_property
@@ -296,7 +294,7 @@ class Services:
     def checkpointing(self) -> Checkpointing:
         """Signs the audit's end."""
         settings = self.settings
-        signer = signers_of(settings.secret_key.get_secret_value())[0]
+        signer = signers_of(settings.keys)[0]
         every = settings.checkpoint_every_minutes * 60
         return Checkpointing(self.database, signer, settings.checkpoint_dir, self.clock, every)
 

@@ -42,4 +42,4 @@ def _signers(settings: Settings) -> list[Signer]:
             output.MISUSED,
         )
     key_ring_or_exit(settings)
-    return signers_of(settings.secret_key.get_secret_value())
+    return signers_of(settings.keys)

@@ -1,28 +1,18 @@
 """Moments as people type and read them: a date or a duration, an age of 5m or 2d. Imports little, for quick lists."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from bot.cli import output
 
 
 def moment(text: str, now: datetime, *, ahead: bool = False) -> datetime:
     """Return the moment that a date or a duration, before now or `ahead` of it, means. Ends with a sentence."""
-    written = text.strip()
-    from approvals.durations import parse_duration
+    from approvals.moments import moment_of
 
     try:
-        found = datetime.fromisoformat(written)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        distance = parse_duration(written)
-    except ValueError:
-        output.fail(
-            f"{written[:60]!r} is neither a duration such as '2h' or '90d' nor a date such as '2026-01-31'.",
-            output.MISUSED,
-        )
-    return now + (distance if ahead else -distance)
+        return moment_of(text, now, ahead=ahead)
+    except ValueError as error:
+        output.fail(f"{error}.", output.MISUSED)
 
 
 def age(moment_: datetime, now: datetime) -> str:

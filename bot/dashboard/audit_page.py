@@ -8,8 +8,8 @@ from fastapi.responses import Response
 
 from approvals.audit_actions import AuditAction
 from approvals.authority import Action
+from approvals.moments import moment_of
 from bot.access.authenticating import Access
-from bot.control.reading.list_query import moment_of
 from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.sessions import Visit

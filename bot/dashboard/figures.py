@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from approvals.decision import Reason
 from approvals.messages import sentence
-from bot.control.reading.list_query import moment_of
+from approvals.moments import moment_of
 from bot.control.reading.overview import Overview
 from bot.dashboard import charts
 from bot.dashboard.names import Names

@@ -62,7 +62,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     desk, names = PageRenderer(door, clock), Names(directory, policies)
     secret = settings.slack_client_secret.get_secret_value()
     identity = SlackIdentity(http, settings.slack_api_url, settings.slack_client_id, secret)
-    trusted = tuple(each.public_key for each in signers_of(settings.secret_key.get_secret_value()))
+    trusted = tuple(each.public_key for each in signers_of(settings.keys))
     pages = APIRouter(route_class=PageRoute, include_in_schema=False)
     instances = Instances(
         desk=desk,

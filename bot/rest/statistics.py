@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from approvals.moments import moment_of
 from approvals.values import Moment
 from bot.access.authenticating import Access, Caller
-from bot.control.reading.list_query import When, moment_of
+from bot.control.reading.list_query import When
 from bot.control.reading.overview import Overview
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems

@@ -4,6 +4,8 @@ import traceback
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from approvals.decision import SignedDecision
 from approvals.signing import KeyRing, Purpose, SecretKeyError, parse_key_ring
@@ -92,3 +94,12 @@ def test_a_key_ring_never_shows_its_secrets() -> None:
     keys = parse_key_ring(f"new:{NEW}")
     assert "canary" not in f"{keys} {keys!r} {vars(KeyRing)}"
     assert repr(keys) == "KeyRing(current='new', keys=1)"
+
+
+def test_the_seeds_of_checkpoints_are_hkdfs_one_for_each_key() -> None:
+    ring = parse_key_ring(f"new:{'n' * 40},old:{'o' * 40}")
+    expected = tuple(
+        HKDF(algorithm=SHA256(), length=32, salt=None, info=b"countersign/v1/audit-checkpoint").derive(each.encode())
+        for each in ("n" * 40, "o" * 40)
+    )
+    assert ring.checkpoint_seeds() == expected

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from approvals.signing import parse_key_ring
 from bot.control.reconciling.checkpoints import Checkpointing, signers_of
 from bot.process.settings import Settings
 from records import audit, checkpoints
@@ -34,7 +35,7 @@ def test_the_metrics_tell_what_waits_and_hold_nothing_that_a_user_typed(system: 
 
 async def test_checkpoints_are_files_that_any_key_of_the_ring_proves_and_a_wrong_one_does_not(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, secret_key=f"new:{'n' * 40},old:{'o' * 40}")
-    new, old = signers_of(settings.secret_key.get_secret_value())
+    new, old = signers_of(settings.keys)
     database = Database.open(f"sqlite:///{tmp_path / 'a.db'}")
     await database.migrate()
     moments = iter([_at(hour) for hour in range(9)])
@@ -50,7 +51,7 @@ async def test_checkpoints_are_files_that_any_key_of_the_ring_proves_and_a_wrong
         assert [(each.seq, each.key_id) for each in found] == [(1, old.key_id), (2, new.key_id)]
         assert (await audit.verify(database, found)).ok
         with pytest.raises(checkpoints.BadCheckpointError):
-            checkpoints.read_folder(tmp_path / "kept", [signers_of("z" * 40)[0].public_key])
+            checkpoints.read_folder(tmp_path / "kept", [signers_of(parse_key_ring("z" * 40))[0].public_key])
     finally:
         await database.close()
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, SlackRefusedError
 from approvals.authority import Action
+from approvals.moments import moment_of
 from bot.access.authenticating import Access, Caller
-from bot.control.reading.list_query import When, Word, moment_of
+from bot.control.reading.list_query import When, Word
 from records import decided
 from records.database import Database
 

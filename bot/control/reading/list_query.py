@@ -6,29 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from approvals.durations import parse_duration
 from approvals.ends import EndCode
+from approvals.moments import moment_of
 from approvals.statuses import Status
-from approvals.values import in_utc
 from records import instances, listing
 
 SORTS = Literal["created", "deadline", "since", "progress", "ended", "amount", "requester"]
 ME = "me"
-
-
-def moment_of(text: str, now: datetime) -> datetime:
-    """Return the moment that a duration before now, or an ISO 8601 date, means. Raises: ValueError with a message."""
-    written = text.strip()
-    try:
-        return in_utc(datetime.fromisoformat(written))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return now - parse_duration(written)
-    except ValueError:
-        raise ValueError(
-            f"{written[:60]!r} is neither a duration such as '2h' or '30d' nor a moment such as '2026-01-31T12:00:00Z'"
-        ) from None
 
 
 def _a_moment(text: str) -> str:

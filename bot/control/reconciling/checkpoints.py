@@ -9,9 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
+from approvals.signing import KeyRing
 from bot.process.periodic import Periodic
 from records import checkpoints
 from records.chain import Checkpoint
@@ -19,18 +17,10 @@ from records.checkpoints import Signer
 from records.database import Database
 from records.errors import RecordsError, public_message
 
-PURPOSE = b"countersign/v1/audit-checkpoint"
 
-
-def signers_of(secret_key: str) -> list[Signer]:
-    """Return the signers of all keys in a text that the key ring has taken, the current one first."""
-    text = secret_key.strip()
-    secrets = [part.strip().partition(":")[2].strip() for part in text.split(",")] if ":" in text else [text]
-    return [Signer.from_seed(_seed(secret)) for secret in secrets]
-
-
-def _seed(secret: str) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(secret.encode())
+def signers_of(keys: KeyRing) -> list[Signer]:
+    """Return the signers of all keys, the current one first."""
+    return [Signer.from_seed(seed) for seed in keys.checkpoint_seeds()]
 
 
 class Checkpointing:

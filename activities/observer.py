@@ -1,0 +1,23 @@
+"""What the activities tell the process around them: the one port through which a lower room speaks to a higher one."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from approvals.state import State
+from records import notifications
+
+
+class ActivityObserver(Protocol):
+    """Hears what an activity has committed. Nothing depends on its hearing it: the database says the same."""
+
+    def state_changed(self, state: State) -> None:
+        """Hear that a request's state stands in the database now."""
+
+    def decision_answered(self, decision_id: str) -> None:
+        """Hear that the workflow has answered a decision."""
+
+    def notifications_added(self, rows: Iterable[notifications.Row]) -> None:
+        """Hear that there is something to send."""
+
+    async def card_posted(self, instance_id: str) -> None:
+        """Hear that a request has a card. It may have ended meanwhile."""

@@ -1,0 +1,36 @@
+"""Hands what the activities tell to whom it concerns. The process's end of the activities' one port."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from activities.slack.notifier import Notifier
+from approvals.state import State
+from bot.control.reconciling.card_repair import CardRepair
+from bot.decisions.delivery import Deliverer
+from bot.decisions.state_cache import StateCache
+from records import notifications
+
+
+class Observer(NamedTuple):
+    """Keeps states for the next click, wakes who waits for an answer, sends notifications, repairs late cards."""
+
+    states: StateCache
+    deliverer: Deliverer
+    notifier: Notifier
+    repair: CardRepair
+
+    def state_changed(self, state: State) -> None:
+        """Keep it, so that the next click need not read it."""
+        self.states.keep(state)
+
+    def decision_answered(self, decision_id: str) -> None:
+        """Wake a request of this process that waits for the answer."""
+        self.deliverer.answered(decision_id)
+
+    def notifications_added(self, rows: Iterable[notifications.Row]) -> None:
+        """Send them now rather than at the next look."""
+        self.notifier.take(rows)
+
+    async def card_posted(self, instance_id: str) -> None:
+        """Repair the card if the request ended while it was posted."""
+        await self.repair.show(instance_id)
