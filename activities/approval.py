@@ -65,13 +65,16 @@ class Activities:
         clock: Callable[[], datetime] = now_in_utc,
     ) -> None:
         self._database = database
-        self._slack = slack
-        self._directory = directory
+        self._cards = asking.Cards(database, slack, directory, clock)
         self._routing = Routing(database, directory, policies, clock)
         self._observer = observer
         self._judge = judge
         self._processing = processing
         self._clock = clock
+
+    def stop(self) -> None:
+        """Begin nothing that another process may as well do: cards that wait for their turn in Slack's queue."""
+        self._cards.stop()
 
     async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
         """Resolve the policy's route for a request, and the requester in Slack."""
@@ -80,7 +83,7 @@ class Activities:
     async def request_approval(self, ctx: WorkflowActivityContext, asked: AskInput) -> CardRef:
         """Post the interactive card of a stage; returns where it stands. Posting again finds the card that stands."""
         with final():
-            card = await asking.post_card(self._database, self._slack, self._directory, asked, self._clock())
+            card = await self._cards.post(asked)
         self._observer.state_changed(asked.state)
         await self._observer.card_posted(asked.state.instance_id)  # it may have ended meanwhile
         return card

@@ -1,15 +1,20 @@
 """Post a card once, even if the reply of Slack was lost (docs/explanation/slack.md#a-post-may-be-sent-twice)."""
 
+import asyncio
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
 
 import structlog
 
 from activities.inputs import AskInput
 from activities.recording import OURS, append_once, shown_of
-from activities.slack.client import Slack
+from activities.slack.client import FOR_EVER, Slack
 from activities.slack.directory import Directory
-from activities.slack.failures import SlackRefusedError
+from activities.slack.failures import NonRetryableError, NotBegunError, SlackRefusedError, SlackUnavailableError
+from activities.slack.queue import Urgency
 from activities.slack.rendering import card_view
 from approvals.audit_actions import AuditAction
 from approvals.machine import CardPosted, step
@@ -28,34 +33,138 @@ BEFORE_ASKING = timedelta(minutes=5)
 """Search for a lost card from this long before the asking: Slack's clock and ours differ."""
 
 
-async def post_card(database: Database, slack: Slack, directory: Directory, asked: AskInput, now: datetime) -> CardRef:
-    """Return the card of the asked stage, posting it if none stands yet.
+PATIENCE_S: Final = 50.0
+"""Seconds that one attempt of the activity waits for the card. Its place in Slack's queue is kept for the next one."""
 
-    Raises: SlackUnavailableError, SlackRefusedError.
-    """
-    state, nonce = asked.state, asked.ask.binding.nonce
-    async with database.write() as connection:
-        row = await instances.get(connection, state.instance_id)
-        await instances.project(connection, state.instance_id, instances.Changes(posting=nonce), now, progress=False)
-    if row is not None and row.posted == nonce and len(row.cards) > state.stage:
-        return row.cards[state.stage]
-    card = None
-    if row is not None and row.posting == nonce:
-        card = await _lost_card(slack, state.route.channel, nonce, row.created_at)
-    if card is None:
-        message = request_card.build(await card_view(directory, state))
-        card = await slack.post(state.route.channel, message, client_msg_id=str(uuid.UUID(nonce)))
-    posted, _ = step(state, CardPosted(card=card))
-    shown = shown_of(posted)
-    async with database.write() as connection:
-        row = await instances.get(connection, state.instance_id)
-        # If the request ended while Slack was posting, the card must not offer a decision (docs/explanation/laws.md).
-        wanted = "terminated" if row is not None and row.phase not in OURS else shown
-        changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=wanted)
-        await instances.project(connection, state.instance_id, changes, now)
-        told = _entry(asked, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
-        await append_once(connection, f"{nonce}/{card.ts}", told)
-    return card
+HELD = timedelta(seconds=30)
+"""How long one process may be posting a card: a call takes 8 s at most."""
+
+LOOK_AGAIN_S: Final = 2.0
+
+
+class Cards:
+    """Posts cards in Slack's turn. A card that waits in the queue holds up neither a stop nor another activity."""
+
+    def __init__(
+        self,
+        database: Database,
+        slack: Slack,
+        directory: Directory,
+        clock: Callable[[], datetime],
+        look_again_s: float = LOOK_AGAIN_S,
+    ) -> None:
+        self._database = database
+        self._slack = slack
+        self._directory = directory
+        self._clock = clock
+        self._look_again_s = look_again_s
+        self._holder = uuid.uuid4().hex[:12]
+        self._posting: dict[str, asyncio.Task[CardRef]] = {}
+        self._begun: set[str] = set()
+        self._stopping = False
+
+    async def post(self, asked: AskInput) -> CardRef:
+        """Return the card of the asked stage, posting it where none stands yet.
+
+        Raises: SlackUnavailableError, SlackRefusedError, NonRetryableError for a request that is over.
+        """
+        nonce = asked.ask.binding.nonce
+        task = self._posting.get(nonce)
+        if task is None:
+            task = self._posting[nonce] = asyncio.create_task(self._posted(asked), name=f"card {nonce[:8]}")
+            task.add_done_callback(partial(self._forget, nonce))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await asyncio.shield(task)
+        except TimeoutError as error:
+            raise SlackUnavailableError("The card waits for its turn in Slack's queue, and keeps its place.") from error
+
+    def stop(self) -> None:
+        """Begin to post no more cards. Those that are being posted go on; the rest are asked for again elsewhere."""
+        self._stopping = True
+        for nonce, task in self._posting.items():
+            if nonce not in self._begun:
+                task.cancel()
+
+    def _forget(self, nonce: str, task: "asyncio.Task[CardRef]") -> None:
+        self._posting.pop(nonce, None)
+        self._begun.discard(nonce)
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting any more
+
+    async def _posted(self, asked: AskInput) -> CardRef:
+        state, nonce = asked.state, asked.ask.binding.nonce
+        while True:
+            async with self._database.read() as connection:
+                row = await instances.get(connection, state.instance_id)
+            if row is not None and row.posted == nonce and len(row.cards) > state.stage:
+                return row.cards[state.stage]
+            if row is not None and not _still_asked(row, asked):
+                raise NonRetryableError(f"{state.instance_id} is over, so its card is not posted any more.")
+            card = None
+            if row is not None and row.posting.startswith(nonce):
+                card = await _lost_card(self._slack, state.route.channel, nonce, row.created_at)
+            try:
+                return await self._recorded(asked, card or await self._new_card(asked))
+            except NotBegunError:
+                await asyncio.sleep(self._look_again_s)  # another process is posting it
+            finally:
+                self._begun.discard(nonce)
+
+    async def _new_card(self, asked: AskInput) -> CardRef:
+        message = request_card.build(await card_view(self._directory, asked.state))
+        return await self._slack.post(
+            asked.state.route.channel,
+            message,
+            str(uuid.UUID(asked.ask.binding.nonce)),
+            urgency=Urgency.NEW_CARD,
+            patience=FOR_EVER,
+            begin=lambda: self._begin(asked),
+        )
+
+    async def _begin(self, asked: AskInput) -> bool:
+        """Note that this process posts the card: its turn has come."""
+        nonce, now = asked.ask.binding.nonce, self._clock()
+        if self._stopping:
+            return False
+        self._begun.add(nonce)
+        async with self._database.write() as connection:
+            row = await instances.get(connection, asked.state.instance_id)
+            mine = row is None or (_still_asked(row, asked) and self._is_free(row, nonce, now))
+            if mine:
+                posting = instances.Changes(posting=f"{nonce}/{self._holder}/{(now + HELD).timestamp():.3f}")
+                await instances.project(connection, asked.state.instance_id, posting, now, progress=False)
+        if not mine:
+            self._begun.discard(nonce)
+        return mine
+
+    def _is_free(self, row: instances.Instance, nonce: str, now: datetime) -> bool:
+        known, _, rest = row.posting.partition("/")
+        holder, _, until = rest.partition("/")
+        if row.posted == nonce:
+            return False
+        held = known == nonce and holder != self._holder and until != ""
+        return not held or not now.timestamp() < float(until) < (now + 2 * HELD).timestamp()
+
+    async def _recorded(self, asked: AskInput, card: CardRef) -> CardRef:
+        state, nonce, now = asked.state, asked.ask.binding.nonce, self._clock()
+        posted, _ = step(state, CardPosted(card=card))
+        shown = shown_of(posted)
+        async with self._database.write() as connection:
+            row = await instances.get(connection, state.instance_id)
+            # If the request ended while Slack was posting, the card must not offer a decision.
+            wanted = "terminated" if row is not None and row.phase not in OURS else shown
+            changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=wanted)
+            await instances.project(connection, state.instance_id, changes, now)
+            told = _entry(asked, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
+            await append_once(connection, f"{nonce}/{card.ts}", told)
+        return card
+
+
+def _still_asked(row: instances.Instance, asked: AskInput) -> bool:
+    """Return whether the stage still waits. A row may lag behind the workflow, but never be ahead of it."""
+    over = row.state is not None and row.state.run == asked.state.run and row.state.outcome is not None
+    return not over and row.phase in OURS and row.stage <= asked.state.stage
 
 
 async def report_unposted(database: Database, asked: AskInput, now: datetime) -> None:

@@ -35,9 +35,9 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.database.close)
         await services.database.migrate()
         stack.push_async_callback(services.background.drain)
-        stack.push_async_callback(services.notifier.stop)
         services.worker.start()
         stack.push_async_callback(services.worker.stop)
+        stack.push_async_callback(services.drain)
         services.loops.start()
         stack.push_async_callback(services.loops.stop)
         if services.socket is not None:

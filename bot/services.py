@@ -187,6 +187,10 @@ class Services:
         loop = asyncio.get_running_loop()
         return Worker(self.settings.sidecar_address, self.activities, bulk_activities, loop)
 
+    async def drain(self) -> None:
+        """Let what is under way at an orderly end come to its end: activities, and messages to Slack."""
+        await asyncio.gather(self.worker.drain(), self.notifier.stop())
+
     @cached_property
     def orders(self) -> Orders:
         """Starts orders."""

@@ -36,8 +36,17 @@ ACTIVITIES = (
     "call_back",
 )
 
+DRAIN_S = 8.0
+"""Seconds that activities under way have to end: a call to Slack takes no longer."""
+
+ANSWERED_S = 0.1
+"""Seconds from an activity's end until its answer is on its way: the SDK waits for those that are, and no others."""
+
 STOP_S = 3.0
-"""Seconds that the worker may take to end: a supervisor kills what has not ended after ten."""
+"""Seconds that the worker may take to end when the sidecar hangs."""
+
+ACTIVITIES_AT_ONCE = 5_000
+"""Activities that may be under way. Most wait for Slack: cards that stand in its queue must not keep judgements out."""
 
 Activity = Callable[[WorkflowActivityContext, Any], Awaitable[Any]]
 
@@ -53,8 +62,11 @@ class Worker:
             # Registered under a wrapper of its own: the SDK marks a function as registered, once for the process.
             self._runtime.register_workflow(_unmarked(workflow), name=workflow.__name__)
         for name in ACTIVITIES:
-            self._runtime.register_activity(_on_loop(getattr(activities, name), loop), name=name)
-        self._runtime.register_activity(_on_loop(bulk.bulk_batch, loop), name="bulk_batch")
+            self._runtime.register_activity(self._on_loop(getattr(activities, name), loop), name=name)
+        self._runtime.register_activity(self._on_loop(bulk.bulk_batch, loop), name="bulk_batch")
+        self._activities = activities
+        self._running: set[asyncio.Task[Any]] = set()
+        self._leaving = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -72,6 +84,19 @@ class Worker:
     def ready(self) -> bool:
         """Whether the sidecar can hand us work. The runtime's own question waits, so its worker is asked."""
         return bool(getattr(self._runtime, "_WorkflowRuntime__worker").is_worker_ready())  # noqa: B009 a private name
+
+    async def drain(self) -> None:
+        """Begin no more activities, and wait for those under way: one that is cut off is done twice.
+
+        What is not begun is left without an answer, so the sidecar hands it out again and no attempt is spent.
+        """
+        self._leaving = True
+        self._activities.stop()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=DRAIN_S)
+            if late:
+                log.warning("activities are cut off and run again elsewhere", count=len(late))
+            await asyncio.sleep(ANSWERED_S)
 
     async def stop(self) -> None:
         """Stop taking work. A turn or an activity that is under way is handed out again by the sidecar.
@@ -93,15 +118,34 @@ class Worker:
         except TimeoutError:
             log.warning("the sidecar does not let the worker go; it is left behind", seconds=STOP_S)
 
+    def _on_loop(self, activity: Activity, loop: asyncio.AbstractEventLoop) -> Activity:
+        """Run an activity where the database and Slack's connections live, not on the worker's own loop."""
+
+        async def run(ctx: WorkflowActivityContext, value: Any) -> Any:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run(activity, ctx, value), loop))
+
+        run.__annotations__ = {"value": _input_of(activity)}
+        return run
+
+    async def _run(self, activity: Activity, ctx: WorkflowActivityContext, value: Any) -> Any:
+        task = asyncio.current_task()
+        if self._leaving or task is None:
+            raise asyncio.CancelledError  # without an answer the sidecar hands it out again
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await activity(ctx, value)
+
 
 def _runtime(address: str) -> WorkflowRuntime:
-    options = logs.of_the_sdk()
-    if "://" in address:
-        return WorkflowRuntime(
-            logger_options=options, interceptors=[EventsAsText()]
-        )  # the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
-    host, _, port = address.rpartition(":")
-    return WorkflowRuntime(host=host, port=port, logger_options=options, interceptors=[EventsAsText()])
+    at: dict[str, Any] = {}  # without host and port the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
+    if "://" not in address:
+        at["host"], _, at["port"] = address.rpartition(":")
+    return WorkflowRuntime(
+        **at,
+        logger_options=logs.of_the_sdk(),
+        interceptors=[EventsAsText()],
+        maximum_concurrent_activity_work_items=ACTIVITIES_AT_ONCE,
+    )
 
 
 def _unmarked(workflow: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,20 +155,6 @@ def _unmarked(workflow: Callable[..., Any]) -> Callable[..., Any]:
     call.__name__ = workflow.__name__
     call.__annotations__ = {"value": _input_of(workflow)}  # the SDK rebuilds the input from it, by parameter name
     return call
-
-
-def _on_loop(activity: Activity, loop: asyncio.AbstractEventLoop) -> Activity:
-    """Run an activity where the database and Slack's connections live, not on the worker's own loop."""
-
-    async def run(ctx: WorkflowActivityContext, value: Any) -> Any:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(activity, ctx, value), loop))
-
-    run.__annotations__ = {"value": _input_of(activity)}
-    return run
-
-
-async def _awaited(activity: Activity, ctx: WorkflowActivityContext, value: Any) -> Any:
-    return await activity(ctx, value)
 
 
 def _input_of(function: Callable[..., Any]) -> Any:

@@ -1,5 +1,6 @@
 """Calling Slack: every Retry-After is obeyed, nothing is sent twice behind one's back, a lost reply makes one card."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,7 @@ from activities import asking, recording
 from activities.inputs import AskInput, RecordInput
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
-from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
+from activities.slack.failures import LookupFailedError, NonRetryableError, SlackRefusedError, SlackUnavailableError
 from approvals.machine import Ask, Record, Started, start, step
 from approvals.people import UserGroup
 from approvals.request import ApprovalRequest, Route, Stage
@@ -56,6 +57,10 @@ def waiting(channel: str = "C0APPROVALS") -> State:
 
 def asked(state: State) -> AskInput:
     return AskInput(state=state, ask=Ask(binding=binding_of(state), deadline=NOON + timedelta(hours=1)))
+
+
+def cards_of(database: Database, slack: Slack) -> asking.Cards:
+    return asking.Cards(database, slack, Directory(slack), lambda: NOON, look_again_s=0.05)
 
 
 async def known(database: Database, state: State) -> None:
@@ -107,8 +112,8 @@ async def test_a_revoked_token_is_a_lookup_that_fails_and_not_a_crash(workspace:
 async def test_the_same_asking_twice_posts_one_card(workspace: LocalSlack, slack: Slack, database: Database) -> None:
     state = waiting()
     await known(database, state)
-    first = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
-    second = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
+    first = await cards_of(database, slack).post(asked(state))
+    second = await cards_of(database, slack).post(asked(state))
     assert first == second
     assert len(workspace.messages("approvals")) == 1
 
@@ -119,9 +124,10 @@ async def test_with_the_history_scope_a_lost_card_is_found_and_not_posted_again(
     async with LocalSlack(manifest=HISTORY) as workspace:
         slack = Slack(workspace.bot_token, workspace.api_url)
         workspace.fault(method="chat.postMessage", kind="lost_reply")
+        cards = cards_of(database, slack)
         with pytest.raises(SlackUnavailableError):
-            await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
-        card = await asking.post_card(database, slack, Directory(slack), asked(state), NOON)
+            await cards.post(asked(state))
+        card = await cards.post(asked(state))
         assert [message.ts for message in workspace.messages("approvals")] == [card.ts]
         await slack.close()
 
@@ -149,3 +155,48 @@ async def test_an_unposted_card_is_one_alarm_however_often_it_is_tried(database:
         entries = await audit.of_instance(connection, state.instance_id)
     assert [entry.action for entry in entries] == ["card.unposted"]
     assert "REST" in entries[0].reason
+
+
+async def test_a_card_that_another_process_is_posting_is_posted_once(
+    workspace: LocalSlack, slack: Slack, database: Database
+) -> None:
+    state = waiting()
+    await known(database, state)
+    workspace.fault(method="chat.postMessage", kind="slow", delay=0.3)
+    places = await asyncio.gather(*(cards_of(database, slack).post(asked(state)) for _ in range(3)))
+    assert len(set(places)) == 1
+    assert len(workspace.messages("approvals")) == 1
+
+
+async def test_a_stop_leaves_cards_that_wait_and_finishes_the_one_under_way(
+    workspace: LocalSlack, slack: Slack, database: Database
+) -> None:
+    state = waiting()
+    await known(database, state)
+    cards = cards_of(database, slack)
+    workspace.fault(method="chat.postMessage", kind="slow", delay=1)
+    under_way = asyncio.create_task(cards.post(asked(state)))
+    async with asyncio.timeout(10):
+        while not cards._begun:  # noqa: ASYNC110 nothing tells of it
+            await asyncio.sleep(0.01)
+    other = state.model_copy(update={"instance_id": "order-43-workflow"})
+    await known(database, other)
+    left = asyncio.create_task(cards.post(asked(other)))
+    await asyncio.sleep(0.05)
+    cards.stop()
+    assert (await under_way).channel == "C0APPROVALS"
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    assert len(workspace.messages("approvals")) == 1
+
+
+async def test_a_card_of_a_request_that_is_over_is_not_posted(
+    workspace: LocalSlack, slack: Slack, database: Database
+) -> None:
+    state = waiting()
+    await known(database, state)
+    async with database.write() as connection:
+        await instances.project(connection, state.instance_id, instances.Changes(phase="terminated"), NOON)
+    with pytest.raises(NonRetryableError):
+        await cards_of(database, slack).post(asked(state))
+    assert workspace.messages("approvals") == []

@@ -90,6 +90,14 @@ class World:
         """Kill -9 the app with its worker."""
         os.kill(self.pid, signal.SIGKILL)
 
+    def stop_app(self) -> float:
+        """Ask the app to end, in the middle of whatever it does. Returns the seconds that this took."""
+        began = time.monotonic()
+        os.kill(self.pid, signal.SIGTERM)
+        if not eventually(lambda: not _lives(self.pid), 30):
+            raise RuntimeError("the app does not end")
+        return time.monotonic() - began
+
     def _key(self) -> dict[str, str]:
         system = System(self.slack, self.url, self.settings, self.sidecar.address)
         token = system.token("requester@example.com", "requester", "operator", "auditor")
@@ -212,6 +220,14 @@ class World:
         ]
         first = sum(each in known for each in lies)
         return first, len(lies) - first
+
+
+def _lives(pid: int) -> bool:
+    """Return whether a process still runs; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _json(text: str) -> Any:
