@@ -73,7 +73,7 @@ def reject(
 def decide(reference: str, decision: dict[str, Any], output_as: Format) -> None:
     """Send a decision and print what the workflow made of it."""
     with connected() as remote:
-        found = remote.post(path_of("orders", order_id_of(reference), "approve"), decision)
+        found = remote.post(path_of("orders", order_id_of(reference), "approve"), decision, conflict=output.REFUSED)
     if output_as is Format.JSON:
         output.print_json(found)
         return

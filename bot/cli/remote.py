@@ -17,7 +17,6 @@ EXIT_CODES: Mapping[int, int] = {
     401: output.REFUSED,
     403: output.REFUSED,
     404: output.NOT_FOUND,
-    409: output.REFUSED,
     422: output.MISUSED,
     429: output.UNREACHABLE,
     502: output.UNREACHABLE,
@@ -64,10 +63,13 @@ class Remote:
         """Return what the app answers to a GET; parameters that are None are left out."""
         return self._json("GET", path, params={name: value for name, value in query.items() if value is not None})
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Return what the app answers to a POST; fields that are None are left out."""
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, conflict: int = output.FAILED) -> Any:
+        """Return what the app answers to a POST; fields that are None are left out.
+
+        `conflict` is the exit code if the app says that the call does not fit how things stand (409).
+        """
         sent = {name: value for name, value in (body or {}).items() if value is not None}
-        return self._json("POST", path, json=sent)
+        return self._json("POST", path, conflict, json=sent)
 
     async def lines(self, path: str) -> AsyncIterator[str]:
         """Give the lines of a stream while there is one. Ends quietly: whoever follows looks by themselves as well."""
@@ -80,11 +82,11 @@ class Remote:
                     async for line in answer.aiter_lines():
                         yield line
 
-    def _json(self, method: str, path: str, **what: Any) -> Any:
+    def _json(self, method: str, path: str, conflict: int = output.FAILED, **what: Any) -> Any:
         with self._explained(method):
             answer = self._http.request(method, path, **what)
         if answer.is_error:
-            _fail(answer)
+            _fail(answer, conflict)
         try:
             return answer.json()
         except ValueError:
@@ -149,16 +151,17 @@ def _address(url: str) -> str:
     return url
 
 
-def _fail(answer: httpx.Response) -> NoReturn:
+def _fail(answer: httpx.Response, conflict: int) -> NoReturn:
     try:
         problem = answer.json()
     except ValueError:
         problem = None
     if not isinstance(problem, dict) or "detail" not in problem:
         problem = {"detail": f"The app answered {answer.status_code} {answer.reason_phrase} without a sentence."}
+    codes = {**EXIT_CODES, int(httpx.codes.CONFLICT): conflict}
     correlation = problem.get("correlation_id") or answer.headers.get("x-correlation-id")
     quoted = f"\nTo ask about it, quote the correlation id {correlation}." if correlation else ""
-    output.fail(f"{problem['detail']}{quoted}", EXIT_CODES.get(answer.status_code, output.FAILED))
+    output.fail(f"{problem['detail']}{quoted}", codes.get(answer.status_code, output.FAILED))
 
 
 def payload(text: str) -> dict[str, Any]:
