@@ -63,7 +63,7 @@ class Call:
         raise Refusal(code, text)
 
 
-class PageRenderer:
+class Desk:
     """A service with a worker on one event loop, called from plain functions."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ NAMES = st.sampled_from(["a", "b", "c"])
 class Table(RuleBasedStateMachine):
     """The rows of the table as rules."""
 
-    desk: PageRenderer
+    desk: Desk
     runs = itertools.count()
     numbers = itertools.count(1)
 
@@ -319,7 +319,7 @@ class Table(RuleBasedStateMachine):
 @pytest.mark.local_only
 @pytest.mark.timeout(1800)
 def test_random_calls_meet_the_table() -> None:
-    Table.desk = PageRenderer()
+    Table.desk = Desk()
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     try:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]
