@@ -20,6 +20,10 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
         return Refused(self.code, f"{context}: {self.text}")
 
 
+class Stalled(Refused):
+    """The instance waits for a worker that can go on with it."""
+
+
 class UnusableReply(Exception):  # noqa: N818 - as above
     """A worker's answer to a turn that can't be applied; the turn is handed out again."""
 
@@ -54,9 +58,9 @@ def no_such_instance() -> Refused:
     return Refused(grpc.StatusCode.UNKNOWN, "no such instance exists")
 
 
-def stalled(instance_id: str, call: str = "method") -> Refused:
+def stalled(instance_id: str, call: str = "method") -> Stalled:
     """Say that the instance waits for a worker that can go on with it."""
-    return Refused(grpc.StatusCode.UNKNOWN, f"failed to invoke {call} for workflow '{instance_id}': actor is stalled")
+    return Stalled(grpc.StatusCode.UNKNOWN, f"failed to invoke {call} for workflow '{instance_id}': actor is stalled")
 
 
 def not_completed() -> Refused:

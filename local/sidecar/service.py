@@ -124,8 +124,11 @@ class Service(stubs.TaskHubSidecarServiceServicer):  # type: ignore[misc]  # gen
 
     async def _deliver(self, instance_id: str, event: pb.HistoryEvent) -> None:
         await self._app.need_worker_to_change(instance_id)
-        await self._app.settle(instance_id)
-        await self._app.change(lambda engine: engine.deliver(self._app.id, instance_id, event))
+        try:
+            await self._app.change(lambda engine: engine.deliver(self._app.id, instance_id, event))
+        except errors.Stalled:
+            await self._app.settle(instance_id)
+            await self._app.change(lambda engine: engine.deliver(self._app.id, instance_id, event))
 
     @_answers
     async def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Context) -> Any:  # noqa: D102, N802
