@@ -34,7 +34,7 @@ from activities.telling import notifications_of
 from approvals.machine import Announce, Answer, Remind
 from approvals.request import CardRef
 from approvals.state import State
-from records import intake, notifications
+from records import notifications
 from records.database import Database
 
 log = structlog.get_logger(__name__)
@@ -129,8 +129,6 @@ class Activities:
         rows, now = notifications_of(state, effect), self._clock()
         async with self._database.write() as connection:
             new = await notifications.enqueue(connection, rows, now)
-            if isinstance(effect, Answer) and not rows:
-                await intake.told(connection, effect.decision.id, now)
         self._observer.notifications_added(new)
 
     async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:

@@ -75,7 +75,6 @@ def row(number: int, state: State, chance: random.Random) -> dict[str, Any]:
         rule="a manager within 3 days",
         request=state.request,
         state=state,
-        route=state.route,
         waiting_on=(chance.choice(PRINCIPALS),) if waits else (),
         asked_at=created,
         deadline=created + timedelta(hours=1) if waits else None,

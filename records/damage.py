@@ -35,6 +35,11 @@ class _Sent(Value):
     at: Moment
 
 
+class _RevokedSession(Value):
+    session_id: str
+    at: Moment
+
+
 class _Waiting(Value):
     principal: str
     created_at: Moment
@@ -56,6 +61,7 @@ KINDS: tuple[tuple[sa.Table, type[Value]], ...] = (
     (tables.notifications, NotificationRow),
     (tables.sent, _Sent),
     (tables.waiting, _Waiting),
+    (tables.revoked_sessions, _RevokedSession),
 )
 """The model of each table's rows."""
 

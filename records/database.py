@@ -108,11 +108,6 @@ class Database:
         async with self.read() as connection:
             await connection.execute(sa.text("SELECT 1 FROM instances LIMIT 1"))
 
-    async def writable(self) -> None:
-        """Return when a write transaction can be had. Raises DatabaseUnavailableError, DatabaseUnusableError."""
-        async with self.write() as connection:
-            await connection.execute(sa.text("SELECT 1"))
-
     async def check(self) -> tuple[str, ...]:
         """Return what SQLite's integrity check complains of; PostgreSQL checks by itself. Slow on large files."""
         if self.dialect != "sqlite":

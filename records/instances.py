@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.decision import Approval, Outcome
-from approvals.request import ApprovalRequest, Binding, CardRef, Route
+from approvals.request import ApprovalRequest, CardRef
 from approvals.state import State
 from approvals.statuses import ENDED, Status
 from approvals.values import Moment, Value
@@ -45,14 +45,12 @@ class Known(Value):
     requester_person: str | None = None
     rule: str | None = None
     policy_version: str | None = None
-    route: Route | None = None
     request: ApprovalRequest | None = None
     content_digest: str | None = None
     digest: str | None = None
     run: Moment | None = None
     stage: int = 0
     round: int = 0
-    binding: Binding | None = None
     waiting_on: tuple[str, ...] = ()
     barred: tuple[str, ...] = ()
     asked_at: Moment | None = None
@@ -64,7 +62,6 @@ class Known(Value):
     posted: str = ""
     shown: str = ""
     wanted: str = ""
-    input: str | None = None
     output: str | None = None
     correlation_id: str = ""
     decided_at: Moment | None = None
@@ -94,12 +91,10 @@ class Changes(Value):
     requester_person: str | None = None
     rule: str | None = None
     policy_version: str | None = None
-    route: Route | None = None
     digest: str | None = None
     run: Moment | None = None
     stage: int | None = None
     round: int | None = None
-    binding: Binding | None = None
     waiting_on: tuple[str, ...] | None = None
     barred: tuple[str, ...] | None = None
     asked_at: Moment | None = None
@@ -111,7 +106,6 @@ class Changes(Value):
     posted: str | None = None
     shown: str | None = None
     wanted: str | None = None
-    input: str | None = None
     output: str | None = None
     decided_at: Moment | None = None
 
@@ -278,7 +272,6 @@ FORGOTTEN: dict[str, Any] = {
     "phase": "purged",
     "description": "",
     "request": None,
-    "input": None,
     "output": None,
     "waiting_on": [],
     "barred": [],

@@ -20,18 +20,17 @@ LONGEST_WAIT = timedelta(minutes=10)
 
 
 class Submission(Value):
-    """A decision to take in. `id` is the decision's id; `reply` is what answering the person needs."""
+    """A decision to take in. `id` is the decision's id."""
 
     id: str
     instance_id: str
     payload: dict[str, Any]
     person: str
     through: str
-    reply: dict[str, Any] | None = None
 
 
 class Row(Submission):
-    """A decision in the intake. `verdict` is the workflow's answer, `told_at` when the person heard of it."""
+    """A decision in the intake. `verdict` is the workflow's answer."""
 
     state: State
     verdict: dict[str, Any] | None = None
@@ -39,7 +38,6 @@ class Row(Submission):
     next_attempt_at: Moment | None = None
     created_at: Moment
     answered_at: Moment | None = None
-    told_at: Moment | None = None
 
 
 async def submit(
@@ -129,32 +127,14 @@ async def hurry(connection: AsyncConnection, instance_id: str, now: datetime) ->
     )
 
 
-async def answer(
-    connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], now: datetime, *, told: bool = False
-) -> bool:
-    """Keep the workflow's verdict, once: False when the decision is unknown or was answered before (the first stands).
-
-    `told` says that the person needs no further message.
-    """
+async def answer(connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], now: datetime) -> bool:
+    """Keep the workflow's verdict, once. False if the decision is unknown or was answered before: the first stands."""
     done = await connection.execute(
         sa.update(intake)
         .where(intake.c.id == decision_id, intake.c.answered_at.is_(None))
-        .values(state="answered", verdict=verdict, answered_at=now, next_attempt_at=None, told_at=now if told else None)
+        .values(state="answered", verdict=verdict, answered_at=now, next_attempt_at=None)
     )
     return bool(done.rowcount)
-
-
-async def told(connection: AsyncConnection, decision_id: str, now: datetime) -> None:
-    """Note that the person was told what became of the decision."""
-    await connection.execute(
-        sa.update(intake).where(intake.c.id == decision_id, intake.c.told_at.is_(None)).values(told_at=now)
-    )
-
-
-async def untold(connection: AsyncConnection, limit: int) -> tuple[Row, ...]:
-    """Return answered decisions whose people have not been told, oldest answer first."""
-    wanted = sa.select(intake).where(intake.c.told_at.is_(None), intake.c.answered_at.is_not(None))
-    return await rows(connection, wanted.order_by(intake.c.answered_at, intake.c.id).limit(limit), Row)
 
 
 async def oldest_undelivered(connection: AsyncConnection, now: datetime) -> timedelta | None:

@@ -370,19 +370,6 @@ async def unfinished(connection: AsyncConnection, *, after: str = "", limit: int
     return await rows(connection, query.order_by(instances.c.instance_id).limit(limit), Instance)
 
 
-async def overdue(connection: AsyncConnection, now: datetime, *, limit: int = 100) -> tuple[Instance, ...]:
-    """Return unfinished instances whose deadline has passed, longest overdue first."""
-    query = sa.select(instances).where(instances.c.finished_at.is_(None), instances.c.deadline < now)
-    return await rows(connection, query.order_by(instances.c.deadline, instances.c.instance_id).limit(limit), Instance)
-
-
-async def stuck(connection: AsyncConnection, before: datetime, *, limit: int = 100) -> tuple[Instance, ...]:
-    """Return unfinished instances without progress since a moment, longest standing first."""
-    query = sa.select(instances).where(instances.c.finished_at.is_(None), instances.c.updated_at < before)
-    order = (instances.c.updated_at, instances.c.instance_id)
-    return await rows(connection, query.order_by(*order).limit(limit), Instance)
-
-
 async def missing(connection: AsyncConnection, candidates: tuple[str, ...]) -> tuple[str, ...]:
     """Return those ids that have no row, in their order: what the engine knows and we don't. At most 1,000 at once."""
     have = sa.select(instances.c.instance_id).where(instances.c.instance_id.in_(candidates))

@@ -29,14 +29,12 @@ instances = Table(
     Column("requester_person", Words),
     Column("rule", Words),
     Column("policy_version", Words),
-    Column("route", Json),
     Column("request", Json),
     Column("content_digest", Words),
     Column("digest", Words),
     Column("run", Instant),
     Column("stage", Integer, nullable=False),
     Column("round", Integer, nullable=False),
-    Column("binding", Json),
     Column("waiting_on", Json, nullable=False),
     Column("barred", Json, nullable=False, server_default="[]"),
     Column("asked_at", Instant),
@@ -48,7 +46,6 @@ instances = Table(
     Column("posted", Words, nullable=False, server_default=""),
     Column("shown", Words, nullable=False, server_default=""),
     Column("wanted", Words, nullable=False, server_default=""),
-    Column("input", Words),
     Column("output", Words),
     Column("correlation_id", Words, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -111,15 +108,11 @@ intake = Table(
     Column("next_attempt_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("answered_at", Instant),
-    Column("told_at", Instant),
-    Column("reply", Json),
     Index("intake_by_instance", "instance_id", "created_at"),
 )
 UNANSWERED = intake.c.answered_at.is_(None)
-UNTOLD = intake.c.told_at.is_(None)
 Index("intake_due", intake.c.next_attempt_at, intake.c.id, sqlite_where=UNANSWERED, postgresql_where=UNANSWERED)
 Index("intake_oldest", intake.c.created_at, sqlite_where=UNANSWERED, postgresql_where=UNANSWERED)
-Index("intake_untold", intake.c.answered_at, intake.c.id, sqlite_where=UNTOLD, postgresql_where=UNTOLD)
 
 audit = Table(
     "audit",
@@ -277,4 +270,11 @@ bulk_items = Table(
     Column("result", Words, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index("bulk_items_by_state", "operation_id", "state", "instance_id"),
+)
+
+revoked_sessions = Table(
+    "revoked_sessions",
+    metadata,
+    Column("session_id", Words, primary_key=True),
+    Column("at", Instant, nullable=False),
 )

@@ -181,10 +181,6 @@ class Slack:
             if found.get("metadata", {}).get("event_payload", {}).get("nonce") == nonce
         )
 
-    async def delete(self, card: CardRef) -> None:
-        """Remove a message of our own."""
-        await self.call("chat.delete", channel=card.channel, ts=card.ts)
-
 
 class _RateLimitedError(Exception):
     def __init__(self, seconds: float) -> None:

@@ -16,7 +16,7 @@ import structlog
 
 from activities.slack.failures import LookupFailedError, NotBegunError, SlackRefusedError, SlackUnavailableError
 from activities.slack.sending import Sender
-from records import intake, notifications
+from records import notifications
 from records.database import Database
 from records.errors import RecordsError
 from records.notifications import Row
@@ -139,8 +139,6 @@ class Notifier:
             try:
                 async with self._database.write() as connection:
                     await notifications.finish(connection, row.id, result, self._clock(), problem)
-                    if decision := row.content.get("decision_id"):
-                        await intake.told(connection, str(decision), self._clock())
             except RecordsError as error:
                 log.warning("what became of a notification is not noted yet", notification=row.id, why=str(error))
                 await asyncio.sleep(pause)

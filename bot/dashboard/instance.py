@@ -136,7 +136,7 @@ class Instances:
             return None
         engine, row = subject.engine, subject.row
         known = {
-            "Input": (engine.input if engine else None) or (row.input if row else None),
+            "Input": engine.input if engine else None,
             "Output": (engine.output if engine else None) or (row.output if row else None),
             "Failure": engine.failure if engine else None,
         }

@@ -4,7 +4,6 @@ A session names somebody; what they may is asked of the key or of Slack and the 
 key or a lost group ends it at once.
 """
 
-import asyncio
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,15 +21,11 @@ from bot.access.refusals import Kind, Refused
 from bot.dashboard.cookies import LIFETIME, CookieSigner, Said, Session, is_over
 from bot.dashboard.rendering import guarded
 from bot.process.correlation import correlation_id
-from records import audit, keys
+from records import audit, keys, sessions
 from records.database import Database
 
 VISIT = "countersign_visit"
 SAID = "countersign_said"
-ENDED = AuditAction.SESSION_ENDED
-LOOK_AGAIN = timedelta(seconds=2)
-"""Seconds until another process notices a sign-out."""
-
 LONGEST_FORM = 64 * 1024
 
 
@@ -80,9 +75,6 @@ class Door:
         self.seals = seals
         self._clock = clock
         self._public_url = public_url.rstrip("/")
-        self._ended: dict[str, datetime] = {}
-        self._looked = clock() - LIFETIME
-        self._looking = asyncio.Lock()
 
     # ---- who --------------------------------------------------------------------------------------------------------
 
@@ -113,18 +105,9 @@ class Door:
         return caller.model_copy(update={"through": "dashboard"})
 
     async def _has_ended(self, session: Session) -> bool:
-        """Whether somebody signed out of it, in any process: the audit is where that is written down."""
-        now = self._clock()
-        async with self._looking:
-            if abs(now - self._looked) > LOOK_AGAIN:  # a clock that went back is no reason to look less often
-                since = max(min(self._looked, now) - LOOK_AGAIN, now - LIFETIME)
-                wanted = audit.Filter(action=ENDED, since=since)
-                async with self._database.read() as connection:
-                    for entry in await audit.page(connection, wanted, limit=10_000):
-                        self._ended[str(entry.data.get("session", ""))] = entry.at
-                self._looked = now
-                self._ended = {one: at for one, at in self._ended.items() if now - at < LIFETIME}
-        return session.id in self._ended
+        """Whether it was signed out of, in any process."""
+        async with self._database.read() as connection:
+            return await sessions.is_revoked(connection, session.id)
 
     # ---- coming and going -------------------------------------------------------------------------------------------
 
@@ -143,13 +126,12 @@ class Door:
 
     async def leave(self, request: Request, visit: Visit) -> Response:
         """End a session for good, also for whoever has a copy of its cookie."""
-        await self._note(ENDED, visit.caller, visit.session)
-        self._ended[visit.session.id] = self._clock()
+        await self._note(AuditAction.SESSION_ENDED, visit.caller, visit.session, ended=True)
         response = guarded(RedirectResponse("/sign-in?out=1", 303))
         response.delete_cookie(self.cookie(request), secure=self.is_secure(request), httponly=True)
         return response
 
-    async def _note(self, action: AuditAction, caller: Caller, session: Session) -> None:
+    async def _note(self, action: AuditAction, caller: Caller, session: Session, *, ended: bool = False) -> None:
         entry = audit.Entry(
             at=self._clock(),
             actor=caller.actor,
@@ -159,6 +141,8 @@ class Door:
             data={"session": session.id, "by": session.kind, "email": caller.email},
         )
         async with self._database.write() as connection:
+            if ended:
+                await sessions.revoke(connection, session.id, entry.at, entry.at - LIFETIME)
             await audit.append(connection, entry)
 
     # ---- forms ------------------------------------------------------------------------------------------------------

@@ -238,7 +238,7 @@ class Decisions:
         async with self._database.write() as connection:
             row, new = await intake.submit(connection, kept, now)
             if new:
-                await intake.answer(connection, wanted.id, verdict.model_dump(mode="json"), now, told=True)
+                await intake.answer(connection, wanted.id, verdict.model_dump(mode="json"), now)
                 await audit.append(connection, entry)
         return Receipt(decision_id=wanted.id, verdict=verdict, taken=False) if new else _again(row, wanted)
 

@@ -223,7 +223,7 @@ async def _detail(overview: Overview, subject: Subject, *, shown: bool) -> Workf
         purged=engine is None,
         failure=engine.failure if engine and shown else None,
         payloads_shown=shown,
-        input=_json((engine.input if engine else None) or (row.input if row else None)) if shown else None,
+        input=_json(engine.input if engine else None) if shown else None,
         output=_json((engine.output if engine else None) or (row.output if row else None)) if shown else None,
     )
 

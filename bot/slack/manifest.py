@@ -15,7 +15,6 @@ FILE = "manifest.yml"
 
 METHODS: dict[str, tuple[str, ...]] = {
     "auth.test": (),
-    "chat.delete": ("chat:write",),
     "chat.postEphemeral": ("chat:write",),
     "chat.postMessage": ("chat:write",),
     "chat.update": ("chat:write",),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.decision import Outcome
-from approvals.request import ApprovalRequest, Binding, CardRef, Route
+from approvals.request import ApprovalRequest, CardRef, Route
 from approvals.state import State
 from records import audit, instances, listing, search, statistics
 from records.audit import Entry
@@ -38,16 +38,13 @@ def known(order: str, **fields: Any) -> Known:
 
 
 def full(now: datetime) -> Known:
-    binding = Binding(instance_id="order-42-workflow", run=now, stage=0, digest="d" * 64, nonce="n" * 32)
     request = ApprovalRequest(subject="42", amount=Decimal("2400.10"), currency="USD", requester="ada@example.com")
     return known(
         "42",
         amount=Decimal("2400.10"),
         currency="USD",
         description="Paper \0 \ud800 für 😀",
-        route=Route(rule="manager", why="because", policy_version="0123456789ab"),
         request=request,
-        binding=binding,
         cards=(CardRef(channel="C1", ts="1.2"),),
         outcome=Outcome(approved=True, rule="manager", policy_version="p", digest="d", at=now),
         asked_at=now,
@@ -295,15 +292,11 @@ async def test_counts_stop_at_their_bound(database: Database, now: datetime) -> 
         assert await listing.count(connection, at_most=20) == 20
 
 
-async def test_reconciliation_finds_the_overdue_the_stuck_the_unfinished_and_the_unknown(
-    database: Database, now: datetime
-) -> None:
+async def test_reconciliation_finds_the_unfinished_and_the_unknown(database: Database, now: datetime) -> None:
     async with database.write() as connection:
         await instances.begin(connection, known("late", deadline=now + HOUR), now)
         await instances.begin(connection, known("later", deadline=now + DAY), now + HOUR)
         await instances.begin(connection, known("done", deadline=now, engine_status="COMPLETED"), now)
-        assert [row.subject for row in await listing.overdue(connection, now + HOUR * 2)] == ["late"]
-        assert [row.subject for row in await listing.stuck(connection, now + HOUR)] == ["late"]
         assert [row.subject for row in await listing.unfinished(connection)] == ["late", "later"]
         assert [row.subject for row in await listing.unfinished(connection, after="order-late-workflow")] == ["later"]
         assert await listing.missing(connection, ("x", "order-late-workflow", "y")) == ("x", "y")
@@ -324,8 +317,6 @@ async def test_each_filter_and_order_is_served_by_an_index_at_ten_thousand_rows(
             await listing.page(connection, wanted, cursor=first.cursor)
         for sort in ("deadline", "since", "progress"):
             await listing.page(connection, sort=sort)
-        for search_for in (listing.overdue, listing.stuck):
-            await search_for(connection, now)
         await listing.unfinished(connection)
         await listing.ids(connection, Filter(finished_before=now))
         await instances.find(connection, "00001")

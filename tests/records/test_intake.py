@@ -19,7 +19,6 @@ def submission(decision: str = "d1", instance_id: str = "order-1-workflow") -> S
         payload={"mac": "é\0"},
         person="T1/U1",
         through="slack",
-        reply={"url": "x"},
     )
 
 
@@ -128,17 +127,6 @@ async def test_an_answer_is_kept_once_and_ends_the_delivery(database: Database, 
         assert await intake.due(connection, now + LEASE, 10, LEASE) == ()
     row = await get(database, "d1")
     assert (row.state, row.verdict, row.answered_at) == ("answered", {"allowed": True}, now)
-
-
-async def test_who_has_not_been_told_is_remembered_until_they_are(database: Database, now: datetime) -> None:
-    await submit(database, now, "d1", "d2", "d3")
-    async with database.write() as connection:
-        await intake.answer(connection, "d2", {}, now)
-        await intake.answer(connection, "d1", {}, now + LEASE)
-        await intake.answer(connection, "d3", {}, now, told=True)
-        assert [row.id for row in await intake.untold(connection, 10)] == ["d2", "d1"]
-        await intake.told(connection, "d2", now)
-        assert [row.id for row in await intake.untold(connection, 10)] == ["d1"]
 
 
 async def test_the_oldest_undelivered_decision_has_an_age(database: Database, now: datetime) -> None:

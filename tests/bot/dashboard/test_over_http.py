@@ -140,7 +140,7 @@ def test_a_copy_of_the_cookie_is_worth_nothing_after_signing_out(browser: Browse
     assert "Your session is over" in thief.get("/").text
 
 
-def test_an_ended_session_is_known_to_other_processes_by_the_audit(browser: Browser) -> None:
+def test_signing_out_stands_in_the_audit(browser: Browser) -> None:
     browser.send("/sign-out")
     ended = browser.system.records(lambda connection: audit.page(connection, audit.Filter(action="session.ended")))
     assert ended[0].data["email"] == OPERATOR
