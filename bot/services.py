@@ -199,7 +199,7 @@ class Services:
     @cached_property
     def details(self) -> Details:
         """Everything about one request."""
-        return Details(self.database, self.directory)
+        return Details(self.database, self.directory, self.overview.story)
 
     # ---- control: seeing and managing -------------------------------------------------------------------------------
 

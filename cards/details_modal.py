@@ -1,17 +1,18 @@
 """The modal with everything about a request: opened empty within the 3 s of a trigger_id, filled by views.update."""
 
-from approvals.decision import Approval
 from approvals.request import Stage
 from approvals.values import Value
-from cards import parts
-from cards.moments import in_utc, span
-from cards.request_card import CardView, end_sentence
+from cards import outcome, parts
+from cards.card_view import CardView
+from cards.moments import span
 from cards.surface import BLOCKS_PER_VIEW, Block, View
+from cards.text import clean, cut
 from cards.values import HistoryLine
 
 CALLBACK = "approval_details_view"
 TITLE = "Request details"
-MOST_DETAILS, MOST_STAGES, MOST_APPROVALS, MOST_HISTORY = 20, 8, 12, 25
+MOST_DETAILS, MOST_STAGES, MOST_HISTORY = 20, 8, 25
+LONGEST_DETAIL = 2000
 
 
 class DetailsView(Value):
@@ -32,16 +33,15 @@ def failed(sentence: str) -> View:
 
 
 def build(view: DetailsView) -> View:
-    """Return the whole request: what, why, who, what happened, and what a decision is bound to."""
+    """Return the whole request: what, where it stands, who asked, why these people, and what happened."""
     card = view.card
     blocks = [
         parts.header(", ".join(filter(None, (card.what, card.amount)))),
-        parts.rich(parts.words(end_sentence(card))),
+        *_stands(card),
         *_request(card),
         *_route(card),
-        *_approvals(card.approvals),
         *history_blocks(view.history[-MOST_HISTORY:], left_out=max(0, len(view.history) - MOST_HISTORY)),
-        *_binding(card),
+        parts.context(parts.plain(f"For an operator: {card.binding.instance_id}", 300)),
     ]
     return _view(tuple(blocks[:BLOCKS_PER_VIEW]))
 
@@ -57,15 +57,17 @@ def history_blocks(lines: tuple[HistoryLine, ...], left_out: int = 0) -> list[Bl
 def _history_line(line: HistoryLine) -> Block:
     who = [parts.words(" by "), parts.person(line.by, line.by_name)] if line.by or line.by_name else []
     text = [parts.words(f": {parts.typed(line.text, 600)}")] if line.text.strip() else []
-    return parts.rich(parts.moment(line.at), parts.words(f"  {parts.typed(line.what, 60)}"), *who, *text)
+    return parts.rich(parts.moment_with_seconds(line.at), parts.words(f"  {parts.typed(line.what, 60)}"), *who, *text)
 
 
 def _request(card: CardView) -> list[Block]:
-    blocks = [_fact("Asked by", card.requester), _fact("Requester as given", parts.typed(card.request.requester, 254))]
+    given_as = parts.typed(card.request.requester, 254)
+    name = parts.person(card.requester_user, card.requester)
+    blocks = [parts.rich(parts.words("Asked by: ", bold=True), name, parts.words(f" ({given_as})"))]
     if card.request.description.strip():
         blocks.append(parts.quote(card.request.description, 2900, lines=60))
     given = list(card.request.details.items())
-    blocks += [_fact(name, value) for name, value in given[:MOST_DETAILS]]
+    blocks += [parts.named(name, cut(clean(value), LONGEST_DETAIL)) for name, value in given[:MOST_DETAILS]]
     more = len(given) - MOST_DETAILS
     return [*blocks, *([parts.sentence(f"{more} more fields are not shown here.")] if more > 0 else [])]
 
@@ -76,7 +78,8 @@ def _route(card: CardView) -> list[Block]:
     blocks += [_stage(number, stage) for number, stage in enumerate(stages[:MOST_STAGES], 1)]
     more = len(stages) - MOST_STAGES
     blocks += [parts.sentence(f"{more} more stages follow.")] if more > 0 else []
-    blocks.append(parts.rich(parts.words("Deadline: ", bold=True), parts.moment(card.deadline)))
+    if card.standing == "waiting":
+        blocks.append(parts.rich(parts.words("Deadline: ", bold=True), parts.moment(card.deadline)))
     return blocks
 
 
@@ -88,31 +91,12 @@ def _stage(number: int, stage: Stage) -> Block:
     )
 
 
-def _approvals(approvals: tuple[Approval, ...]) -> list[Block]:
-    shown = [_approval(one) for one in approvals[-MOST_APPROVALS:]]
-    title = parts.rich(parts.words(f"Decisions that count: {len(approvals)}", bold=True))
-    return [title, *shown]
-
-
-def _approval(one: Approval) -> Block:
-    verb = " approved" if one.approved else " rejected"
-    reason = f": {parts.typed(one.reason, 600)}" if one.reason.strip() else ""
-    return parts.rich(
-        parts.person(one.person.user, one.name),
-        parts.words(f"{verb} stage {one.stage + 1} through {one.through}{reason} "),
-        parts.moment(one.at),
-    )
-
-
-def _binding(card: CardView) -> list[Block]:
-    binding = card.binding
-    return [
-        parts.divider(),
-        _fact("Instance", binding.instance_id),
-        _fact("Run, stage, round", f"{in_utc(binding.run)}, {binding.stage + 1}, {binding.round}"),
-        _fact("Policy version", card.route.policy_version),
-        _fact("Digest", binding.digest),
-    ]
+def _stands(card: CardView) -> list[Block]:
+    """Return where it stands: how it ended, or who has approved so far."""
+    if card.standing != "waiting":
+        return [parts.rich(*outcome.ended(card))]
+    so_far = f"It waits for a decision: {card.place}, {len(card.counted)} of {card.needed} approved."
+    return [parts.rich(parts.words(so_far), *outcome.decisions(card, card.approvals))]
 
 
 def _fact(name: str, value: str) -> Block:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from approvals.decision import Approval, Outcome
 from approvals.people import EmailAddress, Person, UserGroup
 from approvals.request import ApprovalRequest, Binding, Route, Stage
-from cards.request_card import TIMEOUT, CardView, Ending
+from cards.card_view import TIMEOUT, CardView, Ending
 
 NOW = datetime(2026, 1, 5, 14, 0, tzinfo=UTC)
 DEADLINE = NOW + timedelta(days=3)
@@ -33,14 +33,26 @@ ROUTE = Route(
 )
 BINDING = Binding(instance_id="order-42-workflow", run=NOW, stage=0, digest="d" * 64, nonce="e" * 32)
 MANAGER = Person(team="T0LOCAL", user="U0MANAGER")
+MANAGER2 = Person(team="T0LOCAL", user="U0MANAGER2")
+VP = Person(team="T0LOCAL", user="U0VP")
 
 
-def approval(*, approved: bool = True, reason: str = "", stage: int = 0) -> Approval:
+SQL = "DELETE FROM sessions\n WHERE last_seen < now() - interval '90 days'\n   AND account_id IS NULL"
+LINKS = tuple(f"https://example.slack.com/archives/C0APPROVALS/p176762160000000{number}" for number in (0, 1))
+
+
+def approval(*, approved: bool = True, reason: str = "", stage: int = 0, who: Person = MANAGER) -> Approval:
     """Return one accepted decision."""
     return Approval(
-        decision_id="a1", person=MANAGER, name="Manager", stage=stage, approved=approved, reason=reason, at=NOW,
+        decision_id=f"a{stage}{who.user}",
+        person=who,
+        name=who.user.removeprefix("U0").capitalize(),
+        stage=stage,
+        approved=approved,
+        reason=reason,
+        at=NOW,
         through="slack",
-    )  # fmt: skip
+    )
 
 
 def outcome(*, approved: bool, reason: str = "", by: tuple[Approval, ...] = ()) -> Outcome:
@@ -61,6 +73,9 @@ WAITING = CardView(
 )
 _YES, _NO = approval(reason="Good price"), approval(approved=False, reason="Too expensive this quarter")
 
+_ALL = (_YES, approval(who=MANAGER2), approval(stage=1, who=VP, reason="Fits the plan"))
+_STAGE_2 = BINDING.model_copy(update={"stage": 1})
+
 CARDS: dict[str, CardView] = {
     "waiting": WAITING,
     "counted": WAITING.model_copy(update={"approvals": (approval(),), "reminders": 1}),
@@ -78,6 +93,27 @@ CARDS: dict[str, CardView] = {
     "timed_out": WAITING.model_copy(update={"outcome": outcome(approved=False, reason=TIMEOUT), "reminders": 2}),
     "terminated": WAITING.model_copy(
         update={"ending": Ending(kind="terminated", by="U0OPERATOR", reason="Asked for twice", at=NOW)}
+    ),
+    "waiting for a statement": WAITING.model_copy(
+        update={
+            "request": REQUEST.model_copy(
+                update={"kind": "statement", "subject": "7", "details": {"database": "sessions", "statement": SQL}}
+            )
+        }
+    ),
+    "waiting in stage 2": WAITING.model_copy(
+        update={"binding": _STAGE_2, "approvers": (VPS,), "approvals": _ALL[:2], "links": LINKS}
+    ),
+    "approved by three": WAITING.model_copy(
+        update={
+            "binding": _STAGE_2,
+            "approvals": _ALL,
+            "links": LINKS,
+            "outcome": outcome(approved=True, reason="Fits the plan", by=_ALL),
+        }
+    ),
+    "timed_out after one of two": WAITING.model_copy(
+        update={"approvals": (_YES,), "outcome": outcome(approved=False, reason=TIMEOUT, by=(_YES,))}
     ),
     "vanished": WAITING.model_copy(update={"ending": Ending(kind="vanished", at=NOW)}),
 }

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from approvals import ends
+from approvals.people import SlackUser
 from approvals.request import CardRef
 from cards import (
     command,
@@ -93,7 +94,8 @@ def messages() -> dict[str, Message]:
     """Return every message, by name."""
     return {
         **{f"card {name}": request_card.build(view) for name, view in CARDS.items()},
-        "thread reminder": thread.reminder(WAITING, 1),
+        "thread reminder": thread.reminder(WAITING, 1, left=timedelta(hours=4)),
+        "thread reminder of who is left": thread.reminder(CARDS["counted"], 2, (_LEFT,), timedelta(minutes=30)),
         "thread counted": thread.counted(CARDS["counted"]),
         "thread advanced": thread.advanced(CARDS["advanced"]),
         "thread escalated": thread.escalated(WAITING, (VPS,), DEADLINE),
@@ -108,7 +110,11 @@ def messages() -> dict[str, Message]:
     }
 
 
-_ENDS = ("approved", "rejected", "rejected_by_rule", "timed_out", "terminated", "vanished")
+_ENDS = (
+    "approved", "approved by three", "rejected", "rejected_by_rule", "timed_out", "timed_out after one of two",
+    "terminated", "vanished",
+)  # fmt: skip
+_LEFT = SlackUser(user="U0MANAGER2")
 
 
 def _commands() -> dict[str, Message]:
@@ -139,6 +145,9 @@ def views() -> dict[str, View]:
         "details loading": details_modal.loading(LINE.instance_id),
         "details failed": details_modal.failed("The workflow cannot be reached just now. Try again in a minute."),
         "details": details_modal.build(details_modal.DetailsView(card=CARDS["counted"], history=HISTORY)),
+        "details of a statement": details_modal.build(
+            details_modal.DetailsView(card=CARDS["waiting for a statement"], history=HISTORY)
+        ),
         "confirm": confirm_modal.build(_ONE, LINE, "Asked for twice"),
         "confirm bulk": confirm_modal.build_bulk(_MANY, _DRY_RUN),
         "confirm bulk empty": confirm_modal.build_bulk(_MANY, DryRun(token="dry-run-2", total=0)),  # noqa: S106 - same

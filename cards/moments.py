@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 FORMAT = "{date_long_pretty} at {time}"
+WITH_SECONDS = "{date_short_pretty} {time_secs}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
-from cards.moments import FORMAT, in_utc
+from cards.moments import FORMAT, WITH_SECONDS, in_utc
 from cards.surface import Block, Message
 from cards.text import NOTHING, clean, cut, escaped, length, one_line
 
@@ -153,6 +153,12 @@ def moment(when: datetime) -> Block:
     return {"type": "date", "timestamp": int(when.timestamp()), "format": FORMAT, "fallback": in_utc(when)}
 
 
+def moment_with_seconds(when: datetime) -> Block:
+    """Return a rich text date with its seconds, for a time line."""
+    fallback = f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    return {"type": "date", "timestamp": int(when.timestamp()), "format": WITH_SECONDS, "fallback": fallback}
+
+
 def link(url: str | None, text: str) -> list[Block]:
     """Return a rich text link after a space, or nothing if the address is not fit for one."""
     return [words(" "), {"type": "link", "url": url, "text": typed(text)}] if is_link(url) else []
@@ -174,6 +180,18 @@ def quote(text: str, most: int = 1000, lines: int = 12) -> Block:
     short = "\n".join(typed_lines[:lines]) + ("\n…" if len(typed_lines) > lines else "")
     element = {"type": "rich_text_quote", "elements": [words(cut(short, most))]}
     return {"type": "rich_text", "elements": [element]}
+
+
+def named(name: str, text: str) -> Block:
+    """Return something typed under its name: on one line if it is short, else as it is, in letters of one width."""
+    label = words(f"{typed(name, 80)}: ", bold=True)
+    if length(text) <= SHORT and "\n" not in text:
+        return rich(label, words(text))
+    section = {"type": "rich_text_section", "elements": [label]}
+    return {"type": "rich_text", "elements": [section, {"type": "rich_text_preformatted", "elements": [words(text)]}]}
+
+
+SHORT = 80
 
 
 def sentence(text: str) -> Block:

@@ -1,7 +1,7 @@
 """Private messages: to the requester, and to the person who clicked. Only builds them."""
 
 from cards import parts
-from cards.request_card import CardView
+from cards.card_view import CardView
 from cards.surface import Message
 from cards.text import one_line
 from cards.thread import end_elements

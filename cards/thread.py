@@ -1,18 +1,27 @@
 """Replies in a card's thread: reminders, counted approvals, escalations and the end. Only builds, never posts."""
 
+from datetime import timedelta
+
 from approvals.people import Principal
 from approvals.values import Moment
-from cards import parts
-from cards.request_card import CardView, actor, end_sentence, rejection_reason
+from cards import outcome, parts
+from cards.card_view import CardView
+from cards.moments import span
 from cards.surface import Block, Message
 
 
-def reminder(view: CardView, number: int) -> Message:
-    """Return reminder `number` (from 1) for those who may decide. It mentions them, so Slack notifies them again."""
+def reminder(
+    view: CardView, number: int, waits_for: tuple[Principal, ...] = (), left: timedelta | None = None
+) -> Message:
+    """Return reminder `number` (from 1). It mentions those who have not answered, so Slack notifies them again.
+
+    `waits_for` are these people, all approvers if empty; `left` is the time until the deadline.
+    """
+    so_far = f" ({len(view.counted)} of {view.needed} approved)" if view.counted else ""
     return parts.paragraph(
-        parts.words(f"Reminder {number}: {view.what_and_amount} still waits for "),
-        *parts.people(view.approvers),
-        parts.words(", until "),
+        parts.words(f"Reminder {number}: {view.what_and_amount}{so_far} still waits for "),
+        *parts.people(waits_for or view.approvers),
+        parts.words(f", {span(left)} left, until " if left else ", until "),
         parts.moment(view.deadline),
         parts.words(". Use the buttons on the card above."),
     )
@@ -28,10 +37,9 @@ def counted(view: CardView) -> Message:
 
 
 def advanced(view: CardView) -> Message:
-    """Return what is said when a stage is approved and the next one is asked."""
-    last = view.counted[-1] if view.counted else None
+    """Return what is said when a stage is approved and the next one is asked, with who approved it."""
     text = f"{view.place.capitalize()} is approved. {view.what_and_amount} now waits for the next stage."
-    return parts.paragraph(parts.words(text), *_comment(last.reason if last else ""))
+    return parts.paragraph(parts.words(text), *outcome.decisions(view, view.counted))
 
 
 def escalated(view: CardView, to: tuple[Principal, ...], deadline: Moment) -> Message:
@@ -52,11 +60,7 @@ def ended(view: CardView) -> Message:
 
 def end_elements(view: CardView) -> list[Block]:
     """Return how a request ended, as rich text: the thread and the requester are told the same."""
-    user, name = actor(view)
-    by = [parts.words(" By "), parts.person(user, name), parts.words(".")] if user or name else []
-    said = rejection_reason(view)
-    reason = [parts.words(f"\n{said}")] if said else _comment(view.ending.reason if view.ending else "")
-    return [parts.words(f"{view.what_and_amount}: {end_sentence(view)}"), *by, *reason]
+    return [parts.words(f"{view.what_and_amount}: "), *outcome.ended(view)]
 
 
 def _comment(reason: str) -> list[Block]:

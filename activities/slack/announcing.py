@@ -14,7 +14,7 @@ from activities.slack.rendering import card_view, passed_view
 from approvals.request import CardRef
 from approvals.state import State
 from cards import Message, request_card
-from cards.request_card import CardView
+from cards.card_view import CardView
 from records import instances
 from records.database import Database
 

@@ -1,12 +1,15 @@
 """From the machine's state to what cards need: the same view when posting, when rewriting and after a repair."""
 
+from datetime import timedelta
+
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError
 from approvals.decision import Outcome, Reason
 from approvals.messages import sentence
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
-from approvals.state import State, approvers_of, binding_of, deadline_of
-from cards.request_card import CardView, Ending
+from approvals.state import State, approvers_now, approvers_of, binding_of, current_stage, deadline_of
+from cards.card_view import CardView, Ending
+from cards.links import card_link
 
 
 async def resolved(directory: Directory, principals: tuple[Principal, ...]) -> tuple[Principal, ...]:
@@ -52,11 +55,59 @@ async def stage_view(
         approvers=await resolved(directory, approvers_of(state.route.stages[stage], round_)) if asked else (),
         requester_user=state.requester.user if state.requester else None,
         approvals=state.approvals,
+        links=await _links(directory, state),
         reminders=state.reminded,
         outcome=state.outcome,
         outcome_sentence=outcome_sentence(state.outcome),
         ending=ending,
     )
+
+
+async def _links(directory: Directory, state: State) -> tuple[str, ...]:
+    """Return the addresses of the request's cards by stage; none while the workspace's is not known."""
+    if len(state.cards) < 2:  # noqa: PLR2004 one card links to no other
+        return ()
+    try:
+        url = str((await directory.team()).get("url") or "")
+    except LookupFailedError:
+        return ()
+    return tuple(card_link(card, url) for card in state.cards)
+
+
+async def still_asked(directory: Directory, state: State) -> tuple[Principal, ...]:
+    """Return whom a reminder has to mention: the approvers, without the people of a group who have answered.
+
+    Once somebody has answered, a group's mention would notify them too, so its other members are mentioned by name. A
+    group that cannot be looked up is mentioned as it is.
+    """
+    approvers = await resolved(directory, approvers_now(state))
+    answered = {one.person.user for one in state.approvals if one.stage == state.stage}
+    if not answered:
+        return approvers
+    answered |= {state.requester.user} if state.requester else set()
+    left: list[Principal] = []
+    for each in approvers:
+        left += await _others(directory, each, answered)
+    return tuple(dict.fromkeys(left)) or approvers
+
+
+async def _others(directory: Directory, each: Principal, answered: set[str]) -> list[Principal]:
+    if isinstance(each, SlackUser):
+        return [] if each.user in answered else [each]
+    if not isinstance(each, UserGroup):
+        return [each]
+    try:
+        members = await directory.members(each.group)
+    except LookupFailedError:
+        members = None
+    return [each] if members is None else [SlackUser(user=user) for user in sorted(members - answered)]
+
+
+def time_left(state: State, number: int) -> timedelta | None:
+    """Return what was left until the deadline when a stage's reminder `number` (from 1) was due."""
+    stage = current_stage(state)
+    waits = sorted(stage.remind)
+    return stage.within - waits[number - 1] if 0 < number <= len(waits) else None
 
 
 def outcome_sentence(outcome: Outcome | None) -> str:

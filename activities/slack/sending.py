@@ -8,13 +8,13 @@ from activities.slack.announcing import Announcer
 from activities.slack.client import FOR_EVER, Begin, Slack
 from activities.slack.directory import Directory
 from activities.slack.queue import Urgency
-from activities.slack.rendering import card_view, ending_of, passed_view, resolved
+from activities.slack.rendering import card_view, ending_of, passed_view, resolved, still_asked, time_left
 from activities.telling import ENDS, STOPPED, Telling, card_of
 from approvals.messages import sentence
 from approvals.request import CardRef
 from approvals.state import State, current_stage
 from cards import Message, private, thread
-from cards.request_card import CardView
+from cards.card_view import CardView
 from records import instances
 from records.database import Database
 from records.instances import Instance
@@ -83,7 +83,8 @@ class Sender:
             case "advanced":
                 return thread.advanced(view)
             case "reminder":
-                return thread.reminder(view, telling.number)
+                waits_for = await still_asked(self._directory, state)
+                return thread.reminder(view, telling.number, waits_for, time_left(state, telling.number))
             case "escalated":
                 escalation = current_stage(state).escalate
                 to = await resolved(self._directory, escalation.to) if escalation else ()

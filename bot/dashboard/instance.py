@@ -18,7 +18,8 @@ from approvals.values import Value
 from approvals.verbs import VERBS
 from bot.access.authenticating import Access
 from bot.access.refusals import Refused
-from bot.control.reading.overview import Overview, TimeLineEvent
+from bot.control.reading.lines import meaning
+from bot.control.reading.overview import Overview, Source, TimeLineEvent
 from bot.control.subjects import Subject, Subjects
 from bot.dashboard.blocks import Part, mentioned, preview
 from bot.dashboard.names import Names
@@ -27,7 +28,7 @@ from bot.dashboard.sessions import Visit
 from bot.dashboard.waiting import refuse_unknown
 from bot.decisions.submitting import Decisions
 from cards import request_card
-from cards.request_card import Ending
+from cards.card_view import Ending
 
 SHOWN_EVENTS = 200
 LONGEST_PAYLOAD = 20_000
@@ -75,7 +76,8 @@ class Instances:
         resource = await self._subjects.resource(visit.caller, subject)
         line = await self._overview.line(subject)
         card = await self.card(subject)
-        events = await self._history(visit, subject, resource)
+        engine = request.query_params.get("events") == "engine"
+        events = await self._history(visit, subject, resource, "engine" if engine else "business")
         people = [*line.waiting_on, line.requester, *(event.actor for event in events[-SHOWN_EVENTS:] if event.actor)]
         return self._desk.show(
             request,
@@ -83,12 +85,14 @@ class Instances:
             "instance.html",
             line=line,
             subject=subject,
-            meaning=status_message(subject.status),
+            meaning=meaning(line) or status_message(subject.status),
             card=card,
             standing=await self.standing(visit, subject, resource),
             verbs=[verb for verb in VERBS.values() if may(visit.caller, verb.action, resource)],
             answers=await self._answers(visit, subject, resource),
             events=events[-SHOWN_EVENTS:],
+            engine=engine,
+            operator=may(visit.caller, Action.LIST),
             hidden=max(0, len(events) - SHOWN_EVENTS),
             payloads=await self._payloads(visit, subject),
             audit=may(visit.caller, Action.AUDIT_READ),
@@ -125,10 +129,12 @@ class Instances:
             return ()
         return await self._overview.diagnosis(visit.caller, subject.instance_id)
 
-    async def _history(self, visit: Visit, subject: Subject, resource: Resource) -> tuple[TimeLineEvent, ...]:
+    async def _history(
+        self, visit: Visit, subject: Subject, resource: Resource, source: Source
+    ) -> tuple[TimeLineEvent, ...]:
         if not may(visit.caller, Action.SEE_HISTORY, resource):
             return ()
-        return await self._overview.history(visit.caller, subject.instance_id)
+        return await self._overview.history(visit.caller, subject.instance_id, source)
 
     async def _payloads(self, visit: Visit, subject: Subject) -> dict[str, str] | None:
         """Return input and output as readable JSON, None for those who may not see them."""

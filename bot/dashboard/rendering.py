@@ -74,7 +74,14 @@ class Templates:
         )
         self._environment.globals.update(asset=asset)
         self._environment.filters.update(
-            age=age, money=amount_text, utc=utc, iso=iso, segment=segment, who=words.principal, word=words.word
+            age=age,
+            money=amount_text,
+            utc=utc,
+            utc_seconds=utc_seconds,
+            iso=iso,
+            segment=segment,
+            who=words.principal,
+            word=words.word,
         )
 
     def page(self, name: str, status: int = 200, **values: Any) -> Response:
@@ -92,6 +99,11 @@ def age(moment: datetime, now: datetime) -> str:
 def utc(moment: datetime) -> str:
     """Return `5 Jan 2026, 14:00 UTC`; the page's script writes it in the reader's own zone."""
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def utc_seconds(moment: datetime) -> str:
+    """Return `5 Jan 2026, 14:00:07 UTC`, for a time line."""
+    return f"{moment.day} {moment:%b %Y, %H:%M:%S} UTC"
 
 
 def iso(moment: datetime) -> str:

@@ -14,7 +14,7 @@ from bot.control.operations.calls import Done, Given
 from bot.control.operations.single import Operations
 from bot.control.reading.lines import Workflow
 from bot.control.reading.list_query import ListQuery
-from bot.control.reading.overview import Overview, TimeLineEvent, listed
+from bot.control.reading.overview import Overview, Source, TimeLineEvent, listed
 from bot.control.subjects import Subject
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
@@ -145,9 +145,11 @@ def _reading(router: APIRouter, who: Any, overview: Overview, clock: Clock) -> N
         return await _detail(overview, subject, shown=await overview.payloads(caller, subject))
 
     @router.get("/{reference}/history", responses=problems(404))
-    async def get_history(reference: Reference, caller: Annotated[Caller, who]) -> History:
-        """Show what happened to it: the engine's events, and who did what."""
-        return History(events=await overview.history(caller, reference))
+    async def get_history(
+        reference: Reference, caller: Annotated[Caller, who], source: Source | None = None
+    ) -> History:
+        """Show what happened to it: who did what (`source=business`), the engine's events, or both on one time line."""
+        return History(events=await overview.history(caller, reference, source))
 
     @router.get("/{reference}/diagnosis", responses=problems(404))
     async def get_diagnosis(reference: Reference, caller: Annotated[Caller, who]) -> Diagnoses:

@@ -190,12 +190,16 @@ class Commands:
             return command.usage("history", NEEDS_ID)
         return await self._history_page(caller, rest, 0)
 
-    async def _history_page(self, caller: Caller, reference: str, start: int) -> Message:
-        events = await self._overview.history(caller, reference)
+    async def _history_page(self, caller: Caller, argument: str, start: int) -> Message:
+        """Return a page of what happened; with `engine` behind the id, of the engine's own events."""
+        words = argument.split()
+        engine = len(words) > 1 and words[-1].casefold() == "engine"
+        reference = " ".join(words[:-1]) if engine else argument
+        events = await self._overview.history(caller, reference, "engine" if engine else "business")
         shown = tuple(map(lines.of_history, events[start : start + PAGE_SIZE]))
-        before = Page(verb="history", argument=reference, cursor=str(max(0, start - PAGE_SIZE))) if start else None
+        before = Page(verb="history", argument=argument, cursor=str(max(0, start - PAGE_SIZE))) if start else None
         more = start + PAGE_SIZE < len(events)
-        after = Page(verb="history", argument=reference, cursor=str(start + PAGE_SIZE)) if more else None
+        after = Page(verb="history", argument=argument, cursor=str(start + PAGE_SIZE)) if more else None
         return command.history(reference, shown, before, after)
 
     async def _why(self, caller: Caller, rest: str, body: Body) -> Message:

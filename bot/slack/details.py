@@ -1,18 +1,21 @@
 """Everything about one request, for the modal and for whoever else asks: from the read model and the audit."""
 
+from collections.abc import Awaitable, Callable
+
 from activities.slack.directory import Directory
 from activities.slack.rendering import card_view
 from approvals.people import Person
 from approvals.request import Binding, CardRef
 from approvals.state import State
+from bot.control.reading.story import StoryEvent
+from bot.slack.lines import of_story
 from cards import details_modal, reject_modal
 from cards.binding import UnreadableCardError
 from cards.details_modal import DetailsView
 from cards.money import money
 from cards.reject_modal import RejectTarget
 from cards.surface import View
-from cards.values import HistoryLine
-from records import audit, instances
+from records import instances
 from records.database import Database
 
 GONE = "This request is not known here any more. Ask your operator: its audit entries are kept."
@@ -21,9 +24,15 @@ GONE = "This request is not known here any more. Ask your operator: its audit en
 class Details:
     """Builds modals from what is known. Raises: UnreadableCardError if nothing is."""
 
-    def __init__(self, database: Database, directory: Directory) -> None:
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        story: Callable[[str], Awaitable[tuple[StoryEvent, ...]]],
+    ) -> None:
         self._database = database
         self._directory = directory
+        self._story = story
 
     async def rejection(self, binding: Binding, card: CardRef | None) -> View:
         """Return the modal that asks why somebody rejects. Quick: the trigger lives three seconds."""
@@ -41,7 +50,7 @@ class Details:
         row = await self._row(instance_id)
         if row.state is None:
             raise UnreadableCardError(GONE)
-        history = await self.history(instance_id)
+        history = tuple(map(of_story, await self._story(instance_id)))
         return details_modal.build(DetailsView(card=await card_view(self._directory, row.state), history=history))
 
     async def knows(self, instance_id: str, card: CardRef) -> bool:
@@ -56,22 +65,9 @@ class Details:
             row = await instances.get(connection, instance_id)
         return row.state if row else None
 
-    async def history(self, instance_id: str) -> tuple[HistoryLine, ...]:
-        """Return the business events of an instance, oldest first."""
-        async with self._database.read() as connection:
-            entries = await audit.of_instance(connection, instance_id)
-        return tuple(history_line(entry) for entry in entries)
-
     async def _row(self, instance_id: str) -> instances.Instance:
         async with self._database.read() as connection:
             row = await instances.get(connection, instance_id)
         if row is None:
             raise UnreadableCardError(GONE)
         return row
-
-
-def history_line(entry: audit.Chained) -> HistoryLine:
-    """Return an audit entry as a line of the time line."""
-    _, _, user = entry.actor.partition("/")
-    what = entry.action.partition(".")[2].replace("_", " ")
-    return HistoryLine(at=entry.at, what=what, text=entry.reason, by=user or None, by_name="" if user else entry.actor)

@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from approvals import ends
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
-from bot.control.reading.lines import Workflow
+from bot.control.reading.lines import Workflow, meaning
 from bot.control.reading.overview import Listed, TimeLineEvent
+from bot.control.reading.story import StoryEvent
 from cards.values import HistoryLine, InstanceLine, LinePage, Statistics
 from records import statistics
 
@@ -15,12 +15,11 @@ def of_workflow(found: Workflow, *, operator: bool = False) -> InstanceLine:
     several = (found.stages or 1) > 1
     many = (found.needed or 1) > 1
     now = [one for one in found.decided_by if one.approved and one.stage == found.stage] if many else []
-    end = ends.end_of(found.outcome)
     return InstanceLine(
         instance_id=found.id,
         status=found.status,
         standing=found.standing,
-        meaning=end.meaning if end else MEANINGS.get(found.standing, ""),
+        meaning=meaning(found),
         for_operators=operator,
         name=found.name,
         what=f"{found.kind} {found.subject}".strip(),
@@ -37,14 +36,6 @@ def of_workflow(found: Workflow, *, operator: bool = False) -> InstanceLine:
         deadline=found.deadline,
         card_link=found.card_link,
     )
-
-
-MEANINGS = {
-    "Waiting": "It waits for a decision on its card.",
-    "Starting": "It has begun, and asks in a moment.",
-    "Paused": "An operator has paused it. Answers are kept and count when it goes on; its deadline runs on.",
-}
-"""The words for a request that has not ended."""
 
 
 def of_page(found: Listed, *, operator: bool = False) -> LinePage:
@@ -71,9 +62,21 @@ def of_history(event: TimeLineEvent) -> HistoryLine:
     """Return one event's line: the business's with who did it, the engine's with its name."""
     if event.source == "engine":
         return HistoryLine(at=event.at, what=event.type, text=f"{event.name} {event.text}".strip())
-    name, slash, user = event.actor.partition("/")
-    what = event.type.partition(".")[2].replace("_", " ")
-    return HistoryLine(at=event.at, what=what, text=event.text, by=user or None, by_name="" if slash else name)
+    _, slash, user = event.actor.partition("/")
+    by_name = event.actor_name or ("" if slash or event.actor in {"workflow", "system"} else event.actor)
+    return HistoryLine(at=event.at, what=event.what, text=event.text, by=user or None, by_name=by_name)
+
+
+def of_story(event: StoryEvent) -> HistoryLine:
+    """Return one event of a request's story."""
+    user = event.actor.partition("/")[2]
+    return HistoryLine(
+        at=event.at,
+        what=event.what,
+        text=event.text,
+        by=user or None,
+        by_name=event.name or ("" if user else event.actor),
+    )
 
 
 def of_statistics(found: statistics.Statistics) -> Statistics:

@@ -91,7 +91,7 @@ def check_input(block: dict[str, Any]) -> None:
 
 def check_rich_text(block: dict[str, Any]) -> None:
     for paragraph in block["elements"]:
-        assert paragraph["type"] in {"rich_text_section", "rich_text_quote"}
+        assert paragraph["type"] in {"rich_text_section", "rich_text_quote", "rich_text_preformatted"}
         assert paragraph["elements"]
         for leaf in paragraph["elements"]:
             check_leaf(leaf)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from approvals.decision import Approval, Outcome
 from approvals.people import EmailAddress, Person, SlackUser, UserGroup
 from approvals.request import ApprovalRequest, Binding, Route, Stage
-from cards.request_card import CardView, Ending
+from cards.card_view import CardView, Ending
 from cards.values import HistoryLine, InstanceLine
 
 some = settings(

@@ -176,7 +176,7 @@ def test_where_there_is_nothing_it_says_so(message: Any, sentence: str) -> None:
 
 def test_a_history_shows_moment_deed_person_and_words() -> None:
     text = shown(command.history("order-42-workflow", HISTORY))
-    for part in ("2026-01-05 14:00 UTC", "asked", "Reminder 1", '"user_id": "U0MANAGER"', "Good price"):
+    for part in ("2026-01-05 14:00:00 UTC", "asked", "Reminder 1", '"user_id": "U0MANAGER"', "Good price"):
         assert part in text
 
 

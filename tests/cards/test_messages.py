@@ -1,13 +1,15 @@
 """Threads, direct messages and private sentences say what happened, why and what to do; and fit, whatever comes."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 
+from approvals.people import SlackUser
 from cards import gallery, private, thread
+from cards.card_view import CardView
 from cards.examples import CARDS, DEADLINE, MANAGERS, VPS, WAITING
-from cards.request_card import CardView
 from cards.surface import Message
 from tests.cards import limits, nasty
 
@@ -61,6 +63,11 @@ def test_a_reminder_mentions_who_may_decide_and_says_until_when() -> None:
     )
 
 
+def test_a_reminder_mentions_only_who_is_left() -> None:
+    left = SlackUser(user="U0MANAGER2")
+    assert mentions(thread.reminder(CARDS["counted"], 2, (left,))) == ["U0MANAGER2"]
+
+
 def test_an_escalation_mentions_who_may_decide_now_as_well() -> None:
     assert mentions(thread.escalated(WAITING, (MANAGERS, VPS), DEADLINE)) == ["S0MANAGERS", "S0VPS"]
 
@@ -73,14 +80,18 @@ SENTENCES = [
     ),
     (
         thread.ended(CARDS["rejected"]),
-        "order 42 ($2,400.00): Rejected. By <@U0MANAGER>. Reason: Too expensive this quarter",
+        "order 42 ($2,400.00): Rejected. <@U0MANAGER> rejected, 2026-01-05 14:00 UTC: “Too expensive this quarter”",
     ),
-    (thread.ended(CARDS["timed_out"]), "nobody approved and nobody rejected it"),
+    (thread.ended(CARDS["timed_out"]), "Nobody answered until 2026-01-05 14:00 UTC. This is not a no."),
+    (thread.ended(CARDS["timed_out after one of two"]), "1 of 2 approved (<@U0MANAGER>); the second did not answer"),
+    (thread.ended(CARDS["approved by three"]), "Stage 2: <@U0VP> approved, 2026-01-05 14:00 UTC: “Fits the plan”"),
+    (private.ended(CARDS["approved by three"]), "Stage 1: <@U0MANAGER> approved, 2026-01-05 14:00 UTC: “Good price”"),
+    (thread.reminder(WAITING, 1, left=timedelta(hours=4)), "4 h left, until 2026-01-08 14:00 UTC"),
     (private.asked(WAITING), "Your request order 42 ($2,400.00) now waits for <!subteam^S0MANAGERS> or vp@example.com"),
-    (private.ended(CARDS["approved"]), "Your request order 42 ($2,400.00): Approved. By <@U0MANAGER>."),
-    (private.ended(CARDS["rejected"]), "Rejected. By <@U0MANAGER>. Reason: Too expensive this quarter"),
+    (private.ended(CARDS["approved"]), "Your request order 42 ($2,400.00): Approved. <@U0MANAGER> approved"),
+    (private.ended(CARDS["rejected"]), "Rejected. <@U0MANAGER> rejected, 2026-01-05 14:00 UTC: “Too expensive"),
     (private.ended(CARDS["timed_out"]), "This is not a no"),
-    (private.ended(CARDS["terminated"]), "An operator stopped this request"),
+    (private.ended(CARDS["terminated"]), "<@U0OPERATOR> stopped this request"),
     (private.recorded(), "You need not click again"),
     (private.went_wrong("01JGV5"), "give your operator this number: 01JGV5"),
 ]

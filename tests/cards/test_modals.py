@@ -82,14 +82,15 @@ def test_any_details_modal_is_within_slacks_limits(card: Any, history: Any) -> N
     limits.check_view(details_modal.build(DetailsView(card=card, history=history)).payload())
 
 
-@pytest.mark.parametrize("name", CARDS)
-def test_details_show_everything_a_decision_is_bound_to(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in CARDS if name != "waiting for a statement"])
+def test_details_show_the_whole_request_and_no_digests(name: str) -> None:
     text = json.dumps(details_modal.build(DetailsView(card=CARDS[name], history=HISTORY)).payload())
     for part in (
-        "order-42-workflow", "0123456789ab", "d" * 64, "Desks & More", "cost centre", "standing desks", "$2,400.00",
+        "order-42-workflow", "Desks & More", "cost centre", "standing desks", "$2,400.00",
         "Stage 1: ", "Stage 2: ", "2 needed, within 3 days", "Good price",
     ):  # fmt: skip
         assert part in text
+    assert not [part for part in ("0123456789ab", "d" * 64, "Run, stage, round") if part in text]
 
 
 def test_details_say_what_is_left_out() -> None:

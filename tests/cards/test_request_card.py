@@ -10,8 +10,8 @@ from hypothesis import given
 from approvals.request import Binding
 from cards import request_card
 from cards.binding import UnreadableCardError, binding_value, parse_binding
-from cards.examples import BINDING, CARDS, WAITING
-from cards.request_card import CardView
+from cards.card_view import CardView
+from cards.examples import BINDING, CARDS, LINKS, SQL, WAITING
 from tests.cards import limits, nasty
 
 TOKEN = re.compile(r"<[^<>]*>")
@@ -51,21 +51,24 @@ def test_the_only_tokens_in_a_card_are_our_own_mentions_and_dates(view: CardView
 
 @pytest.mark.parametrize("name", CARDS)
 def test_only_a_waiting_card_has_buttons(name: str) -> None:
-    expected = {"approval_approve", "approval_reject", "approval_details"} if name in {"waiting", "counted"} else set()
+    waits = CARDS[name].standing == "waiting"
+    expected = {"approval_approve", "approval_reject", "approval_details"} if waits else set()
     assert set(buttons(request_card.build(CARDS[name]).payload())) == expected
 
 
 SENTENCES = {
     "waiting": "may approve or reject it until 2026-01-08 14:00 UTC",
     "counted": "may approve or reject it until",
-    "advanced": "now waits for the next stage",
+    "advanced": "the next stage has a card of its own",
     "escalated": "use the newer card",
-    "approved": "Approved.",
+    "approved": "Approved. <@U0MANAGER> approved, 2026-01-05 14:00 UTC: “Good price”",
     "approved_by_rule": "nobody has to be asked",
-    "rejected": "<@U0MANAGER> rejected it. Reason: Too expensive this quarter",
+    "rejected": "Rejected. <@U0MANAGER> rejected, 2026-01-05 14:00 UTC: “Too expensive this quarter”",
     "rejected_by_rule": "not by a person. Nobody is in the groups",
-    "timed_out": "This is not a no",
-    "terminated": "An operator stopped this request",
+    "timed_out": "Nobody answered until 2026-01-05 14:00 UTC. This is not a no.",
+    "timed_out after one of two": "1 of 2 approved (<@U0MANAGER>); the second did not answer until 2026-01-05 14:00",
+    "approved by three": "Stage 1: <@U0MANAGER2> approved",
+    "terminated": "<@U0OPERATOR> stopped this request before it was decided, 2026-01-05 14:00 UTC: “Asked for twice”",
     "vanished": "The workflow behind this request no longer exists",
 }
 
@@ -87,7 +90,7 @@ def test_a_waiting_card_says_who_what_how_much_why_and_until_when() -> None:
     for part in (
         "<@U0REQUESTER>", "order 42", "$2,400.00", "a manager must approve", "<!subteam^S0MANAGERS>",
         "vp@example.com", "<!date^1767880800^{date_long_pretty} at {time}|2026-01-08 14:00 UTC>", "standing desks",
-        "order-42-workflow", "rule manager", "Stage 1 of 2, 0 of 2 approvals",
+        "Stage 1 of 2, 0 of 2 approved", "In the requester's own words", "Desks & More",
     ):  # fmt: skip
         assert part in text
 
@@ -101,18 +104,52 @@ def test_approve_is_confirmed_with_amount_and_requester() -> None:
 
 def test_a_counted_approval_is_named_and_the_stage_still_open() -> None:
     text = shown(request_card.build(CARDS["counted"]).payload())
-    assert "Stage 1 of 2, 1 of 2 approvals" in text
+    assert "Stage 1 of 2, 1 of 2 approved" in text
     assert '"user_id": "U0MANAGER"' in text
 
 
-def test_a_rejection_shows_the_persons_own_words_as_a_quotation() -> None:
-    quotes = [
-        element
-        for block in request_card.build(CARDS["rejected"]).blocks
-        for element in block.get("elements", ())
-        if element.get("type") == "rich_text_quote"
+@pytest.mark.parametrize("name", [name for name, view in CARDS.items() if view.standing != "waiting"])
+def test_a_card_that_is_over_no_longer_asks(name: str) -> None:
+    text = shown(request_card.build(CARDS[name]).payload())
+    assert not [part for part in ("Why you are asked", "Who may decide", "Decide until") if part in text]
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_no_code_of_the_machine_is_shown(name: str) -> None:
+    text = shown(request_card.build(CARDS[name]).payload())
+    assert not [code for code in ("approval_timeout", "no_approvers", "order-42-workflow |") if code in text]
+
+
+def test_the_card_of_stage_2_says_who_approved_stage_1_and_links_its_card() -> None:
+    text = shown(request_card.build(CARDS["waiting in stage 2"]).payload())
+    assert "Approved so far" in text
+    for user in ("U0MANAGER", "U0MANAGER2"):
+        assert f'"user_id": "{user}"' in text
+    assert "Good price" in text
+    assert LINKS[0] in text
+    assert LINKS[1] not in text
+
+
+def test_a_statement_to_run_stands_on_the_card_before_anybody_approves_it() -> None:
+    blocks = request_card.build(CARDS["waiting for a statement"]).blocks
+    [code] = [
+        part["elements"][0]["text"]
+        for block in blocks
+        for part in block.get("elements", ())
+        if part.get("type") == "rich_text_preformatted"
     ]
-    assert quotes[-1]["elements"][0]["text"] == "Too expensive this quarter"
+    assert code == SQL
+
+
+def test_details_that_are_long_or_many_are_folded_and_the_card_says_so() -> None:
+    long = WAITING.request.model_copy(update={"details": {"statement": "SELECT 1;\n" * 40}})
+    many = WAITING.request.model_copy(update={"details": {str(number): "x" for number in range(10)}})
+    assert "Long details are cut here." in shown(
+        request_card.build(WAITING.model_copy(update={"request": long})).payload()
+    )
+    assert "2 more details not shown" in shown(
+        request_card.build(WAITING.model_copy(update={"request": many})).payload()
+    )
 
 
 def test_a_requester_without_a_slack_user_is_shown_as_typed_and_mentions_nobody() -> None:

@@ -20,7 +20,7 @@ from bot.engine.client import (
     UnknownInstanceError,
 )
 from bot.process.correlation import correlation_id
-from cards.request_card import Ending
+from cards.card_view import Ending
 from records import audit, instances, intake, notifications
 from records.database import Database
 

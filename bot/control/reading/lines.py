@@ -7,6 +7,7 @@ from approvals.decision import Approval
 from approvals.request import CardRef
 from approvals.statuses import Status
 from approvals.values import Moment, Value
+from cards.links import card_link
 from records import instances, listing
 
 
@@ -71,6 +72,20 @@ def standing(phase: str, status: str, ended_as: str | None) -> str:
     return {"waiting": "Waiting", "starting": "Starting"}.get(phase, "")
 
 
+MEANINGS = {
+    "Waiting": "It waits for a decision on its card.",
+    "Starting": "It has begun, and asks in a moment.",
+    "Paused": "An operator has paused it. Answers are kept and count when it goes on; its deadline runs on.",
+}
+"""What a standing means that is no end."""
+
+
+def meaning(found: Workflow) -> str:
+    """Return what a request's standing means; empty for a workflow that is no request."""
+    end = ends.end_of(found.outcome)
+    return end.meaning if end else MEANINGS.get(found.standing, "")
+
+
 def decided_by(one: Approval) -> DecidedBy:
     """Return an accepted decision as lists and programs get it."""
     return DecidedBy(
@@ -110,7 +125,7 @@ def workflow(line: listing.Line, slack_url: str | None, progress: instances.Prog
         waiting_on=line.waiting_on,
         since=line.finished_at or (line.asked_at if waits else None) or line.created_at,
         deadline=line.deadline if waits else None,
-        card_link=card_link(line.cards, slack_url),
+        card_link=newest_card(line.cards, slack_url),
         created_at=line.created_at,
         updated_at=line.updated_at,
         decided_at=line.decided_at,
@@ -124,12 +139,10 @@ def line_of(row: instances.Instance) -> listing.Line:
     return listing.Line(amount=None if row.amount is None else str(row.amount), cards=row.cards, **shown)
 
 
-def card_link(cards: tuple[CardRef, ...], slack_url: str | None) -> str | None:
-    """Return the address under which Slack opens the newest card: the workspace's, then archives/CHANNEL/pTS."""
+def newest_card(cards: tuple[CardRef, ...], slack_url: str | None) -> str | None:
+    """Return the address under which Slack opens the newest card."""
     posted = [card for card in cards if card.ts]
-    if not posted or not slack_url:
-        return None
-    return f"{slack_url.rstrip('/')}/archives/{posted[-1].channel}/p{posted[-1].ts.replace('.', '')}"
+    return card_link(posted[-1], slack_url) or None if posted else None
 
 
 def plain_status(text: str) -> str:

@@ -1,8 +1,9 @@
 """Seeing workflows: one, many, and what happened to one. Reads only; what a caller may not see is not in the answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from typing import Literal
 
 from dapr.ext.workflow._durabletask.internal import protos
 
@@ -14,20 +15,30 @@ from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
 from bot.control.diagnosis.gathering import FactFinder
 from bot.control.diagnosis.rules import diagnose
+from bot.control.reading import story
 from bot.control.reading.delegated_requests import DelegatedRequests
 from bot.control.reading.lines import Workflow, line_of, plain_status, workflow
 from bot.control.reading.list_query import ListQuery
 from bot.control.subjects import Subject, Subjects
 from bot.engine.client import Engine, UnknownInstanceError
 from cards.values import Diagnosis
-from records import audit, instances, listing, statistics
+from records import audit, instances, keys, listing, statistics
 from records.database import Database
 
 BULK_WORKFLOW = "bulk_workflow"
 
+MOST_NAMES = 50
+NAMES_AGE_S = 3600.0
+"""Names are for the eye, so they may be an hour old."""
+
+Source = Literal["business", "engine"]
+
 
 class TimeLineEvent(Value):
-    """One event of an instance's history: the engine's own, or one of the business (from the audit)."""
+    """One event of an instance's history: the engine's own, or one of the business (from the audit).
+
+    `what` says in plain words what happened, and `actor_name` who did it; both are empty for the engine's.
+    """
 
     at: Moment
     source: str
@@ -35,7 +46,9 @@ class TimeLineEvent(Value):
     name: str = ""
     event_id: int | None = None
     text: str = ""
+    what: str = ""
     actor: str = ""
+    actor_name: str = ""
     payload: str | None = None
 
 
@@ -201,19 +214,56 @@ class Overview:
         except (LookupFailedError, SlackRefusedError):
             return None  # a list without links is better than none
 
-    async def history(self, caller: Caller, reference: str) -> tuple[TimeLineEvent, ...]:
-        """Return the engine's and the business's events on one time line. Payloads only for those who may see them."""
+    async def history(self, caller: Caller, reference: str, source: Source | None = None) -> tuple[TimeLineEvent, ...]:
+        """Return the engine's and the business's events on one time line, or those of one `source`, oldest first.
+
+        Payloads only for those who may see them.
+        """
         subject = await self._subjects.find(reference)
         await self._subjects.demand(caller, Action.SEE_HISTORY, subject)
+        engine = () if source == "business" else await self._engine_events(caller, subject)
+        business = () if source == "engine" else await self._business_events(subject)
+        return tuple(sorted([*engine, *business], key=lambda event: event.at))
+
+    async def _engine_events(self, caller: Caller, subject: Subject) -> Sequence[TimeLineEvent]:
         payloads = await self.payloads(caller, subject)
         try:
             events = await self._engine.history(subject.instance_id) if subject.engine else ()
         except UnknownInstanceError:
             events = ()
+        return engine_events(events, payloads=payloads)
+
+    async def _business_events(self, subject: Subject) -> Sequence[TimeLineEvent]:
         async with self._database.read() as connection:
             entries = await audit.of_instance(connection, subject.instance_id, limit=1000)
-        business = [business_event(entry) for entry in entries]
-        return tuple(sorted([*engine_events(events, payloads=payloads), *business], key=lambda event: event.at))
+        names = await self.actor_names(entry.actor for entry in entries)
+        return [business_event(entry, names) for entry in entries if entry.action not in story.UNTOLD]
+
+    async def story(self, instance_id: str) -> tuple[story.StoryEvent, ...]:
+        """Return what happened to a request as people tell it, oldest first. Whether it may be seen is not asked."""
+        async with self._database.read() as connection:
+            entries = await audit.of_instance(connection, instance_id, limit=1000)
+        return story.told(entries, await self.actor_names(entry.actor for entry in entries))
+
+    async def actor_names(self, actors: Iterable[str]) -> dict[str, str]:
+        """Return the names of those the audit names by id: people as Slack knows them, keys by whose they are."""
+        found: dict[str, str] = {}
+        for actor in list(dict.fromkeys(actors))[:MOST_NAMES]:
+            name = await self._actor_name(actor)
+            found |= {actor: name} if name else {}
+        return found
+
+    async def _actor_name(self, actor: str) -> str:
+        if actor.startswith("key:"):
+            async with self._database.read() as connection:
+                key = await keys.get(connection, actor.removeprefix("key:"))
+            return key.person or key.name if key else ""
+        _, slash, user = actor.partition("/")
+        try:
+            profile = await self._directory.profile(user, NAMES_AGE_S) if slash else None
+        except (LookupFailedError, SlackRefusedError):
+            return ""
+        return profile.name if profile else ""
 
 
 async def listed(overview: Overview, caller: Caller, query: ListQuery, now: datetime) -> Listed:
@@ -296,8 +346,16 @@ def _payload(body: object) -> str | None:
     return None
 
 
-def business_event(entry: audit.Chained) -> TimeLineEvent:
+def business_event(entry: audit.Chained, names: Mapping[str, str] | None = None) -> TimeLineEvent:
     """Return an audit entry as an event of the time line."""
+    event = story.event_of(entry, names or {})
     return TimeLineEvent(
-        at=entry.at, source="business", type=entry.action, text=entry.reason, actor=entry.actor, name=entry.verdict
+        at=entry.at,
+        source="business",
+        type=entry.action,
+        what=event.what,
+        text=event.text,
+        actor=entry.actor,
+        actor_name=event.name,
+        name=entry.verdict,
     )

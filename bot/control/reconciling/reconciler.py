@@ -20,7 +20,7 @@ from bot.control.reconciling.card_repair import CardRepair
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.client import Instance as EngineInstance
 from bot.process.periodic import Periodic
-from cards.request_card import Ending
+from cards.card_view import Ending
 from records import audit, instances, intake, listing, reconciling
 from records.database import Database
 from records.errors import DatabaseUnavailableError, RecordsError, public_message

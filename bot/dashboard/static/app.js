@@ -3,6 +3,7 @@
 "use strict";
 
 const zone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const long = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
 function span(seconds) {
@@ -20,7 +21,7 @@ function tell(root) {
     if (Number.isNaN(moment.getTime())) continue;
     time.title = long.format(moment);
     const seconds = (Date.now() - moment.getTime()) / 1000;
-    const text = "age" in time.dataset ? (seconds >= 0 ? `${span(seconds)} ago` : `in ${span(-seconds)}`) : zone.format(moment);
+    const text = "age" in time.dataset ? (seconds >= 0 ? `${span(seconds)} ago` : `in ${span(-seconds)}`) : ("seconds" in time.dataset ? exact : zone).format(moment);
     if (time.textContent !== text) time.textContent = text;
   }
 }

@@ -52,6 +52,8 @@ SAYS_LESS = {
     "POST /workflows/bulk": "the real call needs a dry run's token, and an action fits only some statuses",
     "GET /workflows": "a cursor was given out for one sorting; a moment may be written in several ways",
     "GET /statistics": "a moment may be written in several ways",
+    "GET /audit/decisions": "a moment may be written in several ways",
+    "GET /audit/decisions.csv": "a moment may be written in several ways",
 }
 """Where a schema cannot say what the domain knows: there valid data may get a 4xx, which is checked as any other."""
 

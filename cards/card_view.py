@@ -1,0 +1,97 @@
+"""All that a card shows of a request, as a value: the same when it is posted, rewritten and repaired. No rendering."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from approvals.decision import Approval, Outcome
+from approvals.people import Principal
+from approvals.request import ApprovalRequest, Binding, Route
+from approvals.values import Moment, Value
+from cards import parts
+from cards.money import money
+
+TIMEOUT = "approval_timeout"
+
+Standing = Literal["waiting", "advanced", "escalated", "approved", "rejected", "timed_out", "terminated", "vanished"]
+
+
+class Ending(Value):
+    """An end that the workflow did not decide: an operator stopped it, or its instance is gone."""
+
+    kind: Literal["terminated", "vanished"]
+    by: str | None = None
+    by_name: str = ""
+    reason: str = ""
+    at: Moment | None = None
+
+
+class CardView(Value):
+    """All that a card shows. `approvers` are resolved: groups by id, users by id, e-mails where Slack knows nobody."""
+
+    request: ApprovalRequest
+    route: Route
+    binding: Binding
+    deadline: Moment
+    approvers: tuple[Principal, ...]
+    requester_user: str | None = Field(default=None, description="the requester's Slack user id, if they were found")
+    requester_name: str = ""
+    approvals: tuple[Approval, ...] = Field(default=(), description="all accepted ones, of every stage")
+    reminders: int = 0
+    links: tuple[str, ...] = Field(default=(), description="the cards by stage, as https addresses; empty: unknown")
+    passed: Literal["", "advanced", "escalated"] = Field(default="", description="this card's stage or round is over")
+    outcome: Outcome | None = None
+    outcome_sentence: str = Field(default="", description="what a Reason means, where the machine ended the request")
+    ending: Ending | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """The form in which the card is shown."""
+        if self.ending:
+            return self.ending.kind
+        if self.outcome is None:
+            return self.passed or "waiting"
+        if self.outcome.approved:
+            return "approved"
+        return "timed_out" if self.outcome.reason == TIMEOUT else "rejected"
+
+    @property
+    def what(self) -> str:
+        """`order 42`: the request in two words, as plain text."""
+        return f"{parts.typed(self.request.kind, 30)} {parts.typed(self.request.subject, 100)}"
+
+    @property
+    def amount(self) -> str:
+        """The amount as people read it, empty if the request is not about money."""
+        return money(self.request.amount, self.request.currency) if self.request.amount is not None else ""
+
+    @property
+    def what_and_amount(self) -> str:
+        """`order 42 ($2,400.00)`, or `deploy web` alone."""
+        return f"{self.what} ({self.amount})" if self.amount else self.what
+
+    @property
+    def amount_for_what(self) -> str:
+        """`$2,400.00 for order 42`, or `deploy web` alone: the amount first, so that no long name pushes it out."""
+        return f"{self.amount} for {self.what}" if self.amount else self.what
+
+    @property
+    def requester(self) -> str:
+        """The requester as plain text."""
+        return parts.typed(self.requester_name or self.request.requester, 80)
+
+    @property
+    def needed(self) -> int:
+        """The number of yeses that this card's stage needs."""
+        stages = self.route.stages
+        return stages[self.binding.stage].needed if self.binding.stage < len(stages) else 1
+
+    @property
+    def counted(self) -> tuple[Approval, ...]:
+        """The approvals of this card's stage."""
+        return tuple(one for one in self.approvals if one.approved and one.stage == self.binding.stage)
+
+    @property
+    def place(self) -> str:
+        """`stage 1 of 2`."""
+        return f"stage {self.binding.stage + 1} of {max(len(self.route.stages), self.binding.stage + 1)}"
