@@ -26,12 +26,14 @@ from approvals.signing import Purpose
 from bot.app import create_app
 from bot.cli import output
 from bot.cli.database_session import operator, with_database
+from bot.dashboard.one_time_link import address
 from bot.process import logs
 from bot.process.connections import bounded_connections
 from bot.process.settings import Settings
 from bot.slack import manifest as slack_manifest
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
+from local.slack.workspace import LOCAL_CLIENT_ID, LOCAL_CLIENT_SECRET
 from records import audit, keys
 from records.database import Database
 
@@ -60,16 +62,23 @@ class DemoError(Exception):
 class Demo:
     """The running parts, and hands to act with."""
 
-    def __init__(self, slack: LocalSlack, url: str, settings: Settings, tokens: dict[str, str]) -> None:
+    def __init__(
+        self, slack: LocalSlack, url: str, settings: Settings, tokens: dict[str, str], key_ids: dict[str, str]
+    ) -> None:
         self.slack = slack
         self.url = url
         self.settings = settings
         self.tokens = tokens
+        self._key_ids = key_ids
         self._http = httpx.Client(base_url=url, timeout=PATIENCE)
 
     def close(self) -> None:
         """Let go of the connection to the app."""
         self._http.close()
+
+    def link(self, who: str) -> str:
+        """Return a link to the dashboard that signs in once as one of the cast."""
+        return address(self.url, self.settings.keys, self._key_ids[who], datetime.now(UTC) + timedelta(days=1))
 
     def act(self, work: Coroutine[Any, Any, T]) -> T:
         """Do one of local Slack's coroutines."""
@@ -111,15 +120,18 @@ def demo(
 
     Example: countersign demo --auto
     """
-    from bot.cli import demo_story
+    from bot.cli import demo_invitation, demo_story
 
     logs.configure("ERROR")
     try:
         with _interruptible(), running(port, slack_port, sidecar_port, quick=auto) as parts:
             if auto:
                 demo_story.play(parts)
+                if sys.stdout.isatty():
+                    output.say(f"\nAll of it is still there, until Ctrl-C:\n{demo_invitation.addresses(parts)}")
+                    threading.Event().wait()
             else:
-                _invite(parts)
+                demo_invitation.invite(parts)
                 threading.Event().wait()
     except DemoError as error:
         output.fail(f"The demo did not come out as told. {error}")
@@ -157,8 +169,9 @@ def running(port: int = 0, slack_port: int = 0, sidecar_port: int = 0, *, quick:
         slack = stack.enter_context(_slack(slack_port))
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         settings = _settings(folder, slack, sidecar.address, token, url, quick=quick)
-        tokens = with_database(settings, lambda database: _keys(database, settings), make=True)
-        parts = Demo(slack, url, settings, tokens)
+        made = with_database(settings, lambda database: _keys(database, settings), make=True)
+        tokens, key_ids = ({name: key[at] for name, key in made.items()} for at in (1, 0))
+        parts = Demo(slack, url, settings, tokens, key_ids)
         stack.callback(parts.close)
         stack.enter_context(_app(settings, listener))
         slack.deliver_to = f"{url}/slack/events"
@@ -203,6 +216,9 @@ def _settings(  # noqa: PLR0913 what the parts say of themselves
         "policy": policy,
         "secret_key": secrets.token_urlsafe(48),
         "public_url": url,
+        "slack_client_id": LOCAL_CLIENT_ID,
+        "slack_client_secret": LOCAL_CLIENT_SECRET,
+        "checkpoint_dir": folder / "checkpoints",
     }
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     return Settings(_env_file=None, **(defaults | own))
@@ -215,19 +231,19 @@ def _policy(*, quick: bool) -> str:
     return text.replace("\nrules:\n", f"\nrules:\n{QUICK_RULE}", 1) if quick else text
 
 
-async def _keys(database: Database, settings: Settings) -> dict[str, str]:
-    """Make a key for each part that somebody plays; they end with the day."""
+async def _keys(database: Database, settings: Settings) -> dict[str, tuple[str, str]]:
+    """Make a key for each of the cast, and return its id and its token. They end with the day."""
     now = datetime.now(UTC)
     cast = {
         "requester": ("requester",),
         "manager": ("approver",),
         "operator": ("operator", "auditor", "admin"),
     }
-    tokens = {}
+    found = {}
     secret = settings.keys.subkey(Purpose.API_KEY)
     for name, roles in cast.items():
         async with database.write() as connection:
-            made, tokens[name] = await keys.create(
+            made, token = await keys.create(
                 connection,
                 secret,
                 now,
@@ -240,7 +256,8 @@ async def _keys(database: Database, settings: Settings) -> dict[str, str]:
             await audit.append(
                 connection, audit.Entry(at=now, actor=operator(), action=AuditAction.KEY_CREATED, data={"key": made.id})
             )
-    return tokens
+        found[name] = (made.id, token)
+    return found
 
 
 @contextlib.contextmanager
@@ -262,47 +279,3 @@ def _app(settings: Settings, listener: socket.socket) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join(2)
-
-
-def _invite(parts: Demo) -> None:
-    """Start the order, and say where to look and what to click."""
-    parts.call("POST", "/orders/42/start", ORDER, who="requester")
-    parts.until("the card was posted", lambda: parts.slack.messages("approvals"))
-    environment = _environment_file(parts)
-    output.say(
-        f"""
-Order 42 waits: $2,400.00, so a manager has to say yes (policy.yml).
-
-  1. Open    {parts.slack.page_url}
-  2. Act as  Manager (top left), in the channel #approvals
-  3. Click   Approve, and confirm. Or Reject, and say why.
-
-Then look at what became of it:
-
-  the app    {parts.url}
-  the API    {parts.url}/docs
-  and in another terminal:
-
-    . {environment}
-    countersign status 42
-    countersign history 42
-    countersign list
-    countersign order start 43 --amount 900 --requester requester@example.com
-    COUNTERSIGN_API_KEY=$MANAGER_KEY countersign order approve 43
-
-Ctrl-C ends everything."""
-    )
-
-
-def _environment_file(parts: Demo) -> Path:
-    """Write the address and the operator's key where a shell can read them; the file goes with the demo's folder."""
-    path = parts.settings.policy.parent / "env"
-    path.touch(mode=0o600)
-    lines = {
-        "COUNTERSIGN_URL": parts.url,
-        "COUNTERSIGN_API_KEY": parts.tokens["operator"],
-        "MANAGER_KEY": parts.tokens["manager"],
-    }
-    exported = "".join(f"export {name}={value}\n" for name, value in lines.items())
-    path.write_text(f'{exported}export PATH="{Path(sys.executable).parent}:$PATH"\n', encoding="utf-8")
-    return path

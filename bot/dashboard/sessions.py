@@ -19,9 +19,10 @@ from approvals.values import Value
 from bot.access.authenticating import Access, Caller, of_key
 from bot.access.refusals import Kind, Refused
 from bot.dashboard.cookies import LIFETIME, CookieSigner, Said, Session, is_over
+from bot.dashboard.one_time_link import OneTimeLink
 from bot.dashboard.rendering import guarded
 from bot.process.correlation import correlation_id
-from records import audit, keys, sessions
+from records import audit, keys, sent, sessions
 from records.database import Database
 
 VISIT = "countersign_visit"
@@ -97,6 +98,18 @@ class Door:
         if key is None or over:
             raise SignInNeededError(then, "key")
         return of_key(key, "dashboard")
+
+    async def by_link(self, text: str) -> tuple[Session, Caller]:
+        """Return the session that a one-time link begins. Raises: SignInNeededError if it is no longer good."""
+        link = self.seals.open(OneTimeLink, text)
+        if link is None or is_over(link.ends, self._clock()):
+            raise SignInNeededError("/")
+        async with self._database.write() as connection:
+            first = await sent.note(connection, f"sign-in-link/{link.nonce}", self._clock())
+        if not first:
+            raise SignInNeededError("/")
+        session = self.session(kind="key", key_id=link.key_id)
+        return session, await self._by_key(session, "/")
 
     async def _by_slack(self, session: Session, then: str) -> Caller:
         caller = await self._access.by_slack(Person(team=session.team, user=session.user))

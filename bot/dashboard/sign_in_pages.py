@@ -10,6 +10,7 @@ from activities.slack.failures import LookupFailedError
 from bot.access.authenticating import Access
 from bot.access.refusals import Refused
 from bot.dashboard.cookies import SIGN_IN_LIFETIME, PendingSignIn, is_over
+from bot.dashboard.one_time_link import PATH
 from bot.dashboard.rendering import guarded
 from bot.dashboard.serving import TEMPLATES
 from bot.dashboard.sessions import WHY, Door, SignInNeededError, local
@@ -20,6 +21,7 @@ from bot.rest.problems import STATUS, headers_of
 PENDING = "countersign_signing_in"
 BACK = "/sign-in/slack/back"
 LONGEST_KEY = 200
+WORN_LINK = "This link has been used, or its time is over. Sign in in another way, or print a new one."
 NO_KEY = "Paste an API key: it begins with cs_. Create one with: countersign keys create NAME --person EMAIL."
 
 
@@ -36,6 +38,7 @@ class SignInPages:
         """Add the pages."""
         router.get("/sign-in")(self.ask)
         router.post("/sign-in")(self.with_key)
+        router.get(PATH + "/{link}")(self.with_link)
         router.post("/sign-out")(self.leave)
         if self._identity.offered:
             router.get("/sign-in/slack")(self.with_slack)
@@ -61,6 +64,14 @@ class SignInPages:
             return response
         session = self._door.session(kind="key", key_id=caller.key_id)
         return await self._door.welcome(request, session, caller, then)
+
+    async def with_link(self, request: Request, link: str) -> Response:
+        """Take a link that signs in once, as the person of its key."""
+        try:
+            session, caller = await self._door.by_link(link)
+        except SignInNeededError:
+            return self._page(request, "/", error=WORN_LINK, status=403)
+        return await self._door.welcome(request, session, caller, "/")
 
     async def with_slack(self, request: Request) -> Response:
         """Send the browser to Slack."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bot.cli import demo_story
@@ -60,6 +61,12 @@ def test_the_demo_says_what_to_open_and_click_and_ends_at_ctrl_c(tmp_path: Path)
             COUNTERSIGN_URL=given["COUNTERSIGN_URL"], COUNTERSIGN_API_KEY=given["COUNTERSIGN_API_KEY"],
         )  # fmt: skip
         assert found.json["workflow"]["amount"] == "2400.00"
+        for words in (["audit", "verify"], ["keys", "list"], ["doctor", "--look"], ["policy", "check"]):
+            command = f". {environment} && countersign {' '.join(words)}"
+            ran = subprocess.run(
+                ["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert ran.returncode == 0, (words, ran.stdout, ran.stderr)
         running.send_signal(signal.SIGINT)
         rest, errors = running.communicate(timeout=20)
     assert (running.returncode, errors) == (0, "")
@@ -67,6 +74,24 @@ def test_the_demo_says_what_to_open_and_click_and_ends_at_ctrl_c(tmp_path: Path)
     assert not environment.parent.exists()
     for clicked in ("Approve", "Manager", "#approvals"):
         assert clicked in said
+
+
+def test_a_link_of_the_demo_signs_in_once(parts: Demo) -> None:
+    link = parts.link("operator")
+    with httpx.Client(follow_redirects=True, headers={"Accept": "text/html"}) as browser:
+        page = browser.get(link)
+        assert (page.status_code, "operator@example.com" in page.text) == (200, True)
+        assert browser.get(parts.url).status_code == 200, "the session goes on"
+    with httpx.Client(follow_redirects=True, headers={"Accept": "text/html"}) as another:
+        again = another.get(link)
+        assert (again.status_code, "This link has been used" in again.text) == (403, True)
+        forged = another.get(link[:-1] + ("a" if link[-1] != "a" else "b"))
+        assert forged.status_code == 403
+
+
+def test_the_demo_signs_in_with_slack_too(parts: Demo) -> None:
+    page = httpx.get(f"{parts.url}/sign-in", headers={"Accept": "text/html"})
+    assert "Sign in with Slack" in page.text
 
 
 def test_a_port_that_is_taken_is_a_sentence() -> None:
