@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 ARROW = re.compile(r"^(\s*)(\S+) --> (\S+): (.+)$")
+WIDTH = re.compile(r'(<svg [^>]*?)width="100%"([^>]*?max-width:)([0-9.]+)')
 UNIQUE = "merman"
 """The id that the renderer gives each drawing; two drawings on a page would share their styles."""
 
@@ -19,7 +20,10 @@ def fence(source: str, language: str, css_class: str, options: dict[str, Any], m
     done = subprocess.run(command, input=gathered(source), capture_output=True, text=True, check=False)  # noqa: S603 ours
     if done.returncode:
         raise ValueError(f"This diagram cannot be drawn: {done.stderr.strip()}\n{source}")
-    drawn = done.stdout.replace(UNIQUE, f"diagram-{sha256(source.encode()).hexdigest()[:8]}")
+    natural = WIDTH.sub(
+        r'\1width="\3"\2\3', done.stdout, count=1
+    )  # a wide one is scrolled: shrunk, it is too small to read
+    drawn = natural.replace(UNIQUE, f"diagram-{sha256(source.encode()).hexdigest()[:8]}")
     return f'<figure class="diagram">{drawn}</figure>'
 
 
