@@ -50,7 +50,7 @@ def final() -> Iterator[None]:
 
 
 class Activities:
-    """The activities with what they need. Bound methods are registered; workflows name them by `Activities.record`."""
+    """The activities and their services. Bound methods are registered; workflows name them by `Activities.record`."""
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
@@ -89,7 +89,7 @@ class Activities:
         return card
 
     async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:
-        """Raise the alarm for a card that Slack does not take: the request waits where nobody sees it."""
+        """Record a card that Slack does not take, so that operators are alerted: nobody sees that the request waits."""
         await asking.report_unposted(self._database, asked, self._clock())
 
     async def judge_decision(self, ctx: WorkflowActivityContext, facts: JudgeInput) -> Judged:
@@ -132,7 +132,7 @@ class Activities:
         self._observer.notifications_added(new)
 
     async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:
-        """Do what the order is for, once: the key makes a repetition the same processing."""
+        """Process the order once: the key makes a retry idempotent."""
         return await self._processing.order(approved)
 
     async def call_back(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:

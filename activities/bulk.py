@@ -53,7 +53,7 @@ class BulkActivities:
         self._clock = clock
 
     async def bulk_batch(self, ctx: WorkflowActivityContext, what: BatchInput) -> dict[str, Any]:
-        """Do the next instances of a running operation; running it again does only what has no result yet."""
+        """Do the next instances of a running operation. A retry does only those without a result."""
         async with self._database.read() as connection:
             operation = await bulk.get(connection, what.operation_id)
             items = await bulk.pending(connection, what.operation_id, BATCH)

@@ -4,5 +4,5 @@ from datetime import UTC, datetime
 
 
 def now_in_utc() -> datetime:
-    """Return this machine's time, for what is written down. What a workflow decides by comes from its own clock."""
+    """Return this machine's time, for records. A workflow decides by the engine's clock."""
     return datetime.now(UTC)

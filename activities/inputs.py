@@ -40,7 +40,7 @@ class JudgeInput(Value):
 
 
 class Judged(Value):
-    """The judgements of what is signed by us, in the order of the events; and how many others were dropped."""
+    """The judgements of events with our signature, in order, and the number of others that were dropped."""
 
     judgements: tuple[Judgement, ...] = ()
     dropped: int = 0

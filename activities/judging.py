@@ -26,14 +26,14 @@ from approvals.state import State, approvers_of, binding_of
 log = structlog.get_logger(__name__)
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between attempts to look somebody up before a failed lookup means no."""
+"""Seconds between the attempts of a lookup; after the last one it counts as a no."""
 
 NOW = 0.0
 """Seconds that a lookup may be old if the rule says `risk: high`."""
 
 
 class Judge:
-    """Looks up what a judgement rests on. `accept_unsigned` is the tutorials' mode: off by default, loudly logged."""
+    """Looks up the facts of a judgement. `accept_unsigned` is the tutorials' mode: off by default, loudly logged."""
 
     def __init__(
         self, directory: Directory, keys: KeyRing, clock: Callable[[], datetime], *, accept_unsigned: bool = False
@@ -71,7 +71,7 @@ class Judge:
         return await self._judged(Payload(decision=decision), state)
 
     async def standing(self, person: Person, state: State) -> judgement.Standing:
-        """Return whether somebody may decide a request, for a list. Raises: LookupFailedError.
+        """Return whether a person may decide a request, for a list. Raises: LookupFailedError.
 
         Lookups may be MAX_AGE old whatever the risk: a decision is judged again when it comes.
         """

@@ -1,4 +1,4 @@
-"""What the activities tell the process around them: the one port through which a lower room speaks to a higher one."""
+"""The port through which the activities notify the process around them: a lower room calls no higher one."""
 
 from collections.abc import Iterable
 from typing import Protocol

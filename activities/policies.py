@@ -19,7 +19,7 @@ class PolicyFile:
         self.text = ""
 
     async def current(self) -> Policy:
-        """Return the policy. Raises: PolicyError, with the file's line and what is wrong there."""
+        """Return the policy. Raises: PolicyError, with the line of each mistake."""
         return await asyncio.to_thread(self.read)
 
     def read(self) -> Policy:

@@ -18,7 +18,7 @@ from records import audit, instances, intake, sent
 
 
 def waiting_on(state: State) -> tuple[str, ...]:
-    """Return whom a request waits for, as `group:managers`, `user:U…` or `email:…`; nobody when it is over."""
+    """Return the people that a request waits for, as `group:managers`, `user:U…` or `email:…`; none if it has ended."""
     return () if state.phase != "waiting" else tuple(named(each) for each in approvers_now(state))
 
 
@@ -62,7 +62,7 @@ def projection(state: State) -> dict[str, Any]:
 
 
 def shown_of(state: State) -> str:
-    """Return in a word what the newest card has to show; the reconciler compares it with what it shows."""
+    """Return the code of what the newest card must show; the reconciler compares it with what it does show."""
     phase = phase_of(state)
     return phase if phase != "waiting" else f"waiting/{state.stage}/{state.round}/{len(state.approvals)}"
 
@@ -77,7 +77,7 @@ def entry_key(what: RecordInput) -> str:
 
 
 def entry(what: RecordInput, at: Moment) -> audit.Entry:
-    """Return the audit entry for what the machine wants recorded."""
+    """Return the audit entry for a record of the machine."""
     state, record = what.state, what.effect
     decision, verdict = record.decision, record.verdict
     return audit.Entry(
@@ -114,7 +114,7 @@ def _data(what: RecordInput) -> dict[str, Any]:
 
 
 def about(state: State) -> dict[str, Any]:
-    """Return what a decision was about, without personal data: it stays in the audit when the request is purged."""
+    """Return a decision's subject without personal data: it stays in the audit when the request is purged."""
     request = state.request
     amount = {} if request.amount is None else {"amount": str(request.amount), "currency": request.currency}
     return {"kind": request.kind, "subject": request.subject} | amount

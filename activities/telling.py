@@ -91,7 +91,7 @@ def stopped_of(state: State, what: Stopped) -> tuple[Notification, ...]:
 
 
 def owed_by(state: State, wanted: str) -> tuple[Notification, ...]:
-    """Return what an end must have told by now, whoever noted it: `wanted` is what the card has to show."""
+    """Return the notifications that an end needs, however it was noted. `wanted` is the code the card must show."""
     if wanted in STOPPED:
         return stopped_of(state, "vanished" if wanted == "vanished" else "terminated")
     if state.outcome is not None and phase_of(state) in ENDS:
@@ -100,7 +100,7 @@ def owed_by(state: State, wanted: str) -> tuple[Notification, ...]:
 
 
 def card_row(state: State, shown: str = "") -> Notification:
-    """Return the notification that has the request's cards rewritten, so that they show what is true."""
+    """Return the notification that rewrites the request's cards."""
     return Notification(id=_id(state, f"{shown or shown_of(state)}/card"), instance_id=state.instance_id, kind="card")
 
 

@@ -1,4 +1,4 @@
-"""The digests on canonical JSON: what a decision is bound to.
+"""Digests of canonical JSON: a decision is bound to them.
 
 No keys here: a digest is no proof of who made it.
 """
@@ -34,7 +34,7 @@ def version_of(content: Any) -> str:
 
 
 def bind(instance_id: str, run: datetime, stage: int, round_: int, digest: str) -> Binding:
-    """Return what a card of this stage and round is bound to.
+    """Return the binding of a card of this stage and round.
 
     The nonce is derived, not random: an activity that is retried posts the same card.
     """

@@ -138,7 +138,7 @@ def judge(  # noqa: PLR0913, PLR0917  # each is looked up by somebody else: bund
     at: Moment,
     evidence: dict[str, Any] | None = None,
 ) -> Judgement:
-    """Return what is found of a decision at this moment: is it signed, who is it, may they."""
+    """Judge a decision at this moment: its signature, its person, their eligibility."""
     found = dict(evidence or {})
     if payload.decision is None or payload.refused is not None:
         verdict = _no(payload.refused or Reason.MALFORMED, "signature")
@@ -176,7 +176,7 @@ def may_decide(person: Person, profile: Profile | Failure, asked: Asked, directo
 
 
 def unfitness(person: Person, profile: Profile, home: Home) -> Reason | None:
-    """Return why somebody may not decide anything here, whoever is asked. None for a full member of this workspace."""
+    """Return why a person may not decide anything here. None for a full member of this workspace."""
     if not _belongs(person, profile, home):
         return Reason.OTHER_TEAM
     flags = (

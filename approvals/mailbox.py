@@ -25,7 +25,7 @@ def candidate(payload: Any) -> str | None:
 
 
 def plain(text: str) -> Any:
-    """Return what the text says as plain JSON; None for what is too long, too deep or no JSON."""
+    """Parse the text as plain JSON; None if it is too long, too deep or no JSON."""
     if len(text) > LONGEST_EVENT or _is_deep(text):
         return None
     try:

@@ -1,4 +1,4 @@
-"""People as Slack knows them, and how a policy names them. Looking somebody up is the caller's work."""
+"""People as Slack knows them, and how a policy names them. The caller looks them up."""
 
 from typing import Annotated, Literal
 

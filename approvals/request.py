@@ -151,7 +151,7 @@ def content_fields(request: ApprovalRequest) -> dict[str, Any]:
 
 
 def semantic_fields(request: ApprovalRequest, route: Route, instance_id: str) -> dict[str, Any]:
-    """Return what a digest covers: a change in any of these makes it another request.
+    """Return the content that a digest covers: a change of it makes another request.
 
     The amount stays a Decimal, so that 2400 and 2400.00 are the same request. A request without one has no field for
     it, rather than a zero: no amount is another thing than nothing to pay.

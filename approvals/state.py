@@ -66,7 +66,7 @@ def approvers_of(stage: Stage, round_: int) -> tuple[Principal, ...]:
 
 
 def binding_of(state: State) -> Binding:
-    """Return what the current card is bound to. The same state always gives the same binding."""
+    """Return the current card's binding. The same state always gives the same binding."""
     digest = digest_of(state.request, state.route, state.instance_id)
     return bind(state.instance_id, state.run, state.stage, state.round, digest)
 

@@ -134,7 +134,7 @@ class Services:
 
     @cached_property
     def deliverer(self) -> Deliverer:
-        """Raises what the intake holds."""
+        """Delivers the intake's decisions."""
         return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer)
 
     @cached_property
@@ -188,7 +188,7 @@ class Services:
         return Worker(self.settings.sidecar_address, self.activities, bulk_activities, loop)
 
     async def drain(self) -> None:
-        """Let what is under way at an orderly end come to its end: activities, and messages to Slack."""
+        """Let running activities and messages to Slack end at an orderly shutdown."""
         await asyncio.gather(self.worker.drain(), self.notifier.stop())
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Counts that somebody must be woken for. Reads only, by the indexes of what is open."""
+"""Counts for alerts. Reads only, by the indexes of open rows."""
 
 from datetime import datetime
 
@@ -27,5 +27,5 @@ async def unposted(connection: AsyncConnection, before: datetime) -> int:
 
 
 async def stale(connection: AsyncConnection, before: datetime) -> int:
-    """Count requests whose cards do not show what they have to, untouched since a moment."""
+    """Count requests whose cards are stale since a moment."""
     return await _count(connection, STALE, instances.c.updated_at < before)

@@ -21,7 +21,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *WIDE)
 async def export(
     database: Database, form: Literal["jsonl", "csv"] = "jsonl", since: datetime | None = None
 ) -> AsyncIterator[str]:
-    """Give the file line by line, each with its newline. What is appended meanwhile is included.
+    """Yield the file line by line, with newlines. Entries that are appended meanwhile are included.
 
     JSON lines from `since` on are verified with a checkpoint of the entry before the first one.
     """

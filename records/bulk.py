@@ -89,7 +89,7 @@ async def move(
     *,
     of: tuple[OperationState, ...] = ("planned", "running", "stopped"),
 ) -> bool:
-    """Change an operation's state from one of `of`; False when it is in another: somebody was faster."""
+    """Change an operation's state from one of `of`; False if it is in another, because another call was faster."""
     done = await connection.execute(
         sa.update(bulk_operations)
         .where(bulk_operations.c.id == operation_id, bulk_operations.c.state.in_(of))
@@ -99,7 +99,7 @@ async def move(
 
 
 async def give_reason(connection: AsyncConnection, operation_id: str, reason: str) -> None:
-    """Keep the reason of whoever starts an operation: a dry run need not have had one."""
+    """Keep the reason that was given at the start of an operation: a dry run needs none."""
     await connection.execute(
         sa.update(bulk_operations).where(bulk_operations.c.id == operation_id).values(reason=reason)
     )

@@ -58,7 +58,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else to_micros(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Give an aware datetime in UTC, or UNREADABLE for what is no moment."""
+        """Return an aware datetime in UTC, UNREADABLE if the value is no moment."""
         del dialect
         try:
             return None if value is None else from_micros(value)
@@ -90,7 +90,7 @@ class Json(TypeDecorator[Any]):
         return None if value is None else canonical(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """Give the parsed value, or UNREADABLE for what is no JSON."""
+        """Return the parsed value, UNREADABLE if it is no JSON."""
         del dialect
         try:
             return None if value is None else json.loads(value)

@@ -141,7 +141,7 @@ async def begin(
 
 
 async def begin_again(connection: AsyncConnection, known: Known, now: datetime) -> Instance:
-    """Replace a row: the id runs again, asked for explicitly. The audit keeps what was before."""
+    """Replace a row: the id was run again on request. The audit keeps the earlier run."""
     for table in (instance_words, waiting, instances):
         await connection.execute(sa.delete(table).where(table.c.instance_id == known.instance_id))
     row, _ = await begin(connection, known, now)

@@ -1,4 +1,4 @@
-"""API keys: 256 random bits, shown once, stored as a keyed hash. Says whose key it is, never what they may do."""
+"""API keys: 256 random bits, shown once, stored as a keyed hash. Says whose key it is; authorization is elsewhere."""
 
 import hmac
 import re

@@ -30,5 +30,5 @@ async def take(connection: AsyncConnection, name: str, holder: str, now: datetim
 
 
 async def release(connection: AsyncConnection, name: str, holder: str) -> None:
-    """Give a lease back. One that somebody else has taken meanwhile stays theirs."""
+    """Release a lease. One that another holder has taken meanwhile stays theirs."""
     await connection.execute(sa.delete(leases).where(leases.c.name == name, leases.c.holder == holder))

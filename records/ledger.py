@@ -42,12 +42,12 @@ async def get(connection: AsyncConnection, idempotency_key: str) -> LedgerRow | 
 
 
 async def of_order(connection: AsyncConnection, order_id: str, limit: int = 100) -> tuple[LedgerRow, ...]:
-    """Return what was processed for one order, oldest first."""
+    """Return the ledger's rows of one order, oldest first."""
     wanted = sa.select(order_ledger).where(order_ledger.c.order_id == order_id)
     return await rows(connection, wanted.order_by(order_ledger.c.at).limit(limit), LedgerRow)
 
 
 async def since(connection: AsyncConnection, moment: datetime, limit: int = 100) -> tuple[LedgerRow, ...]:
-    """Return what was processed since a moment, oldest first."""
+    """Return the ledger's rows since a moment, oldest first."""
     wanted = sa.select(order_ledger).where(order_ledger.c.at >= moment)
     return await rows(connection, wanted.order_by(order_ledger.c.at).limit(limit), LedgerRow)

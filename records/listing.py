@@ -365,13 +365,13 @@ async def ids(connection: AsyncConnection, wanted: Filter, *, after: str = "", l
 
 
 async def unfinished(connection: AsyncConnection, *, after: str = "", limit: int = 500) -> Read[Instance]:
-    """Return what has not ended in the engine as far as we know, by id, for reconciliation."""
+    """Return rows that have not ended in the engine as far as we know, by id, for reconciliation."""
     query = sa.select(instances).where(instances.c.finished_at.is_(None), instances.c.instance_id > after)
     return await rows(connection, query.order_by(instances.c.instance_id).limit(limit), Instance)
 
 
 async def missing(connection: AsyncConnection, candidates: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those ids that have no row, in their order: what the engine knows and we don't. At most 1,000 at once."""
+    """Return those ids that have no row, in their order. At most 1,000 at once."""
     have = sa.select(instances.c.instance_id).where(instances.c.instance_id.in_(candidates))
     known = set((await connection.execute(have)).scalars())
     return tuple(candidate for candidate in candidates if candidate not in known)

@@ -22,7 +22,7 @@ URGENCY: dict[Kind, int] = {"card": 0, "answer": 1, "thread": 2, "requester": 2,
 
 
 class Notification(Value):
-    """Something to tell. The same `id` is the same telling; `content` says what is said, in the reader's words."""
+    """A notification, idempotent by its `id`; its reader defines `content`."""
 
     id: str
     instance_id: str
@@ -44,7 +44,7 @@ class Row(Notification):
 
 
 async def enqueue(connection: AsyncConnection, wanted: Sequence[Notification], now: datetime) -> tuple[Row, ...]:
-    """Write what is to be told, each once; returns the rows that are new."""
+    """Insert notifications, each once; returns the new rows."""
     new = []
     for each in wanted:
         own = {"urgency": URGENCY[each.kind], "next_attempt_at": now, "created_at": now}
@@ -60,7 +60,7 @@ ORDER = (notifications.c.urgency, notifications.c.created_at, notifications.c.id
 
 
 async def due(connection: AsyncConnection, now: datetime, longest: timedelta, limit: int) -> tuple[Row, ...]:
-    """Return what is to be sent now, the most urgent first; reserves nothing.
+    """Return due notifications, the most urgent first; reserves nothing.
 
     A moment further off than the `longest` pause was set before the clock went back: that row is due as well.
     """
@@ -113,13 +113,13 @@ async def refused(connection: AsyncConnection, since: datetime, limit: int) -> t
 
 
 async def late(connection: AsyncConnection, before: datetime, limit: int) -> tuple[Row, ...]:
-    """Return what was to be told before a moment and is not sent yet, oldest first."""
+    """Return unsent notifications that were due before a moment, oldest first."""
     found = sa.select(notifications).where(UNSENT, notifications.c.created_at < before)
     return await rows(connection, found.order_by(notifications.c.created_at).limit(limit), Row)
 
 
 async def unsent(connection: AsyncConnection, at_most: int = 10_000) -> int:
-    """Count what is not sent yet, up to a bound."""
+    """Count unsent notifications, up to a bound."""
     few = sa.select(notifications.c.id).where(UNSENT).limit(at_most).subquery()
     return int(await connection.scalar(sa.select(sa.func.count()).select_from(few)) or 0)
 

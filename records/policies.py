@@ -1,4 +1,4 @@
-"""Every policy that was ever in force, by version: an auditor can read what a decision was made under."""
+"""Every policy that was ever in force, by version: an auditor can read the one that applied to a decision."""
 
 from datetime import datetime
 

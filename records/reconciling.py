@@ -33,7 +33,7 @@ KNOWN = tuple(instances.c[name] for name in Known._fields)
 
 
 async def open_rows(connection: AsyncConnection, *, after: str = "", limit: int = 500) -> tuple[Known, ...]:
-    """Return what has not ended as far as we know, by id; `after` is the last one seen."""
+    """Return rows that have not ended as far as we know, by id; `after` is the last one seen."""
     query = sa.select(*KNOWN).where(OPEN, instances.c.instance_id > after)
     return await _known(connection, query.order_by(instances.c.instance_id).limit(limit))
 
@@ -74,7 +74,7 @@ async def finished(connection: AsyncConnection, since: datetime, *, limit: int =
 async def stale(
     connection: AsyncConnection, now: datetime, settled: timedelta, *, limit: int = 100
 ) -> tuple[Instance, ...]:
-    """Return rows whose cards do not show what they have to, untouched for so long.
+    """Return rows with stale cards, untouched for a while.
 
     One that was touched in the future counts as well: the clock went back, and the card must not wait until it is then.
     """
@@ -86,7 +86,7 @@ async def stale(
 async def ended(
     connection: AsyncConnection, created_before: datetime, *, after: str = "", limit: int = 1_000
 ) -> tuple[str, ...]:
-    """Return ids of ended rows that nobody has purged as far as we know; `after` is the last one seen."""
+    """Return ids of ended rows that are not known to be purged; `after` is the last one seen."""
     query = sa.select(instances.c.instance_id).where(
         instances.c.instance_id > after,
         instances.c.finished_at.is_not(None),

@@ -29,7 +29,7 @@ class Replay(Value):
 
 
 async def reserve(connection: AsyncConnection, signature_hash: str, now: datetime) -> Replay | None:
-    """Claim a request. None: it is new and the caller's to answer; otherwise what is known of the first one."""
+    """Claim a request. None if it is new and the caller must answer it; otherwise the first one's record."""
     row = Replay(signature_hash=signature_hash, created_at=now)
     if await insert_or_ignore(connection, replays, row.model_dump()):
         return None
@@ -55,7 +55,7 @@ async def release(connection: AsyncConnection, signature_hash: str) -> None:
 
 
 async def get(connection: AsyncConnection, signature_hash: str) -> Replay | None:
-    """Return what is known of a request."""
+    """Return a request's record."""
     return await one(connection, sa.select(replays).where(replays.c.signature_hash == signature_hash), Replay)
 
 

@@ -34,7 +34,7 @@ def _refuse_foreign(tables: set[str], dialect: str, where: str) -> None:
 
 
 def upgrade(connection: sa.Connection, where: str) -> str:
-    """Apply what is missing inside the caller's transaction and return the revision."""
+    """Apply missing migrations inside the caller's transaction and return the revision."""
     script = ScriptDirectory(str(MIGRATIONS))
     head = str(script.get_current_head())
     now = current(connection, where)

@@ -19,7 +19,7 @@ OPTION: Final = "countersign_unreadable"
 
 KEPT = 1_000
 REMEMBERED_S = 600.0
-"""A row that was not met for so long was mended or removed: the loops come by every row that is open within minutes."""
+"""A row that was not read for this long was repaired or removed: the loops read every open row within minutes."""
 
 KEY_LENGTH = 100
 

@@ -1,4 +1,4 @@
-"""The registered workflow of this program: obtain an approval, then do what was asked for."""
+"""The registered workflow of this program: obtain an approval, then run the request's effect."""
 
 from collections.abc import Generator
 from typing import Any

@@ -67,7 +67,7 @@ ASK_AGAIN = timedelta(minutes=2)
 """A card that could not be posted is tried again this often until the deadline. Meanwhile REST can decide."""
 
 MOST_AT_ONCE = 100
-"""Events that are judged together: what is left waits for the next turn."""
+"""Events that are judged together; the rest waits for the next turn."""
 
 MOST_DROPPED = 100
 MOST_CHARACTERS = 512 * 1024
@@ -112,7 +112,7 @@ class Progress(Value):
         return self.dropped >= MOST_DROPPED or self.dropped_characters >= MOST_CHARACTERS
 
     def afresh(self) -> Self:
-        """Return what the next history begins with."""
+        """Return the input of the next run."""
         return self.model_copy(update={"dropped": 0, "dropped_characters": 0})
 
 

@@ -1,4 +1,4 @@
-"""Rewriting cards, and telling one person something at once. What has to be told for certain is a notification."""
+"""Rewrite cards, and send one person an immediate message. Messages that must arrive are notifications."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -34,7 +34,7 @@ class Announcer:
         self._clock = clock
 
     async def show(self, state: State, view: CardView, shown: str) -> None:
-        """Rewrite every card of the request so that it tells the truth, and note in a word what it shows."""
+        """Rewrite every card of the request to match its state, and note the code of what it shows."""
         for stage, card in enumerate(state.cards):
             if not card.ts:
                 continue  # Slack did not take this stage's card, and the stage was decided without it
@@ -64,7 +64,7 @@ class Announcer:
         await self._slack.direct(user, message, urgency=Urgency.ANSWER, **how)
 
     async def _rewrite(self, card: CardRef, message: Message) -> None:
-        """Rewrite a card. One that somebody deleted cannot lie, so its absence is no failure."""
+        """Rewrite a card. A deleted card shows nothing wrong, so it is no failure."""
         try:
             await self._slack.update(card, message, patience=UPDATE_PATIENCE_S)
         except SlackRefusedError as error:

@@ -69,7 +69,7 @@ class Fresh(Generic[T]):
         self._known[key] = (began, task)
 
     def _make_room(self) -> None:
-        """Forget the older half when there are too many; what is forgotten is only asked again."""
+        """Evict the older half if there are too many entries."""
         if len(self._known) >= MOST:
             newest = sorted(self._known.items(), key=lambda item: item[1][0])[MOST // 2 :]
             self._known = dict(newest)
@@ -100,11 +100,11 @@ class Directory:
         return await self._team.get("team", float("inf"), self._team_now)
 
     async def profile(self, user: str, max_age: float = MAX_AGE) -> Profile | None:
-        """Return the profile of a user id, None if Slack knows nobody. Raises: LookupFailedError."""
+        """Return the profile of a user id, None if there is none. Raises: LookupFailedError."""
         return await self._profiles.get(user, max_age, lambda: self._look_up("users.info", user=user))
 
     async def by_email(self, email: str, max_age: float = MAX_AGE) -> Profile | None:
-        """Return the profile of an e-mail's owner, None if Slack knows nobody. Raises: LookupFailedError."""
+        """Return the profile of an e-mail's owner, None if there is none. Raises: LookupFailedError."""
         wanted = email.strip().lower()
         return await self._profiles.get(wanted, max_age, lambda: self._look_up("users.lookupByEmail", email=wanted))
 
@@ -164,7 +164,7 @@ class Directory:
 
 
 def _profile(user: Mapping[str, Any]) -> Profile:
-    """Read users.info's user. A missing flag is false; a missing team is nobody's team, so it is refused later."""
+    """Read users.info's user. A missing flag is false; a missing team is "", which is refused later."""
     about = user.get("profile", {})
     enterprise = (user.get("enterprise_user") or {}).get("enterprise_id")
     return Profile(

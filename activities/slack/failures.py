@@ -6,7 +6,7 @@ class SlackUnavailableError(Exception):
 
 
 class SlackRefusedError(Exception):
-    """Slack answered no, with its word in `error`. Trying the same again is useless until somebody mends it."""
+    """Slack refused, with its code in `error`. A retry is useless until the cause is repaired."""
 
     def __init__(self, method: str, error: str) -> None:
         super().__init__(f"Slack refused {method}: {error}")

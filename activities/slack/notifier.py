@@ -48,7 +48,7 @@ MENDABLE = frozenset(
 
 
 class Notifier:
-    """Sends what is to be told. One for each process; several share the work by reserving rows."""
+    """Sends notifications. One for each process; several processes share the work by reserving rows."""
 
     def __init__(self, database: Database, sender: Sender, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -71,14 +71,14 @@ class Notifier:
         self._sending.pop(row_id, None)
 
     async def look(self) -> int:
-        """Begin to send what is due; returns how much is under way."""
+        """Start to send the due notifications; returns how many are in flight."""
         async with self._database.read() as connection:
             found = await notifications.due(connection, self._clock(), _longest(), BATCH)
         self.take(found)
         return len(self._sending)
 
     async def stop(self, seconds: float = STOP_S) -> None:
-        """Send nothing more, and wait for what is under way. What is left is sent by the next process."""
+        """Stop sending, and wait for those in flight. The next process sends the rest."""
         self._stopping = True
         waiting = [task for key, task in self._sending.items() if key not in self._begun]
         for task in waiting:

@@ -82,7 +82,7 @@ class Queue:
         self._timer: asyncio.TimerHandle | None = None
 
     def stop(self, seconds: float) -> None:
-        """Let nobody begin for so many seconds: Slack has answered 429. Then go on at the documented pace."""
+        """Hold all calls for this many seconds after a 429 of Slack, then go on at the documented rate."""
         self.not_before = max(self.not_before, self._clock() + seconds)
         self._pace.keep(self.not_before + CALM_S)
         self._serve()

@@ -44,7 +44,7 @@ async def passed_view(directory: Directory, state: State, stage: int) -> CardVie
 async def stage_view(
     directory: Directory, state: State, stage: int, round_: int, ending: Ending | None = None
 ) -> CardView:
-    """Return what the card of one stage shows of this state."""
+    """Return the content of one stage's card for this state."""
     bound = state.model_copy(update={"stage": stage, "round": round_})
     asked = bool(state.route.stages) and state.asked_at is not None
     return CardView(

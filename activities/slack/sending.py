@@ -44,7 +44,7 @@ class Sender:
         self._rewrite = rewrite
 
     async def prepare(self, row: Notification) -> Delivery | None:
-        """Make the message ready; None if there is nothing to tell any more. What is returned sends it."""
+        """Prepare the message and return the call that sends it; None if it is obsolete."""
         if row.kind == "card":
             return lambda _: self._rewrite(row.instance_id)  # as often as needed: showing the truth twice is harmless
         telling = Telling.model_validate(row.content)
@@ -105,7 +105,7 @@ def message_id(row: Notification) -> str:
 
 
 def _still(found: Instance, telling: Telling) -> bool:
-    """Return whether it is still to be told: a reminder of what is decided is not, nor an end that was not the end."""
+    """Return whether it must still be sent: a reminder of a decided request need not, nor a superseded end."""
     if telling.what == "reminder":
         state = found.state
         return found.phase == "waiting" and state is not None and state.outcome is None and state.stage == telling.stage

@@ -61,7 +61,7 @@ Node = Scalar | Listing | Mapping
 
 
 def read_tree(text: str, name: str) -> Node:
-    """Return the file's tree. Raises PolicyError with the line of what is wrong."""
+    """Return the file's tree. Raises: PolicyError with the line of each mistake."""
     if len(text.encode(errors="replace")) > LARGEST:
         raise PolicyError(name, (Problem(1, f"the file is larger than {LARGEST // 1024} KiB: no policy is that long"),))
     try:

@@ -19,7 +19,7 @@ GROUP_ID = re.compile(r"S[A-Z0-9]{6,30}")
 
 
 class Finding(Value):
-    """One thing worth telling whoever keeps the policy. Lines count from 1; 0 means the file as a whole."""
+    """One finding for the policy's author. Lines count from 1; 0 means the file as a whole."""
 
     severity: Literal["error", "warning", "info"]
     line: int

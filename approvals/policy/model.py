@@ -81,7 +81,7 @@ class StageRule(Entry):
 
     @classmethod
     def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:  # noqa: ARG003 one problem ends its reading
-        """Refuse what is no stage."""
+        """Refuse a value that is no stage."""
         approve = entry.entries.get("approve")
         if approve is None:
             raise ValueError("`approve` is missing: say who must approve, or `approve: automatic`")

@@ -1,4 +1,4 @@
-"""The types of a policy's values: each reads itself from the file's tree, and says what is wrong with it.
+"""The types of a policy's values: each reads itself from the file's tree, and reports its mistakes.
 
 A value that is no node of a tree (made in code, or read back from JSON) passes unread. A ValueError's text becomes the
 problem; pydantic hands the node back with it, and the node knows its line.

@@ -33,7 +33,7 @@ class Subject(Value):
 
     @property
     def status(self) -> Status:
-        """One of Dapr's statuses; what the read model knew last if the engine has forgotten."""
+        """One of Dapr's statuses; the read model's last one if the engine has forgotten the instance."""
         if self.engine is not None:
             return cast("Status", self.engine.status)
         if self.begun:
@@ -42,7 +42,7 @@ class Subject(Value):
 
 
 class Subjects:
-    """Finds subjects and says whether somebody may do something to them."""
+    """Finds subjects and authorizes actions on them."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Subjects:
             return await instances.find(connection, reference) is not None
 
     async def demand(self, caller: Caller, action: Action, subject: Subject, *, in_any_status: bool = False) -> None:
-        """Refuse what the caller may not do to the subject. `in_any_status` asks only for the role. Raises: Refused."""
+        """Authorize an action on the subject. `in_any_status` checks only the role. Raises: Refused."""
         status = (fitting(action) or subject.status) if in_any_status else subject.status
         anybodys = Resource(status=status)
         if authorize(caller.as_actor, action, anybodys).allowed:
@@ -122,7 +122,7 @@ class Subjects:
         return caller.person is not None and any(each.person == caller.person for each in acted)
 
     async def _stands_in(self, caller: Caller, route: Route, named: set[str]) -> bool:
-        """Whether somebody whom the request asks has delegated to the caller, for now."""
+        """Whether an approver of the request has delegated to the caller, at this moment."""
         now = self._clock()
         standing = [each for each in route.delegations if each.since <= now < each.until]
         if not standing:
@@ -139,7 +139,7 @@ class Subjects:
         return await self.names(profile, candidates) if profile else set()
 
     async def names(self, profile: Profile, candidates: AbstractSet[str]) -> set[str]:
-        """Return the names under which a policy may mean somebody: e-mail, id, those of the candidates' groups."""
+        """Return the names by which a policy may name a person: e-mail, id, those of the candidates' groups."""
         emails = {f"email:{profile.email}"} if profile.email else set[str]()
         return await self._named(profile.person.user, emails, candidates)
 

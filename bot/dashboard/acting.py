@@ -77,7 +77,7 @@ class Acting:
         return await self._confirm(request, visit, subject, wanted, {}, "")
 
     async def act(self, request: Request, reference: str, verb: str) -> Response:
-        """Do what was confirmed."""
+        """Carry out the confirmed action."""
         visit, subject, wanted = await self._entered(request, reference, verb)
         form = await self._desk.door.form(request, visit.session.id)
         given = {name: typed(value) for name, value in form.items()}
@@ -121,7 +121,7 @@ class Acting:
     # ---- deciding ---------------------------------------------------------------------------------------------------
 
     async def ask_decision(self, request: Request, reference: str) -> Response:
-        """Show what is to be decided, and ask for a reason."""
+        """Show the request that is decided, and ask for a reason."""
         visit = await self._desk.door.enter(request)
         refuse_unknown(reference)
         approved = request.query_params.get("answer") != "reject"
@@ -197,7 +197,7 @@ class Acting:
 
 
 def _given(verb: Verb, form: Mapping[str, str], reason: str) -> Given:
-    """Return what the form says. Raises: Refused for a field that the verb needs."""
+    """Return the form's values. Raises: Refused for a missing field that the verb needs."""
     match verb.name:
         case "rerun":
             return Given(reason=reason, event_id=_event_id(form.get("event_id", "")), new_id=form.get("new_id") or None)

@@ -49,7 +49,7 @@ class BulkPages:
         router.post("/bulk/{operation_id}/continue")(self.continue_)
 
     async def ask(self, request: Request) -> Response:
-        """Show the form, and what was done in bulk before."""
+        """Show the form, and earlier bulk operations."""
         visit = await self._entered(request)
         return await self._form(request, visit, request.query_params or FIRST, "")
 
@@ -68,7 +68,7 @@ class BulkPages:
         return await self._plan(request, visit, plan, plan.token, "")
 
     async def start(self, request: Request) -> Response:
-        """Do what the dry run has shown, and nothing else."""
+        """Do exactly what the dry run has shown."""
         visit = await self._entered(request)
         given = await self._given(request, visit)
         reason = given.get("reason", "")

@@ -31,7 +31,7 @@ class Session(Value):
 
 
 class PendingSignIn(Value):
-    """A sign-in with Slack on its way: what has to come back, and where to go then."""
+    """A pending sign-in with Slack: the values that must come back, and the address to go to then."""
 
     state: str
     nonce: str
@@ -50,7 +50,7 @@ class Said(Value):
 
 
 class CookieSigner:
-    """CookieSigner and opens. What was sealed for one kind of value does not open as another."""
+    """Signs and reads cookies. A cookie of one kind of value cannot be read as another."""
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys

@@ -70,7 +70,7 @@ def _given(request: Request) -> dict[str, str]:
 
 
 def _query(given: dict[str, str]) -> tuple[DecisionQuery, str]:
-    """Return the search, and what is wrong with it: then all decisions are shown."""
+    """Return the search and its errors; with an error all decisions are shown."""
     fields: dict[str, Any] = {name: plain_amount(value) if name in AMOUNTS else value for name, value in given.items()}
     try:
         return DecisionQuery.model_validate(fields), ""

@@ -2,5 +2,5 @@
 
 
 def typed(value: object) -> str:
-    """Return what was typed into a field: a browser counts a new line as one character and sends it as two."""
+    """Return a field's text: a browser counts a new line as one character and sends it as two."""
     return str(value).replace("\r\n", "\n").strip()

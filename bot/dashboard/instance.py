@@ -109,7 +109,7 @@ class Instances:
         return preview(blocks, await self._names.of(mentioned(blocks)) or {"": ""})
 
     async def standing(self, visit: Visit, subject: Subject, resource: Resource) -> Standing:
-        """Return whether the reader may decide now. What is shown is only for the eye: it is asked again."""
+        """Return whether the reader may decide now, for display; the submission checks it again."""
         row = subject.row
         if row is None or row.state is None or row.phase != "waiting":
             return Standing()

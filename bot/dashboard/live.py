@@ -1,6 +1,6 @@
 """/live : tells open pages that something has happened, not what. They fetch themselves again, as their reader.
 
-What is told is what the reader may see: the same stream that programs have at /events, without its content.
+Readers are notified only of what they may see: the stream that programs have at /events, without its content.
 """
 
 from collections.abc import AsyncIterator

@@ -38,7 +38,7 @@ class Names:
         return names
 
     async def keys_of(self, reference: str) -> tuple[str, ...]:
-        """Return the person key that an e-mail means; none for what is no e-mail, or while Slack cannot be asked."""
+        """Return the person key of an e-mail; none if it is no e-mail, or if Slack does not answer."""
         if "@" not in reference:
             return ()
         try:

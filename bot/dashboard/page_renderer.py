@@ -33,7 +33,7 @@ PLACES: tuple[tuple[str, str, tuple[Action, ...]], ...] = (
 
 
 def places(caller: Caller) -> tuple[Place, ...]:
-    """Return where somebody may go; the rest is not shown."""
+    """Return the navigation that the role permits."""
     return tuple(
         Place(href=href, name=name)
         for href, name, wanted in PLACES

@@ -43,7 +43,7 @@ class PolicyPage:
         router.get("/policy")(self.show)
 
     async def show(self, request: Request) -> Response:
-        """Show the rules, and what they would do with a request that is tried."""
+        """Show the rules, and their result for a request that is tried."""
         visit = await self._desk.door.enter(request)
         await self._access.demand(visit.caller, Action.POLICY_READ)
         fields = ("amount", "currency", "requester", "kind")
@@ -78,7 +78,7 @@ class PolicyPage:
 
 
 def _request(given: dict[str, str], policy: Policy, email: str) -> ApprovalRequest | str:
-    """Return the request that is tried, or a sentence about what is wrong with it."""
+    """Return the request that is tried, or a message about its error."""
     try:
         return ApprovalRequest(
             kind=given["kind"] or "order",

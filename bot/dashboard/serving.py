@@ -27,7 +27,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class PageRoute(APIRoute):
-    """A page. It matches only what a browser asks for, so that programs get REST's answer at the same address."""
+    """A page. It matches only browsers' requests, so that programs get REST's answer at the same address."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Leave the request to others if no page is wanted."""
@@ -57,7 +57,7 @@ def _for_browsers(scope: Scope) -> bool:
 
 
 def sign_in(error: SignInNeededError) -> Response:
-    """Send somebody to the sign-in page and back afterwards."""
+    """Redirect to the sign-in page, and back afterwards."""
     query = {"then": error.then} | ({"why": error.why} if error.why else {})
     return guarded(RedirectResponse(f"/sign-in?{urlencode(query)}", 303))
 

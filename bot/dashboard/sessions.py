@@ -50,7 +50,7 @@ class SignInNeededError(Exception):
 
 
 class Visit(Value):
-    """One request of somebody who is signed in."""
+    """One request with a session."""
 
     session: Session
     caller: Caller
@@ -125,7 +125,7 @@ class Door:
     # ---- coming and going -------------------------------------------------------------------------------------------
 
     async def welcome(self, request: Request, session: Session, caller: Caller, then: str) -> Response:
-        """Begin a session: a new id each time, so that nobody can plant one."""
+        """Begin a session with a new id each time, against session fixation."""
         await self._note(AuditAction.SESSION_BEGAN, caller, session)
         response = guarded(RedirectResponse(local(then), 303))
         self._set(request, response, self.cookie(request), self.seals.seal(session), LIFETIME)
@@ -204,7 +204,7 @@ class Door:
         return self._public_url or str(request.base_url).rstrip("/")
 
     def visit_id(self, request: Request) -> str:
-        """Return the name of a visit before the session: what the sign-in form's token belongs to."""
+        """Return the name of a visit before the session: the sign-in form's CSRF token is bound to it."""
         return request.cookies.get(VISIT) or secrets.token_urlsafe(18)
 
     def keep_visit(self, request: Request, response: Response, visit_id: str) -> None:
@@ -240,7 +240,7 @@ class Door:
 
 
 def local(address: str) -> str:
-    """Return an address of this app alone: nobody is sent elsewhere after signing in."""
+    """Return an address within this app: a sign-in must not redirect elsewhere."""
     parts = urlsplit(address)
     safe = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return address if safe and address.isprintable() and "\\" not in address else "/"

@@ -46,7 +46,7 @@ class Provider(Value):
 
 
 class SlackIdentity:
-    """Asks Slack who somebody is. `api_url` is the Web API's address; its host is the issuer."""
+    """Identifies people by Slack. `api_url` is the Web API's address; its host is the issuer."""
 
     def __init__(self, http: httpx.AsyncClient, api_url: str, client_id: str, client_secret: str) -> None:
         parts = urlsplit(api_url)

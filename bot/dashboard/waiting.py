@@ -120,7 +120,7 @@ class Waiting:
         return await self._page(request, visit, wanted, page, asked, mistake)
 
     async def _asked(self, visit: Visit) -> Listed:
-        """Return what waits for the reader's own decision; nothing for those who may not see what they are asked."""
+        """Return the requests that wait for the reader's decision; none without the right to see them."""
         if not may(visit.caller, Action.LIST, Resource(asked=True)):
             return Listed()
         return await self._overview.waiting_for(visit.caller, limit=FEW)
@@ -164,7 +164,7 @@ def _wanted(request: Request) -> tuple[Wanted, str]:
 
 
 def query_mistake(error: ValidationError, instead: str = "The usual list is shown instead.") -> str:
-    """Return what is wrong with a filter, and what is shown in its place."""
+    """Return the error of a filter, and the list shown in its place."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = str(first["loc"][0]) if first["loc"] else "filter"
     what = str(first["msg"]).removeprefix("Value error, ")

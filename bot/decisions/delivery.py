@@ -37,7 +37,7 @@ SLOW_RAISE_S = 3.0
 """A raise takes milliseconds. One that takes longer is shown before its own deadline ends it."""
 
 ALONE_S = 120.0
-"""A single instance that takes no raise for so long is ill by itself."""
+"""An instance that takes no raise for this long has a problem of its own."""
 
 SUSPENDED_PAUSE = timedelta(seconds=30)
 
@@ -51,7 +51,7 @@ ALARM_AGE = timedelta(seconds=30)
 
 
 class Raises:
-    """Whether decisions reach workflows now: what is under way, and what has failed since one last arrived."""
+    """Whether decisions reach workflows now: raises in flight, and failures since the last success."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -102,7 +102,7 @@ class Raises:
 
 
 class Deliverer:
-    """Raises what the intake holds. One for each process; several processes share the work by leases."""
+    """Raises the intake's decisions. One for each process; several processes share the work by leases."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Deliverer:
         self._background.start(self._deliver(row), f"deliver {row.id[:12]}")
 
     def answered(self, decision_id: str) -> None:
-        """Wake whoever waits for this decision's answer in this process."""
+        """Wake the tasks of this process that wait for this decision's answer."""
         if (event := self._waiting.get(decision_id)) is not None:
             event.set()
 
@@ -160,11 +160,11 @@ class Deliverer:
 
     @property
     def loop(self) -> Periodic:
-        """Delivers what is due, again and again. A database that is away is no reason to stop: they are in it."""
+        """Delivers due decisions, in a loop. It goes on while the database is away."""
         return self._loop
 
     async def round(self) -> float:
-        """Deliver what is due now; returns the seconds until the next look. Raises RecordsError."""
+        """Deliver due decisions; returns the seconds until the next look. Raises: RecordsError."""
         found = await self._due()
         for failure in await asyncio.gather(*(self._deliver(row) for row in found), return_exceptions=True):
             if failure is not None:

@@ -88,7 +88,7 @@ class Worker:
     async def drain(self) -> None:
         """Begin no more activities, and wait for those under way: one that is cut off is done twice.
 
-        What is not begun is left without an answer, so the sidecar hands it out again and no attempt is spent.
+        Work that has not begun gets no answer, so the sidecar hands it out again and no attempt is spent.
         """
         self._leaving = True
         self._activities.stop()

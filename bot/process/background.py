@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 
 class Background:
-    """Tasks of this process that nobody awaits. What must survive a crash is in the database, not here."""
+    """Tasks of this process that no caller awaits. Work that must survive a crash is in the database, not here."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -24,7 +24,7 @@ class Background:
         task.add_done_callback(self._done)
 
     def begin(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        """Run work that goes on if its caller gives up. What it gives or raises is the caller's to look at."""
+        """Run work that goes on if its caller gives up. Its result or error is the caller's."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -36,7 +36,7 @@ class Background:
             log.error("background work failed", work=task.get_name(), error=type(error).__name__, exc_info=error)
 
     async def drain(self, seconds: float = 2.0) -> None:
-        """Wait for what is under way, then cancel what is left."""
+        """Wait for running tasks, then cancel the rest."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:

@@ -1,6 +1,6 @@
 """The connections of the web server: heads of 64 KiB, ten seconds for a head and for a body, and a ceiling of them all.
 
-Whoever sends slowly, or opens many, must not keep Slack out: a click has three seconds. So a new connection is always
+Slow clients, or many connections, must not keep Slack out: a click has three seconds. So a new connection is always
 taken, in the place of the one that has been waiting longest for the rest of its request.
 """
 
@@ -183,7 +183,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no request; a head over the limit with its own status."""
+        """Answer bytes that are no request; a head over the limit with its own status."""
         if not self._over:
             super().send_400_response(msg)
         elif not self.transport.is_closing():

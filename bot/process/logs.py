@@ -21,7 +21,7 @@ LIBRARIES = (
 
 
 def configure(level: str = "INFO") -> None:
-    """Set logging up for the process. What a user typed is escaped: it cannot forge a line."""
+    """Set logging up for the process. Text of users is escaped, so that it cannot forge a line."""
     readable = sys.stderr.isatty()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

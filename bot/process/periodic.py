@@ -42,7 +42,7 @@ class LoopState(Value):
 
     @property
     def message(self) -> str:
-        """Say what is wrong, for /readyz: no detail that only operators may know."""
+        """Describe the problem for /readyz, without details that only operators may know."""
         if self.stuck_s > 0:
             return f"The loop '{self.name}' has been at one round for {self.stuck_s:.0f} s. Restart this process."
         if self.down:

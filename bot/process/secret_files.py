@@ -12,7 +12,7 @@ LARGEST_BYTES = 64 * 1024
 
 
 class SecretFileError(Exception):
-    """A secret's file cannot be used. The text names the setting and the file, and never what is in it."""
+    """A secret's file cannot be used. The text names the setting and the file, never its content."""
 
 
 class SecretFiles(PydanticBaseSettingsSource):

@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     @field_validator("dapr_grpc_endpoint")
     @classmethod
     def _reachable(cls, value: str) -> str:
-        """Refuse what the SDK would refuse with a traceback, once everything else has started."""
+        """Refuse an address that the SDK would refuse later, with a traceback."""
         address = value.strip()
         host, _, port = address.rpartition(":")
         try:

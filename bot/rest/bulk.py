@@ -144,7 +144,7 @@ def routes(access: Access, bulk: Bulk) -> APIRouter:
     async def continue_bulk(
         operation_id: OperationId, caller: Annotated[Caller, who], body: ContinueBody | None = None
     ) -> Status:
-        """Go on with what failed or was left. What has a result is not touched again."""
+        """Go on with what failed or was left. Instances with a result are not touched again."""
         return await bulk.continue_(caller, operation_id, body.reason if body else "")
 
     return router

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and how does it do. /livez asks nobody; /readyz asks everything that a decision needs."""
+"""Liveness and readiness. /livez has no dependencies; /readyz checks everything that a decision needs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -68,7 +68,7 @@ class Health:
         return found
 
     def status(self, checks: dict[str, str]) -> Literal["ready", "degraded", "not ready"]:
-        """Return whether this process should get requests: what is only shown to operators does not decide it."""
+        """Return whether this process should get requests; findings that are only for operators do not count."""
         bad = {name for name, found in checks.items() if found != "ok"}
         if bad & NEEDED or self._raises.everywhere:
             return "not ready"
@@ -76,7 +76,7 @@ class Health:
 
 
 NEEDED: Final = frozenset({"database", "sidecar", "worker", "slack", "loop deliverer", "process"})
-"""What a decision needs. Another loop that is down, or a damaged row, is shown and takes no decisions away."""
+"""The parts that a decision needs. Another loop that is down, or a damaged row, does not fail readiness."""
 
 SHOWN_ALONE: Final = frozenset({"undelivered", "rows"})
 
@@ -111,7 +111,7 @@ def bad_rows(database: Database) -> str:
 
 
 async def _answered(part: str, ask: Callable[[], Awaitable[str]]) -> str:
-    """Return what a part says of itself. Whatever goes wrong with it is its state, and no failure of the answer."""
+    """Return a part's state. An error of the part is its state, and does not fail the answer."""
     try:
         async with asyncio.timeout(PATIENCE):
             return await ask()

@@ -1,4 +1,4 @@
-"""GET /metrics: what an operator must be woken for, in Prometheus' text form. No label comes from what a user typed."""
+"""GET /metrics: figures for alerts, in Prometheus' text form. No label comes from a user's text."""
 
 import time
 from collections.abc import Callable
@@ -62,7 +62,7 @@ class Metrics:
         self._refusals: dict[str, int] = {}
 
     async def text(self) -> bytes:
-        """Return the exposition. What the database cannot tell is a figure, not an error: the rest is shown."""
+        """Return the exposition. If the database is away, that is a figure and the others are shown."""
         found = Figures()
         try:
             found = await self._figures()

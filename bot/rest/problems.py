@@ -64,7 +64,7 @@ def problem_response(status: int, detail: str, headers: Mapping[str, str] | None
 
 
 def _invalid(error: RequestValidationError) -> JSONResponse:
-    """Answer with a sentence for each thing that is wrong, without repeating what was sent."""
+    """Answer with a message for each error, without repeating what was sent."""
     errors = [
         {"where": ".".join(str(part) for part in each["loc"]), "what": str(each["msg"]).removeprefix("Value error, ")}
         for each in error.errors()

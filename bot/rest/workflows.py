@@ -231,7 +231,7 @@ async def _detail(overview: Overview, subject: Subject, *, shown: bool) -> Workf
 
 
 def _json(text: str | None) -> Any:
-    """Return what the engine keeps as text; a payload of another program need not be JSON."""
+    """Return a payload as text: another program's need not be JSON."""
     try:
         return None if text is None else json.loads(text)
     except ValueError:

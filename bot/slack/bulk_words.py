@@ -13,7 +13,7 @@ class UnreadableWordsError(ValueError):
 
 
 class BulkWords(Value):
-    """A bulk operation as somebody typed it, and the reason that stood behind the options."""
+    """A bulk operation as it was typed, and the reason after the options."""
 
     selection: Selection
     reason: str = ""
@@ -25,7 +25,7 @@ def is_bulk(rest: str) -> bool:
 
 
 def parse(action: BulkAction, rest: str) -> BulkWords:
-    """Return what was typed. Raises: UnreadableWordsError. Phones turn two dashes into one long one: both are read."""
+    """Parse the text. Raises: UnreadableWordsError. Phones turn two dashes into one long one: both are read."""
     try:
         words = shlex.split(rest.replace("\N{EM DASH}", "--").replace("\N{EN DASH}", "--"))
     except ValueError as error:

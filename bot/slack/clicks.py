@@ -1,4 +1,4 @@
-"""The card's buttons and the rejection's modal. What is before ack() is quick; whatever may fail comes in its place."""
+"""The card's buttons and the rejection's modal. Only quick work stands before ack(), and errors are raised there."""
 
 import asyncio
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Clicks:
         self._background = background
 
     def register(self, app: AsyncApp) -> None:
-        """Tell Bolt what we listen to."""
+        """Register the listeners."""
         app.action(request_card.APPROVE)(self.approve)
         app.action(request_card.REJECT)(self.ask_reason)
         app.action(request_card.DETAILS)(self.details)
@@ -164,7 +164,7 @@ class Clicks:
         return await self._decisions.take(wanted)
 
     def _follow_up(self, receipt: Receipt, place: CardRef | None, person: Person, binding: Binding) -> None:
-        """Tell the clicker what the card does not show by itself. A repetition is told nothing again."""
+        """Send the person who clicked what the card does not show. A duplicate gets no second message."""
         if receipt.repeated:
             return
         self._background.start(self._after(receipt, place, person, binding), "follow up a click")

@@ -95,7 +95,7 @@ class Commands:
         }
 
     def register(self, app: AsyncApp) -> None:
-        """Tell Bolt what we listen to."""
+        """Register the listeners."""
         app.command("/approval")(self.run)
         app.action(ACTIONS)(self.turn_page)
         app.view(confirm_modal.CALLBACK)(self.confirmed)
@@ -158,7 +158,7 @@ class Commands:
         return await self._page(caller, "decided", None)
 
     async def _lists(self, caller: Caller) -> Message:
-        """Return what waits for the asker, what they asked for and, if they may, all that is open."""
+        """Return what waits for the person, what they asked for and, if they may see it, all that is open."""
         names = ("waiting", "mine", "running") if may_list_all(caller) else ("waiting", "mine")
         sections = []
         for name in names:
@@ -278,7 +278,7 @@ class Commands:
         return (words[0], " ".join(words[1:])) if words else ("", "")
 
     async def confirmed(self, ack: AsyncAck, body: Body, view: Body) -> None:
-        """Do what was confirmed, after everything was checked again; the modal shows what became of it."""
+        """Carry out the confirmed action after checking everything again; the modal shows the result."""
         message = await self._answered(self._carry_out(ack, body, view))
         if message is not None:
             await ack(response_action="update", view=confirm_modal.result(message.text).payload())

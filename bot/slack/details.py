@@ -1,4 +1,4 @@
-"""Everything about one request, for the modal and for whoever else asks: from the read model and the audit."""
+"""Everything about one request, from the read model and the audit: for the modal and the dashboard."""
 
 from collections.abc import Awaitable, Callable
 
@@ -22,7 +22,7 @@ GONE = "This request is not known here any more. Ask your operator: its audit en
 
 
 class Details:
-    """Builds modals from what is known. Raises: UnreadableCardError if nothing is."""
+    """Builds modals from the read model. Raises: UnreadableCardError if the request is unknown."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Details:
         self._story = story
 
     async def rejection(self, binding: Binding, card: CardRef | None) -> View:
-        """Return the modal that asks why somebody rejects. Quick: the trigger lives three seconds."""
+        """Return the modal that asks for the reason of a rejection. Quick: the trigger lives three seconds."""
         row = await self._row(binding.instance_id)
         if card is None or row.request is None:
             raise UnreadableCardError(GONE)

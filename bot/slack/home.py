@@ -24,7 +24,7 @@ Body = dict[str, Any]
 
 
 class Home:
-    """Publishes the home tab each time somebody opens it."""
+    """Publishes the home tab each time a person opens it."""
 
     def __init__(self, access: Access, overview: Overview, slack: Slack, background: Background) -> None:
         self._access = access
@@ -33,7 +33,7 @@ class Home:
         self._background = background
 
     def register(self, app: AsyncApp) -> None:
-        """Tell Bolt what we listen to."""
+        """Register the listeners."""
         app.event("app_home_opened")(self.opened)
 
     async def opened(self, ack: AsyncAck, body: Body, event: Body) -> None:

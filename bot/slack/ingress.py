@@ -89,7 +89,7 @@ class Ingress:
         except RecordsError as error:
             if "command" not in payload:
                 raise  # law: acknowledged means durable
-            # Slack shows what a command is answered only with a 200; anything else is a riddle to whoever typed it.
+            # Slack shows a command's answer only with a 200; for any other the person sees a generic error.
             log.warning("a command was not taken", why=str(error))
             sentence = private.SORRY.format(correlation_id=correlation_id())
             return JSONResponse({"response_type": "ephemeral", "text": sentence})

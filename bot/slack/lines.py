@@ -1,4 +1,4 @@
-"""From what is known of instances to the lines that Slack shows."""
+"""From instances of the read model to the lines that Slack shows."""
 
 from decimal import Decimal
 

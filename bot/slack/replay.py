@@ -61,7 +61,7 @@ class ReplayGuard:
 
     @property
     def loop(self) -> Periodic:
-        """Forgets what is too old to come again."""
+        """Deletes records that are too old to be repeated."""
         return self._loop
 
     async def _pruned(self) -> None:

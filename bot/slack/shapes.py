@@ -8,7 +8,7 @@ Id = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class Part(BaseModel):
-    """A part of a payload. What we don't read may be anything."""
+    """A part of a payload. Fields that we don't read may be anything."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -102,7 +102,7 @@ class Event(Part):
     @model_validator(mode="before")
     @classmethod
     def _by_type(cls, value: Any) -> Any:
-        """Hold what we listen to against its own form."""
+        """Check payloads that we listen to against their form."""
         inner = value.get("event") if isinstance(value, dict) else None
         if isinstance(inner, dict) and inner.get("type") == HOME_OPENED:
             HomeOpened.model_validate(inner)

@@ -34,7 +34,7 @@ class SignedBytes(Value):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 hex of what was signed: the same signed bytes again give the same fingerprint."""
+        """SHA-256 hex of the signed bytes: a repetition has the same fingerprint."""
         return hashlib.sha256(_base(self.timestamp, self.body)).hexdigest()
 
 
@@ -42,7 +42,7 @@ SIGNATURE = re.compile(rb"v0=[0-9a-f]{64}")
 
 
 def early_flaw(timestamp: str, signature: str, now: float) -> Flaw | None:
-    """Return what is wrong with the headers alone, so that a body without good ones is never read."""
+    """Return the flaw of the headers alone, so that a body without valid ones is never read."""
     if not timestamp or not signature:
         return Flaw.MISSING
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= TIMESTAMP_DIGITS):
@@ -54,7 +54,7 @@ def early_flaw(timestamp: str, signature: str, now: float) -> Flaw | None:
 
 
 def flaw(signed: SignedBytes, secret: bytes, now: float) -> Flaw | None:
-    """Return what is wrong, None for Slack's own. `now` in Unix seconds. Raises: ValueError for an empty secret."""
+    """Return the flaw, None for Slack's own. `now` in Unix seconds. Raises: ValueError for an empty secret."""
     if not secret:
         raise ValueError("the signing secret is empty")
     if (early := early_flaw(signed.timestamp, signed.signature, now)) is not None:

@@ -99,7 +99,7 @@ class Cursor:
         return self.rows.pop(0) if self.rows else None
 
     async def close(self) -> None:
-        """Forget the rows that nobody took; those already handed over stay with SQLAlchemy."""
+        """Drop the rows that were not fetched; those already handed over stay with SQLAlchemy."""
 
 
 class Connection:

@@ -33,7 +33,7 @@ class Prepared:
         self._columns = columns
 
     async def run(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Done:
-        """Run it with values by name; what is not named is NULL or the statement's own."""
+        """Run it with values by name; others are NULL or the statement's own."""
         if connection.dialect.name != "sqlite":
             done = await connection.execute(self._statement, values)
             return Done(done.all() if done.returns_rows else (), done.rowcount)

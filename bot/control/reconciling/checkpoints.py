@@ -24,7 +24,7 @@ def signers_of(keys: KeyRing) -> list[Signer]:
 
 
 class Checkpointing:
-    """Takes checkpoints. `folder` should lie where whoever can write the database cannot: else a file proves less."""
+    """Takes checkpoints. Database administrators should not be able to write `folder`: else a file proves less."""
 
     def __init__(
         self, database: Database, signer: Signer, folder: Path | None, clock: Callable[[], datetime], every: float

@@ -1,6 +1,6 @@
 """Finds workflows that are wedged, orphaned or diverged, cards that lie and decisions without an answer; heals them.
 
-Looks first and changes nothing. What it heals it heals by the reconciler's own means, and a wedged instance by a forced
+Looks first and changes nothing. It repairs by the reconciler's own means, and a wedged instance by a forced
 purge: nothing else clears it (docs/explanation/dapr.md#a-second-pause-wedges-the-worker). Each repair is audited.
 """
 
@@ -110,7 +110,7 @@ class Doctor:
         return tuple(sorted(found, key=lambda each: (order.index(each.ill), each.instance_id)))
 
     async def _in_the_engine(self) -> AsyncIterator[Finding]:
-        """Page through all instances of the engine: what has no row, and what is wedged."""
+        """Page through all instances of the engine, for those without a row and those that are wedged."""
         token: str | None = None
         while True:
             ids, token = await self._engine.instance_ids(token)

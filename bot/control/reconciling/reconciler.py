@@ -36,7 +36,7 @@ OVERLAP = timedelta(seconds=2)
 """Overlap of two looks: a moment is taken before its transaction commits."""
 
 MANY = 20
-"""When more than this, and more than half of what we look at, has vanished, it is rather another engine's store."""
+"""If more than this, and more than half of all, have vanished, the engine's store is probably another one."""
 
 
 class Every(Value):
@@ -91,7 +91,7 @@ class Reconciler:
 
     @cached_property
     def loops(self) -> tuple[Periodic, ...]:
-        """The looks at what moved, at cards, at what is open and at the engine's whole list."""
+        """Compares changed rows, cards, open rows and the engine's whole list."""
         return (
             self._loop("follow", self.follow, self._every.follow),
             self._loop("cards", self._mending.mend, self._every.mend),
@@ -319,7 +319,7 @@ class _Followed:
 
 
 def changes(row: instances.Instance | reconciling.Known, state: EngineInstance) -> instances.Changes | None:
-    """Return what the row must follow, None if it is the same. A phase is set if the end was not ours to see."""
+    """Return the changes that the row needs, None if there are none. A phase is set if the end came from outside."""
     status, custom = state.status, plain_status(state.custom_status)
     if status == row.engine_status and custom in ("", row.custom_status):
         return None
