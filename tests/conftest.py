@@ -3,11 +3,22 @@
 import gc
 import os
 import shutil
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 PARTS = {
+    "deploy_tools": (
+        lambda: (Path(sys.executable).parent / "helm").exists() and find_spec("kubernetes_validate") is not None,
+        "what checks deploy/ is not installed (`make deploy-tools`)",
+    ),
+    "promtool": (
+        lambda: shutil.which("promtool") is not None,
+        "promtool is not installed (Debian's package prometheus)",
+    ),
+    "systemd": (lambda: shutil.which("systemd-analyze") is not None, "systemd-analyze is not installed"),
     "browser": (lambda: shutil.which("chromium") is not None, "Chromium is not installed (Debian's package chromium)"),
     "postgres": (
         lambda: any(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
