@@ -92,6 +92,17 @@ def sidecar(
     raise typer.Exit(serve(db, port, host))
 
 
+def migrate() -> None:
+    """Bring the database to what this program needs, before the program is started or upgraded; the start does it too.
+
+    Example: countersign migrate
+    """
+    from bot.cli.database_session import with_database
+
+    revision = with_database(settings_or_exit(), lambda database: database.revision(), make=True)
+    output.say(f"The database is ready: its schema is {revision}.")
+
+
 def manifest(
     *,
     socket_mode: Annotated[bool, typer.Option("--socket-mode", help="the form that needs no public address")] = False,

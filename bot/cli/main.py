@@ -27,6 +27,7 @@ COMMANDS: Final = (
     Entry("demo", "demo:demo", "Show everything in one terminal, or play the story."),
     Entry("run", "local_commands:run", "Run the app: Slack, REST, dashboard and Dapr worker."),
     Entry("health", "health:health", "Say whether the app on this machine is alive."),
+    Entry("migrate", "local_commands:migrate", "Bring the database to what this program needs."),
     Entry("sidecar", "local_commands:sidecar", "Run the local workflow sidecar."),
     Entry("order", "order_commands:app", "Orders: start one, approve or reject it."),
     Entry("list", "seeing:list_", "List workflows, newest first."),
