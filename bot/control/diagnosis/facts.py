@@ -96,6 +96,7 @@ class History(Value):
     retrying: Attempts | None = None
     running: Attempts | None = None
     suspension: Suspension | None = None
+    stalled: str = ""
 
 
 class Facts(Value):
@@ -146,6 +147,7 @@ class _Reader:
         self._tasks: dict[int, Attempts] = {}
         self._failed: dict[str, Attempts] = {}
         self._suspension: Suspension | None = None
+        self._stalled = ""
 
     def take(self, event: protos.HistoryEvent) -> None:
         """Read one event."""
@@ -165,6 +167,8 @@ class _Reader:
                 self._suspension = Suspension(since=before.since if before else at, times=times)
             case "executionResumed":
                 self._suspension = None
+            case "executionStalled":
+                self._stalled = event.executionStalled.description[:500]
             case _:
                 pass
 
@@ -215,6 +219,7 @@ class _Reader:
         running = list(self._tasks.values())
         failed = list(self._failed.values())
         return History(
+            stalled=self._stalled,
             waits=tuple(self._waits.values()),
             raised=tuple(self._raised),
             timers=tuple(self._timers.values()),

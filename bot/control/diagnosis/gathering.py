@@ -10,7 +10,7 @@ from approvals.audit_actions import AuditAction
 from bot.control.diagnosis import facts as known
 from bot.control.diagnosis.facts import Elsewhere, Facts, History, Raised, Refusal, Unposted
 from bot.control.subjects import Subject
-from bot.engine.client import Engine, EngineRefusedError
+from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from records import audit, instances, intake, listing
 from records.database import Database
 
@@ -84,6 +84,10 @@ class FactFinder:
             return known.read(await self._engine.history(subject.instance_id))
         except EngineRefusedError:
             return History()  # what is only scheduled has none yet
+        except EngineUnavailableError:
+            if subject.status != "STALLED":
+                raise
+            return History()  # one that is stalled by its size does not fit into an answer either
 
     async def _elsewhere(self, facts: Facts) -> tuple[Elsewhere, ...]:
         """Return awaited events that were raised at ids like this one: refused by us, or with nobody who waits."""

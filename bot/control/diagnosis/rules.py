@@ -99,6 +99,15 @@ def suspended(facts: Facts) -> Found | None:
     return {"since": moment(found.since), "who": who}
 
 
+def stalled(facts: Facts) -> Found | None:
+    """See that no worker can take its next turn."""
+    if facts.status != "STALLED":
+        return None
+    return {
+        "why": f"The engine says: {facts.history.stalled}." if facts.history.stalled else "The engine says STALLED."
+    }
+
+
 def no_worker(facts: Facts) -> Found | None:
     """See that nobody runs what the engine hands out."""
     return None if facts.worker_connected or facts.status in OVER else {}
@@ -301,7 +310,7 @@ def timer(facts: Facts) -> Found | None:
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        never_started, purged, scheduled, wedged, suspended, unknown_name, finished, failed, deadline_was_past,
+        never_started, purged, scheduled, wedged, suspended, stalled, unknown_name, finished, failed, deadline_was_past,
         no_worker, misspelt, elsewhere, unposted, taken, empty, refused, undelivered, retrying, running, overdue,
         no_deadline,
     )

@@ -77,6 +77,16 @@ SITUATIONS: tuple[Situation, ...] = (
         example={"id": ID, "since": WHEN, "who": "operator@example.com paused it: the supplier is checked"},
     ),
     Situation(
+        key="stalled",
+        title="No worker can go on with it",
+        sentence="{id} is stalled: no worker knows this version of its workflow, or its history is too large for one.",
+        evidence="{why} Decisions and events are kept.",
+        next_step=(
+            "Deploy a worker that knows the version, and it goes on by itself; or purge it by force and start it anew."
+        ),
+        example={"id": ID, "why": "The engine says: Version not available: v2."},
+    ),
+    Situation(
         key="unknown_name",
         title="No worker knows its name",
         sentence="{id} failed because no worker knows a workflow named {name}.",

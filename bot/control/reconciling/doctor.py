@@ -16,7 +16,7 @@ from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.reconciler import Reconciler, changes
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, Instance, UnknownInstanceError
 from bot.process.correlation import correlation_id
-from records import audit, damage, instances, intake, listing, reconciling
+from records import audit, damage, instances, intake, listing, notifications, reconciling
 from records.database import Database
 
 log = structlog.get_logger(__name__)
@@ -30,13 +30,19 @@ class Ill(StrEnum):
     """A kind of damage to an instance."""
 
     WEDGED = "wedged"
+    STALLED = "stalled"
     ORPHANED = "orphaned"
     DIVERGED = "diverged"
     VANISHED = "vanished"
     NEVER_STARTED = "never_started"
     CARD_LIES = "card_lies"
     UNANSWERED = "unanswered"
+    UNTOLD = "untold"
     UNREADABLE = "unreadable"
+
+
+HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE})
+"""What healing leaves as it is: a person has to do it."""
 
 
 class Finding(Value):
@@ -49,10 +55,25 @@ class Finding(Value):
     healed: bool | None = None
 
 
+TOLD_WITHIN = timedelta(days=7)
+"""How far back a refused message is still named."""
+
+WHO: dict[notifications.Kind, str] = {
+    "card": "Those who look at its card",
+    "thread": "Those who follow its thread",
+    "reminder": "Its approvers",
+    "requester": "Its requester",
+    "answer": "The person who decided",
+}
+
 SENTENCES: dict[Ill, tuple[str, str]] = {
     Ill.WEDGED: (
         "It was suspended twice in a row, and its history makes every worker that loads it loop and grow.",
         "Purge it by force. The request ends as terminated and its card says so; start it again under a new id.",
+    ),
+    Ill.STALLED: (
+        "No worker knows this version of its workflow, or its history is too large for one. Decisions are kept.",
+        "Nothing: deploy a worker that knows the version, or purge it by force (countersign purge ID --force).",
     ),
     Ill.ORPHANED: ("The engine runs it, and this app has no row of it.", "Add a row, so that it is listed."),
     Ill.DIVERGED: ("The database says {row}, the engine says {engine}.", "Follow the engine, and rewrite the card."),
@@ -68,6 +89,10 @@ SENTENCES: dict[Ill, tuple[str, str]] = {
     Ill.UNANSWERED: (
         "A decision waits for the workflow's answer since {since}.",
         "Deliver it again now. The workflow counts a decision once, however often it comes.",
+    ),
+    Ill.UNTOLD: (
+        "{who} could not be told what became of it: {why}",
+        "Nothing: tell them yourself. What Slack refuses until the app is mended is sent by itself then.",
     ),
     Ill.UNREADABLE: (
         "{row} It is set aside; nothing else waits for it.",
@@ -105,6 +130,7 @@ class Doctor:
         found += [each async for each in self._in_the_database() if each.instance_id not in known]
         found += [each for each in await self._cards() if each.instance_id not in known]
         found += [each for each in await self._decisions() if each.instance_id not in known]
+        found += await self._untold()
         found += [_finding(Ill.UNREADABLE, bad.key, row=bad.sentence) async for bad in damage.find(self._database)]
         order = list(Ill)
         return tuple(sorted(found, key=lambda each: (order.index(each.ill), each.instance_id)))
@@ -119,20 +145,28 @@ class Doctor:
             for instance_id in missing:
                 yield _finding(Ill.ORPHANED, instance_id)
             for instance_id in ids:
-                if await self._is_wedged(instance_id):
-                    yield _finding(Ill.WEDGED, instance_id)
+                if (ill := await self._state_of_health(instance_id)) is not None:
+                    yield _finding(ill, instance_id)
             if not token or not ids:
                 return
 
-    async def _is_wedged(self, instance_id: str) -> bool:
-        state = await self._engine.state(instance_id, payloads=False)
-        if state is None or state.status not in {"SUSPENDED", "RUNNING"}:
-            return False
+    async def _state_of_health(self, instance_id: str) -> Ill | None:
+        """Look at one instance. What keeps it alone from being looked at must not end the look at the others."""
         try:
+            state = await self._engine.state(instance_id, payloads=False)
+            if state is not None and state.status == "STALLED":
+                return Ill.STALLED
+            if state is None or state.status not in {"SUSPENDED", "RUNNING"}:
+                return None
             events = await self._engine.history(instance_id)
         except UnknownInstanceError:
-            return False
-        return suspended_twice([event.WhichOneof("eventType") or "" for event in events])
+            return None
+        except (EngineRefusedError, EngineUnavailableError) as error:
+            await self._engine.ping()
+            log.warning("an instance could not be looked at", instance_id=instance_id, why=str(error))
+            return None
+        wedged = suspended_twice([event.WhichOneof("eventType") or "" for event in events])
+        return Ill.WEDGED if wedged else None
 
     async def _in_the_database(self) -> AsyncIterator[Finding]:
         """Compare every row that has not ended with the engine."""
@@ -178,6 +212,18 @@ class Doctor:
             for instance_id, at in since.items()
         ]
 
+    async def _untold(self) -> list[Finding]:
+        """Name what Slack has refused for good lately, and what has waited for Slack for long."""
+        now = self._clock()
+        async with self._database.read() as connection:
+            refused = await notifications.refused(connection, now - TOLD_WITHIN, PAGE)
+            late = await notifications.late(connection, now - self._young, PAGE)
+        return [
+            _finding(Ill.UNTOLD, row.instance_id, who=WHO[row.kind], why=row.problem or "it still waits for Slack.")
+            for row in (*refused, *late)
+            if row.result or row.problem
+        ]
+
     # ---- healing ----------------------------------------------------------------------------------------------------
 
     async def heal(self, findings: Sequence[Finding], actor: str) -> tuple[Finding, ...]:
@@ -207,7 +253,7 @@ class Doctor:
 
     async def _audit(self, findings: Sequence[Finding], actor: str) -> None:
         for each in findings:
-            if each.ill in {Ill.NEVER_STARTED, Ill.UNREADABLE}:
+            if each.ill in HOPELESS:
                 continue
             entry = audit.Entry(
                 at=self._clock(),
@@ -243,6 +289,6 @@ def _finding(ill: Ill, instance_id: str, **facts: str) -> Finding:
 
 def _is_healed(finding: Finding, left: bool) -> bool | None:  # noqa: FBT001 whether it is found again
     """Return whether it is well: what only time can show (an answer), and what needs a person, is not said to be."""
-    if finding.ill in {Ill.NEVER_STARTED, Ill.UNANSWERED, Ill.UNREADABLE} and left:
+    if finding.ill in HOPELESS | {Ill.UNANSWERED} and left:
         return None
     return not left

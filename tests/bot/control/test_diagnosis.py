@@ -65,6 +65,11 @@ CASES: list[tuple[str, Facts, str]] = [
         "o@example.com paused it: a check.",
     ),
     (
+        "stalled",
+        facts(status="STALLED", history=history(stalled="Version not available: v2")),
+        "The engine says: Version not available: v2.",
+    ),
+    (
         "unknown_name",
         facts(
             status="FAILED",
