@@ -5,10 +5,13 @@ Coverage is exact: every amount, currency, kind and requester that the rules can
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
+from itertools import combinations, pairwise
 from typing import Literal
 
 from approvals.durations import duration_text
 from approvals.people import EmailAddress, SlackUser, UserGroup
+from approvals.policy.condition import AmountRange
 from approvals.policy.coverage import Coverage
 from approvals.policy.model import DelegationRule, EscalationRule, Policy, Rule, StageRule
 from approvals.policy.principals import Approver, ReportsTo
@@ -29,7 +32,7 @@ class Finding(Value):
 
 def lint(policy: Policy) -> tuple[Finding, ...]:
     """Return everything found, errors first and then by line."""
-    found = [*_coverage(policy), *_currencies(policy), *_groups(policy), *_people(policy)]
+    found = [*_coverage(policy), *_overlaps(policy), *_currencies(policy), *_groups(policy), *_people(policy)]
     for rule in policy.rules:
         found += _rule(policy, rule)
     for delegation in policy.delegations:
@@ -54,6 +57,30 @@ def _coverage(policy: Policy) -> Iterator[Finding]:
         yield Finding(
             severity="warning", line=0, sentence=f"No rule applies to {gap}: such requests can't start. Add a rule."
         )
+
+
+def _overlaps(policy: Policy) -> Iterator[Finding]:
+    """Name two rules for the same requests whose amounts overlap in part: the author rarely means the first to win."""
+    for first, second in combinations(policy.rules, 2):
+        if _about(first) != _about(second) or not _partly(first.when.amount, second.when.amount):
+            continue
+        sentence = (
+            f"The rules “{first.name}” ({first.when.amount}) and “{second.name}” ({second.when.amount}) both take some "
+            f"amounts: “{first.name}” wins there, for it stands first. Let one end where the other begins."
+        )
+        yield Finding(severity="warning", line=second.line, sentence=sentence, rule=second.name)
+
+
+def _about(rule: Rule) -> tuple[object, ...]:
+    return set(rule.when.effective_kinds), set(rule.when.currencies), set(rule.when.requesters)
+
+
+def _partly(one: AmountRange, other: AmountRange) -> bool:
+    """Whether two ranges share amounts and each has some that the other has not."""
+    points = {Decimal(0), *(end for each in (one, other) for end in (each.low, each.high) if end is not None)}
+    tried = sorted({*points, *((low + high) / 2 for low, high in pairwise(sorted(points))), max(points) + 1})
+    held = {(one.holds(amount), other.holds(amount)) for amount in tried}
+    return {(True, True), (True, False), (False, True)} <= held
 
 
 def _currencies(policy: Policy) -> Iterator[Finding]:

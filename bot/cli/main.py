@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 COMMANDS: Final = (
     Entry("demo", "demo:demo", "Show everything in one terminal, or play the story."),
+    Entry("init", "init:init", "Ask for what is needed, and write .env and a first policy.yml."),
     Entry("run", "local_commands:run", "Run the app: Slack, REST, dashboard and Dapr worker."),
     Entry("health", "health:health", "Say whether the app on this machine is alive."),
     Entry("migrate", "local_commands:migrate", "Bring the database to what this program needs."),
@@ -116,7 +117,7 @@ def build() -> typer.Typer:
         cls=Commands,
         help="Human approval for automated processes: on Dapr Workflow, decided in Slack.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )

@@ -193,6 +193,18 @@ def test_a_rule_that_only_requests_without_an_amount_reach_is_not_called_unreach
     assert not any("never applies" in sentence for _, _, sentence in findings(GOOD + f"  - {ASK}\n" + money + rest))
 
 
+def test_rules_that_share_amounts_without_meaning_to_are_named() -> None:
+    low = "  - {name: low, approve: {user: U01}, when: {amount: {to: 500}}}\n"
+    high = "  - {name: high, approve: {user: U02}, when: {amount: {from: 500}}}\n"
+    found = findings(GOOD + low + high)
+    assert any(one[:2] == ("warning", 6) and "“low” (to 500) and “high” (from 500)" in one[2] for one in found), found
+    apart = high.replace("from: 500", "above: 500")
+    assert not any("both take some" in sentence for _, _, sentence in findings(GOOD + low + apart))
+    rest = "  - {name: rest, approve: {user: U02}}\n"
+    found = findings(GOOD + low + rest)
+    assert not any("both take some" in sentence for _, _, sentence in found), "a rule for the rest"
+
+
 def test_a_file_with_too_many_cases_says_that_gaps_were_not_looked_for() -> None:
     rules = [
         f"  - {{approve: {{group: managers}}, when: {{kind: k{n}, requester: U{n:03}, amount: {{to: {n}}}}}}}\n"
