@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 
-from activities.inputs import AskInput
 from activities.recording import OURS, append_once, shown_of
 from activities.slack.client import FOR_EVER, Slack
 from activities.slack.directory import Directory
@@ -17,7 +16,7 @@ from activities.slack.failures import NonRetryableError, NotBegunError, SlackRef
 from activities.slack.queue import Urgency
 from activities.slack.rendering import card_view
 from approvals.audit_actions import AuditAction
-from approvals.machine import CardPosted, step
+from approvals.machine import CardPosted, State, binding_of, step
 from approvals.request import CardRef
 from cards import request_card
 from records import audit, instances
@@ -63,15 +62,15 @@ class Cards:
         self._begun: set[str] = set()
         self._stopping = False
 
-    async def post(self, asked: AskInput) -> CardRef:
+    async def post(self, state: State) -> CardRef:
         """Return the card of the asked stage, posting it where none stands yet.
 
         Raises: SlackUnavailableError, SlackRefusedError, NonRetryableError for a request that is over.
         """
-        nonce = asked.ask.binding.nonce
+        nonce = binding_of(state).nonce
         task = self._posting.get(nonce)
         if task is None:
-            task = self._posting[nonce] = asyncio.create_task(self._posted(asked), name=f"card {nonce[:8]}")
+            task = self._posting[nonce] = asyncio.create_task(self._posted(state), name=f"card {nonce[:8]}")
             task.add_done_callback(partial(self._forget, nonce))
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -92,48 +91,48 @@ class Cards:
         if not task.cancelled():
             task.exception()  # nobody may be waiting any more
 
-    async def _posted(self, asked: AskInput) -> CardRef:
-        state, nonce = asked.state, asked.ask.binding.nonce
+    async def _posted(self, state: State) -> CardRef:
+        nonce = binding_of(state).nonce
         while True:
             async with self._database.read() as connection:
                 row = await instances.get(connection, state.instance_id)
             if row is not None and row.posted == nonce and len(row.cards) > state.stage:
                 return row.cards[state.stage]
-            if row is not None and not _still_asked(row, asked):
+            if row is not None and not _still_asked(row, state):
                 raise NonRetryableError(f"{state.instance_id} is over, so its card is not posted any more.")
             card = None
             if row is not None and row.posting.startswith(nonce):
                 card = await _lost_card(self._slack, state.route.channel, nonce, row.created_at)
             try:
-                return await self._recorded(asked, card or await self._new_card(asked))
+                return await self._recorded(state, card or await self._new_card(state))
             except NotBegunError:
                 await asyncio.sleep(self._look_again_s)  # another process is posting it
             finally:
                 self._begun.discard(nonce)
 
-    async def _new_card(self, asked: AskInput) -> CardRef:
-        message = request_card.build(await card_view(self._directory, asked.state))
+    async def _new_card(self, state: State) -> CardRef:
+        message = request_card.build(await card_view(self._directory, state))
         return await self._slack.post(
-            asked.state.route.channel,
+            state.route.channel,
             message,
-            str(uuid.UUID(asked.ask.binding.nonce)),
+            str(uuid.UUID(binding_of(state).nonce)),
             urgency=Urgency.NEW_CARD,
             patience=FOR_EVER,
-            begin=lambda: self._begin(asked),
+            begin=lambda: self._begin(state),
         )
 
-    async def _begin(self, asked: AskInput) -> bool:
+    async def _begin(self, state: State) -> bool:
         """Note that this process posts the card: its turn has come."""
-        nonce, now = asked.ask.binding.nonce, self._clock()
+        nonce, now = binding_of(state).nonce, self._clock()
         if self._stopping:
             return False
         self._begun.add(nonce)
         async with self._database.write() as connection:
-            row = await instances.get(connection, asked.state.instance_id)
-            mine = row is None or (_still_asked(row, asked) and self._is_free(row, nonce, now))
+            row = await instances.get(connection, state.instance_id)
+            mine = row is None or (_still_asked(row, state) and self._is_free(row, nonce, now))
             if mine:
                 posting = instances.Changes(posting=f"{nonce}/{self._holder}/{(now + HELD).timestamp():.3f}")
-                await instances.project(connection, asked.state.instance_id, posting, now, progress=False)
+                await instances.project(connection, state.instance_id, posting, now, progress=False)
         if not mine:
             self._begun.discard(nonce)
         return mine
@@ -146,8 +145,8 @@ class Cards:
         held = known == nonce and holder != self._holder and until != ""
         return not held or not now.timestamp() < float(until) < (now + 2 * HELD).timestamp()
 
-    async def _recorded(self, asked: AskInput, card: CardRef) -> CardRef:
-        state, nonce, now = asked.state, asked.ask.binding.nonce, self._clock()
+    async def _recorded(self, state: State, card: CardRef) -> CardRef:
+        nonce, now = binding_of(state).nonce, self._clock()
         posted, _ = step(state, CardPosted(card=card))
         shown = shown_of(posted)
         async with self._database.write() as connection:
@@ -156,36 +155,36 @@ class Cards:
             wanted = "terminated" if row is not None and row.phase not in OURS else shown
             changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=wanted)
             await instances.project(connection, state.instance_id, changes, now)
-            told = _entry(asked, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
+            told = _entry(state, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
             await append_once(connection, f"{nonce}/{card.ts}", told)
         return card
 
 
-def _still_asked(row: instances.Instance, asked: AskInput) -> bool:
+def _still_asked(row: instances.Instance, state: State) -> bool:
     """Return whether the stage still waits. A row may lag behind the workflow, but never be ahead of it."""
-    over = row.state is not None and row.state.run == asked.state.run and row.state.outcome is not None
-    return not over and row.phase in OURS and row.stage <= asked.state.stage
+    over = row.state is not None and row.state.run == state.run and row.state.outcome is not None
+    return not over and row.phase in OURS and row.stage <= state.stage
 
 
-async def report_unposted(database: Database, asked: AskInput, now: datetime) -> None:
+async def report_unposted(database: Database, state: State, now: datetime) -> None:
     """Say in the log and in the audit, once for each card, that Slack has not taken it."""
-    nonce, instance_id = asked.ask.binding.nonce, asked.state.instance_id
-    log.error("a card is not posted", instance_id=instance_id, channel=asked.state.route.channel)
-    told = _entry(asked, AuditAction.CARD_UNPOSTED, now, {"channel": asked.state.route.channel})
+    log.error("a card is not posted", instance_id=state.instance_id, channel=state.route.channel)
+    told = _entry(state, AuditAction.CARD_UNPOSTED, now, {"channel": state.route.channel})
     async with database.write() as connection:
-        await append_once(connection, nonce, told.model_copy(update={"reason": UNPOSTED}))
+        await append_once(connection, binding_of(state).nonce, told.model_copy(update={"reason": UNPOSTED}))
 
 
-def _entry(asked: AskInput, action: AuditAction, at: datetime, data: dict[str, str]) -> audit.Entry:
+def _entry(state: State, action: AuditAction, at: datetime, data: dict[str, str]) -> audit.Entry:
+    binding = binding_of(state)
     return audit.Entry(
         at=at,
         actor="workflow",
         action=action,
-        instance_id=asked.state.instance_id,
-        request_digest=asked.ask.binding.digest,
+        instance_id=state.instance_id,
+        request_digest=binding.digest,
         through="workflow",
-        policy_version=asked.state.route.policy_version,
-        data={"nonce": asked.ask.binding.nonce, "stage": asked.state.stage, **data},
+        policy_version=state.route.policy_version,
+        data={"nonce": binding.nonce, "stage": state.stage, **data},
     )
 
 

@@ -6,16 +6,16 @@ One judge for the early check, before the intake, and for the workflow's own che
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 
 import structlog
 
-from activities.inputs import JudgeInput
 from activities.slack.directory import MAX_AGE, Directory
 from activities.slack.failures import LookupFailedError
 from approvals import judgement
 from approvals.decision import Decision, Judgement, Reason, Verdict
+from approvals.evidence import SealedJudgement, seal_judgement
 from approvals.judgement import Failure, Home, Membership, Payload, PlainRaise, asked_of, read_payload
 from approvals.mailbox import plain
 from approvals.people import Person, Principal, Profile, UserGroup
@@ -32,6 +32,10 @@ NOW = 0.0
 """Seconds that a lookup may be old if the rule says `risk: high`."""
 
 
+Unanswered = Callable[[Collection[str]], Awaitable[Collection[str]]]
+"""Returns those of some decision ids that have no answer yet."""
+
+
 class Judge:
     """Looks up the facts of a judgement. `accept_unsigned` is the tutorials' mode: off by default, loudly logged."""
 
@@ -43,16 +47,17 @@ class Judge:
         self._clock = clock
         self._accept_unsigned = accept_unsigned
 
-    async def events(self, facts: JudgeInput) -> tuple[tuple[Judgement, ...], Counter[Reason]]:
+    async def events(
+        self, candidates: Sequence[str], state: State, unanswered: Unanswered
+    ) -> tuple[tuple[SealedJudgement, ...], Counter[Reason]]:
         """Judge the texts of `approval_decision` events; returns also why others are dropped, with their count."""
-        state = facts.state
         plain_raise = PlainRaise(binding=binding_of(state), at=self._clock()) if self._accept_unsigned else None
-        payloads = [read_payload(plain(text), self._keys, plain_raise) for text in facts.candidates]
+        payloads = [read_payload(plain(text), self._keys, plain_raise) for text in candidates]
         dropped = Counter(payload.refused for payload in payloads if payload.refused is not None)
-        dropped += Counter({Reason.MALFORMED: facts.malformed})
         trusted = {each.decision.id: each for each in payloads if each.refused is None and each.decision is not None}
-        judged = await asyncio.gather(*(self._with_patience(payload, state) for payload in trusted.values()))
-        return tuple(judged), dropped
+        fresh = await unanswered(trusted.keys()) if trusted else ()
+        judged = await asyncio.gather(*(self._with_patience(trusted[each], state) for each in trusted if each in fresh))
+        return tuple(seal_judgement(self._keys, each, state, self._clock()) for each in judged), dropped
 
     async def _with_patience(self, read: Payload, state: State) -> Judgement:
         if read.unsigned:

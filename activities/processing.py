@@ -1,17 +1,20 @@
 """The effect of an approval: process the order, or call the system that asked. Once, by an idempotency key."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import httpx
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.inputs import ProcessInput
+from activities.proving import Prover
 from activities.recording import append_once
 from activities.slack.failures import NonRetryableError
 from approvals.audit_actions import AuditAction
-from approvals.digest import digest_of
+from approvals.decision import Outcome
+from approvals.evidence import NotProvenError, effect_key
+from approvals.orders import fits, instance_id_of
 from approvals.state import State
 from records import audit, instances, ledger
 from records.database import Database
@@ -22,10 +25,11 @@ TIMEOUT = httpx.Timeout(10.0)
 class Processing:
     """Runs the effect of an approved request. `order_url` empty means the built-in order ledger."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         database: Database,
         http: httpx.AsyncClient,
+        prover: Prover,
         clock: Callable[[], datetime],
         *,
         order_url: str = "",
@@ -33,80 +37,99 @@ class Processing:
     ) -> None:
         self._database = database
         self._http = http
+        self._prover = prover
         self._clock = clock
         self._order_url = order_url
         self._callback_hosts = callback_hosts
 
     async def order(self, approved: ProcessInput) -> dict[str, Any]:
-        """Process an order. Raises: NonRetryableError if the request is not the one that was approved."""
-        key = await self._checked(approved)
+        """Process an order. Raises: NonRetryableError if nothing sealed and recorded says that it was approved."""
+        state, key = await self._proven(approved, "process_order")
         if self._order_url:
-            return await self._send(self._order_url, key, approved)
+            return await self._send(self._order_url, key, state)
         row = ledger.LedgerRow(
             idempotency_key=key,
-            order_id=approved.request.subject,
-            amount=approved.request.amount,
-            currency=approved.request.currency,
-            instance_id=approved.instance_id,
-            digest=approved.outcome.digest,
+            order_id=state.request.subject,
+            amount=state.request.amount,
+            currency=state.request.currency,
+            instance_id=state.instance_id,
+            digest=_outcome(state).digest,
             at=self._clock(),
         )
         async with self._database.write() as connection:
             _, new = await ledger.process(connection, row)
             if new:
-                await audit.append(connection, self._entry(approved, AuditAction.EFFECT_ORDER_PROCESSED, key))
+                await audit.append(connection, self._entry(state, AuditAction.EFFECT_ORDER_PROCESSED, key))
         return {"idempotency_key": key, "new": new}
 
     async def callback(self, approved: ProcessInput) -> dict[str, Any]:
         """Tell the system that asked. Only hosts that an operator allows are called."""
-        key = await self._checked(approved)
-        url = approved.request.callback or ""
+        state, key = await self._proven(approved, "call_back")
+        url = state.request.callback or ""
         if httpx.URL(url).host not in self._callback_hosts:
             raise NonRetryableError(
-                f"The callback of {approved.instance_id} names a host that COUNTERSIGN_CALLBACK_HOSTS does not allow."
+                f"The callback of {state.instance_id} names a host that COUNTERSIGN_CALLBACK_HOSTS does not allow."
             )
-        return await self._send(url, key, approved)
+        return await self._send(url, key, state)
 
-    async def _checked(self, approved: ProcessInput) -> str:
-        """Return the idempotency key, after the digest was compared once more, right before the effect."""
-        async with self._database.read() as connection:
-            row = await instances.get(connection, approved.instance_id)
-        state: State | None = row.state if row else None
-        now = digest_of(approved.request, state.route, approved.instance_id) if state else ""
-        if not approved.outcome.approved or now != approved.outcome.digest:
-            async with self._database.write() as connection:
-                refused = self._entry(approved, AuditAction.EFFECT_REFUSED, "")
-                await append_once(connection, approved.outcome.at.isoformat(), refused)
-            raise NonRetryableError(
-                f"{approved.request.kind} {approved.request.subject} is not what {approved.instance_id} approved: "
-                "its content or its instance is another one. Nothing was processed; start it again under a new id."
-            )
-        return hashlib.sha256(
-            f"{approved.instance_id}\n{approved.outcome.digest}\n{approved.outcome.at}".encode()
-        ).hexdigest()
+    async def _proven(self, approved: ProcessInput, where: str) -> tuple[State, str]:
+        """Return the approved request and its idempotency key: derived from evidence, and as it was recorded."""
+        evidence = approved.evidence
+        try:
+            async with self._database.read() as connection:
+                state, row = await self._prover.state(connection, evidence)
+                _demand_approved(state, row)
+                if state.request.kind == "order" and state.instance_id != instance_id_of(state.request.subject):
+                    await _demand_no_other(connection, state)
+        except NotProvenError as error:
+            raise await self._prover.refuse(evidence, error, where) from error
+        return state, effect_key(state)
 
-    async def _send(self, url: str, key: str, approved: ProcessInput) -> dict[str, Any]:
+    async def _send(self, url: str, key: str, state: State) -> dict[str, Any]:
         """POST the approved request. A 409 says that the receiver did it before; other failures are tried again."""
         body = {
-            "instance_id": approved.instance_id,
-            "request": approved.request.model_dump(mode="json"),
-            "outcome": approved.outcome.model_dump(mode="json"),
+            "instance_id": state.instance_id,
+            "request": state.request.model_dump(mode="json"),
+            "outcome": _outcome(state).model_dump(mode="json"),
         }
         answer = await self._http.post(url, json=body, headers={"Idempotency-Key": key}, timeout=TIMEOUT)
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()
         async with self._database.write() as connection:
-            await append_once(connection, key, self._entry(approved, AuditAction.EFFECT_SENT, key))
+            await append_once(connection, key, self._entry(state, AuditAction.EFFECT_SENT, key))
         return {"idempotency_key": key, "status": answer.status_code}
 
-    def _entry(self, approved: ProcessInput, action: AuditAction, key: str) -> audit.Entry:
+    def _entry(self, state: State, action: AuditAction, key: str) -> audit.Entry:
         return audit.Entry(
             at=self._clock(),
             actor="workflow",
             action=action,
-            instance_id=approved.instance_id,
-            request_digest=approved.outcome.digest,
+            instance_id=state.instance_id,
+            request_digest=_outcome(state).digest,
             through="workflow",
-            policy_version=approved.outcome.policy_version,
-            data={"idempotency_key": key, "subject": approved.request.subject},
+            policy_version=_outcome(state).policy_version,
+            data={"idempotency_key": key, "subject": state.request.subject},
         )
+
+
+def _outcome(state: State) -> Outcome:
+    if state.outcome is None:
+        raise NotProvenError("it has not ended")
+    return state.outcome
+
+
+def _demand_approved(state: State, row: instances.Instance) -> None:
+    if not _outcome(state).approved:
+        raise NotProvenError("it was not approved")
+    if state.origin != "door":
+        raise NotProvenError("it was started at none of our doors")
+    if row.outcome != state.outcome or row.phase != "approved":
+        raise NotProvenError(f"the record says that it is {row.phase}")
+    if not fits(state.instance_id, state.request.subject):
+        raise NotProvenError(f"{state.instance_id} is not the instance of {state.request.subject}")
+
+
+async def _demand_no_other(connection: AsyncConnection, state: State) -> None:
+    order = instance_id_of(state.request.subject)
+    if await instances.get(connection, order) is not None:
+        raise NotProvenError(f"order {state.request.subject} has an instance of its own, {order}")

@@ -5,16 +5,16 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.inputs import JudgeInput, RecordInput
+from activities.inputs import Recorded
 from approvals.audit_actions import AuditAction
 from approvals.checks import barred
 from approvals.decision import Reason
-from approvals.machine import UNTRUSTED, Record, State, binding_of, deadline_of
+from approvals.machine import Record, State, binding_of, deadline_of
 from approvals.messages import sentence
 from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.state import approvers_now
 from approvals.values import Moment
-from records import audit, instances, intake, sent
+from records import audit, instances, sent
 
 
 def waiting_on(state: State) -> tuple[str, ...]:
@@ -67,17 +67,16 @@ def shown_of(state: State) -> str:
     return phase if phase != "waiting" else f"waiting/{state.stage}/{state.round}/{len(state.approvals)}"
 
 
-def entry_key(what: RecordInput) -> str:
+def entry_key(what: Recorded) -> str:
     """Return an entry's idempotency key (docs/explanation/dapr.md#an-activity-may-run-more-than-once)."""
     state, record = what.state, what.effect
     decision = record.decision.id if record.decision else ""
     told = f"{record.action}/{state.stage}/{state.round}/{state.reminded}/{decision}"
-    # By the workflow's clock too: two forged events may be alike, and each is an entry.
-    return f"{state.run.isoformat()}/{told}/{what.at.isoformat() if what.at else ''}"
+    return f"{state.run.isoformat()}/{told}/{what.at.isoformat()}"
 
 
-def entry(what: RecordInput, at: Moment) -> audit.Entry:
-    """Return the audit entry for a record of the machine."""
+def entry(what: Recorded, at: Moment) -> audit.Entry:
+    """Return the audit entry for what the machine wants recorded."""
     state, record = what.state, what.effect
     decision, verdict = record.decision, record.verdict
     return audit.Entry(
@@ -95,7 +94,7 @@ def entry(what: RecordInput, at: Moment) -> audit.Entry:
     )
 
 
-def _data(what: RecordInput) -> dict[str, Any]:
+def _data(what: Recorded) -> dict[str, Any]:
     state, record = what.state, what.effect
     data = {
         "key": entry_key(what),
@@ -136,27 +135,18 @@ async def append_once(connection: AsyncConnection, key: str, wanted: audit.Entry
     return new
 
 
-async def write(connection: AsyncConnection, what: RecordInput, at: Moment) -> None:
-    """Write everything that a record means. Writing it again changes nothing."""
-    state, record = what.state, what.effect
-    wanted = entry(what, at)
-    await append_once(connection, wanted.data["key"], wanted)
-    if record.action != "refused" or record.decision is not None:
-        changes = instances.Changes(**projection(state))
-        await instances.project(connection, state.instance_id, changes, at, while_in=OURS)
-    if record.decision is not None and record.verdict is not None and record.verdict.reason not in UNTRUSTED:
-        await intake.answer(connection, record.decision.id, record.verdict.model_dump(mode="json"), at)
-    if state.outcome is not None:
-        await intake.hurry(connection, state.instance_id, at)  # the workflow will take no further decision
-
-
 DROPPED = (Reason.BAD_SIGNATURE, Reason.UNSIGNED, Reason.MALFORMED)
 """Why events are dropped, what looks most like an attempt first."""
 
 
-async def write_dropped(connection: AsyncConnection, facts: JudgeInput, dropped: Counter[Reason], at: Moment) -> None:
-    """Write one entry for all the events of a turn that are not signed by us. They change nothing else."""
-    state, reason = facts.state, next(each for each in DROPPED if dropped[each])
+async def write_dropped(
+    connection: AsyncConnection, state: State, dropped: Counter[Reason], when: Moment, at: Moment
+) -> None:
+    """Write one entry for all the events of a turn that are not signed by us. They change nothing else.
+
+    `when` is the workflow's clock, the same in every repetition.
+    """
+    reason = next(each for each in DROPPED if dropped[each])
     refused = audit.Entry(
         at=at,
         actor="sidecar",
@@ -169,7 +159,7 @@ async def write_dropped(connection: AsyncConnection, facts: JudgeInput, dropped:
         policy_version=state.route.policy_version,
         data={"stage": state.stage, "count": dropped.total(), "reasons": {why.value: n for why, n in dropped.items()}},
     )
-    await append_once(connection, f"dropped/{facts.at.isoformat()}", refused)
+    await append_once(connection, f"dropped/{when.isoformat()}", refused)
 
 
 OURS: tuple[instances.Phase, ...] = ("starting", "waiting", "approved", "rejected", "timed_out", "unknown")

@@ -3,48 +3,132 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from activities.inputs import RouteInput
+import structlog
+
+from activities.inputs import Routed, RouteInput
+from activities.observer import ActivityObserver
 from activities.policies import PolicyFile
+from activities.recording import append_once
 from activities.slack.directory import Directory
+from activities.stepping import Steps, write_step
 from approvals.audit_actions import AuditAction
 from approvals.decision import Reason
-from approvals.machine import State, start
+from approvals.digest import content_digest
+from approvals.evidence import Stepped, is_ours, opened, opening_of
+from approvals.machine import State, start, step
+from approvals.orders import is_order_instance
 from approvals.people import Person
 from approvals.policy.routing import NoRoute, PolicyError, route
 from approvals.request import Route
+from approvals.signing import KeyRing
+from approvals.state import Origin, Started
 from records import audit, instances, policies
 from records.database import Database
 
+log = structlog.get_logger(__name__)
+
+log = structlog.get_logger(__name__)
+
 UNREADABLE = "unreadable"
+
+BAD_SEAL = (
+    "This start carries a seal that none of this app's doors made for this request and instance. Nothing was asked. "
+    "Start it with POST /orders/{order_id}/start or POST /workflows."
+)
+TAKEN = (
+    "The id {instance_id} belongs to a request that is started at a door of this app, or was started before. Nothing "
+    "was asked. Start a workflow of your own under another id."
+)
+
+
+class StartRefusedError(Exception):
+    """A start is no start of ours, or takes another's id. The text is a message."""
 
 
 class Routing:
     """Finds routes. Raises: LookupFailedError if Slack does not say who the requester is: then try again."""
 
-    def __init__(
-        self, database: Database, directory: Directory, policy_file: PolicyFile, clock: Callable[[], datetime]
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
+        self,
+        database: Database,
+        directory: Directory,
+        policy_file: PolicyFile,
+        keys: KeyRing,
+        observer: ActivityObserver,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._keys = keys
+        self._observer = observer
         self._directory = directory
         self._policies = policy_file
         self._clock = clock
         self._noted = ""
 
-    async def route(self, asked: RouteInput) -> State:
-        """Return the machine's first state. An unusable policy gives a route without approvers (law: fail closed)."""
-        requester, emails = await self._requester(asked)
-        found = await self._route(asked, emails)
-        state = start(asked.instance_id, asked.request, found, asked.run, requester=requester, requester_emails=emails)
-        await self._begin(state)
-        return state
+    async def route(self, asked: RouteInput) -> Routed:
+        """Return the machine's first state, sealed, after recording what follows from it: somebody is asked, or nobody.
 
-    async def _route(self, asked: RouteInput, emails: tuple[str, ...]) -> Route:
+        An unusable policy gives a route without approvers.
+        """
+        try:
+            row = await self._row(asked)
+        except StartRefusedError as error:
+            await self._refuse(asked, str(error))
+            return Routed(refused=str(error))
+        if row is not None and row.state is not None and row.run == asked.run:
+            return self._sealed(opening_of(row.state))  # this activity's first answer was lost
+        requester, emails = await self._requester(asked)
+        origin: Origin = "workflow" if asked.sealed is None else "door"
+        state = start(
+            asked.instance_id,
+            asked.request,
+            await self._route(asked, emails, origin),
+            asked.run,
+            requester=requester,
+            requester_emails=emails,
+            origin=origin,
+            nonce=asked.sealed.nonce if asked.sealed else "",
+        )
+        await self._begin(state)
+        return self._sealed(state)
+
+    def _sealed(self, state: State) -> Routed:
+        return Routed(state=state, evidence=opened(self._keys, state))
+
+    async def _row(self, asked: RouteInput) -> instances.Instance | None:
+        """Return what is on record under this id. Raises: StartRefusedError if the id is not this request's."""
+        if asked.sealed is not None and not is_ours(self._keys, asked.request, asked.instance_id, asked.sealed):
+            raise StartRefusedError(BAD_SEAL)
+        async with self._database.read() as connection:
+            row = await instances.get(connection, asked.instance_id)
+        ran_before = row is not None and row.run is not None and row.run != asked.run and row.phase != "starting"
+        anothers = is_order_instance(asked.instance_id) or (row is not None and row.request != asked.request)
+        if ran_before or (asked.sealed is None and anothers):
+            raise StartRefusedError(TAKEN.format(instance_id=asked.instance_id))
+        return row
+
+    async def _refuse(self, asked: RouteInput, message: str) -> None:
+        log.error("a start was refused", instance_id=asked.instance_id, why=message)
+        entry = audit.Entry(
+            at=self._clock(),
+            actor="sidecar",
+            action=AuditAction.START_REFUSED,
+            instance_id=asked.instance_id,
+            request_digest=content_digest(asked.request),
+            through="sidecar",
+            reason=message,
+            data={"subject": asked.request.subject, "amount": str(asked.request.amount)},
+        )
+        async with self._database.write() as connection:
+            await append_once(connection, asked.run.isoformat(), entry)
+
+    async def _route(self, asked: RouteInput, emails: tuple[str, ...], origin: Origin) -> Route:
         try:
             policy = await self._policies.current()
         except PolicyError as error:
             return Route(rule=UNREADABLE, why=str(error)[:600], policy_version=UNREADABLE)
         await self._note(policy.version)
-        found = route(policy, asked.request, emails)
+        found = route(policy, asked.request, emails, from_a_door=origin == "door")
         if isinstance(found, NoRoute):
             rule = found.verdict.rule or Reason.NO_APPROVERS.value
             return Route(rule=rule, why=found.sentence, policy_version=policy.version)
@@ -84,10 +168,14 @@ class Routing:
         )
         begun: tuple[instances.Phase, ...] = ("starting",)
         running = instances.Changes(engine_status="RUNNING")
+        first, now = Stepped(*step(state, Started(at=state.run))), self._clock()
         async with self._database.write() as connection:
-            row, new = await instances.begin(connection, known, self._clock())
+            row, new = await instances.begin(connection, known, now)
             if not new:
-                await instances.project(connection, row.instance_id, running, self._clock(), while_in=begun)
+                await instances.project(connection, row.instance_id, running, now, while_in=begun)
+            rows = await write_step(connection, Steps(state, ((first, state.run),), first.state), now)
+        self._observer.state_changed(first.state)
+        self._observer.notifications_added(rows)
 
 
 def _policy_seen(version: str, before: str | None, at: datetime) -> audit.Entry:

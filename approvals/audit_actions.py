@@ -43,6 +43,9 @@ class AuditAction(StrEnum):
     EFFECT_SENT = "effect.sent", "Another system took an approved request."
     EFFECT_REFUSED = "effect.refused", "An approved request may not be sent to the address that it names."
 
+    EVIDENCE_REFUSED = "evidence.refused", "The engine asked for what does not follow from sealed evidence."
+    START_REFUSED = "start.refused", "A workflow asked under an id, or with a seal, that is not its own."
+
     WORKFLOW_START_WORKFLOW = "workflow.start_workflow", "An operator started a workflow by its name."
     WORKFLOW_START_WORKFLOW_FAILED = "workflow.start_workflow_failed", "The engine did not start the workflow."
     WORKFLOW_PAUSE = "workflow.pause", "An operator paused a workflow."

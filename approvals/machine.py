@@ -18,6 +18,7 @@ from approvals.state import (
     DecisionJudged,
     Effect,
     Event,
+    Origin,
     Record,
     Remind,
     Started,
@@ -75,6 +76,8 @@ def start(  # noqa: PLR0913  # the state's own fields: one more value between th
     *,
     requester: Person | None = None,
     requester_emails: tuple[str, ...] = (),
+    origin: Origin = "workflow",
+    nonce: str = "",
 ) -> State:
     """Return the state before anything has happened. `run` is the workflow's clock at its first turn."""
     return State(
@@ -84,6 +87,8 @@ def start(  # noqa: PLR0913  # the state's own fields: one more value between th
         run=run,
         requester=requester,
         requester_emails=requester_emails,
+        origin=origin,
+        nonce=nonce,
     )
 
 
@@ -183,10 +188,9 @@ def _judged(state: State, judgement: Judgement, at: Moment) -> Step:
         # Before everything else: what was answered once is answered the same, whatever the second look would find.
         return state, (Answer(decision=decision, verdict=state.verdicts[state.seen.index(decision.id)]),)
     refused = refusal_of(state, judgement, decision, at)
-    answered = verdict if refused is None else refused
-    seen = state.model_copy(update={"seen": (*state.seen, decision.id), "verdicts": (*state.verdicts, answered)})
     if refused is not None:
-        return seen, _refusal(decision, judgement, refused)
+        return state, _refusal(decision, judgement, refused)
+    seen = state.model_copy(update={"seen": (*state.seen, decision.id), "verdicts": (*state.verdicts, verdict)})
     return _accepted(seen, judgement, decision, at)
 
 

@@ -4,9 +4,11 @@ import hmac
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from approvals.canonical import canonical_json
 from approvals.decision import Decision, SignedDecision
+from approvals.values import Value
 
 SHORTEST_SECRET = 32
 ONLY_KEY_ID = "k1"
@@ -24,6 +26,16 @@ class Purpose(StrEnum):
     CSRF = "csrf"
     DRY_RUN = "dry-run"
     CURSOR = "cursor"
+    SEALED_REQUEST = "sealed-request"
+    SEALED_ROUTE = "sealed-route"
+    SEALED_JUDGEMENT = "sealed-judgement"
+
+
+class Seal(Value):
+    """An HMAC-SHA256 (hex) by the key that `key_id` names: one of our processes made the sealed content."""
+
+    key_id: str
+    mac: str
 
 
 class SecretKeyError(ValueError):
@@ -82,6 +94,14 @@ class KeyRing:
     def verify(self, signed: SignedDecision) -> bool:
         """Return whether one of the keys signed exactly this decision."""
         return self.matches(Purpose.DECISION, canonical_json(signed.decision), signed.key_id, signed.mac)
+
+    def seal(self, purpose: Purpose, content: Any) -> Seal:
+        """Return the current key's seal on a content. Each purpose has a key of its own."""
+        return Seal(key_id=self.current, mac=self.mac(purpose, canonical_json(content)))
+
+    def opens(self, purpose: Purpose, content: Any, seal: Seal) -> bool:
+        """Return whether one of the keys sealed exactly this content for this purpose."""
+        return self.matches(purpose, canonical_json(content), seal.key_id, seal.mac)
 
 
 def _refuse_unusable(number: int, key_id: str, secret: str) -> None:

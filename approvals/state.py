@@ -13,6 +13,10 @@ from approvals.values import Moment, Value
 # ---- state
 
 
+Origin = Literal["door", "workflow"]
+"""Who started a request: one of our doors, sealed, or a workflow that anybody at the sidecar's port may start."""
+
+
 class State(Value):
     """The state of a request. `phase` new → waiting → over; `cards` one for each stage asked so far."""
 
@@ -30,10 +34,16 @@ class State(Value):
     asked_at: Moment | None = Field(default=None, description="when the current stage was asked")
     reminded: int = Field(default=0, description="reminders of the current stage that are sent")
     approvals: tuple[Approval, ...] = ()
-    seen: tuple[str, ...] = Field(default=(), description="ids of all decisions the workflow has answered for")
+    seen: tuple[str, ...] = Field(
+        default=(), description="ids of the decisions that count; a refused one leaves no trace here"
+    )
     verdicts: tuple[Verdict, ...] = Field(default=(), description="what was answered, in the order of `seen`")
     cards: tuple[CardRef, ...] = Field(default=(), description="by stage; empty where Slack never took the card")
     outcome: Outcome | None = None
+    origin: Origin = Field(
+        default="workflow", description="a door knows who submits; a workflow in whose name anybody may ask does not"
+    )
+    nonce: str = Field(default="", description="of the door that started it: the effect's key comes from it")
 
 
 def current_stage(state: State) -> Stage:

@@ -15,6 +15,7 @@ from activities.clock import now_in_utc
 from activities.judging import Judge
 from activities.policies import PolicyFile
 from activities.processing import Processing
+from activities.proving import Prover
 from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
@@ -116,6 +117,11 @@ class Services:
     # ---- deciding: from a click to the workflow and back ------------------------------------------------------------
 
     @cached_property
+    def prover(self) -> Prover:
+        """Derives from sealed evidence what the engine claims."""
+        return Prover(self.database, self.settings.keys, self.clock)
+
+    @cached_property
     def judge(self) -> Judge:
         """Judges decisions, at the door and for the workflow."""
         unsigned = self.settings.accept_unsigned_decisions
@@ -161,6 +167,7 @@ class Services:
         return Processing(
             self.database,
             self.http,
+            self.prover,
             self.clock,
             order_url=self.settings.process_order_url,
             callback_hosts=self.settings.callback_hosts,
@@ -176,6 +183,7 @@ class Services:
             policies=self.policies,
             judge=self.judge,
             processing=self.processing,
+            prover=self.prover,
             clock=self.clock,
             observer=Observer(self.standings, self.deliverer, self.notifier, self.mending),
         )
@@ -194,7 +202,7 @@ class Services:
     @cached_property
     def orders(self) -> Orders:
         """Starts orders."""
-        return Orders(self.database, self.engine, self.policies, self.clock)
+        return Orders(self.database, self.engine, self.policies, self.settings.keys, self.clock)
 
     @cached_property
     def details(self) -> Details:
@@ -230,7 +238,7 @@ class Services:
     def operations(self) -> Operations:
         """The management calls."""
         parts = Parts(self.database, self.engine, self.notifier.take, self.clock)
-        starting = Starting(self.database, self.engine, STARTABLE, self.clock)
+        starting = Starting(self.database, self.engine, STARTABLE, self.settings.keys, self.clock)
         return Operations(parts, self.access, self.subjects, starting)
 
     @cached_property

@@ -3,6 +3,7 @@
 Knows nothing of what a decision says: the payload is the signed event as it will be raised.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -135,6 +136,12 @@ async def answer(connection: AsyncConnection, decision_id: str, verdict: dict[st
         .values(state="answered", verdict=verdict, answered_at=now, next_attempt_at=None)
     )
     return bool(done.rowcount)
+
+
+async def answered(connection: AsyncConnection, decision_ids: Collection[str]) -> frozenset[str]:
+    """Return which of these decisions the workflow has answered for."""
+    known = sa.select(intake.c.id).where(intake.c.id.in_(decision_ids), intake.c.verdict.is_not(None))
+    return frozenset(await connection.scalars(known))
 
 
 async def oldest_undelivered(connection: AsyncConnection, now: datetime) -> timedelta | None:

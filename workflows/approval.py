@@ -7,8 +7,9 @@ from dapr.ext.workflow import DaprWorkflowContext
 
 from activities import Activities
 from activities.inputs import ProcessInput
+from approvals.evidence import SEALED, SealedStart
 from approvals.request import ApprovalRequest
-from workflows.obtain import DURABLE, Progress, begin, call, go_on
+from workflows.obtain import DURABLE, Progress, RefusedStart, begin, call, go_on, outcome_of
 
 
 def approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator[Any, Any, dict[str, str] | None]:
@@ -18,20 +19,29 @@ def approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator[Any, An
     Returns {"status": "completed"} or {"status": "rejected",
     "reason": …}; nobody answering gives "approval_timeout".
     """
-    if isinstance(given, dict) and "state" in given:
-        progress = Progress.model_validate(given)
+    if isinstance(given, dict) and "evidence" in given:
+        progress: Progress | RefusedStart = Progress.model_validate(given)
     else:
-        progress = yield from begin(ctx, ApprovalRequest.model_validate(given))
-    while progress.state.outcome is None:
+        progress = yield from begin(ctx, *started(given))
+    while isinstance(progress, Progress) and progress.state.outcome is None:
         if progress.full:
             # The events that are left go with it; the history of those that were dropped does not.
             ctx.continue_as_new(progress.afresh().model_dump(mode="json"), save_events=True)
             return None
         progress = yield from go_on(ctx, progress)
-    outcome, request = progress.state.outcome, progress.state.request
-    if not outcome.approved:
+    outcome = outcome_of(progress)
+    if not isinstance(progress, Progress) or not outcome.approved:
         return {"status": "rejected", "reason": outcome.reason}
-    approved = ProcessInput(instance_id=ctx.instance_id, request=request, outcome=outcome)
-    effect = Activities.call_back if request.callback else Activities.process_order
-    yield call(ctx, effect, approved, DURABLE)
+    if progress.state.origin != "door":
+        return {"status": "approved"}  # no effect of ours: nobody whom we know has asked for it
+    effect = Activities.call_back if progress.state.request.callback else Activities.process_order
+    yield call(ctx, effect, ProcessInput(evidence=progress.evidence), DURABLE)
     return {"status": "completed"}
+
+
+def started(given: Any) -> tuple[ApprovalRequest, SealedStart | None]:
+    """Return the request of a workflow's input, and the door's seal if it bears one. Raises: ValidationError."""
+    if not isinstance(given, dict) or SEALED not in given:
+        return ApprovalRequest.model_validate(given), None
+    request = ApprovalRequest.model_validate({name: value for name, value in given.items() if name != SEALED})
+    return request, SealedStart.model_validate(given[SEALED])

@@ -6,7 +6,7 @@ randomness here.
 """
 
 from collections.abc import Callable, Generator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, cast
 
 from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy, TaskFailedError
@@ -14,26 +14,27 @@ from pydantic import ValidationError
 
 from activities import Activities
 from activities.inputs import (
-    AnnounceInput,
-    AnswerInput,
     AskInput,
     Judged,
     JudgeInput,
     RecordInput,
-    RemindInput,
     Routed,
     RouteInput,
 )
 from approvals.decision import Outcome
+from approvals.evidence import (
+    Counted,
+    Evidence,
+    SealedStart,
+    Stepped,
+    counted,
+    with_events,
+)
 from approvals.machine import (
-    Announce,
-    Answer,
     Ask,
     CardPosted,
     DecisionJudged,
-    Effect,
-    Record,
-    Remind,
+    Event,
     Started,
     State,
     TimeReached,
@@ -43,6 +44,9 @@ from approvals.machine import (
 from approvals.mailbox import candidate
 from approvals.request import ApprovalRequest, CardRef
 from approvals.values import Value, in_utc
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""The moment of an end that is none: nobody was asked."""
 
 APPROVAL_DECISION = "approval_decision"
 """The event's name (docs/explanation/dapr.md#event-names-ignore-case)."""
@@ -90,19 +94,21 @@ def obtain_approval(ctx: DaprWorkflowContext, request: ApprovalRequest) -> Gener
     """Ask the people whom the policy names, wait for them, and return the outcome.
 
     Use it as `outcome = yield from obtain_approval(ctx, request)` in any registered workflow: decisions then reach that
-    instance as its own event `approval_decision`. It ends at the last stage's deadline at the latest.
+    instance as its own event `approval_decision`. It ends at the last stage's deadline at the latest. The card says
+    that a workflow asks, and automatic rules apply only if they say `trust: workflows`.
     """
     progress = yield from begin(ctx, request)
-    while progress.state.outcome is None:
+    while isinstance(progress, Progress) and progress.state.outcome is None:
         progress = yield from go_on(ctx, progress)
-    return progress.state.outcome
+    return outcome_of(progress)
 
 
 class Progress(Value):
-    """The machine's state, the card that Slack has not taken yet, and how many events were dropped in this history."""
+    """The machine's state with its evidence, and what this history holds of others' events."""
 
     state: State
-    unposted: Ask | None = None
+    evidence: Evidence
+    unposted: bool = False
     dropped: int = 0
     dropped_characters: int = 0
 
@@ -116,28 +122,47 @@ class Progress(Value):
         return self.model_copy(update={"dropped": 0, "dropped_characters": 0})
 
 
-def begin(ctx: DaprWorkflowContext, request: ApprovalRequest) -> Generator[Any, Any, Progress]:
+class RefusedStart(Value):
+    """A start that was refused: nobody was asked."""
+
+    message: str
+
+
+def outcome_of(progress: Progress | RefusedStart) -> Outcome:
+    """Return how it ended. Raises: ValueError before that."""
+    if isinstance(progress, RefusedStart):
+        return Outcome(approved=False, reason=progress.message, rule="start", policy_version="", digest="", at=NEVER)
+    if progress.state.outcome is None:
+        raise ValueError("the request has not ended")
+    return progress.state.outcome
+
+
+def begin(
+    ctx: DaprWorkflowContext, request: ApprovalRequest, sealed: SealedStart | None = None
+) -> Generator[Any, Any, Progress | RefusedStart]:
     """Find the request's route and ask the people whom it names first."""
     run = in_utc(ctx.current_utc_datetime)
-    asked = RouteInput(instance_id=ctx.instance_id, request=request, run=run)
+    asked = RouteInput(instance_id=ctx.instance_id, request=request, run=run, sealed=sealed)
     routed = Routed.model_validate((yield call(ctx, Activities.route_request, asked, DURABLE)))
-    state, effects = step(routed.state, Started(at=run))
-    return (yield from _carry_out(ctx, Progress(state=state), effects))
+    if routed.state is None or routed.evidence is None:
+        return RefusedStart(message=routed.refused)
+    state, _ = step(routed.state, Started(at=run))
+    progress = Progress(state=state, evidence=routed.evidence)
+    return (yield from _ask(ctx, progress)) if state.outcome is None else progress
 
 
 def go_on(ctx: DaprWorkflowContext, progress: Progress) -> Generator[Any, Any, Progress]:
     """Wait for decisions or for the next moment that is due, and carry out what follows."""
-    state, now = progress.state, in_utc(ctx.current_utc_datetime)
-    due = next_due(state) or now
+    now = in_utc(ctx.current_utc_datetime)
+    due = next_due(progress.state) or now
     wake = min(due, now + ASK_AGAIN) if progress.unposted else due
     try:
         payloads = yield from _events(ctx, wake)
     except TimeoutError:
         now = max(in_utc(ctx.current_utc_datetime), wake)
         if progress.unposted and now < due:
-            return (yield from _carry_out(ctx, progress, (progress.unposted,)))
-        state, effects = step(state, TimeReached(at=now))
-        return (yield from _carry_out(ctx, progress.model_copy(update={"state": state}), effects))
+            return (yield from _ask(ctx, progress))
+        return (yield from _happened(ctx, progress, [Counted(at=now)]))
     return (yield from _decided(ctx, progress, payloads))
 
 
@@ -158,26 +183,33 @@ def _events(ctx: DaprWorkflowContext, wake: datetime) -> Generator[Any, Any, lis
 def _decided(ctx: DaprWorkflowContext, progress: Progress, payloads: list[Any]) -> Generator[Any, Any, Progress]:
     """Judge the events that may be decisions, and let the machine take them one after the other."""
     texts = [text for payload in payloads if (text := candidate(payload)) is not None]
-    judged = yield from _judge(ctx, progress.state, texts, len(payloads) - len(texts))
-    progress = progress.model_copy(
-        update={
-            "dropped": progress.dropped + judged.dropped,
-            "dropped_characters": progress.dropped_characters + sum(map(_length, payloads)),
-        }
-    )
-    for judgement in judged.judgements:
-        state, effects = step(progress.state, DecisionJudged(judgement=judgement, at=in_utc(ctx.current_utc_datetime)))
-        progress = yield from _carry_out(ctx, progress.model_copy(update={"state": state}), effects)
-    return progress
+    judged = yield from _judge(ctx, progress, texts, len(payloads) - len(texts))
+    progress = _dropped(progress, judged.dropped, sum(map(_length, payloads)))
+    if not judged.judgements:
+        return progress
+    now = in_utc(ctx.current_utc_datetime)
+    try:
+        return (yield from _happened(ctx, progress, [Counted(vote=vote, at=now) for vote in judged.judgements]))
+    except TaskFailedError:
+        # Not proven: a stranger completed the judging. The alarm is raised, and the true decision comes again.
+        return _dropped(progress, len(judged.judgements), 0)
+
+
+def _dropped(progress: Progress, count: int, characters: int) -> Progress:
+    more = {"dropped": progress.dropped + count, "dropped_characters": progress.dropped_characters + characters}
+    return progress.model_copy(update=more)
 
 
 def _length(payload: Any) -> int:
     return len(payload) if isinstance(payload, str) else 0
 
 
-def _judge(ctx: DaprWorkflowContext, state: State, texts: list[str], malformed: int) -> Generator[Any, Any, Judged]:
+def _judge(
+    ctx: DaprWorkflowContext, progress: Progress, texts: list[str], malformed: int
+) -> Generator[Any, Any, Judged]:
     """Let an activity judge what depends on a key or on Slack: a replay gets the same verdicts."""
-    facts = JudgeInput(candidates=tuple(texts), malformed=malformed, state=state, at=in_utc(ctx.current_utc_datetime))
+    now = in_utc(ctx.current_utc_datetime)
+    facts = JudgeInput(evidence=progress.evidence, candidates=tuple(texts), malformed=malformed, at=now)
     try:
         found = yield call(ctx, Activities.judge_decision, facts, DURABLE)
         return Judged.model_validate(found)
@@ -185,49 +217,47 @@ def _judge(ctx: DaprWorkflowContext, state: State, texts: list[str], malformed: 
         return Judged(dropped=len(texts) + malformed)  # what was acknowledged is raised again until it is answered
 
 
-def _carry_out(
-    ctx: DaprWorkflowContext, progress: Progress, effects: tuple[Effect, ...]
-) -> Generator[Any, Any, Progress]:
-    """Run the effects as activities, in order (law: decide, then audit, then announce)."""
-    for effect in effects:
-        if isinstance(effect, Ask):
-            progress = yield from _ask(ctx, progress, effect)
-        else:
-            yield from _perform(ctx, progress.state, effect)
-    ctx.set_custom_status(summary(progress.state, unposted=progress.unposted is not None))
-    return progress
+def _happened(ctx: DaprWorkflowContext, progress: Progress, events: list[Counted]) -> Generator[Any, Any, Progress]:
+    """Let the machine take events, record all that follows in one activity, then tell and ask.
+
+    Raises: TaskFailedError if what happened is not proven; nothing follows from it then.
+    """
+    state, steps = progress.state, []
+    count: list[Counted] = []
+    for event in events:
+        following = Stepped(*step(state, _machines(event)))
+        count += counted(event, state, following.state)
+        state = following.state
+        steps.append(following)
+    if any(each.effects for each in steps):
+        yield call(ctx, Activities.record, RecordInput(evidence=progress.evidence, events=tuple(events)), DURABLE)
+    evidence = with_events(progress.evidence, count)
+    progress = progress.model_copy(update={"state": state, "evidence": evidence})
+    ctx.set_custom_status(summary(state, unposted=progress.unposted))
+    asks = any(isinstance(effect, Ask) for each in steps for effect in each.effects)
+    return (yield from _ask(ctx, progress)) if asks and state.outcome is None else progress
 
 
-def _ask(ctx: DaprWorkflowContext, progress: Progress, ask: Ask) -> Generator[Any, Any, Progress]:
+def _machines(event: Counted) -> Event:
+    if event.vote is None:
+        return TimeReached(at=event.at)
+    return DecisionJudged(judgement=event.vote.judgement, at=event.at)
+
+
+def _ask(ctx: DaprWorkflowContext, progress: Progress) -> Generator[Any, Any, Progress]:
     """Post the stage's card. When Slack does not take it, the request waits on: it can be decided without a card."""
-    facts = AskInput(state=progress.state, ask=ask)
+    facts = AskInput(evidence=progress.evidence)
+    asked = progress.model_copy(update={"unposted": False})
     try:
-        posted = yield call(ctx, Activities.request_approval, facts, SLACK)
-    except TaskFailedError:
+        posted = CardRef.model_validate((yield call(ctx, Activities.request_approval, facts, SLACK)))
+    except (TaskFailedError, ValidationError):
         yield call(ctx, Activities.report_unposted, facts, DURABLE)
-        return progress.model_copy(update={"unposted": ask})
-    state, effects = step(progress.state, CardPosted(card=CardRef.model_validate(posted)))
-    return (yield from _carry_out(ctx, progress.model_copy(update={"state": state, "unposted": None}), effects))
-
-
-def _perform(ctx: DaprWorkflowContext, state: State, effect: Record | Remind | Announce | Answer) -> Steps:
-    """Record for certain; tell people as well as Slack allows (the reconciler repeats what did not reach it)."""
-    if isinstance(effect, Record):
-        written = RecordInput(state=state, effect=effect, at=in_utc(ctx.current_utc_datetime))
-        yield call(ctx, Activities.record, written, DURABLE)
-        return
-    try:
-        if isinstance(effect, Remind):
-            facts = RemindInput(state=state, remind=effect)
-            yield call(ctx, Activities.remind, facts, SLACK)
-        elif isinstance(effect, Answer):
-            told = AnswerInput(state=state, answer=effect)
-            yield call(ctx, Activities.answer, told, SLACK)
-        else:
-            news = AnnounceInput(state=state, announce=effect)
-            yield call(ctx, Activities.announce, news, SLACK)
-    except TaskFailedError:
-        return
+        asked = asked.model_copy(update={"unposted": True})
+    else:
+        state, _ = step(progress.state, CardPosted(card=posted))
+        asked = asked.model_copy(update={"state": state})
+    ctx.set_custom_status(summary(asked.state, unposted=asked.unposted))
+    return asked
 
 
 def summary(state: State, *, unposted: bool) -> str:

@@ -106,6 +106,13 @@ def _risk(node: Node) -> str:
     return found
 
 
+def _trust(node: Node) -> str:
+    found = text(node, what="trust")
+    if found not in {"doors", "workflows"}:
+        raise ValueError(f"trust is doors or workflows, not {found!r}")
+    return found
+
+
 class Rule(Entry):
     """One rule: when it applies, and who must say yes. `automatic` has no stages.
 
@@ -136,6 +143,11 @@ class Rule(Entry):
     )
     same_person_may_repeat: Annotated[bool, from_node(lambda node: yes_or_no(node, what="same_person_may_repeat"))] = (
         Field(default=False, description="whether one person may count in more than one stage", examples=[True])
+    )
+    trust: Annotated[Literal["doors", "workflows"], from_node(_trust)] = Field(
+        default="doors",
+        description="with `workflows`, an automatic rule approves what any workflow at the sidecar's port asks, too",
+        examples=["workflows"],
     )
 
     @classmethod

@@ -30,21 +30,35 @@ __all__ = [
 ]
 
 
-def route(policy: Policy, request: ApprovalRequest, requester_emails: tuple[str, ...] = ()) -> Route | NoRoute:
+def route(
+    policy: Policy, request: ApprovalRequest, requester_emails: tuple[str, ...] = (), *, from_a_door: bool = True
+) -> Route | NoRoute:
     """Return the route of the first rule that applies, or why there is none.
 
-    `requester_emails` are the addresses known of the requester, if the request names a Slack user id.
+    `requester_emails` are the addresses known of the requester, if the request names a Slack user id. A request that
+    came by none of our doors passes automatic rules over that do not say `trust: workflows`.
     """
     known = _known(request, requester_emails)
-    rule = next((rule for rule in policy.rules if not _mismatch(policy, rule, request, known)), None)
+    fitting = [rule for rule in policy.rules if not _mismatch(policy, rule, request, known)]
+    trusted = (rule for rule in fitting if from_a_door or not rule.automatic or rule.trust == "workflows")
+    rule = next(trusted, None)
     if rule is None:
-        return _no_rule(policy, request)
+        return _untrusted(policy, fitting[0]) if fitting else _no_rule(policy, request)
     if rule.automatic:
         return _route(policy, rule, request, ())
     stages = tuple(_stage(policy, stage, known) for stage in rule.stages)
     if not all(stage.approvers for stage in stages):
         return _nobody(policy, rule, request)
     return _route(policy, rule, request, stages)
+
+
+def _untrusted(policy: Policy, rule: Rule) -> NoRoute:
+    sentence = (
+        f"Only the automatic rule “{rule.name}” applies, and it approves what was started at a door of this app. A "
+        "workflow that anybody may start asks people, or its rule says `trust: workflows`."
+    )
+    verdict = Verdict(allowed=False, reason=Reason.NO_APPROVERS, rule=rule.name)
+    return NoRoute(verdict=verdict, sentence=sentence, policy_version=policy.version)
 
 
 def _known(request: ApprovalRequest, requester_emails: tuple[str, ...]) -> frozenset[str]:

@@ -10,13 +10,13 @@ from typing import Annotated, Literal, TextIO
 
 import typer
 
+from approvals.orders import instance_id_of
 from bot.cli import audit_key, output
 from bot.cli.audit_decisions import decisions
 from bot.cli.database_session import with_database
 from bot.cli.local_commands import settings_or_exit
 from bot.cli.moments import moment
 from bot.cli.output import Format, Output
-from bot.control.operations.orders import instance_id_of
 from bot.process.settings import Settings
 from records import audit, audit_export, chain, checkpoints
 from records.chain import Checkpoint, Verification

@@ -8,13 +8,13 @@ from typing import cast
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError
 from approvals.authority import Action, Resource, authorize, fitting
+from approvals.orders import instance_id_of
 from approvals.people import Profile
 from approvals.request import Route
 from approvals.statuses import Status
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import unknown
-from bot.control.operations.orders import instance_id_of
 from bot.engine.client import Engine, Instance
 from records import instances
 from records.database import Database

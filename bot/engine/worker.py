@@ -29,9 +29,6 @@ ACTIVITIES = (
     "report_unposted",
     "judge_decision",
     "record",
-    "remind",
-    "announce",
-    "answer",
     "process_order",
     "call_back",
 )

@@ -10,17 +10,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from approvals.authority import Action, Resource
 from approvals.messages import sentence
+from approvals.orders import instance_id_of
 from approvals.request import ApprovalRequest, Binding, in_plain_digits
 from approvals.state import binding_of
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, refused
-from bot.control.operations.orders import (
-    ID_SENTENCE,
-    LARGEST,
-    ORDER_ID,
-    Orders,
-    instance_id_of,
-)
+from bot.control.operations.orders import ID_SENTENCE, LARGEST, ORDER_ID, Orders
 from bot.decisions.submitting import Decisions, Wanted
 from bot.rest.callers import may
 from cards.money import decimals

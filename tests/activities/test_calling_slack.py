@@ -10,14 +10,15 @@ import pytest
 import structlog
 
 from activities import asking, recording
-from activities.inputs import AskInput, RecordInput
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, NonRetryableError, SlackRefusedError, SlackUnavailableError
-from approvals.machine import Ask, Record, Started, start, step
+from activities.stepping import Steps, write_step
+from approvals.evidence import Stepped
+from approvals.machine import Record, Started, start, step
 from approvals.people import UserGroup
 from approvals.request import ApprovalRequest, Route, Stage
-from approvals.state import State, binding_of
+from approvals.state import State
 from cards import private
 from local.slack import LocalSlack
 from records import audit, instances
@@ -53,10 +54,6 @@ def waiting(channel: str = "C0APPROVALS") -> State:
     stage = Stage(approvers=(UserGroup(group="managers"),), within=timedelta(hours=1))
     route = Route(rule="r", why="w", policy_version="0" * 12, channel=channel, stages=(stage,))
     return step(start("order-42-workflow", request, route, NOON), Started(at=NOON))[0]
-
-
-def asked(state: State) -> AskInput:
-    return AskInput(state=state, ask=Ask(binding=binding_of(state), deadline=NOON + timedelta(hours=1)))
 
 
 def cards_of(database: Database, slack: Slack) -> asking.Cards:
@@ -112,8 +109,8 @@ async def test_a_revoked_token_is_a_lookup_that_fails_and_not_a_crash(workspace:
 async def test_the_same_asking_twice_posts_one_card(workspace: LocalSlack, slack: Slack, database: Database) -> None:
     state = waiting()
     await known(database, state)
-    first = await cards_of(database, slack).post(asked(state))
-    second = await cards_of(database, slack).post(asked(state))
+    first = await cards_of(database, slack).post(state)
+    second = await cards_of(database, slack).post(state)
     assert first == second
     assert len(workspace.messages("approvals")) == 1
 
@@ -126,8 +123,8 @@ async def test_with_the_history_scope_a_lost_card_is_found_and_not_posted_again(
         workspace.fault(method="chat.postMessage", kind="lost_reply")
         cards = cards_of(database, slack)
         with pytest.raises(SlackUnavailableError):
-            await cards.post(asked(state))
-        card = await cards.post(asked(state))
+            await cards.post(state)
+        card = await cards.post(state)
         assert [message.ts for message in workspace.messages("approvals")] == [card.ts]
         await slack.close()
 
@@ -136,9 +133,10 @@ async def test_a_record_that_is_written_twice_is_one_entry_and_two_events_are_tw
     state = waiting()
     await known(database, state)
     for minute in (0, 0, 1):
-        what = RecordInput(state=state, effect=Record(action="refused"), at=NOON + timedelta(minutes=minute))
+        refused = Stepped(state, (Record(action="refused"),))
+        steps = Steps(state, ((refused, NOON + timedelta(minutes=minute)),), state)
         async with database.write() as connection:
-            await recording.write(connection, what, NOON)
+            await write_step(connection, steps, NOON)
     async with database.read() as connection:
         entries = await audit.of_instance(connection, state.instance_id)
     assert [entry.action for entry in entries] == ["request.refused"] * 2
@@ -149,7 +147,7 @@ async def test_an_unposted_card_is_one_alarm_however_often_it_is_tried(database:
     await known(database, state)
     with structlog.testing.capture_logs() as logged:
         for _ in range(2):
-            await asking.report_unposted(database, asked(state), NOON)
+            await asking.report_unposted(database, state, NOON)
     assert {line["log_level"] for line in logged} == {"error"}
     async with database.read() as connection:
         entries = await audit.of_instance(connection, state.instance_id)
@@ -163,7 +161,7 @@ async def test_a_card_that_another_process_is_posting_is_posted_once(
     state = waiting()
     await known(database, state)
     workspace.fault(method="chat.postMessage", kind="slow", delay=0.3)
-    places = await asyncio.gather(*(cards_of(database, slack).post(asked(state)) for _ in range(3)))
+    places = await asyncio.gather(*(cards_of(database, slack).post(state) for _ in range(3)))
     assert len(set(places)) == 1
     assert len(workspace.messages("approvals")) == 1
 
@@ -175,13 +173,13 @@ async def test_a_stop_leaves_cards_that_wait_and_finishes_the_one_under_way(
     await known(database, state)
     cards = cards_of(database, slack)
     workspace.fault(method="chat.postMessage", kind="slow", delay=1)
-    under_way = asyncio.create_task(cards.post(asked(state)))
+    under_way = asyncio.create_task(cards.post(state))
     async with asyncio.timeout(10):
         while not cards._begun:  # noqa: ASYNC110 nothing tells of it
             await asyncio.sleep(0.01)
     other = state.model_copy(update={"instance_id": "order-43-workflow"})
     await known(database, other)
-    left = asyncio.create_task(cards.post(asked(other)))
+    left = asyncio.create_task(cards.post(other))
     await asyncio.sleep(0.05)
     cards.stop()
     assert (await under_way).channel == "C0APPROVALS"
@@ -198,5 +196,5 @@ async def test_a_card_of_a_request_that_is_over_is_not_posted(
     async with database.write() as connection:
         await instances.project(connection, state.instance_id, instances.Changes(phase="terminated"), NOON)
     with pytest.raises(NonRetryableError):
-        await cards_of(database, slack).post(asked(state))
+        await cards_of(database, slack).post(state)
     assert workspace.messages("approvals") == []

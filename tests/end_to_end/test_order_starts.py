@@ -44,7 +44,7 @@ def test_a_finished_order_is_not_run_again(http_system: System) -> None:
     assert len(order.processed()) == 1
 
 
-def test_an_id_that_somebody_else_has_run_is_not_run_again(http_system: System) -> None:
+def test_an_orders_id_that_is_started_past_the_door_asks_nobody_and_processes_nothing(http_system: System) -> None:
     order_id = http_system.order_id("elsewhere")
     http_system.engine.schedule_new_workflow(
         _named("approval_workflow"),
@@ -52,9 +52,12 @@ def test_an_id_that_somebody_else_has_run_is_not_run_again(http_system: System) 
         input={"subject": order_id, "amount": "1", "currency": "USD", "requester": "requester@example.com"},
     )
     order = Order(http_system, order_id)
-    assert order.output() == {"status": "completed"}
+    output = order.output()
+    assert output["status"] == "rejected"
+    assert "started at a door of this app" in output["reason"]
     assert http_system.start("elsewhere", "1").status_code == 409
-    assert len(order.processed()) == 1
+    assert order.processed() == ()
+    assert "start.refused" in order.actions()
 
 
 def _named(name: str) -> Callable[..., None]:

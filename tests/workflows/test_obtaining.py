@@ -11,10 +11,12 @@ from dapr.ext.workflow._durabletask.internal import protos
 
 from activities.inputs import Judged, Routed
 from approvals.decision import Decision, Judgement, Reason, Verdict
-from approvals.machine import start
+from approvals.evidence import opened, seal_judgement, sealed_input
+from approvals.machine import start, step
 from approvals.people import Person, UserGroup
 from approvals.request import ApprovalRequest, CardRef, Route, Stage
-from approvals.state import State, binding_of
+from approvals.signing import parse_key_ring
+from approvals.state import Origin, Started, State, binding_of
 from workflows.approval import approval_workflow
 from workflows.obtain import ASK_AGAIN
 
@@ -29,6 +31,10 @@ ROUTE = Route(
 )
 MANAGER = Person(team="T1", user="U0MANAGER")
 FAILED = TaskFailedError("failed", protos.TaskFailureDetails(errorType="SlackUnavailableError", errorMessage="away"))
+
+
+KEYS = parse_key_ring("k" * 40)
+SEALED = sealed_input(KEYS, REQUEST, "order-42-workflow", "0" * 32)
 
 
 class Context:
@@ -64,7 +70,7 @@ class Run:
 
     def __init__(self, given: Any = None, workflow: Callable[..., Any] = approval_workflow) -> None:
         self.ctx = Context()
-        self.generator = workflow(self.ctx, given or _dumped(REQUEST))
+        self.generator = approval_workflow(self.ctx, given or SEALED)  # type: ignore[arg-type] # stands in for it
         self.asked: list[str] = []
         self.queued: list[Any] = []
         self.output: Any = None
@@ -87,29 +93,41 @@ class Run:
             self.output = end.value
 
     def until(self, what: str) -> None:
-        """Answer everything else with nothing until this is asked for."""
-        while self.what != what:
-            self.answer(_dumped(Routed(state=routed())) if self.what == "route_request" else _usual(self.what))
+        """Answer everything else as usual until this is asked for."""
+        while self.what != what and self.output is None:
+            self.answer(self.usual())
+        assert self.what == what
+
+    def usual(self) -> Any:
+        """Return what an activity answers if all is well."""
+        if self.what == "route_request":
+            first = routed(origin="door" if self.input.sealed else "workflow")
+            return _dumped(Routed(state=first, evidence=opened(KEYS, first)))
+        return _dumped(CardRef(channel="C1", ts="1.1")) if self.what == "request_approval" else None
+
+    def end(self) -> None:
+        """Answer everything as usual until it ends."""
+        while self.output is None:
+            self.answer(self.usual())
 
 
-def routed(route: Route = ROUTE) -> State:
-    return start(Context.instance_id, REQUEST, route, NOON)
+def routed(route: Route = ROUTE, origin: Origin = "door") -> State:
+    return start(Context.instance_id, REQUEST, route, NOON, origin=origin)
 
 
-def _usual(what: str) -> Any:
-    return _dumped(CardRef(channel="C1", ts="1.1")) if what == "request_approval" else None
+WAITING, _ = step(routed(), Started(at=NOON))
 
 
 def _dumped(value: Any) -> Any:
     return value.model_dump(mode="json")
 
 
-def judged(state: State, *, approved: bool, reason: Reason = Reason.ALLOWED, dropped: int = 0) -> Any:
+def judged(*, approved: bool, state: State = WAITING) -> Any:
     decision = Decision(
         id="d1", binding=binding_of(state), person=MANAGER, approved=approved, reason="So", through="slack", at=NOON
     )
-    verdict = Verdict(allowed=reason is Reason.ALLOWED, reason=reason, rule="r")
-    return _dumped(Judged(judgements=(Judgement(verdict=verdict, decision=decision),), dropped=dropped))
+    found = Judgement(verdict=Verdict(allowed=True, reason=Reason.ALLOWED, rule="r"), decision=decision)
+    return _dumped(Judged(judgements=(seal_judgement(KEYS, found, state, NOON),)))
 
 
 JUNK = ["{", "[]", "null", '{"approved": 1}', None, '{"x": 1}']
@@ -119,13 +137,13 @@ MAYBE = '{"decision": {}, "key_id": "k1", "mac": "0"}'
 def test_a_decision_is_judged_recorded_announced_and_then_processed() -> None:
     run = Run()
     run.until("wait")
-    assert run.asked == ["route_request", "record", "request_approval", "wait"]
+    assert run.asked == ["route_request", "request_approval", "wait"]
     assert run.input == NOON + timedelta(hours=1)
     run.answer(MAYBE)
     assert (run.input.candidates, run.input.malformed) == ((MAYBE,), 0)
-    run.answer(judged(run.input.state, approved=True))
+    run.answer(judged(approved=True))
     run.until("process_order")
-    assert run.asked[4:] == ["judge_decision", "record", "record", "announce", "answer", "process_order"]
+    assert run.asked[3:] == ["judge_decision", "record", "process_order"]
     run.answer({})
     assert run.output == {"status": "completed"}
 
@@ -134,9 +152,8 @@ def test_a_rejection_processes_nothing() -> None:
     run = Run()
     run.until("wait")
     run.answer(MAYBE)
-    run.answer(judged(run.input.state, approved=False))
-    while run.output is None:
-        run.answer()
+    run.answer(judged(approved=False))
+    run.end()
     assert "process_order" not in run.asked
     assert run.output == {"status": "rejected", "reason": "So"}
 
@@ -146,8 +163,7 @@ def test_nobody_answering_ends_at_the_absolute_deadline() -> None:
     run.until("wait")
     run.ctx.now = NOON + timedelta(hours=1)
     run.answer(TimeoutError())
-    while run.output is None:
-        run.answer()
+    run.end()
     assert run.output == {"status": "rejected", "reason": "approval_timeout"}
 
 
@@ -178,15 +194,14 @@ def test_after_a_hundred_dropped_events_the_workflow_goes_on_with_a_new_history_
     run.queued = ["junk"] * 120
     run.answer("junk")
     assert run.input.malformed == 100
-    state = run.input.state
     run.answer(_dumped(Judged(dropped=100)))
     assert len(run.queued) == 21
     continued = run.ctx.continued
-    assert State.model_validate(continued["state"]) == state
+    assert State.model_validate(continued["state"]).cards == (CardRef(channel="C1", ts="1.1"),)
     again = Run(continued)
     assert (again.what, again.input) == ("wait", NOON + timedelta(hours=1))
     again.answer(MAYBE)
-    again.answer(judged(state, approved=True))
+    again.answer(judged(approved=True))
     again.until("process_order")
 
 
@@ -210,23 +225,63 @@ def test_a_card_that_slack_does_not_take_raises_an_alarm_and_is_posted_later() -
     run.ctx.now = NOON + ASK_AGAIN
     run.answer(TimeoutError())
     assert run.what == "request_approval"
-    run.answer(_usual("request_approval"))
+    run.answer(run.usual())
     assert (run.what, run.input) == ("wait", NOON + timedelta(hours=1))
     assert "Slack" not in run.ctx.status
 
 
-def test_people_who_cannot_be_told_hold_up_nothing() -> None:
+def test_what_is_recorded_bears_the_workflows_clock() -> None:
     run = Run()
     run.until("wait")
     run.answer(MAYBE)
-    run.answer(judged(run.input.state, approved=True))
-    while run.what != "process_order":
-        run.answer(FAILED if run.what in {"announce", "answer"} else None)
-    run.answer({})
-    assert run.output == {"status": "completed"}
+    run.ctx.now = NOON + timedelta(minutes=3)
+    run.answer(judged(approved=True))
+    assert [event.at for event in run.input.events] == [run.ctx.now]
 
 
-def test_what_is_recorded_bears_the_workflows_clock() -> None:
+def test_evidence_is_about_one_kilobyte_and_holds_no_content() -> None:
     run = Run()
-    run.until("record")
-    assert run.input.at == NOON
+    run.until("wait")
+    run.answer(MAYBE)
+    assert len(run.input.evidence.model_dump_json()) < 500
+    run.answer(judged(approved=True))
+    run.until("process_order")
+    text = run.input.evidence.model_dump_json()
+    assert len(text) < 1800
+    assert REQUEST.requester not in text
+
+
+def test_what_is_recorded_in_vain_changes_nothing_and_the_wait_goes_on() -> None:
+    run = Run()
+    run.until("wait")
+    run.answer(MAYBE)
+    run.answer(judged(approved=True))
+    assert run.what == "record"
+    run.answer(FAILED)
+    assert run.what == "wait"
+    run.answer(MAYBE)
+    assert run.input.evidence.events == ()
+
+
+def test_what_no_door_has_started_has_no_effect_of_ours() -> None:
+    run = Run(_dumped(REQUEST))
+    run.until("wait")
+    run.answer(MAYBE)
+    run.answer(judged(approved=True))
+    run.end()
+    assert run.output == {"status": "approved"}
+    assert not {"process_order", "call_back"} & set(run.asked)
+
+
+def test_a_start_that_is_refused_asks_nobody_and_says_why() -> None:
+    run = Run()
+    run.answer(_dumped(Routed(refused="It bears a seal of nobody.")))
+    assert run.output == {"status": "rejected", "reason": "It bears a seal of nobody."}
+
+
+def test_what_is_approved_unasked_is_processed_after_its_route_was_recorded() -> None:
+    run = Run()
+    first = routed(ROUTE.model_copy(update={"automatic": True, "stages": ()}))
+    run.answer(_dumped(Routed(state=first, evidence=opened(KEYS, first))))
+    run.end()
+    assert run.asked == ["route_request", "process_order"]

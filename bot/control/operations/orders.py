@@ -1,6 +1,7 @@
 """Starting an order: the read model's row first, then the engine, so that the same call finds the same instance."""
 
 import re
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -10,8 +11,11 @@ import structlog
 from activities.policies import PolicyFile
 from approvals.audit_actions import AuditAction
 from approvals.digest import content_digest
+from approvals.evidence import sealed_input
+from approvals.orders import instance_id_of
 from approvals.policy.routing import NoRoute, Policy, PolicyError, route
 from approvals.request import ApprovalRequest
+from approvals.signing import KeyRing
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.engine.client import AlreadyExistsError, Engine, EngineRefusedError, EngineUnavailableError
@@ -50,16 +54,19 @@ class Started(Value):
     new: bool
 
 
-def instance_id_of(order_id: str) -> str:
-    """Return the instance id of an order: its idempotency key in the engine."""
-    return f"order-{order_id}-workflow"
-
-
 class Orders:
     """Starts orders."""
 
-    def __init__(self, database: Database, engine: Engine, policies: PolicyFile, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        policies: PolicyFile,
+        keys: KeyRing,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._database = database
+        self._keys = keys
         self._engine = engine
         self._policies = policies
         self._clock = clock
@@ -122,7 +129,8 @@ class Orders:
                 )
             return Started(instance_id=instance_id, new=False)
         try:
-            await self._engine.schedule(APPROVAL_WORKFLOW, instance_id, request.model_dump(mode="json"))
+            sealed = sealed_input(self._keys, request, instance_id, secrets.token_hex(16))
+            await self._engine.schedule(APPROVAL_WORKFLOW, instance_id, sealed)
         except AlreadyExistsError:
             return Started(instance_id=instance_id, new=False)
         except EngineUnavailableError as error:

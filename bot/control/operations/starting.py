@@ -1,6 +1,7 @@
 """Starting a workflow by its name: ids the engine takes, names a worker knows, never a silent second run."""
 
 import difflib
+import secrets
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -8,7 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from approvals.evidence import sealed_input
 from approvals.request import ApprovalRequest
+from approvals.signing import KeyRing
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.orders import APPROVAL_WORKFLOW, ID_RULE, engine_id
@@ -35,10 +38,16 @@ class Starting:
     """Checks and starts. `names` are the workflows that a worker of this app knows and that may be started so."""
 
     def __init__(
-        self, database: Database, engine: Engine, names: tuple[str, ...], clock: Callable[[], datetime]
+        self,
+        database: Database,
+        engine: Engine,
+        names: tuple[str, ...],
+        keys: KeyRing,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._engine = engine
+        self._keys = keys
         self._names = names
         self._clock = clock
 
@@ -76,7 +85,11 @@ class Starting:
 
     async def schedule(self, start: Start) -> None:
         """Hand it to the engine. Raises: AlreadyExistsError, EngineUnavailableError."""
-        await self._engine.schedule(start.name, start.instance_id, start.value, start.start_at)
+        value = start.value
+        if start.name == APPROVAL_WORKFLOW:
+            request = ApprovalRequest.model_validate(value)
+            value = sealed_input(self._keys, request, start.instance_id, secrets.token_hex(16))
+        await self._engine.schedule(start.name, start.instance_id, value, start.start_at)
 
 
 def _request(value: Any, submitted_by: str) -> ApprovalRequest:

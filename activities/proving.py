@@ -1,0 +1,109 @@
+"""Deriving again what the engine claims, from sealed evidence and our own record; and the alarm if it does not follow.
+
+Nothing is recorded as accepted, announced or done before it went through here (law: effects prove themselves).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.inputs import RecordInput
+from activities.recording import append_once
+from activities.slack.failures import NonRetryableError
+from activities.stepping import Steps
+from approvals.audit_actions import AuditAction
+from approvals.evidence import Evidence, NotProvenError, derived, stepped
+from approvals.signing import KeyRing
+from approvals.state import State
+from records import audit, instances
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+REFUSED = (
+    "What the workflow engine asked for does not follow from sealed evidence: {why}. Nothing was done. If nobody "
+    "restored a database, a stranger has reached the sidecar's port."
+)
+
+
+class NotOnRecordError(Exception):
+    """The request is not on record: it may be restored, so the activity is tried again."""
+
+
+class Proven(NamedTuple):
+    """A request's state by its evidence, with what is on record of it."""
+
+    state: State
+    row: instances.Instance
+
+
+class Prover:
+    """Derives states. Raises: NonRetryableError after an alarm; NotOnRecordError and TooEarlyError, to try again."""
+
+    def __init__(self, database: Database, keys: KeyRing, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self.keys = keys
+        self._clock = clock
+
+    async def state(self, connection: AsyncConnection, evidence: Evidence) -> Proven:
+        """Return where the request stands by its evidence. Raises: NotProvenError as well."""
+        row = await instances.get(connection, evidence.instance_id)
+        if row is None or row.state is None:
+            raise NotOnRecordError(f"{evidence.instance_id} is not on record")
+        state = derived(self.keys, evidence, row.state, self._clock())
+        return Proven(_with_cards(state, row), row)
+
+    async def current(self, connection: AsyncConnection, evidence: Evidence) -> State:
+        """Return where the request stands, if our record does not say otherwise. Raises: NotProvenError as well."""
+        state, row = await self.state(connection, evidence)
+        _refuse_contradiction(state, row)
+        return state
+
+    async def steps(self, connection: AsyncConnection, what: RecordInput) -> Steps:
+        """Return what follows from the new events. Raises: NotProvenError as well."""
+        proven, now = await self.state(connection, what.evidence), self._clock()
+        found, state = [], proven.state
+        for event in what.events:
+            following = stepped(self.keys, state, event, now)
+            found.append((following, event.at))
+            state = following.state
+        _refuse_contradiction(state, proven.row)
+        return Steps(proven.state, tuple(found), state)
+
+    async def refuse(self, evidence: Evidence, error: NotProvenError, where: str) -> NonRetryableError:
+        """Raise the alarm for what does not follow: log, audit. Returns the error to raise."""
+        log.error(
+            "the engine asked for what is not proven", instance_id=evidence.instance_id, where=where, why=str(error)
+        )
+        now = self._clock()
+        entry = audit.Entry(
+            at=now,
+            actor="sidecar",
+            action=AuditAction.EVIDENCE_REFUSED,
+            instance_id=evidence.instance_id,
+            through="sidecar",
+            reason=REFUSED.format(why=error),
+            data={"step": where},
+        )
+        async with self._database.write() as connection:
+            await append_once(connection, f"{where}/{evidence.opening[:16]}/{len(evidence.events)}/{error}", entry)
+        return NonRetryableError(REFUSED.format(why=error))
+
+
+def _with_cards(state: State, row: instances.Instance) -> State:
+    return state.model_copy(update={"cards": row.cards}) if row.cards else state
+
+
+def _refuse_contradiction(state: State, row: instances.Instance) -> None:
+    """Our record is believed: what ended does not end differently, and nothing goes back."""
+    if row.outcome is not None and row.outcome != state.outcome:
+        raise NotProvenError(f"it has ended as {row.phase}, and this would end it otherwise")
+    if row.state is not None and _progress(row.state) > _progress(state):
+        raise NotProvenError("the record is further than this")
+
+
+def _progress(state: State) -> tuple[int, int, int]:
+    return len(state.approvals), state.round, state.reminded

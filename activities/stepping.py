@@ -1,0 +1,72 @@
+"""What one step of the machine means, in one transaction: read model, audit, the intake's answers, whom to tell."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.inputs import Recorded
+from activities.recording import OURS, entry, entry_key, projection
+from activities.telling import notifications_of
+from approvals.evidence import Stepped
+from approvals.machine import Announce, Answer, Record, Remind, State
+from approvals.values import Moment
+from records import audit, instances, intake, notifications, sent
+
+
+class Steps(NamedTuple):
+    """What follows from new events: the state before them, each step with its moment, and the state after them."""
+
+    before: State
+    each: tuple[tuple[Stepped, Moment], ...]
+    after: State
+
+    @property
+    def records(self) -> tuple[Recorded, ...]:
+        """What is to be written down, in order."""
+        return tuple(
+            Recorded(state=stepped.state, effect=effect, at=at)
+            for stepped, at in self.each
+            for effect in stepped.effects
+            if isinstance(effect, Record)
+        )
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The ids of the decisions that are answered."""
+        return tuple(each.effect.decision.id for each in self.records if each.effect.decision is not None)
+
+    @property
+    def tellings(self) -> tuple[tuple[State, Announce | Remind | Answer], ...]:
+        """Whom to tell what, each with the state that it tells of."""
+        return tuple(
+            (stepped.state, effect)
+            for stepped, _ in self.each
+            for effect in stepped.effects
+            if isinstance(effect, Announce | Remind | Answer)
+        )
+
+
+async def write_step(connection: AsyncConnection, steps: Steps, at: Moment) -> Sequence[notifications.Row]:
+    """Write all that the steps mean; returns the new notifications. Writing it again changes nothing."""
+    records, after = steps.records, steps.after
+    if not records or not await sent.note(connection, f"step/{after.instance_id}/{entry_key(records[0])}", at):
+        return ()
+    for what in records:
+        await audit.append(connection, entry(what, at))
+    if after != steps.before:
+        changes = instances.Changes(**projection(after))
+        await instances.project(connection, after.instance_id, changes, at, while_in=OURS)
+    for what in records:
+        record = what.effect
+        if record.decision is not None and record.verdict is not None:
+            await intake.answer(connection, record.decision.id, record.verdict.model_dump(mode="json"), at)
+    if after.outcome is not None and steps.before.outcome is None:
+        await intake.hurry(connection, after.instance_id, at)  # the workflow will take no further decision
+    return await _tell(connection, steps, at)
+
+
+async def _tell(connection: AsyncConnection, steps: Steps, at: Moment) -> Sequence[notifications.Row]:
+    """Write the notifications: the notifier sends them, and no workflow waits for Slack."""
+    wanted = [row for state, effect in steps.tellings for row in notifications_of(state, effect)]
+    return await notifications.enqueue(connection, wanted, at)

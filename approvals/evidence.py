@@ -1,0 +1,205 @@
+"""Sealed evidence, and what follows from it: whatever comes back from the engine is believed only as far as this goes.
+
+The sidecar's port makes everyone who reaches it a worker. So doors seal requests, activities seal routes and
+judgements, and before an effect is carried out the same pure machine derives the state again from what is sealed. A
+seal says who made a thing, never that it still holds. Why this way: docs/decisions/sealed-evidence.md.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from approvals.canonical import canonical_json
+from approvals.decision import Judgement
+from approvals.digest import content_digest
+from approvals.machine import start, step
+from approvals.request import ApprovalRequest
+from approvals.signing import KeyRing, Purpose, Seal
+from approvals.state import DecisionJudged, Effect, Started, State, TimeReached
+from approvals.values import Moment, Value
+
+SEALED = "sealed"
+"""The field of a workflow's input that holds the door's seal, beside the fields of the request."""
+
+EARLY = timedelta(minutes=1)
+"""How far the engine's clock may be ahead of ours."""
+
+MOST_EVENTS = 60
+"""Events that count in one request: votes, reminders, escalations."""
+
+
+class NotProvenError(Exception):
+    """What the engine says does not follow from what is sealed. Nothing may be done by it."""
+
+
+class TooEarlyError(Exception):
+    """The engine says that a moment has come which our clock has not reached: try again later."""
+
+
+class SealedStart(Value):
+    """The door's seal on a start. The nonce makes the effect of this start another than that of any other start."""
+
+    instance_id: str
+    nonce: str
+    seal: Seal
+
+
+class SealedJudgement(Value):
+    """A judgement with the seal of the activity that made it; `round` and `stage` are where the request stood then."""
+
+    judgement: Judgement
+    stage: int = 0
+    round: int = 0
+    judged_at: Moment
+    seal: Seal
+
+
+class Counted(Value):
+    """An event that changed the state: a vote, if there is one, or else a moment that was reached."""
+
+    vote: SealedJudgement | None = None
+    at: Moment
+
+
+class Evidence(Value):
+    """What a request's state follows from. It holds no content: that stands on record, and `opening` is its digest."""
+
+    version: Literal[1] = 1
+    instance_id: str
+    opening: str = Field(description="SHA-256 hex of the state before anything has happened")
+    seal: Seal
+    events: tuple[Counted, ...] = Field(default=(), max_length=MOST_EVENTS)
+
+
+class Stepped(NamedTuple):
+    """A state, and the effects of the step that led to it."""
+
+    state: State
+    effects: tuple[Effect, ...]
+
+
+# ---- sealing
+
+
+def sealed_input(keys: KeyRing, request: ApprovalRequest, instance_id: str, nonce: str) -> dict[str, Any]:
+    """Return the input with which a door starts a workflow."""
+    seal = keys.seal(Purpose.SEALED_REQUEST, _request_content(request, instance_id, nonce))
+    sealed = SealedStart(instance_id=instance_id, nonce=nonce, seal=seal)
+    return request.model_dump(mode="json") | {SEALED: sealed.model_dump(mode="json")}
+
+
+def is_ours(keys: KeyRing, request: ApprovalRequest, instance_id: str, sealed: SealedStart) -> bool:
+    """Return whether one of our doors started exactly this request as this instance."""
+    content = _request_content(request, instance_id, sealed.nonce)
+    return sealed.instance_id == instance_id and keys.opens(Purpose.SEALED_REQUEST, content, sealed.seal)
+
+
+def _request_content(request: ApprovalRequest, instance_id: str, nonce: str) -> dict[str, str]:
+    return {"instance_id": instance_id, "nonce": nonce, "request": content_digest(request)}
+
+
+def opened(keys: KeyRing, state: State) -> Evidence:
+    """Return the evidence of a request whose route was found, and nothing else happened yet."""
+    digest = opening_digest(state)
+    seal = keys.seal(Purpose.SEALED_ROUTE, _route_content(state, digest))
+    return Evidence(instance_id=state.instance_id, opening=digest, seal=seal)
+
+
+def opening_of(state: State) -> State:
+    """Return the state before anything has happened: what never changes in a request."""
+    return start(
+        state.instance_id,
+        state.request,
+        state.route,
+        state.run,
+        requester=state.requester,
+        requester_emails=state.requester_emails,
+        origin=state.origin,
+        nonce=state.nonce,
+    )
+
+
+def opening_digest(state: State) -> str:
+    """Return the digest of the state before anything has happened."""
+    return hashlib.sha256(canonical_json(opening_of(state))).hexdigest()
+
+
+def _route_content(state: State, digest: str) -> dict[str, Any]:
+    return {"instance_id": state.instance_id, "run": state.run, "opening": digest}
+
+
+def seal_judgement(keys: KeyRing, judgement: Judgement, state: State, at: Moment) -> SealedJudgement:
+    """Return the judgement, sealed for the run, the stage and the round that it was made in."""
+    content = _judgement_content(judgement, state, state.stage, state.round, at)
+    seal = keys.seal(Purpose.SEALED_JUDGEMENT, content)
+    return SealedJudgement(judgement=judgement, stage=state.stage, round=state.round, judged_at=at, seal=seal)
+
+
+def _judgement_content(judgement: Judgement, state: State, stage: int, round_: int, at: Moment) -> dict[str, Any]:
+    # Not what was looked up: it is for the audit, and it does not travel with the evidence.
+    found = judgement.model_dump(exclude={"evidence"})
+    where = {"instance_id": state.instance_id, "run": state.run, "stage": stage, "round": round_}
+    return where | {"judgement": found, "judged_at": at}
+
+
+# ---- deriving
+
+
+def derived(keys: KeyRing, evidence: Evidence, opening: State, now: Moment) -> State:
+    """Return where a request stands by its evidence. Raises: NotProvenError, TooEarlyError."""
+    if evidence.instance_id != opening.instance_id or evidence.opening != opening_digest(opening):
+        raise NotProvenError("the request on record is another than the one in evidence")
+    if not keys.opens(Purpose.SEALED_ROUTE, _route_content(opening, evidence.opening), evidence.seal):
+        raise NotProvenError("the route is not sealed by us for this instance and run")
+    state, _ = step(opening_of(opening), Started(at=opening.run))
+    for each in evidence.events:
+        before, state = state, stepped(keys, state, each, now).state
+        if state == before:
+            raise NotProvenError("an event in evidence does not count")
+    return state
+
+
+def stepped(keys: KeyRing, state: State, event: Counted, now: Moment) -> Stepped:
+    """Return what follows from one more event. Raises: NotProvenError, TooEarlyError."""
+    if event.at > now + EARLY:
+        raise TooEarlyError(f"{event.at.isoformat()} is not reached yet")
+    if event.vote is None:
+        return Stepped(*step(state, TimeReached(at=event.at)))
+    vote = event.vote
+    content = _judgement_content(vote.judgement, state, vote.stage, vote.round, vote.judged_at)
+    if not keys.opens(Purpose.SEALED_JUDGEMENT, content, vote.seal):
+        raise NotProvenError("a judgement is not sealed by us for this instance and run")
+    if event.at < vote.judged_at - EARLY:
+        raise NotProvenError("a decision is said to have come before it was judged")
+    following = Stepped(*step(state, DecisionJudged(judgement=vote.judgement, at=event.at)))
+    accepted = len(following.state.approvals) > len(state.approvals)
+    if accepted and (vote.stage, vote.round) != (state.stage, state.round):
+        raise NotProvenError("a decision was judged for another stage than the one in which it would count")
+    return following
+
+
+def counted(event: Counted, before: State, after: State) -> tuple[Counted, ...]:
+    """Return the event as it goes into the evidence: not at all if it changed nothing that counts."""
+    if event.vote is None:
+        return (event,) if after != before else ()
+    if len(after.approvals) == len(before.approvals):
+        return ()
+    bare = event.vote.judgement.model_copy(update={"evidence": {}})
+    return (event.model_copy(update={"vote": event.vote.model_copy(update={"judgement": bare})}),)
+
+
+def with_events(evidence: Evidence, events: Iterable[Counted]) -> Evidence:
+    """Return the evidence with more events."""
+    return evidence.model_copy(update={"events": (*evidence.events, *events)})
+
+
+def effect_key(state: State) -> str:
+    """Return the idempotency key of a request's effect: the same for a rerun, another for a new start."""
+    return hashlib.sha256(canonical_json(["effect", state.instance_id, state.nonce, _digest(state)])).hexdigest()
+
+
+def _digest(state: State) -> str:
+    return state.outcome.digest if state.outcome else ""
