@@ -21,12 +21,14 @@ What = Literal[
     "timed_out",
     "terminated",
     "vanished",
+    "failed",
+    "stopped",
     "reminder",
     "answer",
 ]
-Stopped = Literal["terminated", "vanished"]
+Stopped = Literal["terminated", "vanished", "failed", "stopped"]
 ENDS = frozenset({"approved", "rejected", "timed_out"})
-STOPPED = frozenset({"terminated", "vanished"})
+STOPPED: frozenset[Stopped] = frozenset({"terminated", "vanished", "failed", "stopped"})
 QUIET = frozenset({Reason.ALLOWED, Reason.DUPLICATE})
 """No private reply for these: the card, or the first reply, already shows the result."""
 
@@ -92,8 +94,9 @@ def stopped_of(state: State, what: Stopped) -> tuple[Notification, ...]:
 
 def owed_by(state: State, wanted: str) -> tuple[Notification, ...]:
     """Return the notifications that an end needs, however it was noted. `wanted` is the code the card must show."""
-    if wanted in STOPPED:
-        return stopped_of(state, "vanished" if wanted == "vanished" else "terminated")
+    stopped = next((each for each in STOPPED if each == wanted), None)
+    if stopped is not None:
+        return stopped_of(state, stopped)
     if state.outcome is not None and phase_of(state) in ENDS:
         return notifications_of(state, Announce.model_validate({"what": phase_of(state)}))
     return ()

@@ -63,6 +63,8 @@ class AuditAction(StrEnum):
     WORKFLOW_NOTE = "workflow.note", "An operator wrote a note about a workflow; the reason is its text."
 
     WORKFLOW_FOUND_TERMINATED = "workflow.found_terminated", "A workflow was ended outside Countersign."
+    WORKFLOW_FOUND_FAILED = "workflow.found_failed", "A workflow broke off with an error."
+    WORKFLOW_FOUND_AHEAD = "workflow.found_ahead", "A row was behind its workflow and was rebuilt from its history."
     WORKFLOW_FOUND_VANISHED = "workflow.found_vanished", "A workflow ended and nothing of ours had written it down."
     WORKFLOW_FOUND_PURGED = "workflow.found_purged", "A workflow's history was purged outside Countersign."
     BULK_PLANNED = "bulk.planned", "A dry run listed what a bulk operation would hit."

@@ -13,13 +13,16 @@ from cards.money import money
 
 TIMEOUT = "approval_timeout"
 
-Standing = Literal["waiting", "advanced", "escalated", "approved", "rejected", "timed_out", "terminated", "vanished"]
+Standing = Literal[
+    "waiting", "advanced", "escalated", "approved", "rejected", "timed_out",
+    "terminated", "vanished", "failed", "stopped",
+]  # fmt: skip
 
 
 class Ending(Value):
     """An end that the workflow did not decide: an operator stopped it, or its instance is gone."""
 
-    kind: Literal["terminated", "vanished"]
+    kind: Literal["terminated", "vanished", "failed", "stopped"]
     by: str | None = None
     by_name: str = ""
     reason: str = ""

@@ -116,4 +116,6 @@ CARDS: dict[str, CardView] = {
         update={"approvals": (_YES,), "outcome": outcome(approved=False, reason=TIMEOUT, by=(_YES,))}
     ),
     "vanished": WAITING.model_copy(update={"ending": Ending(kind="vanished", at=NOW)}),
+    "failed": WAITING.model_copy(update={"ending": Ending(kind="failed", at=NOW)}),
+    "stopped": WAITING.model_copy(update={"ending": Ending(kind="stopped", reason="by another tool", at=NOW)}),
 }

@@ -118,9 +118,8 @@ def _open_stage(view: CardView) -> tuple[int, int]:
 
 def _stopped(view: CardView) -> list[Block]:
     ending = view.ending
-    if view.standing == "vanished":
-        text = "The workflow behind this request no longer exists, so nothing can be decided here."
-        return [parts.words(f"{text} {ASK_AGAIN}")]
+    if view.standing in _WITHOUT_PERSON:
+        return [parts.words(f"{_WITHOUT_PERSON[view.standing]} {ASK_AGAIN}")]
     who = parts.person(ending.by, ending.by_name) if ending and (ending.by or ending.by_name) else None
     by = [who] if who else [parts.words("An operator")]
     reason = f": “{parts.typed(ending.reason, 500)}”" if ending and ending.reason.strip() else "."
@@ -134,10 +133,22 @@ def _stopped(view: CardView) -> list[Block]:
     return [*told, *decisions(view, view.approvals)]
 
 
+_WITHOUT_PERSON: dict[Standing, str] = {
+    "vanished": "The workflow behind this request no longer exists, so nothing can be decided here.",
+    "failed": (
+        "The workflow behind this request broke off with an error, so nothing can be decided here. "
+        "The operators see why, and can run it again."
+    ),
+    "stopped": "This request was stopped outside Countersign before its end.",
+}
+"""Ends that nobody is named for: whoever caused them is not known here."""
+
 _ENDS: dict[Standing, Callable[[CardView], list[Block]]] = {
     "approved": _approved,
     "rejected": _rejected,
     "timed_out": _timed_out,
     "terminated": _stopped,
     "vanished": _stopped,
+    "failed": _stopped,
+    "stopped": _stopped,
 }

@@ -46,6 +46,8 @@ _TITLES: dict[Standing, str] = {
     "timed_out": "Nobody answered",
     "terminated": "Stopped",
     "vanished": "No longer exists",
+    "failed": "Failed",
+    "stopped": "Stopped elsewhere",
 }
 
 

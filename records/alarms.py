@@ -29,3 +29,9 @@ async def unposted(connection: AsyncConnection, before: datetime) -> int:
 async def stale(connection: AsyncConnection, before: datetime) -> int:
     """Count requests whose cards are stale since a moment."""
     return await _count(connection, STALE, instances.c.updated_at < before)
+
+
+async def failed(connection: AsyncConnection) -> int:
+    """Count workflows that broke off with an error, until they are purged or run again."""
+    query = sa.select(sa.func.count()).where(instances.c.engine_status == "FAILED", instances.c.phase != "purged")
+    return int(await connection.scalar(query) or 0)

@@ -83,6 +83,12 @@ async def stale(
     return await rows(connection, query.order_by(instances.c.updated_at).limit(limit), Instance)
 
 
+async def failed(connection: AsyncConnection, *, limit: int = 100) -> tuple[Instance, ...]:
+    """Return what broke off with an error and is neither purged nor run again, newest first."""
+    query = sa.select(instances).where(instances.c.engine_status == "FAILED", instances.c.phase != "purged")
+    return await rows(connection, query.order_by(instances.c.created_at.desc()).limit(limit), Instance)
+
+
 async def ended(
     connection: AsyncConnection, created_before: datetime, *, after: str = "", limit: int = 1_000
 ) -> tuple[str, ...]:

@@ -146,10 +146,19 @@ async def duration(connection: AsyncConnection, since: datetime, until: datetime
 
 
 async def by_outcome(connection: AsyncConnection, since: datetime, until: datetime) -> dict[str, int]:
-    """Return how many requests ended in each way."""
-    query = sa.select(ENDED_AS, sa.func.count()).where(*_decided(since, until))
-    found = (await connection.execute(query.group_by(ENDED_AS).order_by(ENDED_AS))).all()
-    return {ended: count for ended, count in found}  # noqa: C416 rows are no pairs for the type checker
+    """Return how many requests ended in each way: by a decision, or without one (terminated, failed)."""
+    undecided = (
+        instances.c.decided_at.is_(None),
+        instances.c.ended_as.is_not(None),
+        instances.c.finished_at >= since,
+        instances.c.finished_at < until,
+    )
+    found: dict[str, int] = {}
+    for conditions in (_decided(since, until), undecided):
+        query = sa.select(ENDED_AS, sa.func.count()).where(*conditions).group_by(ENDED_AS).order_by(ENDED_AS)
+        for ended, count in await connection.execute(query):
+            found[ended] = found.get(ended, 0) + count
+    return found
 
 
 REFUSED = (AuditAction.DECISION_REFUSED, AuditAction.REQUEST_REFUSED)

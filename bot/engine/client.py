@@ -32,6 +32,10 @@ class EngineRefusedError(Exception):
     """The engine said no: the call makes no sense for this instance. The text is the engine's own."""
 
 
+class UnlistableError(EngineRefusedError):
+    """The engine cannot list its instances: one of them has `||` in its id (docs/explanation/dapr.md#instance-ids)."""
+
+
 class AlreadyExistsError(EngineRefusedError):
     """An active instance has this id."""
 
@@ -184,6 +188,10 @@ def _failure(code: grpc.StatusCode, text: str) -> Exception:
     missing_event = "does not have history event" in text or "is not an event that can be rerun" in text
     if "no such instance exists" in text or (code == grpc.StatusCode.NOT_FOUND and not missing_event):
         return UnknownInstanceError(text)
+    if "invalid key format" in text:
+        return UnlistableError(
+            f"an instance whose id holds '||' is in its way; purge that one by its id ({text[:300]})"
+        )
     if code == grpc.StatusCode.ALREADY_EXISTS:
         return AlreadyExistsError(text)
     passing = {

@@ -36,6 +36,7 @@ class Figures(Value):
     unposted: int = 0
     stale: int = 0
     waiting: int = 0
+    failed: int = 0
 
 
 class Metrics:
@@ -84,6 +85,7 @@ class Metrics:
                 unposted=await alarms.unposted(connection, now - UNPOSTED_AFTER),
                 stale=await alarms.stale(connection, now - STALE_AFTER),
                 waiting=await alarms.waiting(connection),
+                failed=await alarms.failed(connection),
             )
 
     async def _count(self) -> None:
@@ -112,6 +114,7 @@ class Metrics:
                 "Times that this process could not compare an instance with the engine.",
                 self._reconciler.left_out,
             ),
+            "workflows_failed": ("Workflows that broke off with an error: run them again or purge them.", found.failed),
             "requests_waiting": ("Requests that wait for a decision.", found.waiting),
             "cards_unposted": ("Requests that wait for over a minute without a card in Slack.", found.unposted),
             "cards_stale": ("Cards that have not shown what is true for over 30 s.", found.stale),

@@ -70,6 +70,8 @@ SENTENCES = {
     "approved by three": "Stage 1: <@U0MANAGER2> approved",
     "terminated": "<@U0OPERATOR> stopped this request before it was decided, 2026-01-05 14:00 UTC: “Asked for twice”",
     "vanished": "The workflow behind this request no longer exists",
+    "failed": "broke off with an error",
+    "stopped": "stopped outside Countersign",
 }
 
 
@@ -82,7 +84,7 @@ def test_the_fallback_is_a_sentence_that_says_where_the_request_stands(name: str
 
 def test_every_face_of_a_card_has_an_example_and_a_title_of_its_own() -> None:
     titles = {view.standing: request_card.build(view).blocks[0]["text"]["text"] for view in CARDS.values()}
-    assert len(set(titles.values())) == len(titles) == 8
+    assert len(set(titles.values())) == len(titles) == 10
 
 
 def test_a_waiting_card_says_who_what_how_much_why_and_until_when() -> None:

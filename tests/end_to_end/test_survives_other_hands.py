@@ -11,13 +11,13 @@ from typing import Any, cast
 
 import pytest
 
-from bot.control.reconciling.doctor import Finding, Ill, suspended_twice
+from bot.control.reconciling.doctor import Doctor, Finding, Ill, suspended_twice
 from bot.control.reconciling.reconciler import Reconciler
-from bot.engine.client import Instance
+from bot.engine.client import Instance, UnlistableError
 from bot.services import doctor_of
 from records import audit, instances
 from records.database import Database
-from tests.end_to_end.system import ROOT, Order, System, eventually
+from tests.end_to_end.system import ROOT, Order, System, eventually, text_of
 
 NOW = timedelta(0)
 
@@ -174,3 +174,53 @@ def test_two_suspensions_in_a_row_are_a_wedge_and_one_after_a_resumption_is_none
 def test_what_the_doctor_did_stands_in_the_chain(http_system: System) -> None:
     found = http_system.records(lambda connection: audit.page(connection, audit.Filter(action="doctor.healed_wedged")))
     assert all(each.data["healing"] for each in found)
+
+
+def test_a_workflow_that_breaks_off_is_named_by_doctor_and_blames_nobody(http_system: System) -> None:
+    order = http_system.order("breaks-off")
+    order.card()
+    http_system.engine.raise_workflow_event(
+        order.instance_id, "approval_decision", data={"__durabletask_autoobject__": True}
+    )
+    if order.status() != "FAILED":
+        http_system.engine.resume_workflow(order.instance_id)  # resuming what runs makes it fail, for real
+    eventually(lambda: order.status() == "FAILED")
+    card = order.card_says("broke off with an error", seconds=40)
+    assert "approval_approve" not in str(card.blocks)
+    assert "operator stopped" not in text_of(card)
+    assert "Error" not in " ".join(order.thread())
+    finding = next(each for each in examine(http_system) if each.instance_id == order.instance_id)
+    assert (finding.ill, "rerun" in finding.healing) == (Ill.FAILED, True)
+    eventually(lambda: _figure(http_system, "countersign_workflows_failed") >= 1, 40)
+    eventually(lambda: _figure(http_system, 'countersign_requests_ended{outcome="failed"}') >= 1, 40)
+
+
+def _figure(system: System, name: str) -> float:
+    lines = system.http.get("/metrics").text.splitlines()
+    return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+
+
+class Unlistable:
+    """An engine that cannot list, as the real one once an id holds two bars."""
+
+    async def instance_ids(self, *_: object) -> object:
+        raise UnlistableError("one whose id holds '||' is in the way")
+
+
+async def test_a_list_that_the_engine_cannot_give_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'a.db'}")
+    await database.migrate()
+    nobody = cast("Any", None)
+    reconciler = Reconciler(
+        database=database, engine=cast("Any", Unlistable()), mending=nobody, clock=lambda: datetime.now(UTC)
+    )
+    doctor = Doctor(
+        database=database,
+        engine=cast("Any", Unlistable()),
+        reconciler=reconciler,
+        mending=nobody,
+        clock=lambda: datetime.now(UTC),
+    )
+    assert (await reconciler.sweep()).seen == 0
+    assert [each.ill for each in await doctor.examine()] == [Ill.UNLISTABLE]
+    await database.close()

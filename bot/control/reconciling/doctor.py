@@ -14,7 +14,14 @@ from approvals.audit_actions import AuditAction
 from approvals.values import Value
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.reconciler import Reconciler, changes
-from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, Instance, UnknownInstanceError
+from bot.engine.client import (
+    Engine,
+    EngineRefusedError,
+    EngineUnavailableError,
+    Instance,
+    UnknownInstanceError,
+    UnlistableError,
+)
 from bot.process.correlation import correlation_id
 from records import audit, damage, instances, intake, listing, notifications, reconciling
 from records.database import Database
@@ -22,6 +29,9 @@ from records.database import Database
 log = structlog.get_logger(__name__)
 
 PAGE = 500
+GRACE = 3
+"""What ended less than so many times `young` ago is still being followed by the app's own looks."""
+
 YOUNG = timedelta(seconds=30)
 """Ignore rows updated within this window; they may still be in flight."""
 
@@ -29,8 +39,10 @@ YOUNG = timedelta(seconds=30)
 class Ill(StrEnum):
     """A kind of damage to an instance."""
 
+    UNLISTABLE = "unlistable"
     WEDGED = "wedged"
     STALLED = "stalled"
+    FAILED = "failed"
     ORPHANED = "orphaned"
     DIVERGED = "diverged"
     VANISHED = "vanished"
@@ -41,7 +53,7 @@ class Ill(StrEnum):
     UNREADABLE = "unreadable"
 
 
-HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE})
+HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE, Ill.UNLISTABLE, Ill.FAILED})
 """What healing leaves as it is: a person has to do it."""
 
 
@@ -67,6 +79,14 @@ WHO: dict[notifications.Kind, str] = {
 }
 
 SENTENCES: dict[Ill, tuple[str, str]] = {
+    Ill.UNLISTABLE: (
+        "The engine cannot list its instances: {why}.",
+        "Nothing: purge that instance by its id. Until then only what the database knows is examined.",
+    ),
+    Ill.FAILED: (
+        "Its workflow broke off with an error: {why}. {effect}",
+        "Nothing: run it again with 'countersign rerun ID' when the cause is mended, or purge it.",
+    ),
     Ill.WEDGED: (
         "It was suspended twice in a row, and its history makes every worker that loads it loop and grow.",
         "Purge it by force. The request ends as terminated and its card says so; start it again under a new id.",
@@ -128,6 +148,7 @@ class Doctor:
         found = [each async for each in self._in_the_engine()]
         known = {each.instance_id for each in found if each.ill is Ill.WEDGED}
         found += [each async for each in self._in_the_database() if each.instance_id not in known]
+        found += [each async for each in self._failed()]
         found += [each for each in await self._cards() if each.instance_id not in known]
         found += [each for each in await self._decisions() if each.instance_id not in known]
         found += await self._untold()
@@ -139,7 +160,11 @@ class Doctor:
         """Page through all instances of the engine, for those without a row and those that are wedged."""
         token: str | None = None
         while True:
-            ids, token = await self._engine.instance_ids(token)
+            try:
+                ids, token = await self._engine.instance_ids(token)
+            except UnlistableError as error:
+                yield _finding(Ill.UNLISTABLE, "", why=str(error))
+                return
             async with self._database.read() as connection:
                 missing = await listing.missing(connection, tuple(ids))
             for instance_id in missing:
@@ -181,6 +206,18 @@ class Doctor:
                 return
             after = str(rows.raw[-1]["instance_id"])
 
+    async def _failed(self) -> AsyncIterator[Finding]:
+        """Name what broke off, until it is purged or run again."""
+        async with self._database.read() as connection:
+            rows = await reconciling.failed(connection, limit=PAGE)
+        for row in rows:
+            state = await self._state(row)
+            if state is not None and state.status == "FAILED":
+                approved = row.phase == "approved"
+                effect = "It was approved, and what it is for may not be done." if approved else "Nothing was decided."
+                why = (state.failure or "no reason given")[:200]
+                yield _finding(Ill.FAILED, row.instance_id, why=why, effect=effect)
+
     async def _state(self, row: instances.Instance) -> Instance | None:
         return await self._engine.state(row.instance_id)
 
@@ -189,6 +226,8 @@ class Doctor:
             ill = Ill.NEVER_STARTED if row.phase == "starting" else Ill.VANISHED
             return _finding(ill, row.instance_id, row=row.engine_status)
         wanted = changes(row, state)
+        if state.finished and state.updated_at > self._clock() - GRACE * self._young:
+            return None  # the reconciler has not come by since it ended
         if wanted is None or (wanted.engine_status == row.engine_status and wanted.phase is None):
             return None
         return _finding(Ill.DIVERGED, row.instance_id, row=row.engine_status, engine=state.status)

@@ -17,11 +17,12 @@ from approvals.audit_actions import AuditAction
 from approvals.values import Value
 from bot.control.reading.lines import plain_status
 from bot.control.reconciling.card_repair import CardRepair
-from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
+from bot.control.reconciling.rebuilding import changes_by, end_by_output, is_behind, known_by, state_of, told_already
+from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError, UnlistableError
 from bot.engine.client import Instance as EngineInstance
 from bot.process.periodic import Periodic
 from cards.card_view import Ending
-from records import audit, instances, intake, listing, reconciling
+from records import audit, instances, intake, listing, notifications, reconciling
 from records.database import Database
 from records.errors import DatabaseUnavailableError, RecordsError, public_message
 
@@ -34,6 +35,9 @@ PAGE = 500
 MOVED = 2_000
 OVERLAP = timedelta(seconds=2)
 """Overlap of two looks: a moment is taken before its transaction commits."""
+
+FOUND = {"stopped": "terminated"}
+"""What the audit calls an end that was found, if the card calls it otherwise."""
 
 MANY = 20
 """If more than this, and more than half of all, have vanished, the engine's store is probably another one."""
@@ -142,7 +146,12 @@ class Reconciler:
         """Page through all ids of the engine: add what others started, note what others purged."""
         began, token, known, added = self._clock(), None, set[str](), 0
         while True:
-            ids, token = await self._engine.instance_ids(token)
+            try:
+                ids, token = await self._engine.instance_ids(token)
+            except UnlistableError as error:
+                # What the read model knows is looked at all the same; what it does not know cannot be found.
+                log.error("the engine cannot list its instances", why=str(error))  # noqa: TRY400 no trace needed
+                return self.last
             known.update(ids)
             added += await self._add(ids)
             if not token or not ids:
@@ -208,12 +217,40 @@ class Reconciler:
         wanted = changes(row, state)
         if wanted is None:
             return False
+        unseen_end = wanted.phase is not None and state.status == "COMPLETED"
+        if unseen_end or is_behind(row, plain_status(state.custom_status)):
+            rebuilt = await self._rebuild(row, state)
+            if rebuilt is not None:
+                return rebuilt
         if wanted.phase is None:
             async with self._database.write() as connection:
                 await instances.project(connection, row.instance_id, wanted, self._clock())
             return True
-        reason = "" if state.status == "COMPLETED" else state.failure or reason_of(state.output)
-        return await self._over(row, wanted, Ending(kind="terminated", reason=reason, at=state.updated_at))
+        return await self._over(row, wanted, ending_by(state), state.failure or "")
+
+    async def _rebuild(self, row: instances.Instance, engine: EngineInstance) -> bool | None:
+        """Let a row that is behind its engine follow the history. None if the history says nothing of a request."""
+        try:
+            state = state_of(await self._engine.history(engine.instance_id))
+        except UnknownInstanceError:
+            return False
+        if state is None or (engine.status == "COMPLETED" and state.outcome is None):
+            return None
+        wanted = changes_by(state, engine)
+        async with self._database.write() as connection:
+            now = self._clock()
+            done = await instances.project(
+                connection, row.instance_id, wanted, now, while_in=("starting", "waiting", "unknown")
+            )
+            if done:
+                for each in await notifications.enqueue(connection, told_already(state), now):
+                    await notifications.finish(connection, each.id, "sent", now, "told before this row was rebuilt")
+                await audit.append(connection, self._entry(row, "ahead", state.outcome.reason if state.outcome else ""))
+                await intake.hurry(connection, row.instance_id, now)
+        if done:
+            log.warning("a row was behind its engine and is rebuilt", instance_id=row.instance_id, phase=wanted.phase)
+            await self._mending.show(row.instance_id)
+        return done
 
     async def _vanished(self, instance_id: str) -> bool:
         """Note that the engine knows an instance no more that had not ended. One that never started is none."""
@@ -229,16 +266,18 @@ class Reconciler:
         wanted = instances.Changes(engine_status="TERMINATED", phase="terminated")
         return await self._over(row, wanted, ending)
 
-    async def _over(self, row: instances.Instance, wanted: instances.Changes, ending: Ending) -> bool:
+    async def _over(self, row: instances.Instance, wanted: instances.Changes, ending: Ending, why: str = "") -> bool:
         """Note an end that happened without us: row and audit in one transaction, then the card."""
-        final = ending.kind if any(card.ts for card in row.cards) else ""
+        final = ending.kind if any(card.ts for card in wanted.cards or row.cards) else ""
         wanted = wanted.model_copy(update={"wanted": final, "output": ending.model_dump_json()})
         async with self._database.write() as connection:
             done = await instances.project(
                 connection, row.instance_id, wanted, self._clock(), while_in=("starting", "waiting", "unknown")
             )
             if done:
-                await audit.append(connection, self._entry(row, ending.kind, ending.reason))
+                await audit.append(
+                    connection, self._entry(row, FOUND.get(ending.kind, ending.kind), why or ending.reason)
+                )
                 await intake.hurry(connection, row.instance_id, self._clock())
         if done:
             log.warning("a workflow ended without us", instance_id=row.instance_id, how=ending.kind)
@@ -268,12 +307,26 @@ class Reconciler:
             if isinstance(error, BaseException):
                 self._left_out(instance_id, error)
         there = [state for state in looked if isinstance(state, EngineInstance)]
-        for batch in (there[start : start + 100] for start in range(0, len(there), 100)):
-            async with self._database.write() as connection:
-                for state in batch:
-                    begun = state.created_at if state.created_at.year > 1 else None
-                    await instances.begin(connection, _known(state), self._clock(), created_at=begun)
-        return len(there)
+        return sum([await self._one(self._add_one, state, state.instance_id) for state in there])
+
+    async def _add_one(self, engine: EngineInstance) -> bool:
+        """Add the row of one instance: with its request, if its history has one."""
+        try:
+            state = state_of(await self._engine.history(engine.instance_id))
+        except UnknownInstanceError:
+            return False
+        begun = engine.created_at if engine.created_at.year > 1 else None
+        first = known_by(state, engine) if state is not None else _known(engine)
+        async with self._database.write() as connection:
+            row, new = await instances.begin(connection, first, self._clock(), created_at=begun)
+        if not new or state is None:
+            return new
+        if engine.status in {"COMPLETED", "RUNNING", "SUSPENDED", "PENDING"}:
+            await self._rebuild(row, engine)
+        else:
+            wanted = instances.Changes.model_validate({"engine_status": engine.status, "phase": ended_phase(engine)})
+            await self._over(row, wanted.model_copy(update={"state": state, "cards": state.cards}), ending_by(engine))
+        return True
 
     async def _purged(self, known: set[str], began: datetime) -> int:
         """Mark ended instances whose history was purged outside Countersign. Their audit stays."""
@@ -327,12 +380,39 @@ def changes(row: instances.Instance | reconciling.Known, state: EngineInstance) 
     if custom:
         found["custom_status"] = custom
     if state.finished and row.phase in {"starting", "waiting"}:
-        found["phase"] = "failed" if status == "FAILED" else "terminated"
+        found["phase"] = ended_phase(state)
     return instances.Changes.model_validate(found)
 
 
 def _public(error: Exception) -> str:
     return public_message(error) if isinstance(error, RecordsError) else "the workflow engine does not answer"
+
+
+def ended_phase(state: EngineInstance) -> instances.Phase:
+    """Return how an instance ended that ended without us."""
+    if state.status == "FAILED":
+        return "failed"
+    return (end_by_output(state.output) if state.status == "COMPLETED" else None) or "terminated"
+
+
+def ending_by(state: EngineInstance) -> Ending:
+    """Return what a card says of an end that we did not see. An operator is named only if the engine's output does."""
+    at, operator = state.updated_at, _operator_of(state.output)
+    if state.status == "FAILED":
+        return Ending(kind="failed", at=at)  # why it failed is for operators: it stands in the audit
+    if state.status == "TERMINATED" and operator:
+        return Ending(kind="terminated", by_name=operator, reason=reason_of(state.output), at=at)
+    return Ending(kind="stopped", reason=reason_of(state.output) if state.status == "TERMINATED" else "", at=at)
+
+
+def _operator_of(output: str | None) -> str:
+    """Return who ended an instance through this app, by the output that `terminate` gives it."""
+    try:
+        found = json.loads(output or "null")
+    except (ValueError, RecursionError):
+        return ""
+    by = found.get("by") if isinstance(found, dict) and found.get("status") == "terminated" else None
+    return by[:200] if isinstance(by, str) else ""
 
 
 def reason_of(output: str | None) -> str:

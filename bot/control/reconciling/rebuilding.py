@@ -1,0 +1,122 @@
+"""What the engine's own records say of a request, for a row that is behind or missing: a database was restored.
+
+Reads values that the engine returns and writes nothing. A state stands in the inputs and results of the activities, so
+the newest one of the history is where the request stands.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dapr.ext.workflow._durabletask.internal import protos
+from pydantic import ValidationError
+
+from activities.recording import projection
+from activities.telling import owed_by
+from approvals.machine import CardPosted, State, binding_of, step
+from approvals.request import CardRef
+from approvals.values import in_utc
+from bot.engine.client import Instance
+from records import instances
+from records.instances import Phase
+from records.notifications import Notification
+
+WAITING = re.compile(r"waiting for stage (\d+) of \d+")
+"""What the workflow's custom status says of a request that waits."""
+
+
+def state_of(events: Sequence[protos.HistoryEvent]) -> State | None:
+    """Return where the request stands by its instance's history, None if nothing in it says so."""
+    state: State | None = None
+    for value in _values(events):
+        if isinstance(value, dict) and "state" in value:
+            state = _state(value["state"]) or state
+        elif state is not None and (card := _card(value)) is not None and len(state.cards) <= state.stage:
+            state, _ = step(state, CardPosted(card=card))
+    return state
+
+
+def _values(events: Iterable[protos.HistoryEvent]) -> Iterable[Any]:
+    for event in events:
+        body = getattr(event, event.WhichOneof("eventType") or "", None)
+        text = getattr(getattr(body, "input", None), "value", "") or getattr(getattr(body, "result", None), "value", "")
+        try:
+            yield json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+
+
+def _state(value: Any) -> State | None:
+    try:
+        return State.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _card(value: Any) -> CardRef | None:
+    try:
+        return CardRef.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def is_behind(row: instances.Instance, custom_status: str) -> bool:
+    """Return whether the workflow waits elsewhere than its row says: its custom status names the stage."""
+    said = WAITING.search(custom_status)
+    if said is None or row.phase not in {"starting", "waiting", "unknown"}:
+        return False
+    return row.state is None or row.stage != int(said[1]) - 1
+
+
+def changes_by(state: State, engine: Instance) -> instances.Changes:
+    """Return the row of a request as its history gives it."""
+    asked = len(state.cards) > state.stage
+    own: dict[str, Any] = {
+        "engine_status": engine.status,
+        "custom_status": engine.custom_status.strip('"'),
+        "route": state.route,
+        "cards": state.cards,
+        "posted": binding_of(state).nonce if asked else "",
+    }
+    return instances.Changes(**projection(state) | own)
+
+
+def known_by(state: State, engine: Instance) -> instances.Known:
+    """Return the first row of a request that has none."""
+    request = state.request
+    return instances.Known.model_validate(
+        {
+            "instance_id": engine.instance_id,
+            "name": engine.name,
+            "kind": request.kind,
+            "subject": request.subject,
+            "engine_status": engine.status,
+            "phase": "unknown",
+            "amount": request.amount,
+            "currency": request.currency,
+            "description": request.description,
+            "requester": request.requester,
+            "request": request,
+            "finished_at": in_utc(engine.updated_at) if engine.finished else None,
+        }
+    )
+
+
+def told_already(state: State) -> tuple[Notification, ...]:
+    """Return what an end has told: the workflow told it when it ended, and nobody must hear it again."""
+    return owed_by(state, "")
+
+
+def end_by_output(output: str | None) -> Phase | None:
+    """Return how a finished approval ended by its output alone, None for an output of another form."""
+    try:
+        found = json.loads(output or "null")
+    except (ValueError, RecursionError):
+        return None
+    status = found.get("status") if isinstance(found, dict) else None
+    if status == "completed":
+        return "approved"
+    if status != "rejected":
+        return None
+    return "timed_out" if found.get("reason") == "approval_timeout" else "rejected"
