@@ -50,6 +50,10 @@ rules:
     when: {currency: SEK}
     approve: [{group: nobody-knows}]
     within: 1 day
+  - name: deploys
+    when: {kind: deploy}
+    approve: [{group: managers}]
+    within: 1 day
   - name: everything else
     when: {currency: any}
     approve: [{group: managers}]
