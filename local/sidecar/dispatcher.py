@@ -57,6 +57,7 @@ class Dispatcher:
         worker = Worker(caches)
         self._workers.append(worker)
         self.connected.set()
+        self.ready(self._refused)
         self.pump()
         return worker
 

@@ -61,6 +61,7 @@ async def serve(  # noqa: PLR0913, PLR0917 - the parts of one server
 
     Calls `ready` with the addresses once calls are answered. Raises SidecarError.
     """
+    token = token if token.strip() else ""
     check_exposure(host, token)
     descriptor = schema.lock(database)
     try:

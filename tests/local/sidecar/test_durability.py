@@ -15,9 +15,11 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 
 from local.sidecar import Sidecar, SidecarError, schema
+from local.sidecar.app import RETRY_AFTER
 from local.sidecar.errors import StoreUnavailable
 from local.sidecar.runtime import Runtime
 from local.sidecar.wire import StringValue, pb, stubs
+from local.sidecar.worker import Worker
 from tests.local.sidecar.cast import staffed
 from tests.local.sidecar.hand import answer, done, start, task, work
 from tests.torture.sidecar import torture
@@ -152,6 +154,28 @@ async def test_a_full_disk_refuses_the_call_and_loses_nothing(runtime: Any) -> N
     database.execute(f"PRAGMA max_page_count = {1 << 30}")
     await runtime.change(lambda engine: engine.start("app", big))
     assert [name for _, name in runtime.reader.page("app", 0, 9)] == ["before", "small", "big"]
+
+
+def stall_by(refusing: Worker) -> pb.WorkflowResponse:
+    """Take the turn that a worker was given, and say that it has no such version."""
+    item = refusing.outbox.get_nowait()
+    assert item is not None
+    return answer(item, pb.WorkflowAction(workflowVersionNotAvailable=pb.WorkflowVersionNotAvailableAction()))
+
+
+async def test_a_stall_that_the_full_disk_refused_ends_at_the_next_worker_too(runtime: Any) -> None:
+    app = runtime.app("app")
+    await runtime.change(lambda engine: engine.start("app", start()))
+    refusal = stall_by(app.join())
+    database = runtime._writer._database
+    database.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreUnavailable):
+        await app.complete_turn(refusal)
+    database.execute("PRAGMA query_only = OFF")
+    await asyncio.sleep(RETRY_AFTER + 0.2)
+    right = app.join()
+    await app.complete_turn(answer(right.outbox.get_nowait(), done(1)))
+    assert app.find("w").status == pb.ORCHESTRATION_STATUS_COMPLETED
 
 
 # the file

@@ -139,10 +139,11 @@ def test_the_right_token_opens(guarded: Any) -> None:
 
 
 @pytest.mark.local_only
-def test_listening_beyond_this_machine_needs_a_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize("token", ["", " ", "\n"])
+def test_listening_beyond_this_machine_needs_a_token_that_is_not_blank(tmp_path: Path, token: str) -> None:
     everywhere = "0.0.0.0"  # noqa: S104 - the case
     with pytest.raises(SidecarError, match="needs DAPR_API_TOKEN"):
-        Sidecar(tmp_path / "w.db", host=everywhere, token="").start()
+        Sidecar(tmp_path / "w.db", host=everywhere, token=token).start()
 
 
 # the trap of pausing twice
