@@ -23,6 +23,7 @@ from activities.slack.notifier import POLL_S, Notifier
 from activities.slack.sending import Sender
 from bot.access.authenticating import Access
 from bot.access.oidc import Oidc
+from bot.access.throttle import Throttle
 from bot.control.diagnosis.gathering import FactFinder
 from bot.control.observing import Observer
 from bot.control.operations.bulk import Bulk
@@ -60,7 +61,6 @@ from bot.slack.replay import ReplayGuard
 from bot.slack.sockets import Socket
 from records.database import Database
 from records.errors import RecordsError, public_message
-from records.keys import Throttle
 
 
 class Services:

@@ -24,6 +24,7 @@ from approvals.signing import KeyRing, Purpose
 from approvals.values import Value
 from bot.access.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
 from bot.access.refusals import Kind, Refused, refused
+from bot.access.throttle import Throttle
 from bot.process.correlation import correlation_id
 from records import audit, keys
 from records.database import Database
@@ -84,7 +85,7 @@ class Access:
         policies: PolicyFile,
         key_ring: KeyRing,
         clock: Callable[[], datetime],
-        throttle: keys.Throttle,
+        throttle: Throttle,
         oidc: Oidc | None = None,
     ) -> None:
         self._database = database

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -57,6 +58,10 @@ COMMANDS: Final = (
 )
 
 
+STAND_INS: Final = frozenset({"demo", "sidecar"})
+"""Commands of a checkout: the wheel carries no local/."""
+
+
 class Commands(TyperGroup):
     """Knows every command's name and summary, and puts the command itself in its place when it is called."""
 
@@ -70,6 +75,13 @@ class Commands(TyperGroup):
 
 def loaded(entry: Entry) -> Any:
     """Return a command of the table, ready to be called."""
+    if entry.name in STAND_INS and not _is_there("local"):
+        from bot.cli import output
+
+        output.fail(
+            f"`countersign {entry.name}` needs the local stand-ins for Dapr and Slack, which are not installed in "
+            "production. Run it from a checkout, for example with `make demo`."
+        )
     module, _, name = entry.where.partition(":")
     found = getattr(import_module(f"bot.cli.{module}"), name)
     if entry.verb:
@@ -97,6 +109,10 @@ def _root(
     ] = False,
 ) -> None:
     """Human approval for automated processes: on Dapr Workflow, decided in Slack."""
+
+
+def _is_there(package: str) -> bool:
+    return find_spec(package) is not None
 
 
 def _nothing() -> None:

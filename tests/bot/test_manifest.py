@@ -17,7 +17,7 @@ import yaml
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack import manifest
-from cards import gallery
+from tests.cards import gallery
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("activities", "workflows", "bot")

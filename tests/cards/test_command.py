@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from approvals.statuses import STATUSES
 from cards import command, home, paging
 from cards.binding import UnreadableCardError
-from cards.examples import NOW
-from cards.gallery import ANSWER, ENDED_LINE, HISTORY, LINE, NUMBERS
 from cards.paging import Page
 from cards.values import Diagnosis, InstanceLine, LinePage, Statistics
 from tests.cards import limits, nasty
+from tests.cards.examples import NOW
+from tests.cards.gallery import ANSWER, ENDED_LINE, HISTORY, LINE, NUMBERS
 
 
 def shown(message: Any) -> str:

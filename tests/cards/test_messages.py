@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 
 from approvals.people import SlackUser
-from cards import gallery, private, thread
+from cards import private, thread
 from cards.card_view import CardView
-from cards.examples import CARDS, DEADLINE, MANAGERS, VPS, WAITING
 from cards.surface import Message
-from tests.cards import limits, nasty
+from tests.cards import gallery, limits, nasty
+from tests.cards.examples import CARDS, DEADLINE, MANAGERS, VPS, WAITING
 
 
 @pytest.mark.parametrize("name", gallery.messages())

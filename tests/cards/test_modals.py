@@ -12,13 +12,13 @@ from cards import confirm_modal, details_modal, reject_modal
 from cards.binding import UnreadableCardError
 from cards.confirm_modal import Confirmed, Operation
 from cards.details_modal import DetailsView
-from cards.examples import BINDING, CARDS, WAITING
 from cards.forms import FieldErrors
-from cards.gallery import HISTORY, LINE
 from cards.reject_modal import Rejection, RejectTarget
 from cards.surface import View
 from cards.values import DryRun
 from tests.cards import limits, nasty
+from tests.cards.examples import BINDING, CARDS, WAITING
+from tests.cards.gallery import HISTORY, LINE
 
 TARGET = RejectTarget(binding=BINDING, card=CardRef(channel="C0APPROVALS", ts="1767621600.000000"))
 

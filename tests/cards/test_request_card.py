@@ -11,8 +11,8 @@ from approvals.request import Binding
 from cards import request_card
 from cards.binding import UnreadableCardError, binding_value, parse_binding
 from cards.card_view import CardView
-from cards.examples import BINDING, CARDS, LINKS, SQL, WAITING
 from tests.cards import limits, nasty
+from tests.cards.examples import BINDING, CARDS, LINKS, SQL, WAITING
 
 TOKEN = re.compile(r"<[^<>]*>")
 OURS = re.compile(r"<(@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+|!date\^-?\d+\^\{date_long_pretty\} at \{time\}\|[-:\w ]+)>")

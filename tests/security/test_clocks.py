@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from approvals.policy.routing import parse_policy
+from bot.access.throttle import Throttle
 from bot.slack.signature import Flaw, SignedBytes, flaw
-from records.keys import Throttle
 
 SECRET = b"secret"
 NOW = 1_800_000_000

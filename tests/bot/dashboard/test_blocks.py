@@ -5,7 +5,7 @@ import pytest
 from bot.dashboard.blocks import Run, mentioned, preview
 from bot.dashboard.rendering import Templates
 from cards import parts, request_card
-from cards.examples import WAITING
+from tests.cards.examples import WAITING
 
 NAMES = {"user:U0MANAGER": "manager", "group:S0MANAGERS": "@managers"}
 

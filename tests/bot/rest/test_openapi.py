@@ -17,8 +17,8 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from bot.access.throttle import Throttle
 from bot.services import Services
-from records.keys import Throttle
 from tests.end_to_end.control_room import Room, key
 from tests.end_to_end.system import running
 

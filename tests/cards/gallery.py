@@ -1,4 +1,4 @@
-"""Every message and view, by name: `python -m cards.gallery` prints them as JSON. For documentation and tests."""
+"""Every message and view, by name: `python -m tests.cards.gallery` prints them as JSON. For documentation and tests."""
 
 import json
 import sys
@@ -19,10 +19,10 @@ from cards import (
     thread,
 )
 from cards.confirm_modal import Operation
-from cards.examples import BINDING, CARDS, DEADLINE, MANAGERS, NOW, VPS, WAITING
 from cards.paging import Page
 from cards.surface import Message, View
 from cards.values import Diagnosis, DryRun, HistoryLine, InstanceLine, LinePage, Statistics
+from tests.cards.examples import BINDING, CARDS, DEADLINE, MANAGERS, NOW, VPS, WAITING
 
 LINE = InstanceLine(
     instance_id=BINDING.instance_id,
@@ -86,8 +86,8 @@ ANSWER = Diagnosis(
 )
 _TARGET = reject_modal.RejectTarget(binding=BINDING, card=CardRef(channel="C0APPROVALS", ts="1767621600.000000"))
 _ONE = Operation(verb="terminate", instance_id=BINDING.instance_id, channel="C0APPROVALS")
-_MANY = Operation(verb="terminate", token="dry-run-1", channel="C0APPROVALS")  # noqa: S106 - a dry run's name
-_DRY_RUN = DryRun(token="dry-run-1", total=1, lines=(LINE,), filter="no progress for 2 h")  # noqa: S106 - same
+_MANY = Operation(verb="terminate", token="dry-run-1", channel="C0APPROVALS")
+_DRY_RUN = DryRun(token="dry-run-1", total=1, lines=(LINE,), filter="no progress for 2 h")
 
 
 def messages() -> dict[str, Message]:
@@ -150,7 +150,7 @@ def views() -> dict[str, View]:
         ),
         "confirm": confirm_modal.build(_ONE, LINE, "Asked for twice"),
         "confirm bulk": confirm_modal.build_bulk(_MANY, _DRY_RUN),
-        "confirm bulk empty": confirm_modal.build_bulk(_MANY, DryRun(token="dry-run-2", total=0)),  # noqa: S106 - same
+        "confirm bulk empty": confirm_modal.build_bulk(_MANY, DryRun(token="dry-run-2", total=0)),
         "home": home.build(home.HomeView(waiting=FIRST_PAGE, asked=LATER_PAGE)),
         "home empty": home.build(home.HomeView()),
         "home unavailable": home.unavailable("The list cannot be read just now. Open this tab again in a minute."),
