@@ -144,7 +144,7 @@ class Services:
         return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer)
 
     @cached_property
-    def standings(self) -> StateCache:
+    def states(self) -> StateCache:
         """The cache of requests' states."""
         return StateCache()
 
@@ -156,7 +156,7 @@ class Services:
             judge=self.judge,
             keys=self.settings.keys,
             deliverer=self.deliverer,
-            standings=self.standings,
+            states=self.states,
             background=self.background,
             clock=self.clock,
         )
@@ -185,7 +185,7 @@ class Services:
             processing=self.processing,
             prover=self.prover,
             clock=self.clock,
-            observer=Observer(self.standings, self.deliverer, self.notifier, self.mending),
+            observer=Observer(self.states, self.deliverer, self.notifier, self.mending),
         )
 
     @cached_property

@@ -24,7 +24,7 @@ from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import segment
 from bot.dashboard.sessions import Visit
 from bot.dashboard.waiting import refuse_unknown
-from bot.decisions.submitting import Decisions, Receipt, Wanted
+from bot.decisions.submitting import Decisions, DecisionSubmission, Receipt
 from cards.binding import UnreadableCardError, binding_value, parse_binding
 
 LONGEST_REASON = 1000
@@ -162,7 +162,7 @@ class Acting:
             raise Refused(Kind.INVALID, sentence(Reason.WRONG_INSTANCE))
         # The id is made of the session and the form: sent twice it is the same decision, and nobody can name another's.
         seed = f"{visit.session.id}\n{subject.instance_id}\n{form.get('once', '')}"
-        wanted = Wanted(
+        wanted = DecisionSubmission(
             id=f"page-{hashlib.sha256(seed.encode()).hexdigest()[:40]}",
             instance_id=subject.instance_id,
             binding=binding,

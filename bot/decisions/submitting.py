@@ -23,7 +23,7 @@ from approvals.state import State, binding_of
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.decisions.delivery import Deliverer
-from bot.decisions.state_cache import StateCache
+from bot.decisions.state_cache import Known, StateCache
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from cards.text import clean
@@ -46,7 +46,7 @@ ENDED_FROM_OUTSIDE = frozenset({"terminated", "purged", "failed"})
 """Phases in which no workflow is left to answer, though its state still says that it waits."""
 
 
-class Wanted(Value):
+class DecisionSubmission(Value):
     """A submission. Its `id` makes it idempotent."""
 
     id: str
@@ -92,7 +92,7 @@ class Decisions:
         judge: Judge,
         keys: KeyRing,
         deliverer: Deliverer,
-        standings: StateCache,
+        states: StateCache,
         background: Background,
         clock: Callable[[], datetime],
     ) -> None:
@@ -101,10 +101,10 @@ class Decisions:
         self._judge = judge
         self._keys = keys
         self._deliverer = deliverer
-        self._standings = standings
+        self._states = states
         self._clock = clock
 
-    async def take(self, wanted: Wanted) -> Receipt:
+    async def take(self, wanted: DecisionSubmission) -> Receipt:
         """Check a submission and take it in. A refusal is audited; nothing is raised for it.
 
         Raises: NotConfirmed after DEADLINE_S. The work goes on: what is written late counts once.
@@ -116,54 +116,50 @@ class Decisions:
             raise NotConfirmed(work)
         return work.result()
 
-    async def _take(self, wanted: Wanted) -> Receipt:
-        return await self._taken_as_known(wanted) or await self._taken_as_read(wanted)
-
-    async def _taken_as_known(self, wanted: Wanted) -> Receipt | None:
-        """Take a submission by the cached state, without a read; None if the cache cannot tell.
-
-        Optimistic: never refuse from the cache; the commit's transaction compares the state again.
-        """
-        known = self._standings.of(wanted.instance_id)
-        if known is None:
-            return None
-        decision = self._decision(wanted, known.binding)
-        if await self._refusal(decision, *known) is not None:
-            return None
-        try:
-            return await self._commit(wanted, decision, known.state)
-        except _ChangedError:
-            self._standings.forget(wanted.instance_id)
-            return None
-
-    async def _taken_as_read(self, wanted: Wanted) -> Receipt:
+    async def _take(self, wanted: DecisionSubmission) -> Receipt:
+        """Take it by the cached state; if that is stale, once more by the state that is read."""
+        cached = self._states.of(wanted.instance_id)
+        if cached is not None:
+            try:
+                return await self._submit(wanted, cached, cached=True)
+            except _StaleError:
+                self._states.forget(wanted.instance_id)
         async with self._database.read() as connection:
             row = await instances.get(connection, wanted.instance_id)
             first = await intake.get(connection, wanted.id)
         if first is not None:
             return _again(first, wanted)
-        state: State | None = row.state if row and row.phase not in ENDED_FROM_OUTSIDE else None
-        if state is None:
-            return await self._refuse(wanted, None, Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake"))
-        ours = binding_of(state)
-        decision = self._decision(wanted, ours)
-        refusal = await self._refusal(decision, state, ours)
-        if refusal is not None:
-            return await self._refuse(wanted, state, refusal)
-        return await self._commit(wanted, decision)
+        known = _open(row)
+        if known is None:
+            return await self._refuse(wanted, None, OVER)
+        return await self._submit(wanted, known)
+
+    async def _submit(self, wanted: DecisionSubmission, known: Known, *, cached: bool = False) -> Receipt:
+        """Check it against a state, and commit or refuse it.
+
+        Optimistic: never refuse from the cache; the commit's transaction compares a cached state again.
+        Raises: _StaleError, with nothing written.
+        """
+        decision = self._decision(wanted, known.binding)
+        refusal = await self._refusal(decision, *known)
+        if refusal is None:
+            return await self._commit(wanted, decision, expected=known.state if cached else None)
+        if cached:
+            raise _StaleError
+        return await self._refuse(wanted, known.state, refusal)
 
     async def refusal(self, binding: Binding, person: Person) -> Verdict | None:
         """Say beforehand whether this person's decision on this card would be refused; nothing is recorded."""
         async with self._database.read() as connection:
-            row = await instances.get(connection, binding.instance_id)
-        if row is None or row.state is None or row.phase in ENDED_FROM_OUTSIDE:
-            return Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake")
-        wanted = Wanted(
+            known = _open(await instances.get(connection, binding.instance_id))
+        if known is None:
+            return OVER
+        wanted = DecisionSubmission(
             id="", instance_id=binding.instance_id, binding=binding, person=person, approved=True, through="slack"
         )
-        return await self._refusal(self._decision(wanted, binding), row.state, binding_of(row.state))
+        return await self._refusal(self._decision(wanted, binding), *known)
 
-    def _decision(self, wanted: Wanted, ours: Binding) -> Decision:
+    def _decision(self, wanted: DecisionSubmission, ours: Binding) -> Decision:
         return Decision(
             id=wanted.id,
             binding=wanted.binding or ours,
@@ -190,10 +186,12 @@ class Decisions:
         found = refusal_of(state, judgement, decision, self._clock(), ours)
         return None if found is None or found.reason in UNDECIDED_HERE else found
 
-    async def _commit(self, wanted: Wanted, decision: Decision, known: State | None = None) -> Receipt:
+    async def _commit(
+        self, wanted: DecisionSubmission, decision: Decision, *, expected: State | None = None
+    ) -> Receipt:
         """Make the decision durable together with its audit entry, then let it be raised.
 
-        Raises: _ChangedError, with nothing written, if the database has another state than the `known` one.
+        Raises: _StaleError, with nothing written, if the database has another state than the `expected` one.
         """
         signed = self._keys.sign(decision)
         payload = signed.model_dump(mode="json")
@@ -206,8 +204,10 @@ class Decisions:
         )
         now = self._clock()
         async with self._database.write() as connection:
-            if known is not None and await instances.standing(connection, known.instance_id) != _standing_of(known):
-                raise _ChangedError
+            if expected is not None:
+                stands = await instances.standing(connection, expected.instance_id)
+                if stands != _standing_of(expected):
+                    raise _StaleError
             row, new = await intake.submit(connection, submission, now, lease=LEASE)
             if new:
                 await audit.append(connection, _entry(decision, AuditAction.DECISION_SUBMITTED, now))
@@ -216,7 +216,7 @@ class Decisions:
         self._deliverer.deliver(row)
         return Receipt(decision_id=decision.id, verdict=TAKEN, taken=True)
 
-    async def _refuse(self, wanted: Wanted, state: State | None, verdict: Verdict) -> Receipt:
+    async def _refuse(self, wanted: DecisionSubmission, state: State | None, verdict: Verdict) -> Receipt:
         now = self._clock()
         entry = audit.Entry(
             at=now,
@@ -248,6 +248,7 @@ class Decisions:
 
 
 TAKEN = Verdict(allowed=True, reason=Reason.ALLOWED, rule="intake")
+OVER = Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake")
 
 OTHER_CONTENT = (
     "This decision_id was used before for another decision, so nothing was decided. Repeat an id only to repeat the "
@@ -258,15 +259,22 @@ UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
 """Not refused early: Slack may answer the workflow's check, and deadlines are the engine's."""
 
 
-class _ChangedError(Exception):
+class _StaleError(Exception):
     """The cached state of a request is stale."""
+
+
+def _open(row: instances.Instance | None) -> Known | None:
+    """Return where a request stands that may still be decided."""
+    if row is None or row.state is None or row.phase in ENDED_FROM_OUTSIDE:
+        return None
+    return Known(row.state, binding_of(row.state))
 
 
 def _standing_of(state: State) -> tuple[str, datetime, int, int]:
     return phase_of(state), state.run, state.stage, state.round
 
 
-def _again(row: intake.Row, wanted: Wanted) -> Receipt:
+def _again(row: intake.Row, wanted: DecisionSubmission) -> Receipt:
     """Return what became of the first submission. Raises: Refused CONFLICT if this one says something else.
 
     Of a first one that was refused only the request and the person are kept: nobody is told "accepted" for it.

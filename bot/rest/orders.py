@@ -16,7 +16,7 @@ from approvals.state import binding_of
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, refused
 from bot.control.operations.orders import ID_SENTENCE, LARGEST, ORDER_ID, Orders
-from bot.decisions.submitting import Decisions, Wanted
+from bot.decisions.submitting import Decisions, DecisionSubmission
 from bot.rest.callers import may
 from cards.money import decimals
 from cards.text import clean
@@ -156,7 +156,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions, database: Datab
         """Decide an order with an API key that belongs to a person who may."""
         instance_id = instance_id_of(order_id)
         person = await access.slack_person(caller)
-        wanted = Wanted(
+        wanted = DecisionSubmission(
             id=f"{caller.key_id}-{body.decision_id or uuid.uuid4().hex}",
             instance_id=instance_id,
             binding=await _bound(database, instance_id, body.digest),

@@ -14,7 +14,7 @@ from approvals.messages import sentence
 from approvals.people import Person
 from approvals.request import Binding, CardRef
 from bot.access.refusals import Refused
-from bot.decisions.submitting import Decisions, NotConfirmed, Receipt, Wanted
+from bot.decisions.submitting import Decisions, DecisionSubmission, NotConfirmed, Receipt
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from bot.slack.details import Details
@@ -152,7 +152,7 @@ class Clicks:
     async def _take(
         self, body: Body, context: AsyncBoltContext, binding: Binding, *, approved: bool, reason: str
     ) -> Receipt:
-        wanted = Wanted(
+        wanted = DecisionSubmission(
             id=context["fingerprint"],
             instance_id=binding.instance_id,
             binding=binding,
