@@ -88,7 +88,7 @@ def _mount(app: FastAPI, services: Services) -> None:
     _mount_dashboard(app, services)  # before REST: its pages share addresses with REST and answer browsers alone
     app.include_router(metrics.routes(services.metrics))
     app.include_router(health.routes(services.health))
-    app.include_router(orders.routes(services.access, services.orders, services.decisions, services.database))
+    app.include_router(orders.routes(services.access, services.orders, services.decisions))
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))
@@ -115,6 +115,7 @@ def _mount_dashboard(app: FastAPI, services: Services) -> None:
         policies=services.policies,
         overview=services.overview,
         decided=services.decided,
+        trail=services.audit_trail,
         operations=services.operations,
         subjects=services.subjects,
         decisions=services.decisions,

@@ -32,6 +32,7 @@ from bot.control.operations.calls import Parts
 from bot.control.operations.orders import Orders
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting
+from bot.control.reading.audit_trail import AuditTrail
 from bot.control.reading.decided import DecisionsSearch
 from bot.control.reading.delegated_requests import DelegatedRequests
 from bot.control.reading.event_stream import EventStream
@@ -265,6 +266,12 @@ class Services:
             ),
             clock=self.clock,
         )
+
+    @cached_property
+    def audit_trail(self) -> AuditTrail:
+        """The audit, for auditors."""
+        trusted = tuple(each.public_key for each in signers_of(self.settings.keys))
+        return AuditTrail(self.database, self.access, trusted, self.clock)
 
     @cached_property
     def bulk(self) -> Bulk:

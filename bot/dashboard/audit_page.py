@@ -10,14 +10,12 @@ from approvals.audit_actions import AuditAction
 from approvals.authority import Action
 from approvals.moments import moment_of
 from bot.access.authenticating import Access
+from bot.control.reading.audit_trail import AuditTrail
 from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.sessions import Visit
-from bot.process.correlation import correlation_id
-from records import audit, checkpoints, instances, keys
+from records import audit
 from records.chain import Verification
-from records.checkpoints import is_signed
-from records.database import Database
 
 PAGE = 50
 FIELDS = ("instance", "actor", "action", "correlation", "since", "until")
@@ -25,16 +23,13 @@ MOST_DIGITS = 18
 
 
 class AuditPage:
-    """The page of the audit. `trusted` are the public keys whose checkpoints count."""
+    """The page of the audit."""
 
-    def __init__(
-        self, *, desk: PageRenderer, access: Access, database: Database, names: Names, trusted: tuple[bytes, ...]
-    ) -> None:
+    def __init__(self, *, desk: PageRenderer, access: Access, trail: AuditTrail, names: Names) -> None:
         self._desk = desk
         self._access = access
-        self._database = database
+        self._trail = trail
         self._names = names
-        self._trusted = trusted
 
     def register(self, router: APIRouter) -> None:
         """Add the pages."""
@@ -57,7 +52,7 @@ class AuditPage:
     async def _filter(self, given: dict[str, str]) -> audit.Filter:
         now = self._desk.clock()
         fields: dict[str, Any] = {
-            "instance_id": await self._instance(given["instance"]) if given["instance"] else None,
+            "instance_id": await self._trail.instance_of(given["instance"]) if given["instance"] else None,
             "actors": await self._actors(given["actor"]) if given["actor"] else None,
             "action": given["action"] or None,
             "correlation_id": given["correlation"] or None,
@@ -66,23 +61,14 @@ class AuditPage:
         }
         return audit.Filter(**fields)
 
-    async def _instance(self, reference: str) -> str:
-        """Return the instance that an order's id or an instance id means."""
-        async with self._database.read() as connection:
-            row = await instances.find(connection, reference.removeprefix("order ").lstrip("#"))
-        return row.instance_id if row else reference
-
     async def _actors(self, text: str) -> tuple[str, ...]:
         """Return those whose id, name or e-mail as the page shows it has the text in it, in any case."""
-        async with self._database.read() as connection:
-            known = await audit.actors(connection)
-            owners = {
-                f"key:{each.id}": f"{each.name} {each.person}" for each in await keys.page(connection, limit=1000)
-            }
+        owners = await self._trail.actors()
+        known = tuple(owners)
         names = await self._names.of(known)
         wanted = text.casefold()
         people = await self._names.keys_of(text)
-        shown = {each: f"{each} {names.get(each, '')} {owners.get(each, '')}".casefold() for each in known}
+        shown = {each: f"{each} {names.get(each, '')} {owners[each]}".casefold() for each in known}
         return tuple(each for each in known if wanted in shown[each] or each in people)
 
     async def _page(
@@ -93,8 +79,7 @@ class AuditPage:
         last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
         entries: tuple[audit.Chained, ...] = ()
         if readable:
-            async with self._database.read() as connection:
-                entries = await audit.page(connection, wanted, before=last, limit=PAGE)
+            entries = await self._trail.page(visit.caller, wanted, before=last, limit=PAGE)
         kept = {name: value for name, value in given.items() if value and name != "before"}
         following = urlencode(kept | {"before": str(entries[-1].seq)}) if len(entries) == PAGE else ""
         return self._desk.show(
@@ -119,29 +104,11 @@ class AuditPage:
         visit = await self._desk.door.enter(request)
         await self._access.demand(visit.caller, Action.AUDIT_VERIFY)
         await self._desk.door.form(request, visit.session.id)
-        async with self._database.read() as connection:
-            kept = await checkpoints.kept(connection)
-        unsigned = [each.seq for each in kept if not is_signed(each, self._trusted)]
-        found = await audit.verify(self._database, kept)
-        good = found.ok and not unsigned
-        await self._note(visit, found, good=good)
-        return self._desk.go(request, "/audit", _sentence(found, unsigned), good=good)
-
-    async def _note(self, visit: Visit, found: Verification, *, good: bool) -> None:
-        entry = audit.Entry(
-            at=self._desk.clock(),
-            actor=visit.caller.actor,
-            action=AuditAction.AUDIT_VERIFIED,
-            through="dashboard",
-            verdict="whole" if good else "broken",
-            correlation_id=correlation_id(),
-            data={"entries": found.entries, "email": visit.caller.email},
-        )
-        async with self._database.write() as connection:
-            await audit.append(connection, entry)
+        found = await self._trail.verify(visit.caller)
+        return self._desk.go(request, "/audit", _sentence(found.chain, found.unsigned), good=found.whole)
 
 
-def _sentence(found: Verification, unsigned: list[int]) -> str:
+def _sentence(found: Verification, unsigned: tuple[int, ...]) -> str:
     if not found.ok:
         return (
             f"The audit is NOT whole. {found.problem} The {found.entries:,} entries before it are whole. Keep the "

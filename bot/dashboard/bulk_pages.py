@@ -19,7 +19,6 @@ from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.sessions import Visit
 from bot.rest.bulk import BulkFilter
 from records import bulk as book
-from records.database import Database
 
 RESULTS = 100
 RECENT = 20
@@ -33,11 +32,10 @@ FIRST: dict[str, str] = {"action": "terminate", "stuck": "on", "older_than": "2h
 class BulkPages:
     """The pages of bulk operations."""
 
-    def __init__(self, *, desk: PageRenderer, bulk: Bulk, access: Access, database: Database, names: Names) -> None:
+    def __init__(self, *, desk: PageRenderer, bulk: Bulk, access: Access, names: Names) -> None:
         self._desk = desk
         self._bulk = bulk
         self._access = access
-        self._database = database
         self._names = names
 
     def register(self, router: APIRouter) -> None:
@@ -141,8 +139,7 @@ class BulkPages:
         return await self._bulk.dry_run(visit.caller, action, selection)
 
     async def _form(self, request: Request, visit: Visit, given: Mapping[str, str], mistake: str) -> Response:
-        async with self._database.read() as connection:
-            recent = await book.page(connection, limit=RECENT)
+        recent = await self._bulk.begun(visit.caller, RECENT)
         return self._desk.show(
             request,
             visit,
@@ -152,7 +149,7 @@ class BulkPages:
             mistake=mistake,
             actions=tuple(IN_BULK),
             statuses=STATUSES,
-            recent=[each for each in recent if each.state != "planned"],
+            recent=recent,
             names=await self._names.of([each.actor for each in recent]),
         )
 

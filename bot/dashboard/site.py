@@ -11,10 +11,10 @@ from activities.slack.directory import Directory
 from bot.access.authenticating import Access
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.single import Operations
+from bot.control.reading.audit_trail import AuditTrail
 from bot.control.reading.decided import DecisionsSearch
 from bot.control.reading.event_stream import EventStream
 from bot.control.reading.overview import Overview
-from bot.control.reconciling.checkpoints import signers_of
 from bot.control.subjects import Subjects
 from bot.dashboard.acting import Acting
 from bot.dashboard.audit_page import AuditPage
@@ -48,6 +48,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     policies: PolicyFile,
     overview: Overview,
     decided: DecisionsSearch,
+    trail: AuditTrail,
     operations: Operations,
     subjects: Subjects,
     decisions: Decisions,
@@ -62,7 +63,6 @@ def mount(  # noqa: PLR0913 the parts it is made of
     desk, names = PageRenderer(door, clock), Names(directory, policies)
     secret = settings.slack_client_secret.get_secret_value()
     identity = SlackIdentity(http, settings.slack_api_url, settings.slack_client_id, secret)
-    trusted = tuple(each.public_key for each in signers_of(settings.keys))
     pages = APIRouter(route_class=PageRoute, include_in_schema=False)
     instances = Instances(
         desk=desk,
@@ -85,9 +85,9 @@ def mount(  # noqa: PLR0913 the parts it is made of
         access=access,
         instances=instances,
     ).register(pages)
-    BulkPages(desk=desk, bulk=bulk, access=access, database=database, names=names).register(pages)
+    BulkPages(desk=desk, bulk=bulk, access=access, names=names).register(pages)
     Figures(desk, overview, names).register(pages)
-    AuditPage(desk=desk, access=access, database=database, names=names, trusted=trusted).register(pages)
+    AuditPage(desk=desk, access=access, trail=trail, names=names).register(pages)
     DecisionsPage(desk, decided, names).register(pages)
     PolicyPage(desk, access, policies).register(pages)
     streams = APIRouter()

@@ -11,8 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from approvals.authority import Action, Resource
 from approvals.messages import sentence
 from approvals.orders import instance_id_of
-from approvals.request import ApprovalRequest, Binding, in_plain_digits
-from approvals.state import binding_of
+from approvals.request import ApprovalRequest, in_plain_digits
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, refused
 from bot.control.operations.orders import ID_SENTENCE, LARGEST, ORDER_ID, Orders
@@ -20,8 +19,6 @@ from bot.decisions.submitting import Decisions, DecisionSubmission
 from bot.rest.callers import may
 from cards.money import decimals
 from cards.text import clean
-from records import instances
-from records.database import Database
 
 ANSWER_WITHIN = 5.0
 """Seconds a caller waits for the workflow's answer before 202."""
@@ -126,7 +123,7 @@ class DecisionAnswer(BaseModel):
     detail: str = ""
 
 
-def routes(access: Access, orders: Orders, decisions: Decisions, database: Database) -> APIRouter:
+def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
     """Return the routes of orders."""
     router = APIRouter(prefix="/orders", tags=["orders"])
     may_start = Depends(may(access, Action.START_ORDER))
@@ -159,7 +156,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions, database: Datab
         wanted = DecisionSubmission(
             id=f"{caller.key_id}-{body.decision_id or uuid.uuid4().hex}",
             instance_id=instance_id,
-            binding=await _bound(database, instance_id, body.digest),
+            binding=await orders.bound(instance_id, body.digest),
             person=person,
             approved=body.approved,
             reason=body.reason,
@@ -230,19 +227,3 @@ def _first_sentence(error: ValueError) -> str:
         return str(error)
     where = ".".join(str(part) for part in found[0]["loc"]) or "request"
     return f"The {where} is not usable: {str(found[0]['msg']).removeprefix('Value error, ')}."
-
-
-async def _bound(database: Database, instance_id: str, digest: str | None) -> Binding | None:
-    """Return what the decision is bound to: the card as it stands, with the digest that the caller saw."""
-    async with database.read() as connection:
-        row = await instances.get(connection, instance_id)
-    if row is None:
-        raise Refused(
-            Kind.NOT_FOUND, f"No order has started as {instance_id}. Look at the id, or start the order first."
-        )
-    if row.state is None:
-        raise Refused(
-            Kind.CONFLICT, "The order is starting and has not asked anybody yet. Try again in a moment.", retry_after=1
-        )
-    bound = binding_of(row.state)
-    return bound.model_copy(update={"digest": digest}) if digest else bound

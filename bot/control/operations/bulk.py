@@ -175,6 +175,12 @@ class Bulk:
             found = await bulk.page(connection, limit=limit)
         return tuple([await self.status(caller, each.id) for each in found])
 
+    async def begun(self, caller: Caller, limit: int) -> tuple[bulk.Operation, ...]:
+        """Return the newest operations that were more than a dry run, without their progress."""
+        await self._access.demand(caller, Action.BULK)
+        async with self._database.read() as connection:
+            return tuple(each for each in await bulk.page(connection, limit=limit) if each.state != "planned")
+
     async def results(
         self,
         caller: Caller,

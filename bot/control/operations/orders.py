@@ -14,8 +14,9 @@ from approvals.digest import content_digest
 from approvals.evidence import sealed_input
 from approvals.orders import instance_id_of
 from approvals.policy.routing import NoRoute, Policy, PolicyError, route
-from approvals.request import ApprovalRequest
+from approvals.request import ApprovalRequest, Binding
 from approvals.signing import KeyRing
+from approvals.state import binding_of
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.engine.client import AlreadyExistsError, Engine, EngineRefusedError, EngineUnavailableError
@@ -107,6 +108,26 @@ class Orders:
                 "safe.",
                 retry_after=5,
             ) from error
+
+    async def bound(self, instance_id: str, digest: str | None) -> Binding:
+        """Return what a decision on an order is bound to: the card as it stands, with the digest that the caller saw.
+
+        Raises: Refused NOT_FOUND, CONFLICT while nobody is asked yet.
+        """
+        async with self._database.read() as connection:
+            row = await instances.get(connection, instance_id)
+        if row is None:
+            raise Refused(
+                Kind.NOT_FOUND, f"No order has started as {instance_id}. Look at the id, or start the order first."
+            )
+        if row.state is None:
+            raise Refused(
+                Kind.CONFLICT,
+                "The order is starting and has not asked anybody yet. Try again in a moment.",
+                retry_after=1,
+            )
+        binding = binding_of(row.state)
+        return binding.model_copy(update={"digest": digest}) if digest else binding
 
     async def default_currency(self) -> str:
         """Return the currency of an order that names none. Raises: Refused UNAVAILABLE."""
