@@ -12,7 +12,10 @@ from tools.docs import tables
 
 ABOUT = """Read from the environment and from a file `.env` in the folder in which the program is started.
 `countersign config check` says what is missing, wrong or unreachable; `countersign config show` prints every
-setting and its value, without secrets."""
+setting and its value, without secrets.
+
+A secret can lie in a file: `NAME_FILE` names the file that holds `NAME`, such as `COUNTERSIGN_SECRET_KEY_FILE`. Set
+only one of both."""
 
 APP = "SLACK_BOT_TOKEN, COUNTERSIGN_SECRET_KEY and one of SLACK_SIGNING_SECRET and SLACK_APP_TOKEN are required."
 HEADING = ("setting", "meaning", "default")
