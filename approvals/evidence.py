@@ -2,7 +2,7 @@
 
 The sidecar's port makes everyone who reaches it a worker. So doors seal requests, activities seal routes and
 judgements, and before an effect is carried out the same pure machine derives the state again from what is sealed. A
-seal says who made a thing, never that it still holds. Why this way: docs/decisions/sealed-evidence.md.
+seal says who made a thing, never that it still holds. Why this way: docs/decisions/0011-sealed-evidence.md.
 """
 
 import hashlib

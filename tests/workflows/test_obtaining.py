@@ -70,7 +70,7 @@ class Run:
 
     def __init__(self, given: Any = None, workflow: Callable[..., Any] = approval_workflow) -> None:
         self.ctx = Context()
-        self.generator = approval_workflow(self.ctx, given or SEALED)  # type: ignore[arg-type] # stands in for it
+        self.generator = workflow(self.ctx, given or SEALED)
         self.asked: list[str] = []
         self.queued: list[Any] = []
         self.output: Any = None
