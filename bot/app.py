@@ -14,7 +14,7 @@ from bot.dashboard import site as dashboard
 from bot.process.correlation import CorrelationMiddleware
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
-from bot.rest import audit, bulk, documented, events, health, metrics, orders, problems, statistics, workflows
+from bot.rest import audit, bulk, documented, events, health, metrics, orders, problems, requests, statistics, workflows
 from bot.services import Services
 from bot.slack.ingress import Ingress
 
@@ -89,6 +89,7 @@ def _mount(app: FastAPI, services: Services) -> None:
     app.include_router(metrics.routes(services.metrics))
     app.include_router(health.routes(services.health))
     app.include_router(orders.routes(services.access, services.orders, services.decisions))
+    app.include_router(requests.routes(services.access, services.orders, services.decisions, services.overview))
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))

@@ -1,7 +1,6 @@
 """POST /orders/{order_id}/start and /approve: an order asks, and a decision that does not come from Slack."""
 
 import re
-import uuid
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -9,19 +8,17 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from approvals.authority import Action, Resource
-from approvals.messages import sentence
 from approvals.orders import instance_id_of
 from approvals.request import ApprovalRequest, in_plain_digits
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import Kind, Refused, refused
+from bot.access.refusals import Kind, Refused
 from bot.control.operations.orders import ID_SENTENCE, LARGEST, ORDER_ID, Orders
-from bot.decisions.submitting import Decisions, DecisionSubmission
+from bot.decisions.submitting import Decisions
+from bot.rest import deciding
 from bot.rest.callers import may
+from bot.rest.deciding import DecisionAnswer, DecisionBody
 from cards.money import decimals
 from cards.text import clean
-
-ANSWER_WITHIN = 5.0
-"""Seconds a caller waits for the workflow's answer before 202."""
 
 
 def _order_id(value: str) -> str:
@@ -98,31 +95,6 @@ class StartedAnswer(BaseModel):
     status: Literal["started"] = "started"
 
 
-class DecisionBody(BaseModel):
-    """A decision. `digest` binds it to the request that the caller saw; without it, to the request as it stands now."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"approved": False, "reason": "Over budget"}]}
-    )
-
-    approved: bool = Field(strict=True)
-    reason: str = Field("", max_length=1000, description="needed to reject")
-    digest: str | None = None
-    decision_id: str | None = Field(
-        None, pattern="^[A-Za-z0-9_-]{8,64}$", description="repeat it to repeat the call safely"
-    )
-
-
-class DecisionAnswer(BaseModel):
-    """The result of the decision. `outcome` is the workflow's answer; absent while it has not answered."""
-
-    event: Literal["approval_decision"] = "approval_decision"
-    sent: bool = True
-    decision_id: str
-    outcome: str | None = Field(None, examples=["accepted"])
-    detail: str = ""
-
-
 def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
     """Return the routes of orders."""
     router = APIRouter(prefix="/orders", tags=["orders"])
@@ -151,29 +123,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
         order_id: OrderId, body: DecisionBody, caller: Annotated[Caller, may_decide], response: Response
     ) -> DecisionAnswer:
         """Decide an order with an API key that belongs to a person who may."""
-        instance_id = instance_id_of(order_id)
-        person = await access.slack_person(caller)
-        wanted = DecisionSubmission(
-            id=f"{caller.key_id}-{body.decision_id or uuid.uuid4().hex}",
-            instance_id=instance_id,
-            binding=await orders.bound(instance_id, body.digest),
-            person=person,
-            approved=body.approved,
-            reason=body.reason,
-            through="rest",
-        )
-        receipt = await decisions.take(wanted)
-        if not receipt.taken:
-            raise refused(receipt.verdict)
-        verdict = await decisions.answer(receipt, ANSWER_WITHIN)
-        if verdict is None:
-            response.status_code = 202
-            return DecisionAnswer(
-                decision_id=receipt.decision_id, detail="Recorded, and not yet decided by the workflow."
-            )
-        if not verdict.allowed:
-            raise refused(verdict)
-        return DecisionAnswer(decision_id=receipt.decision_id, outcome="accepted", detail=sentence(verdict.reason))
+        return await deciding.decide(access, orders, decisions, caller, instance_id_of(order_id), body, response)
 
     return router
 
@@ -193,7 +143,7 @@ async def _request(
     if merged.amount is None:
         raise Refused(Kind.INVALID, "The amount is missing: send it in the body or as ?amount=2400.")
     currency = (merged.currency or await orders.default_currency()).upper()
-    amount = _in_minor_units(merged.amount, currency)
+    amount = in_minor_units(merged.amount, currency)
     try:
         return ApprovalRequest(
             subject=order_id,
@@ -208,7 +158,8 @@ async def _request(
         raise Refused(Kind.INVALID, _first_sentence(error)) from error
 
 
-def _in_minor_units(amount: Decimal, currency: str) -> Decimal:
+def in_minor_units(amount: Decimal, currency: str) -> Decimal:
+    """Return the amount with as many decimal places as the currency has. Raises: Refused INVALID."""
     try:
         usable = usable_amount(amount)
     except ValueError as error:

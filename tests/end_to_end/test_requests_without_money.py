@@ -20,7 +20,7 @@ def deploy(system: System, name: str) -> Order:
 
 
 def test_a_deploy_without_an_amount_waits_for_a_click_and_shows_no_money(story: System) -> None:
-    request = deploy(story, "web")
+    request = deploy(story, "release")
     card = request.card()
     text = text_of(card)
     assert ("Amount" in text, "$" in text, "Roll out release 7" in text) == (False, False, True)

@@ -72,13 +72,16 @@ class Orders:
         self._policies = policies
         self._clock = clock
 
-    async def start(self, request: ApprovalRequest, actor: str, through: str) -> Started:
-        """Start an order's workflow.
+    async def start(
+        self, request: ApprovalRequest, actor: str, through: str, instance_id: str | None = None
+    ) -> Started:
+        """Start a request's workflow: an order's under the order's own id, any other under the given one.
 
         Raises: Refused CONFLICT (the id is taken), INVALID (the policy has nobody to ask, or the engine takes no such
         order), UNAVAILABLE (calling again is safe).
         """
-        instance_id = instance_id_of(request.subject)
+        instance_id = instance_id or instance_id_of(request.subject)
+        named = f"{request.kind.capitalize()} {request.subject}"
         await self._check_route(request)
         digest = content_digest(request.model_copy(update={"submitted_by": ""}))
         row, new = await self._begin(instance_id, request, digest, actor, through)
@@ -86,14 +89,12 @@ class Orders:
             if row.content_digest != digest:
                 raise Refused(
                     Kind.CONFLICT,
-                    f"Order {request.subject} was started before with other content. Nothing was changed: use a new id "
-                    "for another order.",
+                    f"{named} was started before with other content. Nothing was changed: use a new id.",
                 )
             if row.phase == "purged":
                 raise Refused(
                     Kind.CONFLICT,
-                    f"Order {request.subject} has run and was purged. It is not run again under the same id: "
-                    "use a new one.",
+                    f"{named} has run and was purged. It is not run again under the same id: use a new one.",
                 )
             if row.phase != "starting":
                 return Started(instance_id=instance_id, new=False)
@@ -118,12 +119,12 @@ class Orders:
             row = await instances.get(connection, instance_id)
         if row is None:
             raise Refused(
-                Kind.NOT_FOUND, f"No order has started as {instance_id}. Look at the id, or start the order first."
+                Kind.NOT_FOUND, f"No request has started as {instance_id}. Look at the id, or start it first."
             )
         if row.state is None:
             raise Refused(
                 Kind.CONFLICT,
-                "The order is starting and has not asked anybody yet. Try again in a moment.",
+                "It is starting and has not asked anybody yet. Try again in a moment.",
                 retry_after=1,
             )
         binding = binding_of(row.state)
@@ -198,7 +199,11 @@ class Orders:
             request_digest=digest,
             through=through,
             correlation_id=correlation_id(),
-            data={"requester": request.requester, "amount": str(request.amount), "currency": request.currency},
+            data={
+                "requester": request.requester,
+                "amount": None if request.amount is None else str(request.amount),
+                "currency": request.currency,
+            },
         )
         async with self._database.write() as connection:
             row, new = await instances.begin(connection, known, now)

@@ -1,5 +1,7 @@
 """Seeing workflows: one, many, and what happened to one. Reads only; what a caller may not see is not in the answer."""
 
+import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
@@ -26,6 +28,9 @@ from records import audit, instances, keys, listing, statistics
 from records.database import Database
 
 BULK_WORKFLOW = "bulk_workflow"
+
+LOOK_AGAIN_S = 0.5
+"""Seconds between two looks for a request's end."""
 
 MOST_NAMES = 50
 NAMES_AGE_S = 3600.0
@@ -100,6 +105,16 @@ class Overview:
         subject = await self._subjects.find(reference)
         await self._subjects.demand(caller, Action.SEE_REQUEST, subject)
         return subject
+
+    async def ended(self, instance_id: str, seconds: float) -> None:
+        """Return when a request has ended, at the latest after so many seconds. Rights are the caller's to check."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            async with self._database.read() as connection:
+                row = await instances.get(connection, instance_id)
+            if row is None or row.ended_as is not None:
+                return
+            await asyncio.sleep(min(LOOK_AGAIN_S, max(0.0, end - time.monotonic())))
 
     async def page(  # noqa: PLR0913 a list's parameters
         self,

@@ -1,0 +1,76 @@
+"""Taking a decision by REST: the same for an order and for a request of any other kind."""
+
+import uuid
+from typing import Literal
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from approvals.messages import sentence
+from bot.access.authenticating import Access, Caller
+from bot.access.refusals import refused
+from bot.control.operations.orders import Orders
+from bot.decisions.submitting import Decisions, DecisionSubmission
+
+ANSWER_WITHIN = 5.0
+"""Seconds a caller waits for the workflow's answer before 202."""
+
+
+class DecisionBody(BaseModel):
+    """A decision. `digest` binds it to the request that the caller saw; without it, to the request as it stands now."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"approved": False, "reason": "Over budget"}]}
+    )
+
+    approved: bool = Field(strict=True)
+    reason: str = Field("", max_length=1000, description="needed to reject")
+    digest: str | None = None
+    decision_id: str | None = Field(
+        None, pattern="^[A-Za-z0-9_-]{8,64}$", description="repeat it to repeat the call safely"
+    )
+
+
+class DecisionAnswer(BaseModel):
+    """The result of the decision. `outcome` is the workflow's answer; absent while it has not answered."""
+
+    event: Literal["approval_decision"] = "approval_decision"
+    sent: bool = True
+    decision_id: str
+    outcome: str | None = Field(None, examples=["accepted"])
+    detail: str = ""
+
+
+async def decide(  # noqa: PLR0913, PLR0917 the services that a decision passes
+    access: Access,
+    orders: Orders,
+    decisions: Decisions,
+    caller: Caller,
+    instance_id: str,
+    body: DecisionBody,
+    response: Response,
+) -> DecisionAnswer:
+    """Submit the caller's decision and wait a little for the workflow's answer; 202 if there is none yet.
+
+    Raises: Refused with the verdict, if the decision does not count.
+    """
+    person = await access.slack_person(caller)
+    wanted = DecisionSubmission(
+        id=f"{caller.key_id}-{body.decision_id or uuid.uuid4().hex}",
+        instance_id=instance_id,
+        binding=await orders.bound(instance_id, body.digest),
+        person=person,
+        approved=body.approved,
+        reason=body.reason,
+        through="rest",
+    )
+    receipt = await decisions.take(wanted)
+    if not receipt.taken:
+        raise refused(receipt.verdict)
+    verdict = await decisions.answer(receipt, ANSWER_WITHIN)
+    if verdict is None:
+        response.status_code = 202
+        return DecisionAnswer(decision_id=receipt.decision_id, detail="Recorded, and not yet decided by the workflow.")
+    if not verdict.allowed:
+        raise refused(verdict)
+    return DecisionAnswer(decision_id=receipt.decision_id, outcome="accepted", detail=sentence(verdict.reason))

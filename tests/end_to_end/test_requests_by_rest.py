@@ -1,0 +1,83 @@
+"""Another service asks for a yes by REST, of a kind that is no order, and waits for the answer."""
+
+import threading
+from typing import Any
+
+import httpx
+
+from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually
+
+KEYS = ("requester",)
+
+
+def ask(system: System, subject: str, *, key: str = "", by: str = REQUESTER, **body: Any) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {system.token(by, *KEYS)}"} | ({"Idempotency-Key": key} if key else {})
+    return system.http.post("/requests", json={"kind": "deploy", "subject": subject, **body}, headers=headers)
+
+
+def look(system: System, request_id: str, *, by: str = REQUESTER, wait: int = 0) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {system.token(by, *KEYS)}"}
+    return system.http.get(f"/requests/{request_id}", params={"wait": wait}, headers=headers, timeout=90)
+
+
+def card_of(system: System, request_id: str) -> Order:
+    found = Order(system, request_id)
+    found.instance_id = request_id
+    return found
+
+
+def test_a_service_with_a_requesters_key_asks_and_hears_the_answer_of_a_click(story: System) -> None:
+    asked = ask(story, story.order_id("web"), details={"commit": "5f0c9a7"})
+    assert asked.status_code == 201, asked.text
+    request_id = asked.json()["id"]
+    heard: list[Any] = []
+    waiting = threading.Thread(target=lambda: heard.append(look(story, request_id, wait=60).json()))
+    waiting.start()
+    card_of(story, request_id).click("U0MANAGER")
+    waiting.join(60)
+    assert [(each["status"], each["amount"]) for each in heard] == [("approved", None)]
+    assert [each["approved"] for each in heard[0]["decided_by"]] == [True]
+
+
+def test_a_wait_that_is_over_first_says_that_it_waits(story: System) -> None:
+    request_id = ask(story, story.order_id("slow")).json()["id"]
+    eventually(lambda: look(story, request_id).json()["status"] == "waiting")
+    assert look(story, request_id, wait=1).json()["status"] == "waiting"
+
+
+def test_a_person_decides_a_request_of_any_kind_with_their_key(story: System) -> None:
+    """Once started, a request that was no order could be decided by nobody but a click."""
+    request_id = ask(story, story.order_id("by-key")).json()["id"]
+    card_of(story, request_id).card()
+    path = f"/requests/{request_id}/decision"
+    own = story.post(path, {"approved": True}, by=REQUESTER, roles=("requester", "approver"))
+    assert own.status_code == 403
+    no = story.post(path, {"approved": False, "reason": "not on a Friday"}, by=MANAGER, roles=("approver",))
+    assert (no.status_code, no.json()["outcome"]) == (200, "accepted")
+    ended = look(story, request_id, wait=20).json()
+    assert (ended["status"], ended["decided_by"][0]["reason"]) == ("rejected", "not on a Friday")
+
+
+def test_the_same_key_asks_once_and_other_content_under_it_is_a_conflict(story: System) -> None:
+    subject = story.order_id("once")
+    answers = [ask(story, subject, key=subject) for _ in range(3)]
+    assert [each.status_code for each in answers] == [201, 200, 200]
+    assert len({each.json()["id"] for each in answers}) == 1
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+    assert ask(story, f"{subject} b", key=subject).status_code == 409
+    other = ask(story, subject, key=subject, by=MANAGER)
+    assert other.json()["id"] != answers[0].json()["id"], "a key is its caller's own"
+
+
+def test_what_cannot_be_asked_is_a_message(story: System) -> None:
+    nobody = ask(story, "x", kind="holiday")
+    assert (nobody.status_code, "a holiday without an amount" in nobody.json()["detail"]) == (422, True)
+    assert ask(story, "x", currency="EUR").status_code == 422
+    assert ask(story, "a/b", kind="order", amount="5").status_code == 422
+    assert look(story, "deploy-never").status_code == 404
+
+
+def test_a_request_is_shown_to_those_whom_it_concerns(story: System) -> None:
+    request_id = ask(story, story.order_id("mine")).json()["id"]
+    assert look(story, request_id).status_code == 200
+    assert look(story, request_id, by="someone.else@example.com").status_code in {403, 404}
