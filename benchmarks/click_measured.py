@@ -226,7 +226,7 @@ async def resumed(engine: Engine, instance_id: str, activity: str) -> float:
     """
     while True:
         await asyncio.sleep(0.03)
-        for event in await engine.history(instance_id):
+        for event in await engine.recorded(instance_id):
             if event.HasField("taskScheduled") and event.taskScheduled.name == activity:
                 return event.timestamp.ToNanoseconds() / 1e9
 

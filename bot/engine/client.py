@@ -21,6 +21,7 @@ from grpc.aio import AioRpcError, Channel, insecure_channel, secure_channel
 
 from approvals.statuses import ENDED
 from approvals.values import Moment, Value, in_utc
+from bot.engine.history import RecordedHistory
 from bot.process import logs
 
 
@@ -104,8 +105,12 @@ class Engine:
         answer = await self._unary(self._stub.GetInstance, request)
         return _instance(answer.workflowState) if answer.exists else None
 
-    async def history(self, instance_id: str) -> Sequence[protos.HistoryEvent]:
-        """Return the raw history with its payloads. Raises: UnknownInstanceError."""
+    async def history(self, instance_id: str) -> RecordedHistory:
+        """Return the history with its payloads. Raises: UnknownInstanceError."""
+        return RecordedHistory(await self.recorded(instance_id))
+
+    async def recorded(self, instance_id: str) -> Sequence[protos.HistoryEvent]:
+        """Return the history in the SDK's own values, to be replayed. Raises: UnknownInstanceError."""
         request = protos.GetInstanceHistoryRequest(instanceId=instance_id)
         answer: protos.GetInstanceHistoryResponse = await self._unary(self._stub.GetInstanceHistory, request)
         return answer.events

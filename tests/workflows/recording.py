@@ -60,7 +60,7 @@ SCENES = (approved, rejected, timed_out, in_two_stages, escalated)
 async def history(system: System, order: Order) -> list[dict[str, object]]:
     """Return the raw history as JSON."""
     engine = Engine(system.sidecar)
-    events = await engine.history(order.instance_id)
+    events = await engine.recorded(order.instance_id)
     await engine.close()
     return [MessageToDict(event) for event in events]
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.audit_actions import AuditAction
-from bot.control.diagnosis import facts as known
-from bot.control.diagnosis.facts import Elsewhere, Facts, History, Raised, Refusal, Unposted
+from bot.control.diagnosis.facts import Elsewhere, Facts, Refusal, Unposted
 from bot.control.subjects import Subject
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
+from bot.engine.history import History, Raised
 from records import audit, instances, intake, listing
 from records.database import Database
 
@@ -81,7 +81,7 @@ class FactFinder:
         if subject.engine is None:
             return History()
         try:
-            return known.read(await self._engine.history(subject.instance_id))
+            return (await self._engine.history(subject.instance_id)).gathered()
         except EngineRefusedError:
             return History()  # what is only scheduled has none yet
         except EngineUnavailableError:
@@ -106,7 +106,7 @@ class FactFinder:
 
     async def _unclaimed(self, instance_id: str, since: datetime) -> list[Elsewhere]:
         try:
-            history = known.read(await self._engine.history(instance_id))
+            history = (await self._engine.history(instance_id)).gathered()
         except EngineRefusedError:
             return []
         return [

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from approvals.durations import duration_text
 from approvals.statuses import ENDED
-from bot.control.diagnosis.facts import Facts, Raised, Wait
+from bot.control.diagnosis.facts import Facts
 from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
+from bot.engine.history import Raised, Wait
 from cards.values import Diagnosis
 
 Found = Mapping[str, str]

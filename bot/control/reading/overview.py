@@ -7,12 +7,10 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Literal
 
-from dapr.ext.workflow._durabletask.internal import protos
-
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, SlackRefusedError
 from approvals.authority import Action, Resource, authorize
-from approvals.values import Moment, Value, in_utc
+from approvals.values import Moment, Value
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
 from bot.control.diagnosis.gathering import FactFinder
@@ -23,6 +21,7 @@ from bot.control.reading.lines import Workflow, line_of, plain_status, workflow
 from bot.control.reading.list_query import ListQuery
 from bot.control.subjects import Subject, Subjects
 from bot.engine.client import Engine, UnknownInstanceError
+from bot.engine.history import EngineEvent, RecordedHistory
 from cards.values import Diagnosis
 from records import audit, instances, keys, listing, statistics
 from records.database import Database
@@ -243,10 +242,10 @@ class Overview:
     async def _engine_events(self, caller: Caller, subject: Subject) -> Sequence[TimeLineEvent]:
         payloads = await self.payloads(caller, subject)
         try:
-            events = await self._engine.history(subject.instance_id) if subject.engine else ()
+            history = await self._engine.history(subject.instance_id) if subject.engine else RecordedHistory()
         except UnknownInstanceError:
-            events = ()
-        return engine_events(events, payloads=payloads)
+            return ()
+        return [engine_event(event, payloads=payloads) for event in history.events()]
 
     async def _business_events(self, subject: Subject) -> Sequence[TimeLineEvent]:
         async with self._database.read() as connection:
@@ -325,40 +324,10 @@ def own_name(caller: Caller) -> str:
     return caller.person.user if caller.person else caller.actor
 
 
-def engine_events(events: Sequence[protos.HistoryEvent], *, payloads: bool) -> list[TimeLineEvent]:
-    """Return the engine's history as time line events. A timer says which event it waits for (`origin`)."""
-    return [_engine_event(event, payloads=payloads) for event in events]
-
-
-def _engine_event(event: protos.HistoryEvent, *, payloads: bool) -> TimeLineEvent:
-    kind = event.WhichOneof("eventType") or "unknown"
-    body = getattr(event, kind, None)
-    text = ""
-    if kind == "timerCreated":
-        fires = in_utc(event.timerCreated.fireAt.ToDatetime())
-        waits = event.timerCreated.externalEvent.name if event.timerCreated.HasField("externalEvent") else ""
-        text = f"fires at {fires:%Y-%m-%d %H:%M:%S} UTC" + (f", waits for the event {waits}" if waits else "")
-    failure = getattr(body, "failureDetails", None)
-    if failure is not None and failure.errorMessage:
-        text = f"{failure.errorType}: {failure.errorMessage}"
-    return TimeLineEvent(
-        at=in_utc(event.timestamp.ToDatetime()),
-        source="engine",
-        type=kind[:1].upper() + kind[1:],
-        name=str(getattr(body, "name", "") or ""),
-        event_id=event.eventId if event.eventId >= 0 else None,
-        text=text[:2000],
-        payload=_payload(body) if payloads else None,
-    )
-
-
-def _payload(body: object) -> str | None:
-    for field in ("input", "result"):
-        found = getattr(body, field, None)
-        value = getattr(found, "value", "")
-        if value:
-            return str(value)
-    return None
+def engine_event(event: EngineEvent, *, payloads: bool) -> TimeLineEvent:
+    """Return an event of the engine's history as an event of the time line."""
+    shown = event if payloads else event.model_copy(update={"payload": None})
+    return TimeLineEvent(source="engine", **shown.model_dump())
 
 
 def business_event(entry: audit.Chained, names: Mapping[str, str] | None = None) -> TimeLineEvent:

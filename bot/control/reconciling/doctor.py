@@ -183,14 +183,14 @@ class Doctor:
                 return Ill.STALLED
             if state is None or state.status not in {"SUSPENDED", "RUNNING"}:
                 return None
-            events = await self._engine.history(instance_id)
+            history = await self._engine.history(instance_id)
         except UnknownInstanceError:
             return None
         except (EngineRefusedError, EngineUnavailableError) as error:
             await self._engine.ping()
             log.warning("an instance could not be looked at", instance_id=instance_id, why=str(error))
             return None
-        wedged = suspended_twice([event.WhichOneof("eventType") or "" for event in events])
+        wedged = suspended_twice(history.kinds)
         return Ill.WEDGED if wedged else None
 
     async def _in_the_database(self) -> AsyncIterator[Finding]:

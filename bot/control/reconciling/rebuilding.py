@@ -6,10 +6,8 @@ the newest one of the history is where the request stands.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dapr.ext.workflow._durabletask.internal import protos
 from pydantic import ValidationError
 
 from activities.recording import projection
@@ -18,6 +16,7 @@ from approvals.machine import CardPosted, State, binding_of, step
 from approvals.request import CardRef
 from approvals.values import in_utc
 from bot.engine.client import Instance
+from bot.engine.history import RecordedHistory
 from records import instances
 from records.instances import Phase
 from records.notifications import Notification
@@ -26,25 +25,15 @@ WAITING = re.compile(r"waiting for stage (\d+) of \d+")
 """What the workflow's custom status says of a request that waits."""
 
 
-def state_of(events: Sequence[protos.HistoryEvent]) -> State | None:
+def state_of(history: RecordedHistory) -> State | None:
     """Return where the request stands by its instance's history, None if nothing in it says so."""
     state: State | None = None
-    for value in _values(events):
+    for value in history.payloads():
         if isinstance(value, dict) and "state" in value:
             state = _state(value["state"]) or state
         elif state is not None and (card := _card(value)) is not None and len(state.cards) <= state.stage:
             state, _ = step(state, CardPosted(card=card))
     return state
-
-
-def _values(events: Iterable[protos.HistoryEvent]) -> Iterable[Any]:
-    for event in events:
-        body = getattr(event, event.WhichOneof("eventType") or "", None)
-        text = getattr(getattr(body, "input", None), "value", "") or getattr(getattr(body, "result", None), "value", "")
-        try:
-            yield json.loads(text)
-        except (ValueError, RecursionError):
-            continue
 
 
 def _state(value: Any) -> State | None:

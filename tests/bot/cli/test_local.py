@@ -1,6 +1,7 @@
 """The commands that need nothing but this machine: run, sidecar, manifest, config, policy."""
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -173,7 +174,7 @@ def test_a_broken_policy_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "policy.yml").write_text(POLICY.read_text().replace("within: 3 days", "within: soon"))
     refused = run("policy", "check")
     assert refused.code == 1
-    assert "within" in refused.err or "soon" in refused.err
+    assert re.search(r"policy\.yml:\d+: 'soon' is not a duration", refused.err)
 
 
 @pytest.mark.parametrize(

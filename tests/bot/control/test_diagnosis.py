@@ -6,20 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.control.diagnosis.facts import (
-    Attempts,
-    Elsewhere,
-    Facts,
-    History,
-    Raised,
-    Refusal,
-    Suspension,
-    Timer,
-    Unposted,
-    Wait,
-)
+from bot.control.diagnosis.facts import Elsewhere, Facts, Refusal, Unposted
 from bot.control.diagnosis.rules import RULES, WHERE_NOTHING_IS_WRONG, diagnose
 from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
+from bot.engine.history import Attempts, History, Raised, Suspension, Timer, Wait
 from tools.docs.troubleshooting import page
 
 NOW = datetime(2026, 1, 5, 15, tzinfo=UTC)
