@@ -9,6 +9,7 @@ from activities.inputs import Routed, RouteInput
 from activities.observer import ActivityObserver
 from activities.policies import PolicyFile
 from activities.recording import append_once
+from activities.requesters import resolve
 from activities.slack.directory import Directory
 from activities.stepping import Steps, write_step
 from approvals.audit_actions import AuditAction
@@ -18,8 +19,9 @@ from approvals.evidence import Stepped, is_ours, opened, opening_of
 from approvals.machine import State, start, step
 from approvals.orders import is_order_instance
 from approvals.people import Person
-from approvals.policy.routing import NoRoute, PolicyError, route
+from approvals.policy.routing import NoRoute, Policy, PolicyError, route
 from approvals.request import Route
+from approvals.requesters import UnknownRequesterError, canonical
 from approvals.signing import KeyRing
 from approvals.state import Origin, Started
 from records import audit, instances, policies
@@ -77,7 +79,11 @@ class Routing:
             return Routed(refused=str(error))
         if row is not None and row.state is not None and row.run == asked.run:
             return self._sealed(opening_of(row.state))  # this activity's first answer was lost
-        requester, emails = await self._requester(asked)
+        try:
+            requester, emails = await self._requester(asked)
+        except StartRefusedError as error:
+            await self._refuse(asked, str(error))
+            return Routed(refused=str(error))
         origin: Origin = "workflow" if asked.sealed is None else "door"
         state = start(
             asked.instance_id,
@@ -145,12 +151,20 @@ class Routing:
         self._noted = version
 
     async def _requester(self, asked: RouteInput) -> tuple[Person | None, tuple[str, ...]]:
-        """Everybody whose own request this is: who it is for, and who submitted it by an API key."""
-        emails = {each.strip().lower() for each in (asked.request.requester, asked.request.submitted_by) if "@" in each}
-        profile = await self._directory.find(asked.request.requester)
-        if profile is None:
-            return None, tuple(sorted(emails))
-        return profile.person, tuple(sorted(emails | ({profile.email} if profile.email else set())))
+        """Everybody whose own request this is: who it is for, and who submitted it by an API key.
+
+        Raises: StartRefusedError for a requester who is nobody; LookupFailedError, and then it is tried again.
+        """
+        try:
+            policy: Policy | None = await self._policies.current()
+        except PolicyError:
+            policy = None  # it has no rule either: nobody can approve this
+        try:
+            found = await resolve(asked.request.requester, policy, self._directory)
+        except UnknownRequesterError as error:
+            raise StartRefusedError(str(error)) from error
+        submitter = canonical(asked.request.submitted_by)
+        return found.person, tuple(sorted({*found.emails, *([submitter] if "@" in submitter else [])}))
 
     async def _begin(self, state: State) -> None:
         """Make sure that the read model has a row that runs: some are started without our REST endpoint."""

@@ -203,7 +203,7 @@ class Services:
     @cached_property
     def orders(self) -> Orders:
         """Starts orders."""
-        return Orders(self.database, self.engine, self.policies, self.settings.keys, self.clock)
+        return Orders(self.database, self.engine, self.policies, self.directory, self.settings.keys, self.clock)
 
     @cached_property
     def details(self) -> Details:

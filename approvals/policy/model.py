@@ -248,6 +248,9 @@ def _named(number: int, node: Node) -> Node:
     return Mapping(node.line, {"name": Scalar(node.line, f"rule {number}", "str")} | node.entries, node.lines)
 
 
+Names = Annotated[tuple[Annotated[str, text_of("a name")], ...], listed("the names")]
+
+
 class Policy(Entry):
     """A policy file.
 
@@ -295,6 +298,16 @@ class Policy(Entry):
                 }
             ]
         ],
+    )
+    services: Names = Field(
+        default=(),
+        description="programs that may be a request's requester though they are nobody in Slack",
+        examples=[["ci", "invoices@example.com"]],
+    )
+    agents: Names = Field(
+        default=(),
+        description="software agents that may be a request's requester",
+        examples=[["purchasing-agent"]],
     )
     rules: Annotated[tuple[Rule, ...], from_node(_rules)] = Field(
         default=(), description="read from the top; the first that applies wins"

@@ -1,6 +1,5 @@
 """POST /orders/{order_id}/start and /approve: an order asks, and a decision that does not come from Slack."""
 
-import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from approvals.authority import Action, Resource
 from approvals.orders import instance_id_of
 from approvals.request import ApprovalRequest, in_plain_digits
+from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.orders import ID_SENTENCE, LARGEST, ORDER_ID, Orders
@@ -41,10 +41,6 @@ def usable_amount(amount: Decimal) -> Decimal:
     return amount.copy_abs()  # "-0" is zero
 
 
-WRAPPED = re.compile(r"[^<>]*<(?:@|mailto:)?([UW][A-Z0-9]+|[^<>@|\s]+@[^<>@|\s]+)(?:\|[^<>]*)?>")
-"""A Slack mention or an address as mail programs write it: <@U024BE7LH>, Somebody <somebody@example.com>."""
-
-
 class OrderBody(BaseModel):
     """An order. Everything but the amount has a default: the policy's currency, and the caller as requester."""
 
@@ -74,11 +70,10 @@ class OrderBody(BaseModel):
         """Return the plain e-mail or id: one in brackets is nobody's to the rule that nobody decides on their own."""
         if value is None:
             return None
-        written = clean(value)
+        written = canonical(clean(value))
         if not written:
             raise ValueError("it must name somebody: an e-mail or a Slack user id; leave it out to ask for yourself")
-        wrapped = WRAPPED.fullmatch(written)
-        return wrapped[1] if wrapped else written.removeprefix("mailto:")
+        return written
 
     @field_validator("amount", mode="before")
     @classmethod
@@ -150,7 +145,7 @@ async def _request(
             amount=amount,
             currency=currency,
             description=merged.description or "",
-            requester=(merged.requester or caller.email).strip(),
+            requester=canonical(merged.requester or caller.email),
             submitted_by=caller.email,
             details=merged.details,
         )

@@ -13,6 +13,7 @@ from approvals.authority import Action, Resource
 from approvals.orders import instance_id_of
 from approvals.policy.condition import ORDER
 from approvals.request import ApprovalRequest
+from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.orders import ID_SENTENCE, ORDER_ID, Orders
@@ -127,7 +128,7 @@ async def _request(body: RequestBody, caller: Caller, orders: Orders) -> Approva
         return ApprovalRequest(
             **body.model_dump(include={"kind", "subject", "description", "details"}),
             **money,
-            requester=(body.requester or caller.email).strip(),
+            requester=canonical(body.requester or caller.email),
             submitted_by=caller.email,
         )
     except ValidationError as error:

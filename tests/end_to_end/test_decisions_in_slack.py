@@ -132,11 +132,14 @@ def test_a_second_account_with_the_requesters_email_is_the_requester(http_system
         order.click("U0TWINOFREQUESTER")
 
 
-def test_a_requester_whom_slack_does_not_know_holds_up_nothing(http_system: System) -> None:
-    order = http_system.order("unknown", requester="nobody@elsewhere.example")
-    assert "nobody@elsewhere.example" in text_of(order.card())
-    order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+def test_a_requester_who_is_nobody_is_refused_by_every_door(http_system: System) -> None:
+    answer = http_system.start("unknown", requester="nobody@elsewhere.example")
+    assert (answer.status_code, "no person in Slack" in answer.text) == (422, True)
+    order = http_system.order_id("unknown-by-name")
+    value = {"kind": "order", "subject": order, "amount": "2400", "currency": "USD", "requester": "nobody@x.example"}
+    http_system.engine.schedule_new_workflow("approval_workflow", input=value, instance_id=order)
+    eventually(lambda: http_system.engine.get_workflow_state(order).runtime_status.name == "COMPLETED")
+    assert not [each for each in http_system.slack.messages("approvals") if order in text_of(each)]
 
 
 def test_a_click_on_what_is_no_card_of_ours_decides_nothing(http_system: System) -> None:

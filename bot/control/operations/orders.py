@@ -1,5 +1,6 @@
 """Starting an order: the read model's row first, then the engine, so that the same call finds the same instance."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Callable
@@ -9,12 +10,16 @@ from decimal import Decimal
 import structlog
 
 from activities.policies import PolicyFile
+from activities.requesters import resolve
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError
 from approvals.audit_actions import AuditAction
 from approvals.digest import content_digest
 from approvals.evidence import sealed_input
 from approvals.orders import instance_id_of
 from approvals.policy.routing import NoRoute, Policy, PolicyError, route
 from approvals.request import ApprovalRequest, Binding
+from approvals.requesters import UnknownRequesterError
 from approvals.signing import KeyRing
 from approvals.state import binding_of
 from approvals.values import Value
@@ -42,6 +47,9 @@ ID_RULE = (
 ORDER_ID = engine_id(80)
 ID_SENTENCE = f"An order id has 1 to 80 characters: {ID_RULE}"
 
+REQUESTER_S = 2.0
+"""Seconds that a start waits for Slack to say who the requester is."""
+
 LARGEST = Decimal(10) ** 12
 """Above this an amount is a mistake, in any currency."""
 
@@ -58,14 +66,16 @@ class Started(Value):
 class Orders:
     """Starts orders."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
         self,
         database: Database,
         engine: Engine,
         policies: PolicyFile,
+        directory: Directory,
         keys: KeyRing,
         clock: Callable[[], datetime],
     ) -> None:
+        self._directory = directory
         self._database = database
         self._keys = keys
         self._engine = engine
@@ -82,6 +92,7 @@ class Orders:
         """
         instance_id = instance_id or instance_id_of(request.subject)
         named = f"{request.kind.capitalize()} {request.subject}"
+        await self._check_requester(request)
         await self._check_route(request)
         digest = content_digest(request.model_copy(update={"submitted_by": ""}))
         row, new = await self._begin(instance_id, request, digest, actor, through)
@@ -167,6 +178,16 @@ class Orders:
             return await self._engine.state(instance_id, payloads=False)
         except EngineUnavailableError:
             return None
+
+    async def _check_requester(self, request: ApprovalRequest) -> None:
+        """Refuse a requester who is nobody. If Slack does not answer, the workflow asks it before anybody decides."""
+        try:
+            async with asyncio.timeout(REQUESTER_S):
+                await resolve(request.requester, await self._policy(), self._directory)
+        except UnknownRequesterError as error:
+            raise Refused(Kind.INVALID, str(error)) from error
+        except (LookupFailedError, TimeoutError) as error:
+            log.info("a requester is looked up later", why=str(error), subject=request.subject)
 
     async def _check_route(self, request: ApprovalRequest) -> None:
         found = route(await self._policy(), request)

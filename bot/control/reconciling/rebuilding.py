@@ -64,7 +64,6 @@ def changes_by(state: State, engine: Instance) -> instances.Changes:
     own: dict[str, Any] = {
         "engine_status": engine.status,
         "custom_status": engine.custom_status.strip('"'),
-        "route": state.route,
         "cards": state.cards,
         "posted": binding_of(state).nonce if asked else "",
     }
