@@ -74,7 +74,7 @@ def create_app(settings: Settings, parts: Callable[[Settings], Services] = Servi
         async with started(services):
             yield
 
-    app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan)
+    app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
     app.add_middleware(CorrelationMiddleware)
     problems.install(app)
@@ -93,8 +93,10 @@ def _mount(app: FastAPI, services: Services) -> None:
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))
+    app.include_router(workflows.order_routes(services.access, services.overview))
     app.include_router(audit.routes(services.access, services.decided))
     app.include_router(statistics.routes(services.access, services.overview, services.clock))
+    dashboard.mount_unknown(app)  # after everything: its page answers browsers at every other address
 
 
 def _mount_slack(app: FastAPI, ingress: Ingress) -> None:

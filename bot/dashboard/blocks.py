@@ -25,7 +25,7 @@ class Run(Value):
 class Part(Value):
     """One block: its lines, each of runs; `buttons` are labels only, for a preview decides nothing."""
 
-    kind: Literal["header", "text", "fields", "quote", "buttons", "context", "divider"]
+    kind: Literal["header", "text", "fields", "quote", "code", "buttons", "context", "divider"]
     lines: tuple[tuple[Run, ...], ...] = ()
     buttons: tuple[str, ...] = ()
 
@@ -68,9 +68,12 @@ def _parts(block: Block, names: Mapping[str, str]) -> list[Part]:  # noqa: PLR09
             return []
 
 
+KINDS: dict[str, Literal["quote", "code"]] = {"rich_text_quote": "quote", "rich_text_preformatted": "code"}
+
+
 def _rich(element: Block, names: Mapping[str, str]) -> Part:
     runs = tuple(_run(each, names) for each in element.get("elements", ()))
-    return Part(kind="quote" if element["type"] == "rich_text_quote" else "text", lines=(runs,))
+    return Part(kind=KINDS.get(element["type"], "text"), lines=(runs,))
 
 
 def _run(element: Block, names: Mapping[str, str]) -> Run:

@@ -5,10 +5,12 @@ from datetime import datetime
 
 import httpx
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import Response
 
 from activities.policies import PolicyFile
 from activities.slack.directory import Directory
 from bot.access.authenticating import Access
+from bot.access.refusals import Kind, Refused
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.single import Operations
 from bot.control.reading.audit_trail import AuditTrail
@@ -16,6 +18,7 @@ from bot.control.reading.decided import DecisionsSearch
 from bot.control.reading.event_stream import EventStream
 from bot.control.reading.overview import Overview
 from bot.control.subjects import Subjects
+from bot.dashboard import api_page
 from bot.dashboard.acting import Acting
 from bot.dashboard.audit_page import AuditPage
 from bot.dashboard.bulk_pages import BulkPages
@@ -91,7 +94,19 @@ def mount(  # noqa: PLR0913 the parts it is made of
     DecisionsPage(desk, decided, names).register(pages)
     PolicyPage(desk, access, policies).register(pages)
     streams = APIRouter()
+    api_page.register(streams, app)
     Live(following, door).register(streams)
     app.include_router(pages)
     app.include_router(streams)
     app.mount("/assets", Assets(directory=STATIC), name="assets")
+
+
+def mount_unknown(app: FastAPI) -> None:
+    """Answer a browser with a page at every address that nothing else has; programs get REST's answer."""
+    pages = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+    @pages.get("/{address:path}")
+    async def unknown(address: str) -> Response:
+        raise Refused(Kind.NOT_FOUND, f"There is no page /{address[:100]}. Begin at the list, or look at the address.")
+
+    app.include_router(pages)

@@ -151,7 +151,7 @@ class Waiting:
     async def find(self, request: Request) -> Response:
         """Go to an instance or an order by its id."""
         await self._desk.door.enter(request)
-        reference = request.query_params.get("id", "").strip()[:200]
+        reference = as_typed(request.query_params.get("id", ""))
         return guarded(RedirectResponse(f"/w/{segment(reference)}" if reference else "/", 303))
 
 
@@ -169,6 +169,13 @@ def query_mistake(error: ValidationError, instead: str = "The usual list is show
     where = str(first["loc"][0]) if first["loc"] else "filter"
     what = str(first["msg"]).removeprefix("Value error, ")
     return f"The filter “{where}” is not usable: {what}. {instead}"
+
+
+def as_typed(text: str) -> str:
+    """Return the id that people mean by `42`, `#42` or `order 42`."""
+    reference = text.strip()[:200]
+    kind, _, rest = reference.partition(" ")
+    return (rest if kind.casefold() == "order" and rest else reference).strip().removeprefix("#").strip()
 
 
 def refuse_unknown(reference: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Header, Request
+from pydantic import BaseModel
 
 from approvals.authority import Action, Resource
 from bot.access.authenticating import Access, Caller
@@ -16,7 +17,8 @@ Dependency = Callable[..., Awaitable[Caller]]
 def caller_of(access: Access) -> Dependency:
     """Return a dependency: whom the API key or the bearer token belongs to.
 
-    Raises: Refused NOT_SIGNED_IN, BAD_CREDENTIALS, RATE_LIMITED, and INVALID for a query that says one thing twice.
+    Raises: Refused NOT_SIGNED_IN, BAD_CREDENTIALS, RATE_LIMITED, and INVALID for a query that says one thing twice or
+    has what the address does not take.
     """
 
     async def dependency(
@@ -26,6 +28,7 @@ def caller_of(access: Access) -> Dependency:
     ) -> Caller:
         caller = await access.identify(x_api_key or _bearer(authorization), source_of(request))
         _demand_one_meaning(request)
+        _demand_known(request)
         return caller
 
     return dependency
@@ -60,6 +63,27 @@ def _demand_one_meaning(request: Request) -> None:
         raise Refused(
             Kind.INVALID, f"The query has '{twice[:60]}' more than once, and only one can be meant. Send it once."
         )
+
+
+def _demand_known(request: Request) -> None:
+    """Refuse a parameter that the route does not have: a misspelt filter that is ignored shows everything."""
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    if dependant is None:
+        return
+    fields = dependant.query_params
+    if any(
+        isinstance(field.field_info.annotation, type) and _is_model(field.field_info.annotation) for field in fields
+    ):
+        return  # a model of the query refuses by itself
+    known = {field.alias for field in fields}
+    unknown = next((name for name in request.query_params if name not in known), None)
+    if unknown is not None:
+        takes = f"It takes {', '.join(sorted(known))}." if known else "It takes none."
+        raise Refused(Kind.INVALID, f"The query has '{unknown[:60]}', which this address does not take. {takes}")
+
+
+def _is_model(annotation: type) -> bool:
+    return issubclass(annotation, BaseModel)
 
 
 def _bearer(authorization: str | None) -> str:

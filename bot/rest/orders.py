@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from approvals import ends
 from approvals.authority import Action, Resource
 from approvals.orders import instance_id_of
 from approvals.request import ApprovalRequest, in_plain_digits
 from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
-from bot.control.operations.orders import ID_SENTENCE, LARGEST, ORDER_ID, Orders
+from bot.control.operations.orders import ID_SENTENCE, LARGEST, ORDER_ID, Orders, Started
 from bot.decisions.submitting import Decisions
 from bot.rest import deciding
 from bot.rest.callers import may
@@ -84,10 +85,16 @@ class OrderBody(BaseModel):
 
 
 class StartedAnswer(BaseModel):
-    """The order's workflow: new, or the one that the same call started before."""
+    """The order's workflow: new, or the one that the same call started before.
+
+    `outcome` is how it ended, if it is over; then nothing was started, and `detail` says so.
+    """
 
     instance_id: str = Field(examples=["order-42-workflow"])
     status: Literal["started"] = "started"
+    new: bool = True
+    outcome: str | None = None
+    detail: str = ""
 
 
 def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
@@ -111,7 +118,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
         query = {"amount": amount, "currency": currency, "description": description, "requester": requester}
         request = await _request(order_id, body or OrderBody(), query, caller, orders)
         started = await orders.start(request, caller.actor, "rest")
-        return StartedAnswer(instance_id=started.instance_id)
+        return await _started(database, started)
 
     @router.post("/{order_id}/approve", responses={202: {"model": DecisionAnswer}})
     async def approve(
@@ -121,6 +128,19 @@ def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
         return await deciding.decide(access, orders, decisions, caller, instance_id_of(order_id), body, response)
 
     return router
+
+
+async def _started(database: Database, started: Started) -> StartedAnswer:
+    """Say whether the order is new; of one that is over, how it ended."""
+    if started.new:
+        return StartedAnswer(instance_id=started.instance_id)
+    async with database.read() as connection:
+        row = await instances.get(connection, started.instance_id)
+    outcome = row.ended_as if row else None
+    detail = "This order was started before by the same call; it goes on."
+    if outcome is not None:
+        detail = f"This order is over: {ends.shown(outcome)}. Nothing was started; another order needs another id."
+    return StartedAnswer(instance_id=started.instance_id, new=False, outcome=outcome, detail=detail)
 
 
 async def _request(

@@ -128,6 +128,19 @@ def routes(access: Access, operations: Operations, overview: Overview, clock: Cl
     return router
 
 
+def order_routes(access: Access, overview: Overview) -> APIRouter:
+    """Return the route that reads an order."""
+    router = APIRouter(prefix="/orders", tags=["orders"], dependencies=SIGNED_IN)
+
+    @router.get("/{order_id}", responses=problems(404))
+    async def get_order(order_id: Reference, caller: Annotated[Caller, Depends(caller_of(access))]) -> WorkflowDetail:
+        """Show an order: where it stands, who has decided, what it is about."""
+        subject = await overview.one(caller, order_id)
+        return await _detail(overview, subject, shown=await overview.payloads(caller, subject))
+
+    return router
+
+
 def _reading(router: APIRouter, who: Any, overview: Overview, clock: Clock) -> None:
     @router.get("", responses=problems())
     async def list_workflows(caller: Annotated[Caller, who], query: Annotated[ListQuery, Query()]) -> WorkflowPage:

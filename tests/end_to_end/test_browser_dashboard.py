@@ -1,9 +1,11 @@
 """The dashboard in a real browser: each page, from sign-in to a bulk terminate, and what a role does not include."""
 
+import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
@@ -214,11 +216,85 @@ def test_the_audit_is_searched_and_verified(operator: Page, orders: dict[str, Or
     operator.get_by_role("button", name="Verify the whole chain").click()
     expect(operator.get_by_role("status").filter(has_text="The audit is whole")).to_be_visible()
     picture(operator, "audit")
-    operator.get_by_label("Instance").fill(orders["desks"].instance_id)
+    operator.get_by_label("Order or workflow").fill(orders["desks"].id)
     operator.get_by_role("button", name="Search").click()
     expect(operator.get_by_role("link", name="order.started")).to_be_visible()
     expect(operator.get_by_role("link", name="session.began")).to_have_count(0)
     accessible(operator)
+
+
+def test_who_approved_what_above_an_amount_is_one_search_and_one_file(operator: Page, system: System) -> None:
+    large, small = system.order("large", "4900"), system.order("small", "600")
+    for order in (large, small):
+        order.card()
+        order.click("U0MANAGER")
+        order.output()
+    operator.goto(f"{system.url}/audit")
+    operator.get_by_role("link", name="Search decisions by amount").click()
+    operator.get_by_label("Amount above").fill("$1,000")
+    operator.get_by_label("Since").fill("30d")
+    operator.get_by_label("Approver").fill("manager@example.com")
+    operator.get_by_role("button", name="Search").click()
+    expect(operator.get_by_role("link", name=f"order {large.id}")).to_be_visible()
+    expect(operator.get_by_role("link", name=f"order {small.id}")).to_have_count(0)
+    accessible(operator)
+    fits(operator)
+    with operator.expect_download() as started:
+        operator.get_by_role("link", name="Download as CSV").click()
+    rows = list(csv.DictReader(started.value.path().read_text().splitlines()))
+    assert [(row["order"], row["amount"], row["email"]) for row in rows] == [
+        (large.id, "4900.00", "manager@example.com")
+    ]
+
+
+def test_the_go_box_takes_an_order_as_people_write_it(operator: Page, orders: dict[str, Order]) -> None:
+    desks = orders["desks"].id
+    for written in (desks, f"order {desks}", f"#{desks}"):
+        operator.get_by_label("Go to an order or workflow").fill(written)
+        operator.get_by_role("button", name="Go", exact=True).click()
+        expect(operator.get_by_role("heading", level=1)).to_contain_text(f"order {desks}")
+
+
+def test_an_unknown_page_is_a_page(operator: Page, system: System) -> None:
+    operator.goto(f"{system.url}/nothing/here")
+    expect(operator.get_by_text("There is no page /nothing/here.")).to_be_visible()
+    assert system.http.get("/nothing/here").headers["content-type"] == "application/problem+json"
+
+
+PAGES = (
+    "/",
+    "/?phase=any",
+    "/bulk",
+    "/statistics",
+    "/audit",
+    "/audit/decisions",
+    "/policy",
+    "/sign-in",
+    "/docs",
+    "/no",
+)
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_no_page_loads_anything_from_elsewhere(operator: Page, system: System, address: str) -> None:
+    asked: list[str] = []
+    refused: list[str] = []
+    operator.on("request", lambda request: asked.append(request.url))
+    operator.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
+    answer = operator.goto(f"{system.url}{address}")
+    assert answer is not None
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert {urlsplit(url).netloc for url in asked} == {urlsplit(system.url).netloc}
+    assert [text for text in refused if "404" not in text] == []
+
+
+def test_the_rest_interface_is_described_on_a_page_of_our_own(operator: Page, system: System) -> None:
+    operator.goto(f"{system.url}/docs")
+    summary = operator.get_by_text("GET /workflows", exact=True)
+    summary.click()
+    expect(operator.get_by_role("cell", name="whom it waits for")).to_be_visible()
+    accessible(operator)
+    fits(operator)
 
 
 def test_the_policy_says_which_rule_would_win(operator: Page) -> None:

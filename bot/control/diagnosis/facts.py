@@ -3,7 +3,7 @@
 from approvals.statuses import Status
 from approvals.values import Moment, Value
 from bot.engine.history import History, Raised, Wait
-from records.instances import Phase
+from records.instances import Phase, Progress
 
 
 class Elsewhere(Value):
@@ -31,7 +31,10 @@ class Unposted(Value):
 
 
 class Facts(Value):
-    """The facts about an instance. `status` is None if the engine knows none; `phase` if no row is kept."""
+    """The facts about an instance. `status` is None if the engine knows none; `phase` if no row is kept.
+
+    Of a request, `what` is `order 42`, `outcome` the code of its end and `progress` its accepted decisions.
+    """
 
     instance_id: str
     now: Moment
@@ -47,6 +50,9 @@ class Facts(Value):
     history: History = History()
     deadline: Moment | None = None
     waiting_on: tuple[str, ...] = ()
+    what: str = ""
+    outcome: str | None = None
+    progress: Progress | None = None
     refused: Refusal | None = None
     unposted: Unposted | None = None
     undelivered_since: Moment | None = None

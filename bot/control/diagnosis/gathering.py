@@ -48,6 +48,7 @@ class FactFinder:
             entries = await audit.of_instance(connection, subject.instance_id, limit=1000)
             waiting = await _undelivered(connection, subject.instance_id)
             near = await _near(connection, subject.instance_id, row) if neighbours else ()
+            progress = await instances.progress(connection, (subject.instance_id,))
         found = Facts(
             instance_id=subject.instance_id,
             now=self._clock(),
@@ -63,6 +64,9 @@ class FactFinder:
             history=_suspended_by(history, entries),
             deadline=row.deadline if row else None,
             waiting_on=row.waiting_on if row else (),
+            what=f"{row.kind} {row.subject}".strip() if row else "",
+            outcome=row.ended_as if row else None,
+            progress=progress.get(subject.instance_id),
             refused=_refusal(entries),
             unposted=_unposted(row, entries),
             undelivered_since=waiting,

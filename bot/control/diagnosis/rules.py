@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
+from approvals import ends
 from approvals.durations import duration_text
 from approvals.statuses import ENDED
 from bot.control.diagnosis.facts import Facts
@@ -143,9 +144,28 @@ def failed(facts: Facts) -> Found | None:
     return {"ended": _ended(facts), "failure": facts.failure or "the engine gives no reason"}
 
 
+def decided(facts: Facts) -> Found | None:
+    """See that a request has ended, and how."""
+    if not facts.what or facts.outcome is None or facts.status == "FAILED" or _live(facts):
+        return None
+    given = facts.progress.approvals if facts.progress else ()
+    verbs = {True: "approved", False: "rejected"}
+    told = [f"{one.name or one.person.user} {verbs[one.approved]} it{_because(one.reason)}." for one in given[-5:]]
+    return {
+        "what": facts.what,
+        "outcome": ends.shown(facts.outcome),
+        "ended": _ended(facts),
+        "by": "".join(f" {text}" for text in told),
+    }
+
+
+def _because(reason: str) -> str:
+    return f": {reason.strip()}" if reason.strip() else ""
+
+
 def finished(facts: Facts) -> Found | None:
     """See that it is over: the engine takes events for it, and drops them."""
-    if facts.status not in {"COMPLETED", "TERMINATED"}:
+    if facts.status not in {"COMPLETED", "TERMINATED"} or (decided(facts) is not None and not facts.late):
         return None
     late = "".join(f" {event.name} came later, on {moment(event.at)}." for event in facts.late[:3])
     return {"status": str(facts.status), "ended": _ended(facts), "late": late}
@@ -287,6 +307,24 @@ def unposted(facts: Facts) -> Found | None:
     return {"channel": channel, "since": moment(found.since)}
 
 
+def asked(facts: Facts) -> Found | None:
+    """See a request that waits for people, and how many of them have said yes."""
+    progress = facts.progress
+    if not _live(facts) or facts.phase != "waiting" or progress is None or not facts.what:
+        return None
+    names = [one.name or one.person.user for one in progress.approvals if one.approved and one.stage == progress.stage]
+    stage = f" This is stage {progress.stage + 1} of {progress.stages}." if progress.stages > 1 else ""
+    return {
+        "what": facts.what,
+        "approved": str(progress.counted),
+        "needed": str(progress.needed),
+        "by": f" ({', '.join(names)})" if names else "",
+        "whom": " or ".join(facts.waiting_on) or "nobody",
+        "until": moment(facts.deadline) if facts.deadline else "its deadline",
+        "stage": stage,
+    }
+
+
 def waiting(facts: Facts) -> Found | None:
     """See a wait with an end, as it should be."""
     for wait in facts.open_waits if _live(facts) else ():
@@ -311,9 +349,10 @@ def timer(facts: Facts) -> Found | None:
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        never_started, purged, scheduled, wedged, suspended, stalled, unknown_name, finished, failed, deadline_was_past,
+        never_started, purged, scheduled, wedged, suspended, stalled, unknown_name, decided, finished, failed,
+        deadline_was_past,
         no_worker, misspelt, elsewhere, unposted, taken, empty, refused, undelivered, retrying, running, overdue,
         no_deadline,
     )
 }  # fmt: skip
-WHERE_NOTHING_IS_WRONG: Mapping[str, Rule] = {"waiting": waiting, "timer": timer}
+WHERE_NOTHING_IS_WRONG: Mapping[str, Rule] = {"asked": asked, "waiting": waiting, "timer": timer}

@@ -101,6 +101,20 @@ SITUATIONS: tuple[Situation, ...] = (
         },
     ),
     Situation(
+        key="decided",
+        title="It is decided, or ended otherwise",
+        sentence="{what} is over: {outcome}.",
+        evidence="It ended on {ended}.{by}",
+        next_step="Nothing is left to do. If it is still wanted, ask for it again under another id.",
+        example={
+            "id": ID,
+            "what": "order 42",
+            "outcome": "Rejected",
+            "ended": WHEN,
+            "by": " Manager rejected it: Too expensive.",
+        },
+    ),
+    Situation(
         key="finished",
         title="It had finished before the event came",
         sentence="{id} is over ({status}): whatever is raised to it now is accepted by the engine and dropped.",
@@ -244,6 +258,24 @@ SITUATIONS: tuple[Situation, ...] = (
         next_step="Write /invite @Countersign in {channel}, or correct `channel` in policy.yml. Until then the people "
         "who may decide can do so in the dashboard.",
         example={"id": ID, "channel": "#general", "since": WHEN},
+    ),
+    Situation(
+        key="asked",
+        title="It waits for people, as it should",
+        sentence="{what} waits for a decision: {approved} of {needed} approved{by}.",
+        evidence="It asks {whom}, until {until}.{stage}",
+        next_step="If you may decide, use its card in Slack or this page. If you asked for it, wait: you are told how "
+        "it ends, and the approvers are reminded.",
+        example={
+            "id": ID,
+            "what": "order 42",
+            "approved": "1",
+            "needed": "2",
+            "by": " (Manager)",
+            "whom": "group:managers",
+            "until": "2026-01-08 14:00:00 UTC",
+            "stage": " This is stage 1 of 2.",
+        },
     ),
     Situation(
         key="waiting",

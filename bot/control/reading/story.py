@@ -76,6 +76,8 @@ def event_of(entry: audit.Chained, names: Mapping[str, str]) -> StoryEvent:
 def _what(entry: audit.Chained) -> str:
     if entry.action == AuditAction.REQUEST_ACCEPTED and entry.data.get("approved") is False:
         return "rejected"
+    if entry.action == AuditAction.WORKFLOW_RAISE_EVENT and entry.data.get("event"):
+        return f"event {entry.data['event']} raised"
     plain = entry.action.partition(".")[2].replace("_", " ")
     return TOLD.get(entry.action, plain)
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from approvals.decision import Approval
+from approvals.people import Person
 from bot.control.diagnosis.facts import Elsewhere, Facts, Refusal, Unposted
 from bot.control.diagnosis.rules import RULES, WHERE_NOTHING_IS_WRONG, diagnose
 from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
 from bot.engine.history import Attempts, History, Raised, Suspension, Timer, Wait
+from records.instances import Progress
 from tools.docs.troubleshooting import page
 
 NOW = datetime(2026, 1, 5, 15, tzinfo=UTC)
@@ -33,6 +36,9 @@ def raised(name: str = "payment_confirmed", minutes: int = 30, **more: Any) -> R
     return Raised(name=name, at=THEN + timedelta(minutes=minutes), **more)
 
 
+YES = Approval(
+    decision_id="d", person=Person(team="T", user="U"), name="Manager", stage=0, approved=True, at=THEN, through="slack"
+)
 CASES: list[tuple[str, Facts, str]] = [
     ("never_started", facts(status=None), "Neither the engine nor"),
     (
@@ -68,6 +74,22 @@ CASES: list[tuple[str, Facts, str]] = [
             failure="OrchestratorNotRegisteredError: A 'aproval' orchestrator was not registered.",
         ),
         "Did you mean approval?",
+    ),
+    (
+        "decided",
+        facts(status="COMPLETED", ended_at=THEN, what="order 42", outcome="rejected", progress=Progress()),
+        "order 42 is over: Rejected.",
+    ),
+    (
+        "asked",
+        facts(
+            phase="waiting",
+            what="order 42",
+            history=history(wait("approval_decision")),
+            waiting_on=("group:managers",),
+            progress=Progress(approvals=(YES,), needed=2, stages=2),
+        ),
+        "1 of 2 approved (Manager)",
     ),
     ("finished", facts(status="COMPLETED", ended_at=THEN), "accepted by the engine and dropped"),
     ("finished", facts(status="TERMINATED", late=(raised(minutes=90),)), "payment_confirmed came later"),

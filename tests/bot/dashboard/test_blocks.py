@@ -5,7 +5,7 @@ import pytest
 from bot.dashboard.blocks import Run, mentioned, preview
 from bot.dashboard.rendering import Templates
 from cards import parts, request_card
-from tests.cards.examples import WAITING
+from tests.cards.examples import CARDS, SQL, WAITING
 
 NAMES = {"user:U0MANAGER": "manager", "group:S0MANAGERS": "@managers"}
 
@@ -42,8 +42,11 @@ def test_a_real_card_is_shown_whole() -> None:
     assert [part.kind for part in shown if part.kind in {"header", "fields", "buttons", "context"}] == [
         "header",
         "fields",
-        "buttons",
         "context",
+        "buttons",
     ]
     assert shown[[part.kind for part in shown].index("buttons")].buttons == ("Approve", "Reject", "Details")
+    code = preview(request_card.build(CARDS["waiting for a statement"]).blocks, NAMES)
+    [statement] = [part for part in code if part.kind == "code"]
+    assert "".join(run.text for line in statement.lines for run in line) == SQL
     assert all(name.startswith(("user:", "group:")) for name in mentioned(blocks))
