@@ -118,7 +118,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
         query = {"amount": amount, "currency": currency, "description": description, "requester": requester}
         request = await _request(order_id, body or OrderBody(), query, caller, orders)
         started = await orders.start(request, caller.actor, "rest")
-        return await _started(database, started)
+        return _started(started)
 
     @router.post("/{order_id}/approve", responses={202: {"model": DecisionAnswer}})
     async def approve(
@@ -130,17 +130,15 @@ def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
     return router
 
 
-async def _started(database: Database, started: Started) -> StartedAnswer:
+def _started(started: Started) -> StartedAnswer:
     """Say whether the order is new; of one that is over, how it ended."""
     if started.new:
         return StartedAnswer(instance_id=started.instance_id)
-    async with database.read() as connection:
-        row = await instances.get(connection, started.instance_id)
-    outcome = row.ended_as if row else None
     detail = "This order was started before by the same call; it goes on."
-    if outcome is not None:
-        detail = f"This order is over: {ends.shown(outcome)}. Nothing was started; another order needs another id."
-    return StartedAnswer(instance_id=started.instance_id, new=False, outcome=outcome, detail=detail)
+    if started.outcome is not None:
+        how = ends.shown(started.outcome)
+        detail = f"This order is over: {how}. Nothing was started; another order needs another id."
+    return StartedAnswer(instance_id=started.instance_id, new=False, outcome=started.outcome, detail=detail)
 
 
 async def _request(

@@ -57,10 +57,11 @@ log = structlog.get_logger(__name__)
 
 
 class Started(Value):
-    """A started order. `new` is False if the same call had started it before."""
+    """A started order. `new` is False if the same call had started it before; `outcome` is how that one ended."""
 
     instance_id: str
     new: bool
+    outcome: str | None = None
 
 
 class Orders:
@@ -108,7 +109,7 @@ class Orders:
                     f"{named} has run and was purged. It is not run again under the same id: use a new one.",
                 )
             if row.phase != "starting":
-                return Started(instance_id=instance_id, new=False)
+                return Started(instance_id=instance_id, new=False, outcome=row.ended_as)
         try:
             return await self._schedule(instance_id, request, new=new)
         except EngineRefusedError as error:
