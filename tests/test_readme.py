@@ -66,6 +66,9 @@ def check_command(line: str) -> None:
         assert words, f"{line}: a subcommand is missing"
         assert words[0] in command.commands, f"{line}: there is no such subcommand"
         command, words = command.commands[words[0]], words[1:]
+    for parameter in command.params:
+        if getattr(parameter, "prompt", None):  # a person is asked for what the line leaves out
+            parameter.prompt, parameter.required = None, False
     command.make_context(line, list(words), parent=context)  # raises UsageError for an option that is not there
 
 
