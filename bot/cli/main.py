@@ -31,6 +31,7 @@ COMMANDS: Final = (
     Entry("health", "health:health", "Say whether the app on this machine is alive."),
     Entry("migrate", "local_commands:migrate", "Bring the database to what this program needs."),
     Entry("sidecar", "local_commands:sidecar", "Run the local workflow sidecar."),
+    Entry("ask", "asking:ask", "Ask people for a yes of any kind, and wait for it."),
     Entry("order", "order_commands:app", "Orders: start one, approve or reject it."),
     Entry("list", "seeing:list_", "List workflows, newest first."),
     Entry("status", "seeing:status", "Show one workflow: where it stands and whom it waits for."),

@@ -63,13 +63,20 @@ class Remote:
         """Return what the app answers to a GET; parameters that are None are left out."""
         return self._json("GET", path, params={name: value for name, value in query.items() if value is not None})
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None, *, conflict: int = output.FAILED) -> Any:
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        conflict: int = output.FAILED,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """Return what the app answers to a POST; fields that are None are left out.
 
         `conflict` is the exit code if the app says that the call does not fit how things stand (409).
         """
         sent = {name: value for name, value in (body or {}).items() if value is not None}
-        return self._json("POST", path, conflict, json=sent)
+        return self._json("POST", path, conflict, json=sent, headers=headers)
 
     async def lines(self, path: str) -> AsyncIterator[str]:
         """Give the lines of a stream while there is one. Ends quietly: whoever follows looks by themselves as well."""
