@@ -25,6 +25,8 @@ What = Literal[
     "stopped",
     "reminder",
     "answer",
+    "paused",
+    "resumed",
 ]
 Stopped = Literal["terminated", "vanished", "failed", "stopped"]
 ENDS = frozenset({"approved", "rejected", "timed_out"})
@@ -90,6 +92,23 @@ def stopped_of(state: State, what: Stopped) -> tuple[Notification, ...]:
     if state.requester is not None:
         rows.append(_row(state, "requester", what, _to(telling, state.requester.user)))
     return tuple(rows)
+
+
+PAUSED = "/paused"
+
+
+def wanted_while(wanted: str, *, paused: bool) -> str:
+    """Return what the card has to show: the same as before, with or without the pause."""
+    plain = wanted.removesuffix(PAUSED)
+    return f"{plain}{PAUSED}" if paused and plain else plain
+
+
+def pause_of(state: State, what: Literal["paused", "resumed"], at: Moment) -> tuple[Notification, ...]:
+    """Return whom a pause or its end tells what. Each pause is told: `at` tells one from the next."""
+    if card_of(state.cards, state.stage) is None:
+        return ()
+    place = f"{what}/{at.isoformat()}"
+    return card_row(state, place), _row(state, "thread", place, _telling(state, what))
 
 
 def owed_by(state: State, wanted: str) -> tuple[Notification, ...]:

@@ -29,6 +29,14 @@ class Ending(Value):
     at: Moment | None = None
 
 
+class Paused(Value):
+    """A pause by an operator: by whom and why, as far as it is known."""
+
+    by: str | None = None
+    by_name: str = ""
+    reason: str = ""
+
+
 class CardView(Value):
     """All that a card shows. `approvers` are resolved: groups by id, users by id, e-mails where Slack knows nobody."""
 
@@ -46,6 +54,7 @@ class CardView(Value):
     outcome: Outcome | None = None
     outcome_sentence: str = Field(default="", description="what a Reason means, where the machine ended the request")
     ending: Ending | None = None
+    paused: Paused | None = Field(default=None, description="while it waits, and an operator has paused it")
 
     @property
     def standing(self) -> Standing:

@@ -50,6 +50,14 @@ def recorded() -> Message:
     return sentence(UNDECIDED)
 
 
+def kept_while_paused() -> Message:
+    """Return the message to a person whose decision counts when the paused request is resumed."""
+    return sentence(
+        "Your decision is recorded and safe. An operator has paused this request: the decision counts as soon as it is "
+        "resumed, and you need not click again."
+    )
+
+
 def went_wrong(correlation_id: str) -> Message:
     """Return the last resort's sentence, with the number by which the log line is found."""
     return sentence(SORRY.format(correlation_id=parts.typed(correlation_id, 80)))

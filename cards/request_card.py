@@ -5,7 +5,7 @@ binding in its buttons.
 """
 
 from approvals.request import Binding
-from cards import outcome, parts
+from cards import outcome, parts, thread
 from cards.binding import binding_value
 from cards.card_view import CardView, Standing
 from cards.moments import date_token, in_utc
@@ -26,7 +26,7 @@ def build(view: CardView) -> Message:
     waits = view.standing == "waiting"
     blocks = [parts.header(_title(view)), _facts(view), *_words_of_requester(view)]
     blocks += [parts.sentence(f"Why you are asked: {parts.typed(view.route.why, 600)}")] if waits else []
-    blocks += [*outcome.earlier(view), *_progress(view), *_buttons(view)] if waits else [_end(view)]
+    blocks += [*outcome.earlier(view), *_progress(view), *_pause(view), *_buttons(view)] if waits else [_end(view)]
     text = parts.fallback(*summary(view))
     return Message(text=text, blocks=(*blocks, *_small_print(view)), metadata=metadata(view.binding))
 
@@ -52,7 +52,7 @@ _TITLES: dict[Standing, str] = {
 
 
 def _title(view: CardView) -> str:
-    title = _TITLES[view.standing]
+    title = "Paused" if view.paused and view.standing == "waiting" else _TITLES[view.standing]
     if view.standing == "timed_out" and view.outcome and view.outcome.by:
         title = "Too few answered"
     return ", ".join(filter(None, (f"{title}: {view.what}", view.amount)))
@@ -116,6 +116,10 @@ def _progress(view: CardView) -> list[Block]:
     place = f"{view.place.capitalize()}, " if len(view.route.stages) > 1 else ""
     text = f"{place}{len(view.counted)} of {view.needed} approved"
     return [parts.rich(parts.words(text[:1].upper() + text[1:], bold=True), *outcome.decisions(view, view.counted))]
+
+
+def _pause(view: CardView) -> list[Block]:
+    return [parts.rich(*thread.pause_elements(view.paused))] if view.paused else []
 
 
 def _small_print(view: CardView) -> list[Block]:

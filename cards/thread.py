@@ -5,9 +5,34 @@ from datetime import timedelta
 from approvals.people import Principal
 from approvals.values import Moment
 from cards import outcome, parts
-from cards.card_view import CardView
+from cards.card_view import CardView, Paused
 from cards.moments import span
 from cards.surface import Block, Message
+
+
+def paused(by: Paused) -> Message:
+    """Return the reply when an operator pauses the request."""
+    return parts.paragraph(*pause_elements(by))
+
+
+def pause_elements(by: Paused) -> list[Block]:
+    """Return who paused the request and why, as rich text: card and thread say the same."""
+    reason = f": {parts.typed(by.reason, 500)}" if by.reason.strip() else ""
+    kept = " Decisions are kept and count when it is resumed; the deadline goes on."
+    return [parts.words("Paused by "), _operator(by), parts.words(f"{reason}.{kept}")]
+
+
+def resumed(by: Paused) -> Message:
+    """Return the reply when an operator resumes the request."""
+    return parts.paragraph(
+        parts.words("Resumed by "), _operator(by), parts.words(". Decisions that were kept count now.")
+    )
+
+
+def _operator(by: Paused) -> Block:
+    if by.by or by.by_name:
+        return parts.person(by.by, by.by_name)
+    return parts.words("an operator")
 
 
 def reminder(

@@ -30,6 +30,7 @@ class Entry(Value):
     """Something that happened. `actor` is a person's key (T…/U…), `key:<id>`, `system`; `data` any JSON object.
 
     `action` is written as one of AuditAction; one that was read may be of a later release, and is its name alone.
+    `action` is written as one of AuditAction; one that was read may be of a later release, and is its name alone.
     Of a decision `verdict` is the Reason's value (`allowed`, `own_request`, …) and `reason` the person's own words.
     """
 

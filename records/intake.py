@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
 from records.sql import Read, insert_or_ignore, one, readable, rows
-from records.tables import intake
+from records.tables import instances, intake
 
 State = Literal["pending", "raised", "answered"]
 
@@ -144,9 +144,13 @@ async def answered(connection: AsyncConnection, decision_ids: Collection[str]) -
     return frozenset(await connection.scalars(known))
 
 
+GOING_ON = ~sa.exists().where(instances.c.instance_id == intake.c.instance_id, instances.c.engine_status == "SUSPENDED")
+"""True of a decision whose request is not paused: a pause is deliberate, and its decisions count when it is over."""
+
+
 async def oldest_undelivered(connection: AsyncConnection, now: datetime) -> timedelta | None:
-    """Return the age of the oldest unanswered decision, None when there is none."""
-    unanswered = sa.select(intake.c.created_at).where(intake.c.answered_at.is_(None))
+    """Return the age of the oldest unanswered decision of a request that is not paused, None when there is none."""
+    unanswered = sa.select(intake.c.created_at).where(intake.c.answered_at.is_(None), GOING_ON)
     moments = await readable(connection, unanswered.order_by(intake.c.created_at))
     return now - moments[0] if moments else None
 
@@ -158,8 +162,8 @@ async def undelivered(connection: AsyncConnection, at_most: int = 10_000) -> int
 
 
 async def unanswered(connection: AsyncConnection, before: datetime, limit: int) -> tuple[Row, ...]:
-    """Return decisions that were taken in before a moment and have no answer yet, oldest first."""
-    wanted = sa.select(intake).where(intake.c.answered_at.is_(None), intake.c.created_at <= before)
+    """Return decisions taken in before a moment, without an answer though nothing is paused, oldest first."""
+    wanted = sa.select(intake).where(intake.c.answered_at.is_(None), intake.c.created_at <= before, GOING_ON)
     return await rows(connection, wanted.order_by(intake.c.created_at, intake.c.id).limit(limit), Row)
 
 

@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from activities.slack.failures import NotBegunError, SlackRefusedError, SlackUnavailableError
-from activities.slack.queue import Queues, Urgency
+from activities.slack.queue import POST, Queues, Urgency
 from approvals.request import CardRef
 from cards import Message
 
@@ -88,17 +88,22 @@ class Slack:
         if channel:
             arguments["channel"] = channel
         while True:
-            async with self.queues.turn(method, channel, place, end - self._clock()) as queue:
+            async with self.queues.turn(method, channel, place, end - self._clock()) as turn:
                 if begin is not None and not await begin():
                     raise NotBegunError(method)
+                await turn.begins()
                 try:
-                    return await self._once(method, arguments)
+                    answer = await self._once(method, arguments)
                 except _RateLimitedError as error:
-                    queue.stop(error.seconds)
+                    turn.stop(error.seconds)
                     if error.seconds > end - self._clock():
                         raise SlackUnavailableError(
                             f"Slack asked us to wait {error.seconds:.0f} s before {method}."
                         ) from error
+                else:
+                    if method == POST:  # before the next one's turn: it may wait under the channel's other name
+                        self.queues.learn(channel, str(answer["channel"]))
+                    return answer
 
     async def _once(self, method: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         try:
@@ -138,7 +143,6 @@ class Slack:
             **_body(message),
             **extra,
         )
-        self.queues.learn(channel, answer["channel"])
         return CardRef(channel=answer["channel"], ts=answer["ts"])
 
     async def update(

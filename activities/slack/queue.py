@@ -30,6 +30,9 @@ MARGIN_S = 0.02
 TRANSIT_S = 0.1
 """Seconds that Slack's own clock for a post may be behind its start. A slower answer holds the next one no longer."""
 
+LEAD_S = 0.5
+"""Seconds before its moment that a post gets its turn, so that what comes before the call costs the queue no time."""
+
 CALM_S = 120.0
 """Seconds without anybody waiting after which a paced queue sends at once again."""
 
@@ -162,7 +165,8 @@ class Queue:
         if self._under_way >= self._at_once:
             return float("inf")
         now = self._clock()
-        return max(self.not_before, self._by_count(now)) - now
+        lead = LEAD_S if self.spacing else 0.0
+        return max(self.not_before - lead, self._by_count(now)) - now
 
     def _by_count(self, now: float) -> float:
         if self.spacing or now > self._pace.until:
@@ -196,13 +200,31 @@ class Queue:
 class Turn:
     """One call's turn. It ends once."""
 
-    def __init__(self, queue: Queue, began: float) -> None:
+    def __init__(self, queue: Queue, clock: Callable[[], float]) -> None:
         self._queue = queue
-        self._began = began
+        self._clock = clock
+        self._began = clock()
         self._over = False
+        self._late: asyncio.TimerHandle | None = None
+
+    async def begins(self) -> None:
+        """Wait for the very moment: the call is made now. From now on the next one waits its time."""
+        while self._queue.spacing and (pause := self._queue.until_free) > 0:  # noqa: ASYNC110 a 429 may move the moment
+            await asyncio.sleep(pause)
+        self._began = self._clock()
+        if self._queue.spacing:
+            # A post that Slack is slow to answer does not hold the next one for longer than the pace asks.
+            wait = self._queue.spacing + TRANSIT_S
+            self._late = asyncio.get_running_loop().call_later(wait, self.end)
+
+    def stop(self, seconds: float) -> None:
+        """Let no call of this queue begin for so many seconds."""
+        self._queue.stop(seconds)
 
     def end(self) -> None:
         """Let the next one begin, if this turn has not ended before."""
+        if self._late is not None:
+            self._late.cancel()
         if not self._over:
             self._over = True
             self._queue.let_go(self._began)
@@ -233,20 +255,13 @@ class Queues:
         return self._queues[key]
 
     @asynccontextmanager
-    async def turn(
-        self, method: str, channel: str, place: tuple[Urgency, int], patience: float
-    ) -> AsyncIterator[Queue]:
+    async def turn(self, method: str, channel: str, place: tuple[Urgency, int], patience: float) -> AsyncIterator[Turn]:
         """Wait at most `patience` seconds for a turn. Raises SlackUnavailableError when they are over."""
         queue = await self._admitted(method, channel, place, patience)
-        turn = Turn(queue, self._clock())
-        # A post that Slack is slow to answer does not hold the next one for longer than the pace asks.
-        wait = queue.spacing + TRANSIT_S
-        late = asyncio.get_running_loop().call_later(wait, turn.end) if queue.spacing else None
+        turn = Turn(queue, self._clock)
         try:
-            yield queue
+            yield turn
         finally:
-            if late is not None:
-                late.cancel()
             turn.end()
 
     async def _admitted(self, method: str, channel: str, place: tuple[Urgency, int], patience: float) -> Queue:

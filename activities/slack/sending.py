@@ -7,6 +7,7 @@ from typing import Any
 from activities.slack.announcing import Announcer
 from activities.slack.client import FOR_EVER, Begin, Slack
 from activities.slack.directory import Directory
+from activities.slack.pausing import paused_by
 from activities.slack.queue import Urgency
 from activities.slack.rendering import card_view, ending_of, passed_view, resolved, still_asked, time_left
 from activities.telling import ENDS, STOPPED, Telling, card_of
@@ -82,6 +83,10 @@ class Sender:
                 return thread.counted(view)
             case "advanced":
                 return thread.advanced(view)
+            case "paused" | "resumed":
+                async with self._database.read() as connection:
+                    by = await paused_by(connection, found.instance_id, resumed=telling.what == "resumed")
+                return thread.resumed(by) if telling.what == "resumed" else thread.paused(by)
             case "reminder":
                 waits_for = await still_asked(self._directory, state)
                 return thread.reminder(view, telling.number, waits_for, time_left(state, telling.number))

@@ -182,7 +182,7 @@ class Clicks:
                 await self._tell(place, person, private.sentence(NOT_RECORDED_LATE))
                 return
             if receipt.taken:
-                await self._tell(place, person, private.recorded())
+                await self._tell(place, person, await self._undecided(binding.instance_id))
             await self._after(receipt, place, person, binding)
 
         self._background.start(follow(), "follow up a late click")
@@ -191,9 +191,12 @@ class Clicks:
         if not receipt.taken:
             await self._tell(place, person, private.sentence(sentence(receipt.verdict.reason)))
         elif await self._decisions.answer(receipt, SOON) is None:
-            await self._tell(place, person, private.recorded())
+            await self._tell(place, person, await self._undecided(binding.instance_id))
         if place is not None:
             await self._mend(receipt, place, binding)
+
+    async def _undecided(self, instance_id: str) -> Message:
+        return private.kept_while_paused() if await self._details.paused(instance_id) else private.recorded()
 
     async def _mend(self, receipt: Receipt, place: CardRef, binding: Binding) -> None:
         """Rewrite a second card, which stands where Slack's answer to the first posting was lost."""

@@ -59,6 +59,12 @@ class Details:
             row = await instances.get(connection, instance_id)
         return row is None or row.state is None or not row.cards or card.ts in {each.ts for each in row.cards}
 
+    async def paused(self, instance_id: str) -> bool:
+        """Return whether an operator has paused the request."""
+        async with self._database.read() as connection:
+            row = await instances.get(connection, instance_id)
+        return row is not None and row.engine_status == "SUSPENDED"
+
     async def state(self, instance_id: str) -> State | None:
         """Return where a request stands."""
         async with self._database.read() as connection:

@@ -40,7 +40,7 @@ async def test_a_burst_is_posted_one_a_second_and_hardly_refused(workspace: Loca
     await asyncio.gather(*posts)
     assert monotonic() - began < 7 * 1.15
     assert len(workspace.messages("approvals")) == 7
-    assert sum(call.status == 429 for call in workspace.calls(POST)) <= 2  # one for the name, one for the id
+    assert sum(call.status == 429 for call in workspace.calls(POST)) <= 2  # one by name, one by id
 
 
 async def test_the_most_urgent_goes_first_and_equals_in_turn(workspace: LocalSlack, slack: Slack) -> None:

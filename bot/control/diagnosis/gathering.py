@@ -162,9 +162,11 @@ def _refusal(entries: tuple[audit.Chained, ...]) -> Refusal | None:
 
 def _unposted(row: instances.Instance | None, entries: tuple[audit.Chained, ...]) -> Unposted | None:
     """Return the card of the stage that waits, if Slack has not taken it."""
-    asked = next((at for at, entry in enumerate(reversed(entries)) if entry.action == "request.asked"), len(entries))
+    asked = next(
+        (at for at, entry in enumerate(reversed(entries)) if entry.action == AuditAction.REQUEST_ASKED), len(entries)
+    )
     since_asked = entries[len(entries) - asked :]
-    found = [entry for entry in since_asked if entry.action == "card.unposted"]
+    found = [entry for entry in since_asked if entry.action == AuditAction.CARD_UNPOSTED]
     if row is None or row.phase != "waiting" or not found or (row.state and len(row.state.cards) > row.state.stage):
         return None
     return Unposted(channel=str(found[0].data.get("channel", "")), since=found[0].at)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from activities.telling import stopped_of
+from activities.telling import pause_of, stopped_of, wanted_while
 from approvals.audit_actions import AuditAction
 from approvals.statuses import Status
 from approvals.values import Value
@@ -123,9 +123,18 @@ class Call:
         """Note the status that the engine gives the instance now; kept decisions are delivered at once."""
         now = self.parts.clock()
         async with self.parts.database.write() as connection:
+            row = await instances.get(connection, self.subject.instance_id)
             changes = instances.Changes(engine_status=status)
+            told: tuple[notifications.Notification, ...] = ()
+            if row is not None and row.state is not None and row.cards and row.phase == "waiting":
+                paused = status == "SUSPENDED"
+                wanted = wanted_while(row.wanted, paused=paused)
+                changes = instances.Changes(engine_status=status, wanted=wanted)
+                told = pause_of(row.state, "paused" if paused else "resumed", now)
             await instances.project(connection, self.subject.instance_id, changes, now)
             await intake.hurry(connection, self.subject.instance_id, now)
+            new = await notifications.enqueue(connection, told, now)
+        self.parts.notify(new)
         return self.done(text, status)
 
     async def ended(self) -> None:

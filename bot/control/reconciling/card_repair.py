@@ -13,8 +13,9 @@ import structlog
 from activities.slack.announcing import Announcer
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
+from activities.slack.pausing import paused_by
 from activities.slack.rendering import card_view, ending_of
-from activities.telling import STOPPED, owed_by
+from activities.telling import PAUSED, STOPPED, owed_by
 from records import instances, notifications, reconciling
 from records.database import Database
 from records.errors import DatabaseUnavailableError
@@ -108,6 +109,10 @@ class CardRepair:
         ending = ending_of(row.wanted, row.output) if row.wanted in STOPPED else None
         state = row.state.model_copy(update={"cards": row.cards})
         view = await card_view(self._directory, state, ending)
+        if row.wanted.endswith(PAUSED):
+            async with self._database.read() as connection:
+                by = await paused_by(connection, row.instance_id)
+            view = view.model_copy(update={"paused": by})
         await self._announcer.show(state, view, shown=row.wanted)
 
     async def _nothing_to_show(self, row: instances.Instance) -> None:

@@ -297,7 +297,7 @@ class Doctor:
             entry = audit.Entry(
                 at=self._clock(),
                 actor=actor,
-                action=AuditAction(f"doctor.healed_{each.ill}"),
+                action=AuditAction(AuditAction(f"doctor.healed_{each.ill}")),
                 instance_id=each.instance_id,
                 through="cli",
                 reason=each.sentence,

@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 import structlog
 
+from activities.telling import wanted_while
 from approvals.audit_actions import AuditAction
 from approvals.values import Value
 from bot.control.reading.lines import plain_status
@@ -223,6 +224,9 @@ class Reconciler:
             if rebuilt is not None:
                 return rebuilt
         if wanted.phase is None:
+            if row.cards and row.phase == "waiting":  # another tool may have paused or resumed it
+                shown = wanted_while(row.wanted, paused=state.status == "SUSPENDED")
+                wanted = wanted.model_copy(update={"wanted": shown})
             async with self._database.write() as connection:
                 await instances.project(connection, row.instance_id, wanted, self._clock())
             return True
@@ -288,7 +292,7 @@ class Reconciler:
         return audit.Entry(
             at=self._clock(),
             actor="system",
-            action=AuditAction(f"workflow.found_{kind}"),
+            action=AuditAction(AuditAction(f"workflow.found_{kind}")),
             instance_id=row.instance_id,
             request_digest=row.digest or "",
             through="reconciler",
