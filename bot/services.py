@@ -306,7 +306,12 @@ class Services:
     def reconciler(self) -> Reconciler:
         """Keeps read model and cards true."""
         return Reconciler(
-            database=self.database, engine=self.engine, mending=self.mending, clock=self.clock, every=self.every
+            database=self.database,
+            engine=self.engine,
+            mending=self.mending,
+            keys=self.settings.keys,
+            clock=self.clock,
+            every=self.every,
         )
 
     @cached_property

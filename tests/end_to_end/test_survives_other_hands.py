@@ -140,7 +140,9 @@ async def test_a_workflow_that_starts_between_two_looks_has_not_vanished(tmp_pat
     async with database.write() as connection:
         await instances.begin(connection, instances.Known(instance_id="late", name="w", phase="starting"), now)
     nobody: Any = None
-    reconciler = Reconciler(database=database, engine=cast("Any", Late()), mending=nobody, clock=lambda: now)
+    reconciler = Reconciler(
+        database=database, engine=cast("Any", Late()), mending=nobody, keys=nobody, clock=lambda: now
+    )
     assert (await reconciler.look()).vanished == 0
     async with database.read() as connection:
         row = await instances.get(connection, "late")

@@ -6,14 +6,17 @@ the newest one of the history is where the request stands.
 
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from activities.recording import projection
 from activities.telling import owed_by
+from approvals.evidence import Counted, Evidence, NotProvenError, TooEarlyError, derived, stepped
 from approvals.machine import CardPosted, State, binding_of, step
 from approvals.request import CardRef
+from approvals.signing import KeyRing
 from approvals.values import in_utc
 from bot.engine.client import Instance
 from bot.engine.history import RecordedHistory
@@ -25,15 +28,36 @@ WAITING = re.compile(r"waiting for stage (\d+) of \d+")
 """What the workflow's custom status says of a request that waits."""
 
 
-def state_of(history: RecordedHistory) -> State | None:
-    """Return where the request stands by its instance's history, None if nothing in it says so."""
+def state_of(history: RecordedHistory, keys: KeyRing, now: datetime) -> State | None:
+    """Return where the request stands by its instance's history, None if nothing in it proves a request.
+
+    What the engine returns is not believed: the state is derived from sealed evidence (law: effects prove themselves).
+    """
+    opening: State | None = None
     state: State | None = None
     for value in history.payloads():
-        if isinstance(value, dict) and "state" in value:
-            state = _state(value["state"]) or state
+        if isinstance(value, dict) and isinstance(value.get("evidence"), dict):
+            opening = _state(value.get("state")) or opening
+            state = _derived(value, opening, state, keys, now) or state
         elif state is not None and (card := _card(value)) is not None and len(state.cards) <= state.stage:
             state, _ = step(state, CardPosted(card=card))
     return state
+
+
+def _derived(
+    value: dict[str, Any], opening: State | None, before: State | None, keys: KeyRing, now: datetime
+) -> State | None:
+    """Return what an activity's evidence proves, with the events that it was given to record."""
+    if opening is None:
+        return None
+    try:
+        evidence = Evidence.model_validate(value["evidence"])
+        state = derived(keys, evidence, opening, now)
+        for event in value.get("events") or ():
+            state = stepped(keys, state, Counted.model_validate(event), now).state
+    except (ValidationError, NotProvenError, TooEarlyError, TypeError):
+        return None
+    return state.model_copy(update={"cards": before.cards}) if before is not None else state
 
 
 def _state(value: Any) -> State | None:

@@ -15,6 +15,7 @@ import structlog
 
 from activities.telling import wanted_while
 from approvals.audit_actions import AuditAction
+from approvals.signing import KeyRing
 from approvals.values import Value
 from bot.control.reading.lines import plain_status
 from bot.control.reconciling.card_repair import CardRepair
@@ -73,15 +74,17 @@ class Found(Value):
 class Reconciler:
     """Looks again and again. An instance that cannot be compared is counted and left out; the others go on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         *,
         database: Database,
         engine: Engine,
         mending: CardRepair,
+        keys: KeyRing,
         clock: Callable[[], datetime],
         every: Every | None = None,
     ) -> None:
+        self._keys = keys
         self._database = database
         self._engine = engine
         self._clock = clock
@@ -235,7 +238,7 @@ class Reconciler:
     async def _rebuild(self, row: instances.Instance, engine: EngineInstance) -> bool | None:
         """Let a row that is behind its engine follow the history. None if the history says nothing of a request."""
         try:
-            state = state_of(await self._engine.history(engine.instance_id))
+            state = state_of(await self._engine.history(engine.instance_id), self._keys, self._clock())
         except UnknownInstanceError:
             return False
         if state is None or (engine.status == "COMPLETED" and state.outcome is None):
@@ -316,7 +319,7 @@ class Reconciler:
     async def _add_one(self, engine: EngineInstance) -> bool:
         """Add the row of one instance: with its request, if its history has one."""
         try:
-            state = state_of(await self._engine.history(engine.instance_id))
+            state = state_of(await self._engine.history(engine.instance_id), self._keys, self._clock())
         except UnknownInstanceError:
             return False
         begun = engine.created_at if engine.created_at.year > 1 else None
