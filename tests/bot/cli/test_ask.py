@@ -1,7 +1,9 @@
 """`countersign ask` in a script: the exit code is the answer."""
 
 import json
-import threading
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.cli.demo import Demo
-from tests.bot.cli.calling import Cli, Ran
+from tests.bot.cli.calling import Cli
 
 DEPLOYS = """
   - name: deploys
@@ -27,20 +29,24 @@ def _with_deploys(parts: Demo) -> None:
     time.sleep(1.1)  # the app looks at the file once a second
 
 
+Result = Callable[[], tuple[int, str, str]]
+
+
 @pytest.fixture
-def asked(remote: Cli, parts: Demo) -> Callable[..., Any]:
-    """Ask in a thread, and return what is waiting to be answered and the way to its result."""
+def asked(remote: Cli, parts: Demo) -> Callable[..., tuple[str, Result]]:
+    """Ask in a process of its own, as a script does; return the request's id and the way to the result."""
 
-    def begin(subject: str, *words: str) -> tuple[str, Callable[[], Ran]]:
-        done: list[Ran] = []
-        command = ("ask", subject, "--kind", "deploy", "-o", "json", *words)
-        thread = threading.Thread(target=lambda: done.append(remote(*command, who="requester")))
-        thread.start()
-        rows = parts.until("it waits", lambda: listed(remote, subject))
+    def begin(subject: str, *words: str) -> tuple[str, Result]:
+        environment = os.environ | {"COUNTERSIGN_URL": parts.url, "COUNTERSIGN_API_KEY": parts.tokens["requester"]}
+        running = subprocess.Popen(
+            [sys.executable, "-m", "bot.cli", "ask", subject, "--kind", "deploy", "-o", "json", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        rows = parts.until("it waits", lambda: listed(remote, subject), 40)
 
-        def result() -> Ran:
-            thread.join(40)
-            return done[0]
+        def result() -> tuple[int, str, str]:
+            out, err = running.communicate(timeout=60)
+            return running.returncode, out, err
 
         return str(rows[0]["id"]), result
 
@@ -54,7 +60,7 @@ def listed(remote: Cli, subject: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("approved", "code", "status"), [(True, 0, "approved"), (False, 10, "rejected")])
 def test_the_exit_code_is_the_answer(
-    asked: Callable[..., Any],
+    asked: Callable[..., tuple[str, Result]],
     parts: Demo,
     *,
     approved: bool,
@@ -63,9 +69,9 @@ def test_the_exit_code_is_the_answer(
 ) -> None:
     request_id, result = asked(f"release {status}", "--field", "env=prod")
     parts.call("POST", f"/requests/{request_id}/decision", {"approved": approved, "reason": "seen"}, who="manager")
-    ran = result()
-    assert (ran.code, json.loads(ran.out)["status"]) == (code, status)
-    assert f"Asked: {request_id}" in ran.err
+    ended, out, err = result()
+    assert (ended, json.loads(out)["status"]) == (code, status)
+    assert f"Asked: {request_id}" in err
 
 
 def test_a_script_that_gives_up_waiting_can_ask_again_by_its_key(remote: Cli, parts: Demo) -> None:
