@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def final() -> Iterator[None]:
-    """Let Slack's no end the retries: the same call again gets the same answer, and the request would wait for it."""
+    """Turn a refusal of Slack into NonRetryableError: each retry would get the same refusal."""
     try:
         yield
     except SlackRefusedError as error:

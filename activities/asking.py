@@ -36,7 +36,7 @@ PATIENCE_S: Final = 50.0
 """Seconds that one attempt of the activity waits for the card. Its place in Slack's queue is kept for the next one."""
 
 HELD = timedelta(seconds=30)
-"""How long one process may be posting a card: a call takes 8 s at most."""
+"""The lease of a process that posts a card: a call takes 8 s at most."""
 
 LOOK_AGAIN_S: Final = 2.0
 

@@ -19,7 +19,7 @@ AT_ONCE = 8
 
 
 class BatchInput(Value):
-    """Which operation goes on. All else stands in the database, where only an authorized call could write it."""
+    """The id of an operation. All else is in the database, where only an authorized call could write it."""
 
     operation_id: str
 

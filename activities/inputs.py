@@ -1,4 +1,4 @@
-"""What goes into each activity and comes out: one value each, so that fields can be added to running instances.
+"""Inputs and outputs of the activities: one value each, so that fields can be added while instances run.
 
 Nothing here is believed for coming from the engine: `activities.proving` derives what it claims.
 """

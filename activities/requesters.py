@@ -1,4 +1,4 @@
-"""Who asks: one Slack person, or a service or agent that the policy names. The same for every door."""
+"""Resolve a requester: one Slack person, or a service or agent that the policy names. The same on every channel."""
 
 from activities.slack.directory import Directory
 from approvals import requesters
@@ -8,7 +8,7 @@ from approvals.values import Value
 
 
 class Requester(Value):
-    """Who asks. `emails` are all addresses by which the request is theirs."""
+    """The requester. `emails` are all addresses that belong to them."""
 
     name: str
     person: Person | None = None

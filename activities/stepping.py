@@ -1,4 +1,4 @@
-"""What one step of the machine means, in one transaction: read model, audit, the intake's answers, whom to tell."""
+"""Write one step of the machine in one transaction: read model, audit, the intake's answers, notifications."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from records import audit, instances, intake, notifications, sent
 
 
 class Steps(NamedTuple):
-    """What follows from new events: the state before them, each step with its moment, and the state after them."""
+    """The result of new events: the state before them, each step with its moment, and the state after them."""
 
     before: State
     each: tuple[tuple[Stepped, Moment], ...]
@@ -23,7 +23,7 @@ class Steps(NamedTuple):
 
     @property
     def records(self) -> tuple[Recorded, ...]:
-        """What is to be written down, in order."""
+        """The records of the steps, in order."""
         return tuple(
             Recorded(state=stepped.state, effect=effect, at=at)
             for stepped, at in self.each
@@ -38,7 +38,7 @@ class Steps(NamedTuple):
 
     @property
     def tellings(self) -> tuple[tuple[State, Announce | Remind | Answer], ...]:
-        """Whom to tell what, each with the state that it tells of."""
+        """The notifications of the steps, each with the state that it is about."""
         return tuple(
             (stepped.state, effect)
             for stepped, _ in self.each

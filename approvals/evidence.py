@@ -25,14 +25,14 @@ SEALED = "sealed"
 """The field of a workflow's input that holds the door's seal, beside the fields of the request."""
 
 EARLY = timedelta(minutes=1)
-"""How far the engine's clock may be ahead of ours."""
+"""The most that the engine's clock may be ahead of ours."""
 
 MOST_EVENTS = 60
 """Events that count in one request: votes, reminders, escalations."""
 
 
 class NotProvenError(Exception):
-    """What the engine says does not follow from what is sealed. Nothing may be done by it."""
+    """The engine's claim does not follow from sealed evidence. Nothing may be done by it."""
 
 
 class TooEarlyError(Exception):
@@ -65,7 +65,7 @@ class Counted(Value):
 
 
 class Evidence(Value):
-    """What a request's state follows from. It holds no content: that stands on record, and `opening` is its digest."""
+    """The evidence for a request's state. Its content is on record; `opening` is the digest of it."""
 
     version: Literal[1] = 1
     instance_id: str

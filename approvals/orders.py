@@ -1,4 +1,4 @@
-"""How an order and its instance name each other: an order has one instance, and no other instance is for it."""
+"""The ids of an order and its instance: each order has exactly one instance."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How a requester is written, whoever wrote it: to one e-mail, one Slack id, or one name of a service. No I/O.
+"""Normalize a requester to one e-mail, one Slack id, or one name of a service. No I/O.
 
 What is written in a second way would be a second person to the rule that nobody decides on their own request.
 """
@@ -21,7 +21,7 @@ NEAREST: Final = 3
 
 
 class UnknownRequesterError(ValueError):
-    """Nobody is meant by what was written. The message says so, with what is nearest."""
+    """No requester has this name. The message names the nearest one."""
 
 
 def canonical(written: str) -> str:

@@ -14,7 +14,7 @@ from approvals.values import Moment, Value
 
 
 Origin = Literal["door", "workflow"]
-"""Who started a request: one of our doors, sealed, or a workflow that anybody at the sidecar's port may start."""
+"""The origin of a request: one of our doors, sealed, or a workflow that anyone at the sidecar's port may start."""
 
 
 class State(Value):

@@ -339,7 +339,7 @@ class Services:
 
     @cached_property
     def health(self) -> Health:
-        """What /readyz asks."""
+        """The checks of /readyz."""
         return Health(
             database=self.database,
             engine=self.engine,

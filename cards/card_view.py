@@ -1,4 +1,4 @@
-"""All that a card shows of a request, as a value: the same when it is posted, rewritten and repaired. No rendering."""
+"""The content of a card as a value: the same when it is posted, rewritten and repaired. No rendering."""
 
 from typing import Literal
 
@@ -38,7 +38,7 @@ class Paused(Value):
 
 
 class CardView(Value):
-    """All that a card shows. `approvers` are resolved: groups by id, users by id, e-mails where Slack knows nobody."""
+    """The content of a card. `approvers` are resolved: groups by id, users by id, e-mails if Slack knows no user."""
 
     request: ApprovalRequest
     route: Route

@@ -1,4 +1,4 @@
-"""How a request went, in rich text: who has decided, in which stage, when and why; and how it ended.
+"""The course of a request in rich text: who decided, in which stage, when and why, and the end.
 
 The card, its thread, the requester's message and the details say the same. Built from a CardView, posted elsewhere.
 """

@@ -18,7 +18,7 @@ DETAILS = "approval_details"
 EVENT_TYPE = "countersign_request"
 
 MOST_DETAILS, LONGEST_DETAIL, ALL_DETAILS, DETAIL_LINES = 8, 600, 1500, 12
-"""What the card shows of a request's details; the rest is folded into the modal behind Details."""
+"""The part of a request's details that the card shows; the rest is in the modal behind Details."""
 
 
 def build(view: CardView) -> Message:

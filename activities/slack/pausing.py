@@ -1,4 +1,4 @@
-"""Who paused a request, and why: as the audit has it. A pause by another tool stands nowhere."""
+"""The pause of a request, by whom and why, from the audit. A pause by another tool is not in it."""
 
 from typing import Final
 

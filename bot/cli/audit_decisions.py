@@ -20,7 +20,7 @@ PAGE = 500
 
 
 class Form(StrEnum):
-    """How decisions are printed."""
+    """The format in which decisions are printed."""
 
     TABLE = "table"
     JSON = "json"

@@ -1,4 +1,4 @@
-"""What `countersign demo` says to a person: what to open and click, and an environment for another terminal."""
+"""The text of `countersign demo`: the page to open, what to click, and an environment for another terminal."""
 
 import shlex
 import sys

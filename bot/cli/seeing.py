@@ -16,7 +16,7 @@ Reference = Annotated[str, typer.Argument(metavar="ID", help="an order's id or a
 
 
 class ListFormat(StrEnum):
-    """How a list is printed."""
+    """The format in which a list is printed."""
 
     TABLE = "table"
     WIDE = "wide"

@@ -27,7 +27,7 @@ GRACE_S = 3
 
 
 class Leaving(NamedTuple):
-    """How the app ends: `begin` takes its readiness away, it serves on for `drain_s` seconds, `close` is called."""
+    """The app's shutdown: `begin` ends its readiness, it serves on for `drain_s` seconds, then `close` is called."""
 
     begin: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None

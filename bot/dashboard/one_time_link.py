@@ -11,7 +11,7 @@ PATH = "/sign-in/link"
 
 
 class OneTimeLink(Value):
-    """What a link says: whose key signs in, until when, and the number by which it is used once."""
+    """The content of a link: the key that signs in, the expiry, and the number that makes it single-use."""
 
     key_id: str
     nonce: str

@@ -90,7 +90,7 @@ class History(Value):
 
 
 class RecordedHistory:
-    """What the engine has recorded of one instance, oldest first."""
+    """The engine's records of one instance, oldest first."""
 
     def __init__(self, events: Sequence[protos.HistoryEvent] = ()) -> None:
         self._events = events

@@ -17,7 +17,7 @@ MOST_KEYS = 1_000
 
 
 class Verified(Value):
-    """What a check of the chain has found. `unsigned` are the entries whose checkpoint no trusted key has signed."""
+    """The result of a check of the chain. `unsigned` are the entries whose checkpoint no trusted key has signed."""
 
     chain: Verification
     unsigned: tuple[int, ...]

@@ -77,7 +77,7 @@ MEANINGS = {
     "Starting": "It has begun, and asks in a moment.",
     "Paused": "An operator has paused it. Answers are kept and count when it goes on; its deadline runs on.",
 }
-"""What a standing means that is no end."""
+"""The meaning of each standing that is no end."""
 
 
 def meaning(found: Workflow) -> str:

@@ -36,7 +36,7 @@ TOLD: Final[dict[str, str]] = {
     AuditAction.WORKFLOW_RERUN: "run again",
     AuditAction.WORKFLOW_RAISE_EVENT: "event raised",
 }
-"""What each entry of the story is called. Of other actions the name's words are shown."""
+"""The title of each entry. For other actions the words of the name are shown."""
 
 UNTOLD: Final = frozenset({
     AuditAction.ACCESS_REFUSED, AuditAction.DECISION_SUBMITTED, AuditAction.CARD_POSTED, AuditAction.POLICY_CHANGED,

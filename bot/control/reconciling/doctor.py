@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 PAGE = 500
 GRACE = 3
-"""What ended less than so many times `young` ago is still being followed by the app's own looks."""
+"""An instance that ended less than this many times `young` ago is still followed by the app's own looks."""
 
 YOUNG = timedelta(seconds=30)
 """Ignore rows updated within this window; they may still be in flight."""
@@ -54,7 +54,7 @@ class Ill(StrEnum):
 
 
 HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE, Ill.UNLISTABLE, Ill.FAILED})
-"""What healing leaves as it is: a person has to do it."""
+"""Damage that a person has to repair."""
 
 
 class Finding(Value):
@@ -68,7 +68,7 @@ class Finding(Value):
 
 
 TOLD_WITHIN = timedelta(days=7)
-"""How far back a refused message is still named."""
+"""Refused messages are named for this long."""
 
 WHO: dict[notifications.Kind, str] = {
     "card": "Those who look at its card",

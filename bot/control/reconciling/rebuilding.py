@@ -1,4 +1,4 @@
-"""What the engine's own records say of a request, for a row that is behind or missing: a database was restored.
+"""Rebuild a row that is behind or missing from the engine's records: a database was restored.
 
 Reads values that the engine returns and writes nothing. A state stands in the inputs and results of the activities, so
 the newest one of the history is where the request stands.
@@ -25,7 +25,7 @@ from records.instances import Phase
 from records.notifications import Notification
 
 WAITING = re.compile(r"waiting for stage (\d+) of \d+")
-"""What the workflow's custom status says of a request that waits."""
+"""The workflow's custom status of a request that waits."""
 
 
 def state_of(history: RecordedHistory, keys: KeyRing, now: datetime) -> State | None:

@@ -39,7 +39,7 @@ OVERLAP = timedelta(seconds=2)
 """Overlap of two looks: a moment is taken before its transaction commits."""
 
 FOUND = {"stopped": "terminated"}
-"""What the audit calls an end that was found, if the card calls it otherwise."""
+"""The audit's name of an end that was found, if it differs from the card's."""
 
 MANY = 20
 """If more than this, and more than half of all, have vanished, the engine's store is probably another one."""

@@ -1,4 +1,4 @@
-"""What nothing writes or reads goes; what is signed out of has a row of its own."""
+"""Drop columns that nothing uses; give ended sessions rows of their own."""
 
 import sqlalchemy as sa
 from alembic import op
