@@ -5,6 +5,7 @@ import re
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -240,3 +241,23 @@ def ready(port: str) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
+
+
+def test_migrate_makes_the_database_ready_says_its_schema_and_may_be_repeated(tmp_path: Path) -> None:
+    settings = {"COUNTERSIGN_DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}"}
+    first, again = run("migrate", **settings), run("migrate", **settings)
+    assert first.code == again.code == 0
+    assert first.out == again.out
+    with sqlite3.connect(tmp_path / "new.db") as database:
+        (revision,) = database.execute("SELECT version_num FROM countersign_schema").fetchone()
+    assert f"its schema is {revision}" in first.out
+
+
+def test_migrate_leaves_a_newer_database_as_it_is(tmp_path: Path) -> None:
+    settings = {"COUNTERSIGN_DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}"}
+    assert run("migrate", **settings).code == 0
+    with sqlite3.connect(tmp_path / "new.db") as database:
+        database.execute("UPDATE countersign_schema SET version_num = 'r9999'")
+    found = run("migrate", **settings)
+    assert found.code == 5
+    assert "newer than this program" in found.err
