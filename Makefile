@@ -69,7 +69,7 @@ deploy-tools: .venv/.deploy-tools  ## install what checks deploy/: helm, schemas
 test-deploy: deploy-tools  ## check chart, components, units, rules and dashboards
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
-test-image: deploy-tools  ## build the image and run it, hardened; as root, with podman, runc and debootstrap
+test-image: deploy-tools  ## build the image, run it and the compose stack; as root, with podman, runc, debootstrap
 	CONTAINERS_CONF=tests/deploy/containers/containers.conf deploy/image/base.sh
 	$(BIN)/hadolint deploy/image/Dockerfile
 	COUNTERSIGN_TEST_IMAGE=1 $(BIN)/python -m pytest tests/deploy/containers --timeout 600 $(ARGS)

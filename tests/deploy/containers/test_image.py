@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.deploy.containers.decided import Outside
 from tests.deploy.containers.podman import ROOT, eventually, inspected, podman, running
 
 MEGABYTE = 1_000_000
@@ -87,9 +87,6 @@ class Parts:
         given = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
         return self.beside(self.app, f"--volume=data-{self.run}:/var/lib/countersign", *given, self.image)
 
-    def act(self, **given: Any) -> Any:
-        return httpx.post(f"{self.slack_url}/control/act", json=given, timeout=10).json()
-
 
 @pytest.fixture(scope="module")
 def parts(image: str) -> Iterator[Parts]:
@@ -106,47 +103,18 @@ def parts(image: str) -> Iterator[Parts]:
         yield found
 
 
-def ready(parts: Parts) -> bool:
-    try:
-        return httpx.get(f"{parts.url}/readyz", timeout=3).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
 def test_an_order_is_decided_inside_and_the_container_ends_by_itself(parts: Parts) -> None:
+    people = Outside(parts.url, parts.slack_url)
     with parts.app_running() as app:
-        eventually(lambda: ready(parts))
+        eventually(people.ready)
         assert podman("exec", app, "countersign", "health") == "The app is alive."
         key = podman(
             *("exec", app, "countersign", "keys", "create", "shop"),
             *("--person", "requester@example.com", "--role", "requester", "--expires", "1d", "-o", "json"),
         )
-        token = re.search(r"cs_[\w-]+", key)
-        assert token is not None
-        headers = {"Authorization": f"Bearer {token.group()}"}
-        started = httpx.post(f"{parts.url}/orders/42/start?amount=2400", headers=headers, timeout=10)
-        assert started.status_code == 200, started.text
-        card = eventually(lambda: cards(parts))[-1]
-        clicked = parts.act(
-            user="U0MANAGER", do="click", channel="C0APPROVALS", ts=card["ts"], action_id="approval_approve"
-        )
-        assert clicked.get("ok"), clicked
-        found = eventually(lambda: ended(parts, headers))
-        assert found["custom_status"] == "approved"
+        people.key = re.findall(r"cs_[\w-]+", key)[0]
+        assert people.decide("4711") == "approved"
         began = time.monotonic()
         podman("stop", "--time=20", app)
         assert time.monotonic() - began < 10
         assert inspected(app)["State"]["ExitCode"] == 0
-
-
-def cards(parts: Parts) -> list[dict[str, Any]]:
-    state = httpx.get(f"{parts.slack_url}/control/state", params={"user": "U0MANAGER"}, timeout=5).json()
-    shown = [message for channel in state["messages"].values() for message in channel]
-    return [each for each in shown if "42" in each["text"]]
-
-
-def ended(parts: Parts, headers: dict[str, str]) -> dict[str, Any] | None:
-    answer = httpx.get(f"{parts.url}/workflows/42", headers=headers, timeout=5)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()["workflow"]
-    return found if found["status"] == "COMPLETED" else None
