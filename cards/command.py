@@ -42,7 +42,7 @@ WORDS = (
     Word("list", "list", "what waits for you, what you asked for, and all that you may see"),
     Word("mine", "mine", "what you asked for"),
     Word("decided", "decided", "what is over, and how it ended"),
-    Word("history", "history ID", "everything that happened to a request"),
+    Word("history", "history ID [engine]", "what happened to a request; with engine, each step of the workflow engine"),
     Word("why", "why ID", "why a request does not go on, and what to do"),
     Word("stats", "stats", "how many wait, how long decisions take, how they end"),
     *(
@@ -52,11 +52,12 @@ WORDS = (
 )
 
 
-def help_text() -> Message:
-    """Return the list of verbs. ID is an instance id or an order id."""
-    blocks = [parts.header("What /approval can do"), *(_verb(verb) for verb in WORDS)]
+def help_text(hidden: frozenset[str] = frozenset()) -> Message:
+    """Return the list of verbs without those that the asker may not use. ID is an instance id or an order id."""
+    words = [verb for verb in WORDS if verb.name not in hidden]
+    blocks = [parts.header("What /approval can do"), *map(_verb, words)]
     blocks.append(parts.sentence("ID is an order's id (42) or an instance id (order-42-workflow)."))
-    names = ", ".join(verb.name for verb in WORDS)
+    names = ", ".join(verb.name for verb in words)
     return Message(text=f"{COMMAND} knows these verbs: {names}.", blocks=tuple(blocks))
 
 
@@ -67,7 +68,9 @@ def _verb(verb: Word) -> Block:
 
 def nearest(name: str) -> str | None:
     """Return the verb that was most likely meant, or None."""
-    found = difflib.get_close_matches(name.lower()[:40], [verb.name for verb in WORDS], n=1, cutoff=0.6)
+    typed, known = name.lower()[:40], [verb.name for verb in WORDS]
+    swapped = [verb for verb in known if sorted(verb) == sorted(typed)]  # two letters in the other order
+    found = swapped or difflib.get_close_matches(typed, known, n=1, cutoff=0.6)
     return found[0] if found else None
 
 

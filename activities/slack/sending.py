@@ -57,7 +57,7 @@ class Sender:
             return await self._direct(row, telling, found, found.state)
         card = card_of(found.cards, telling.stage)
         if row.kind == "answer":
-            return self._answer(telling, card)
+            return self._answer(telling, card, f"{found.kind} {found.subject}".strip())
         return await self._reply(row, telling, found, found.state) if card else None
 
     async def _direct(self, row: Notification, telling: Telling, found: Instance, state: State) -> Delivery:
@@ -70,10 +70,10 @@ class Sender:
         how: dict[str, Any] = {"thread": card.ts, "patience": FOR_EVER}
         return lambda begin: self._slack.post(card.channel, message, message_id(row), begin=begin, **how)
 
-    def _answer(self, telling: Telling, card: CardRef | None) -> Delivery | None:
+    def _answer(self, telling: Telling, card: CardRef | None, what: str) -> Delivery | None:
         if telling.reason is None:
             return None
-        channel, message = card.channel if card else None, private.sentence(sentence(telling.reason))
+        channel, message = card.channel if card else None, private.sentence(f"{what}: {sentence(telling.reason)}")
         return lambda begin: self._announcer.tell(channel, telling.user, message, patience=FOR_EVER, begin=begin)
 
     async def _message(self, telling: Telling, found: Instance, state: State) -> Message:

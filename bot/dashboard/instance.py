@@ -19,7 +19,7 @@ from approvals.verbs import VERBS
 from bot.access.authenticating import Access
 from bot.access.refusals import Refused
 from bot.control.reading.lines import meaning
-from bot.control.reading.overview import Overview, Source, TimeLineEvent
+from bot.control.reading.overview import Listed, Overview, Source, TimeLineEvent
 from bot.control.subjects import Subject, Subjects
 from bot.dashboard.blocks import Part, mentioned, preview
 from bot.dashboard.names import Names
@@ -92,12 +92,21 @@ class Instances:
             answers=await self._answers(visit, subject, resource),
             events=events[-SHOWN_EVENTS:],
             engine=engine,
+            following=await self._following(visit, subject),
             operator=may(visit.caller, Action.LIST),
             hidden=max(0, len(events) - SHOWN_EVENTS),
             payloads=await self._payloads(visit, subject),
             audit=may(visit.caller, Action.AUDIT_READ),
             names=await self._names.of(people),
         )
+
+    async def _following(self, visit: Visit, subject: Subject) -> Listed:
+        """Return what waits for the reader next, with how many there are: after a decision they go on from here."""
+        if not may(visit.caller, Action.LIST, Resource(asked=True)):
+            return Listed()
+        found = await self._overview.waiting_for(visit.caller, limit=2)
+        others = tuple(line for line in found.lines if line.id != subject.instance_id)
+        return found.model_copy(update={"lines": others[:1]})
 
     async def card(self, subject: Subject) -> tuple[Part, ...]:
         """Return the card as it must look now; empty if nothing is asked of anybody."""

@@ -10,6 +10,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from approvals.decision import Reason
 from approvals.messages import sentence
 from approvals.people import Person
 from approvals.request import Binding, CardRef
@@ -94,7 +95,7 @@ class Clicks:
             binding = parse_binding(action.get("value"))
             refusal = await self._decisions.refusal(binding, person)
             if refusal is not None:
-                await self._tell(place, person, private.sentence(sentence(refusal.reason)))
+                await self._tell(place, person, await self._refusal(binding, refusal.reason))
                 return
             view = await self._details.rejection(binding, place)
             await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
@@ -189,7 +190,7 @@ class Clicks:
 
     async def _after(self, receipt: Receipt, place: CardRef | None, person: Person, binding: Binding) -> None:
         if not receipt.taken:
-            await self._tell(place, person, private.sentence(sentence(receipt.verdict.reason)))
+            await self._tell(place, person, await self._refusal(binding, receipt.verdict.reason))
         elif await self._decisions.answer(receipt, SOON) is None:
             await self._tell(place, person, await self._undecided(binding.instance_id))
         if place is not None:
@@ -210,6 +211,12 @@ class Clicks:
                 await self._announcer.mend(place, state, binding.stage)
         except (SlackRefusedError, SlackUnavailableError) as error:
             log.warning("a second card could not be rewritten", instance_id=binding.instance_id, why=str(error))
+
+    async def _refusal(self, binding: Binding, reason: Reason) -> Message:
+        """Return why an answer does not count, with the request's name: it stands at the end of a busy channel."""
+        state = await self._details.state(binding.instance_id)
+        name = f"{state.request.kind} {state.request.subject}: " if state else ""
+        return private.sentence(f"{name}{sentence(reason)}")
 
     def _say(self, place: CardRef | None, person: Person, message: Message) -> None:
         self._background.start(self._tell(place, person, message), "tell a clicker")

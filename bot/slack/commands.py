@@ -10,6 +10,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from activities.slack.client import Slack
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from approvals.authority import Action, Resource, authorize, fitting
 from approvals.people import Person
 from approvals.verbs import IN_SLACK, VERBS, Verb
 from bot.access.authenticating import Access, Caller
@@ -134,7 +135,10 @@ class Commands:
     # ---- seeing -----------------------------------------------------------------------------------------------------
 
     async def _help(self, caller: Caller, rest: str, body: Body) -> Message:
-        return command.help_text()
+        hidden = {verb.name for verb in IN_SLACK.values() if not _may(caller, verb)}
+        if not authorize(caller.as_actor, Action.SEE_STATISTICS).allowed:
+            hidden.add("stats")
+        return command.help_text(frozenset(hidden))
 
     async def _status(self, caller: Caller, rest: str, body: Body) -> Message:
         if not rest:
@@ -304,3 +308,8 @@ def _words(text: str) -> tuple[str, str]:
     """Return the verb and what follows it. A line's end, a tab or a no-break space parts them as a space does."""
     verb, *rest = text.split(maxsplit=1) or [""]
     return verb, "".join(rest).strip()
+
+
+def _may(caller: Caller, verb: Verb) -> bool:
+    """Whether the caller's role includes a verb, in whatever status."""
+    return authorize(caller.as_actor, verb.action, Resource(status=fitting(verb.action))).allowed

@@ -58,9 +58,16 @@ def test_help_lists_every_verb_with_its_usage() -> None:
     assert all(f"/approval {verb.usage}" in text for verb in command.WORDS)
 
 
+def test_help_leaves_out_what_the_asker_may_not_use() -> None:
+    text = shown(command.help_text(frozenset({"terminate"})))
+    assert "/approval terminate" not in text
+    assert "/approval status" in text
+
+
 GUESSES = [
     ("sttaus", "status"),
     ("STATUS", "status"),
+    ("statsu", "status"),
     ("lst", "list"),
     ("kill", None),
     ("terminat", "terminate"),

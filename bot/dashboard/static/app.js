@@ -73,6 +73,9 @@ function keepAsking() {
   if (every) setTimeout(() => follow().finally(keepAsking), every);
 }
 
+// A plot that is wider than the screen begins with its newest days.
+for (const plot of document.querySelectorAll(".plot")) plot.scrollLeft = plot.scrollWidth;
+
 tell(document);
 setInterval(() => tell(document), 30_000);
 if (document.querySelector("[data-live]")) {
