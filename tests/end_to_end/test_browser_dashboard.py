@@ -216,7 +216,7 @@ def test_the_audit_is_searched_and_verified(operator: Page, orders: dict[str, Or
     operator.get_by_role("button", name="Verify the whole chain").click()
     expect(operator.get_by_role("status").filter(has_text="The audit is whole")).to_be_visible()
     picture(operator, "audit")
-    operator.get_by_label("Order or workflow").fill(orders["desks"].id)
+    operator.get_by_role("textbox", name="Order or workflow").fill(orders["desks"].id)
     operator.get_by_role("button", name="Search").click()
     expect(operator.get_by_role("link", name="order.started")).to_be_visible()
     expect(operator.get_by_role("link", name="session.began")).to_have_count(0)
