@@ -21,6 +21,7 @@ from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.notifier import POLL_S, Notifier
 from activities.slack.sending import Sender
+from activities.slack.shared_pace import SharedPace
 from bot.access.authenticating import Access
 from bot.access.oidc import Oidc
 from bot.access.throttle import Throttle
@@ -90,8 +91,9 @@ class Services:
     def slack(self) -> Slack:
         """Slack's Web API."""
         settings = self.settings
+        shared = SharedPace(self.database, self.clock)
         token, pace = settings.slack_bot_token.get_secret_value(), settings.slack_posts_per_second
-        return Slack(token, settings.slack_api_url, posts_per_second=pace)
+        return Slack(token, settings.slack_api_url, posts_per_second=pace, shared=shared)
 
     @cached_property
     def engine(self) -> Engine:

@@ -19,6 +19,7 @@ from records.ledger import LedgerRow
 from records.notifications import Row as NotificationRow
 from records.policies import PolicySeen
 from records.replays import Replay
+from records.slack_pace import Held
 from records.unreadable import BadRow, bad_row
 
 PAGE = 500
@@ -60,6 +61,7 @@ KINDS: tuple[tuple[sa.Table, type[Value]], ...] = (
     (tables.leases, _Lease),
     (tables.notifications, NotificationRow),
     (tables.sent, _Sent),
+    (tables.slack_pace, Held),
     (tables.waiting, _Waiting),
     (tables.revoked_sessions, _RevokedSession),
 )

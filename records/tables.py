@@ -211,6 +211,16 @@ Index(
 REFUSED = notifications.c.result == "refused"
 Index("notifications_refused", notifications.c.over_at, sqlite_where=REFUSED, postgresql_where=REFUSED)
 
+# What Slack's answers 429 mean for all processes, by method and channel.
+slack_pace = Table(
+    "slack_pace",
+    metadata,
+    Column("key", Words, primary_key=True),
+    Column("not_before", Instant, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Index("slack_pace_by_end", "not_before"),
+)
+
 order_ledger = Table(
     "order_ledger",
     metadata,

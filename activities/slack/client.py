@@ -15,7 +15,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from activities.slack.failures import NotBegunError, SlackRefusedError, SlackUnavailableError
-from activities.slack.queue import POST, Queues, Urgency
+from activities.slack.queue import POST, Queues, Turn, Urgency
+from activities.slack.shared_pace import SharedPace
 from approvals.request import CardRef
 from cards import Message
 
@@ -36,7 +37,7 @@ TOO_MANY = 429
 class Slack:
     """The calls. `token` is the bot's, `base_url` Slack's or a local workspace's, ending in /api/."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 where Slack is, and how it is called
         self,
         token: str,
         base_url: str,
@@ -44,7 +45,9 @@ class Slack:
         timeout: float = TIMEOUT,
         *,
         posts_per_second: float = 1.0,
+        shared: SharedPace | None = None,
     ) -> None:
+        self._shared = shared
         self._token = token
         self._base_url = base_url
         self._clock = clock
@@ -91,11 +94,12 @@ class Slack:
             async with self.queues.turn(method, channel, place, end - self._clock()) as turn:
                 if begin is not None and not await begin():
                     raise NotBegunError(method)
+                await self._with_the_others(turn)
                 await turn.begins()
                 try:
                     answer = await self._once(method, arguments)
                 except _RateLimitedError as error:
-                    turn.stop(error.seconds)
+                    await self._stop(turn, error.seconds)
                     if error.seconds > end - self._clock():
                         raise SlackUnavailableError(
                             f"Slack asked us to wait {error.seconds:.0f} s before {method}."
@@ -104,6 +108,17 @@ class Slack:
                     if method == POST:  # before the next one's turn: it may wait under the channel's other name
                         self.queues.learn(channel, str(answer["channel"]))
                     return answer
+
+    async def _with_the_others(self, turn: Turn) -> None:
+        """Wait as long as Slack has told any process to, and at its turn among them."""
+        wait = await self._shared.wait(turn.key, turn.spacing, turn.until_free) if self._shared is not None else None
+        if wait is not None:
+            turn.stop(wait)
+
+    async def _stop(self, turn: Turn, seconds: float) -> None:
+        turn.stop(seconds)
+        if self._shared is not None:
+            await self._shared.stop(turn.key, seconds)
 
     async def _once(self, method: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         try:

@@ -200,12 +200,23 @@ class Queue:
 class Turn:
     """One call's turn. It ends once."""
 
-    def __init__(self, queue: Queue, clock: Callable[[], float]) -> None:
+    def __init__(self, queue: Queue, clock: Callable[[], float], key: str) -> None:
+        self.key = key
         self._queue = queue
         self._clock = clock
         self._began = clock()
         self._over = False
         self._late: asyncio.TimerHandle | None = None
+
+    @property
+    def until_free(self) -> float:
+        """Seconds until the call may be made, as this process knows it."""
+        return self._queue.until_free
+
+    @property
+    def spacing(self) -> float:
+        """Seconds between two posts; 0 for a method whose calls are counted by the minute."""
+        return self._queue.spacing
 
     async def begins(self) -> None:
         """Wait for the very moment: the call is made now. From now on the next one waits its time."""
@@ -248,7 +259,7 @@ class Queues:
 
     def of(self, method: str, channel: str) -> Queue:
         """Return the queue of a call."""
-        key = method, self._ids.get(channel, channel) if method == POST else ""
+        key = method, self._place(method, channel)
         if key not in self._queues:
             self._forget_idle()
             self._queues[key] = Queue(self._pace(method), self._clock)
@@ -258,7 +269,7 @@ class Queues:
     async def turn(self, method: str, channel: str, place: tuple[Urgency, int], patience: float) -> AsyncIterator[Turn]:
         """Wait at most `patience` seconds for a turn. Raises SlackUnavailableError when they are over."""
         queue = await self._admitted(method, channel, place, patience)
-        turn = Turn(queue, self._clock)
+        turn = Turn(queue, self._clock, " ".join((method, self._place(method, channel))).strip())
         try:
             yield turn
         finally:
@@ -284,6 +295,9 @@ class Queues:
             own = self.of(POST, found)
             own.not_before = max(own.not_before, named.not_before)
             named.move()
+
+    def _place(self, method: str, channel: str) -> str:
+        return self._ids.get(channel, channel) if method == POST else ""
 
     def waiting(self) -> dict[str, int]:
         """Return how many wait, by method and channel."""

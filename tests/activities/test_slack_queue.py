@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from activities.slack.client import FOR_EVER, Slack
 from activities.slack.failures import NotBegunError, SlackUnavailableError
 from activities.slack.queue import CALM_S, MARGIN_S, POST, Pace, Queue, Queues, Urgency
+from activities.slack.shared_pace import SharedPace
 from cards import Message
 from local.slack import LocalSlack
+from records.database import Database
 
 CHANNEL = "C0APPROVALS"
 
@@ -126,3 +130,21 @@ async def test_those_who_wait_under_a_channel_s_name_wait_on_under_its_id() -> N
     assert queues.waiting() == {f"{POST} {CHANNEL}": 1}
     assert queues.of(POST, CHANNEL).until_free > 29
     waiting.cancel()
+
+
+async def test_what_slack_tells_one_process_holds_for_all(workspace: LocalSlack, tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'c.db'}")
+    await database.migrate()
+    several = [
+        Slack(workspace.bot_token, workspace.api_url, shared=SharedPace(database, lambda: datetime.now(UTC)))
+        for _ in range(3)
+    ]
+    await several[0].post(CHANNEL, said("first"))
+    await several[0].post(CHANNEL, said("second"))  # refused once, so the pace is known from now on
+    posts = [slack.post(CHANNEL, said("more"), patience=FOR_EVER) for slack in several for _ in range(3)]
+    await asyncio.gather(*posts)
+    assert len(workspace.messages("approvals")) == 11
+    assert sum(call.status == 429 for call in workspace.calls(POST)) <= 3  # each alone is refused for every post
+    for slack in several:
+        await slack.close()
+    await database.close()
