@@ -15,6 +15,7 @@ from bot.process.correlation import CorrelationMiddleware
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
 from bot.rest import audit, bulk, documented, events, health, metrics, orders, problems, requests, statistics, workflows
+from bot.rest.headers import SafeHeaders
 from bot.services import Services
 from bot.slack.ingress import Ingress
 
@@ -76,6 +77,7 @@ def create_app(settings: Settings, parts: Callable[[Settings], Services] = Servi
 
     app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
+    app.add_middleware(SafeHeaders)
     app.add_middleware(CorrelationMiddleware)
     problems.install(app)
     documented.install(app)

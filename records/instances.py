@@ -22,7 +22,7 @@ from records import search
 from records.columns import Json
 from records.sql import insert_or_ignore, one, rows
 from records.sqlite.prepared import Prepared
-from records.tables import instance_words, instances, waiting
+from records.tables import instance_words, instances, intake, waiting
 
 Phase = Literal["starting", "waiting", "approved", "rejected", "timed_out", "terminated", "purged", "failed", "unknown"]
 ENDS: frozenset[Phase] = frozenset({"approved", "rejected", "timed_out", "terminated", "failed"})
@@ -272,6 +272,8 @@ FORGOTTEN: dict[str, Any] = {
     "phase": "purged",
     "description": "",
     "request": None,
+    "state": None,
+    "requester": "",
     "output": None,
     "waiting_on": [],
     "barred": [],
@@ -284,6 +286,18 @@ async def forget(connection: AsyncConnection, instance_id: str, now: datetime) -
     await connection.execute(sa.delete(waiting).where(waiting.c.instance_id == instance_id))
     await search.drop(connection, instance_id)
     ended = sa.func.coalesce(instances.c.finished_at, sa.bindparam("ended", now, instances.c.finished_at.type))
+    row = await get(connection, instance_id)
+    outcome = _without_words(row.outcome) if row is not None and row.outcome is not None else None
     update = sa.update(instances).where(instances.c.instance_id == instance_id)
-    done = await connection.execute(update.values(FORGOTTEN | {"finished_at": ended, "updated_at": now}))
+    values = FORGOTTEN | {"outcome": outcome, "finished_at": ended, "updated_at": now}
+    done = await connection.execute(update.values(values))
+    answered = sa.and_(intake.c.instance_id == instance_id, intake.c.answered_at.is_not(None))
+    await connection.execute(sa.update(intake).where(answered).values(payload={}))  # it holds the reason that was typed
     return bool(done.rowcount)
+
+
+def _without_words(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome without what people wrote, their names and addresses: who, what, when and by which rule."""
+    by = [each.model_copy(update={"name": "", "emails": (), "acting_for": (), "reason": ""}) for each in outcome.by]
+    reason = "" if outcome.by else outcome.reason  # without a person it is a code
+    return outcome.model_copy(update={"by": tuple(by), "reason": reason}).model_dump(mode="json")

@@ -180,10 +180,11 @@ class Door:
 
     def _demand_own_origin(self, request: Request) -> None:
         origin = request.headers.get("origin")
-        known = {urlsplit(self._public_url).netloc, request.headers.get("host", "")} - {""}
+        # A stranger can name any Host that reaches us: the public address, if it is set, is the only one of ours.
+        own = urlsplit(self._public_url).netloc or request.headers.get("host", "")
         if origin is None and request.headers.get("sec-fetch-site") == "same-origin":
             return
-        if origin is None or urlsplit(origin).netloc not in known:
+        if origin is None or not own or urlsplit(origin).netloc != own:
             raise Refused(
                 Kind.NOT_ALLOWED,
                 "This form was sent from another site, so nothing was done. Open the page here and repeat.",

@@ -192,7 +192,10 @@ class Settings(BaseSettings):
 
     def _unsafe(self) -> list[str]:
         """Return a sentence for each combination that would open a door."""
-        found = []
+        found = [*self._weak()]
+        api = urlsplit(self.slack_api_url)
+        if api.scheme != "https" and not is_loopback(api.hostname or ""):
+            found.append("SLACK_API_URL must be an https address: the bot token goes there with every call.")
         if not self.dapr_api_token.get_secret_value().strip() and not is_loopback(_host_of(self.sidecar_address)):
             found.append(
                 "DAPR_API_TOKEN is missing: the sidecar is not on this machine, and whoever reaches its port could "
@@ -211,6 +214,21 @@ class Settings(BaseSettings):
             found.append("COUNTERSIGN_OIDC_ISSUER must be an https address: its keys decide who somebody is.")
         return found
 
+    def _weak(self) -> list[str]:
+        """Return a message for each secret that somebody could guess."""
+        secrets = {
+            "SLACK_SIGNING_SECRET": [self.slack_signing_secret.get_secret_value().strip()],
+            OWN_KEY: [
+                part.partition(":")[2] if ":" in part else part
+                for part in self.secret_key.get_secret_value().strip().split(",")
+            ],
+        }
+        return [
+            f"{name} is easy to guess: use a long random value, such as that of: openssl rand -hex 32."
+            for name, values in secrets.items()
+            if any(is_weak(each.strip()) for each in values if name != OWN_KEY or len(each.strip()) >= SHORTEST_KEY)
+        ]
+
     def cautions(self) -> tuple[str, ...]:
         """Return a sentence for each setting that is risky and allowed; it is said loudly at every start."""
         found = []
@@ -227,6 +245,24 @@ class Settings(BaseSettings):
 
 
 ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+OWN_KEY = "COUNTERSIGN_SECRET_KEY"
+SHORTEST_KEY = 32
+"""Characters. A shorter one is refused by the key ring, which says so."""
+
+FEWEST_LETTERS = 6
+WELL_KNOWN = ("changeme", "change-me", "password", "secret", "example", "123456", "abcdef", "qwerty")
+
+
+def is_weak(secret: str) -> bool:
+    """Return whether a secret that is set is one that people try first: few letters, a repetition, a known word."""
+    text = secret.lower()
+    if not text:
+        return False
+    repeats = len(text) > 1 and text in (text + text)[1:-1]
+    known = any(text.replace(word, "").strip("-_ 0123456789.!") == "" for word in WELL_KNOWN if word in text)
+    return len(set(text)) < FEWEST_LETTERS or repeats or known
 
 
 def is_loopback(host: str) -> bool:

@@ -123,3 +123,15 @@ def test_the_same_signed_bytes_get_the_first_answer_and_have_one_effect(door: Do
     assert (again.status, again.body) == (first[-1].status, first[-1].body)
     assert order.output() == {"status": "completed"}
     assert (len(order.decisions()), len(order.processed())) == (1, 1)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/workflows", "/orders/1/start", "/nothing", "/openapi.json", "/metrics"])
+def test_no_answer_is_cached_or_guessed_at(system: System, path: str) -> None:
+    headers = system.http.get(path, headers={"Authorization": f"Bearer {system.token()}"}).headers
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
+def test_the_pages_about_rest_run_under_a_policy(system: System) -> None:
+    found = system.http.get("/docs").headers["content-security-policy"]
+    assert "default-src 'none'" in found
+    assert "frame-ancestors 'none'" in found
