@@ -15,7 +15,7 @@ from activities.recording import append_once
 from activities.slack.failures import NonRetryableError
 from activities.stepping import Steps
 from approvals.audit_actions import AuditAction
-from approvals.evidence import Evidence, NotProvenError, derived, stepped
+from approvals.evidence import Evidence, NotProvenError, demand_seal, derived, stepped
 from approvals.signing import KeyRing
 from approvals.state import State
 from records import audit, instances
@@ -50,6 +50,7 @@ class Prover:
 
     async def state(self, connection: AsyncConnection, evidence: Evidence) -> Proven:
         """Return where the request stands by its evidence. Raises: NotProvenError as well."""
+        demand_seal(self.keys, evidence)
         row = await instances.get(connection, evidence.instance_id)
         if row is None or row.state is None:
             raise NotOnRecordError(f"{evidence.instance_id} is not on record")

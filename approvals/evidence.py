@@ -69,6 +69,7 @@ class Evidence(Value):
 
     version: Literal[1] = 1
     instance_id: str
+    run: Moment
     opening: str = Field(description="SHA-256 hex of the state before anything has happened")
     seal: Seal
     events: tuple[Counted, ...] = Field(default=(), max_length=MOST_EVENTS)
@@ -103,9 +104,8 @@ def _request_content(request: ApprovalRequest, instance_id: str, nonce: str) -> 
 
 def opened(keys: KeyRing, state: State) -> Evidence:
     """Return the evidence of a request whose route was found, and nothing else happened yet."""
-    digest = opening_digest(state)
-    seal = keys.seal(Purpose.SEALED_ROUTE, _route_content(state, digest))
-    return Evidence(instance_id=state.instance_id, opening=digest, seal=seal)
+    where = {"instance_id": state.instance_id, "run": state.run, "opening": opening_digest(state)}
+    return Evidence.model_validate(where | {"seal": keys.seal(Purpose.SEALED_ROUTE, where)})
 
 
 def opening_of(state: State) -> State:
@@ -127,10 +127,6 @@ def opening_digest(state: State) -> str:
     return hashlib.sha256(canonical_json(opening_of(state))).hexdigest()
 
 
-def _route_content(state: State, digest: str) -> dict[str, Any]:
-    return {"instance_id": state.instance_id, "run": state.run, "opening": digest}
-
-
 def seal_judgement(keys: KeyRing, judgement: Judgement, state: State, at: Moment) -> SealedJudgement:
     """Return the judgement, sealed for the run, the stage and the round that it was made in."""
     content = _judgement_content(judgement, state, state.stage, state.round, at)
@@ -148,12 +144,18 @@ def _judgement_content(judgement: Judgement, state: State, stage: int, round_: i
 # ---- deriving
 
 
+def demand_seal(keys: KeyRing, evidence: Evidence) -> None:
+    """Let only evidence pass whose route was found by us. Raises: NotProvenError."""
+    where = {"instance_id": evidence.instance_id, "run": evidence.run, "opening": evidence.opening}
+    if not keys.opens(Purpose.SEALED_ROUTE, where, evidence.seal):
+        raise NotProvenError("the route is not sealed by us for this instance and run")
+
+
 def derived(keys: KeyRing, evidence: Evidence, opening: State, now: Moment) -> State:
     """Return where a request stands by its evidence. Raises: NotProvenError, TooEarlyError."""
-    if evidence.instance_id != opening.instance_id or evidence.opening != opening_digest(opening):
+    demand_seal(keys, evidence)
+    if evidence.opening != opening_digest(opening):
         raise NotProvenError("the request on record is another than the one in evidence")
-    if not keys.opens(Purpose.SEALED_ROUTE, _route_content(opening, evidence.opening), evidence.seal):
-        raise NotProvenError("the route is not sealed by us for this instance and run")
     state, _ = step(opening_of(opening), Started(at=opening.run))
     for each in evidence.events:
         before, state = state, stepped(keys, state, each, now).state

@@ -148,6 +148,7 @@ def begin(
         return RefusedStart(message=routed.refused)
     state, _ = step(routed.state, Started(at=run))
     progress = Progress(state=state, evidence=routed.evidence)
+    ctx.set_custom_status(summary(state, unposted=False))
     return (yield from _ask(ctx, progress)) if state.outcome is None else progress
 
 
