@@ -213,8 +213,9 @@ async def test_a_list_that_the_engine_cannot_give_is_said_and_the_rest_goes_on(t
     database = Database.open(f"sqlite:///{tmp_path / 'a.db'}")
     await database.migrate()
     nobody = cast("Any", None)
+    unlistable = cast("Any", Unlistable())
     reconciler = Reconciler(
-        database=database, engine=cast("Any", Unlistable()), mending=nobody, clock=lambda: datetime.now(UTC)
+        database=database, engine=unlistable, mending=nobody, keys=nobody, clock=lambda: datetime.now(UTC)
     )
     doctor = Doctor(
         database=database,
