@@ -122,7 +122,7 @@ def _stopped(view: CardView) -> list[Block]:
         return [parts.words(f"{_WITHOUT_PERSON[view.standing]} {ASK_AGAIN}")]
     who = parts.person(ending.by, ending.by_name) if ending and (ending.by or ending.by_name) else None
     by = [who] if who else [parts.words("An operator")]
-    reason = f": “{parts.typed(ending.reason, 500)}”" if ending and ending.reason.strip() else "."
+    reason = f": “{parts.typed(ending.reason, 500)}”." if ending and ending.reason.strip() else "."
     when = [parts.words(", "), parts.moment(ending.at)] if ending and ending.at else []
     told = [
         *by,
