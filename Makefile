@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check docs format lock release image deploy-tools test-deploy test-image torture clean
+.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -27,6 +27,12 @@ demo: install  ## run everything in one terminal; AUTO=1 plays the whole story b
 # Three at a time on two cores: the tests wait for processes more than they compute.
 test: install  ## run all tests; ARGS="-k policy" runs some
 	$(BIN)/python -m pytest -n 3 $(ARGS)
+
+UNIT := approvals cards activities workflows records bot/access bot/control bot/decisions bot/process
+COVERED := approvals workflows activities records cards bot/control bot/decisions
+unit: install  ## run the tests that start no process, with the branch coverage of the core by them alone
+	$(BIN)/python -m pytest -n 2 -m "not postgres and not browser" $(UNIT:%=tests/%) --cov-branch --cov-report=term:skip-covered \
+		$(COVERED:%=--cov=%) $(ARGS)
 
 check: install docs  ## lint, formatting, types, import rules, hosted workflows, documentation
 	$(BIN)/ruff check .

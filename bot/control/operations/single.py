@@ -8,7 +8,7 @@ Each call is audited before it is made and after it failed. What ends a request 
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,7 +34,15 @@ TURNS_S = (0.05, 0.1, 0.2, *[0.4] * 24)
 class Operations:
     """The management calls. Raises: Refused, EngineUnavailableError."""
 
-    def __init__(self, parts: Parts, access: Access, subjects: Subjects, starting: Starting) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        access: Access,
+        subjects: Subjects,
+        starting: Starting,
+        turns_s: Sequence[float] = TURNS_S,
+    ) -> None:
+        self._turns_s = turns_s
         self._parts = parts
         self._access = access
         self._subjects = subjects
@@ -126,7 +134,7 @@ class Operations:
 
     async def _lease(self, instance_id: str, holder: str) -> None:
         """Wait for another process's call to end; one that died in the middle loses its turn after LEASE."""
-        for pause in TURNS_S:
+        for pause in self._turns_s:
             async with self._parts.database.write() as connection:
                 if await leases.take(connection, instance_id, holder, self._parts.clock(), LEASE):
                     return
