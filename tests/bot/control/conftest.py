@@ -9,6 +9,7 @@ import pytest
 
 from activities.policies import PolicyFile
 from approvals.authority import Role
+from approvals.people import Person, Profile
 from approvals.signing import parse_key_ring
 from bot.access.authenticating import Access, Caller
 from bot.access.throttle import Throttle
@@ -35,10 +36,14 @@ rules:
 
 
 class NoDirectory:
-    """A Slack without people."""
+    """A Slack with the requester alone."""
 
     async def by_email(self, email: str) -> None:
         return None
+
+    async def find(self, reference: str) -> Profile | None:
+        known = reference == "req@example.com"
+        return Profile(person=Person(team="T1", user="UREQ"), email=reference) if known else None
 
     async def members(self, group: str) -> frozenset[str]:
         return frozenset()
@@ -66,7 +71,7 @@ class House:
         starting = Starting(database, engine, ("approval_workflow", "nightly"), keys, lambda: NOW)
         parts = Parts(database, engine, self.notified.extend, lambda: NOW)
         self.operations = Operations(parts, access, subjects, starting, turns_s=(0.0,))
-        self.orders = Orders(database, engine, policies, keys, lambda: NOW)
+        self.orders = Orders(database, engine, policies, directory, keys, lambda: NOW)
 
     async def audited(self) -> list[str]:
         async with self.database.read() as connection:
