@@ -1,5 +1,7 @@
 """The web app: it starts what runs beside the requests, and serves Slack, REST and the dashboard from the services."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -18,6 +20,8 @@ from bot.rest import audit, bulk, documented, events, health, metrics, orders, p
 from bot.rest.headers import SafeHeaders
 from bot.services import Services
 from bot.slack.ingress import Ingress
+from records.database import Database
+from records.errors import DatabaseUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +38,7 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.slack.close)
         stack.push_async_callback(services.engine.close)
         stack.push_async_callback(services.database.close)
-        await services.database.migrate()
+        await migrated(services.database, services.settings.database_patience_seconds)
         stack.push_async_callback(services.background.drain)
         services.worker.start()
         stack.push_async_callback(services.worker.stop)
@@ -58,6 +62,25 @@ async def _name_deaf_channels(services: Services) -> None:
         return
     for name, problem in found.items():
         log.error("no card can be posted", channel=name, what_to_do=problem)
+
+
+async def migrated(database: Database, patience_s: float) -> None:
+    """Bring the schema up to date, waiting for a server that is away: after a power cut it may start later than we do.
+
+    Raises: DatabaseUnavailableError after `patience_s`, and at once for a file: nobody will start that.
+    """
+    pause, until = 0.5, time.monotonic() + patience_s
+    while True:
+        try:
+            await database.migrate()
+        except DatabaseUnavailableError as error:
+            if database.dialect == "sqlite" or time.monotonic() + pause > until:
+                raise
+            log.warning("the database is away; the start waits for it", why=error.public, again_in_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(5.0, 2 * pause)
+        else:
+            return
 
 
 def create_app(settings: Settings, parts: Callable[[Settings], Services] = Services) -> FastAPI:

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     reconcile_every_seconds: float = Field(
         60.0, gt=0, description="how often the engine's whole list is compared; what runs is looked at more often"
     )
+    database_patience_seconds: float = Field(
+        60.0, ge=0, le=3600, description="how long a start waits for a database server that is away"
+    )
     drain_seconds: float = Field(
         2.0, ge=0, le=60, description="how long to serve on after SIGTERM, while /readyz says that the process ends"
     )

@@ -18,7 +18,7 @@ from tests.end_to_end.system import ROOT, settings_for
 )
 def test_a_database_that_is_away_is_one_sentence_and_an_exit_code(tmp_path: Path, url: str, sentence: str) -> None:
     with LocalSlack(manifest=ROOT / "manifest.yml") as slack:
-        settings = settings_for(tmp_path, slack, "127.0.0.1:1", database_url=url)
+        settings = settings_for(tmp_path, slack, "127.0.0.1:1", database_url=url, database_patience_seconds=1.0)
         app = AppProcess(settings, tmp_path / "app.log")
         with pytest.raises(AssertionError):
             app.ready()
