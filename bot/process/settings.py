@@ -204,6 +204,13 @@ class Settings(BaseSettings):
                 "DAPR_API_TOKEN is missing: the sidecar is not on this machine, and whoever reaches its port could "
                 "steer every workflow. Set the token that the sidecar demands, or use a sidecar on 127.0.0.1."
             )
+        real = not is_loopback(api.hostname or "") or self.process_order_url or self.callback_hosts
+        if self.accept_unsigned_decisions and real:
+            found.append(
+                "COUNTERSIGN_ACCEPT_UNSIGNED_DECISIONS works with a local Slack only, and never beside "
+                "COUNTERSIGN_PROCESS_ORDER_URL or COUNTERSIGN_CALLBACK_HOSTS: anybody at the sidecar's port could "
+                "approve what is then sent. Turn it off."
+            )
         if self.oidc_issuer and not self.oidc_audience.strip():
             found.append("COUNTERSIGN_OIDC_AUDIENCE is missing: without it a token for any other service would do.")
         unfit = sorted({each for each in self.oidc_algorithms if each not in ASYMMETRIC})
