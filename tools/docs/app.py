@@ -1,6 +1,7 @@
 """The app's parts for the pages that ask them: made, never started. Nothing is connected, opened or written."""
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from bot.services import Services
 
 
 def _settings() -> Settings:
-    secret = SecretStr("x" * 48)
+    secret = SecretStr(secrets.token_urlsafe(48))
     return Settings(
         _env_file=None,
         slack_bot_token=secret,
