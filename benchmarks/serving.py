@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from records import keys
 from records.database import Database
 
 ROOT = Path(__file__).parents[1]
-SECRET = "benchmark-" * 5
+SECRET = secrets.token_urlsafe(48)
 SERVE = """
 import sys, uvicorn
 from bot.app import create_app

@@ -14,7 +14,7 @@ from bot.control.reconciling.reconciler import Reconciler
 from bot.decisions.delivery import ALARM_AGE, Deliverer
 from bot.engine.worker import Worker
 from bot.process.periodic import Loops
-from records import alarms, intake, statistics
+from records import alarms, intake, notifications, statistics
 from records.database import Database
 from records.errors import RecordsError
 
@@ -35,6 +35,7 @@ class Figures(Value):
     undelivered: int = 0
     unposted: int = 0
     stale: int = 0
+    untold: int = 0
     waiting: int = 0
     failed: int = 0
 
@@ -84,6 +85,7 @@ class Metrics:
                 undelivered=await intake.undelivered(connection),
                 unposted=await alarms.unposted(connection, now - UNPOSTED_AFTER),
                 stale=await alarms.stale(connection, now - STALE_AFTER),
+                untold=len(await notifications.late(connection, now - STALE_AFTER, MOST_UNTOLD)),
                 waiting=await alarms.waiting(connection),
                 failed=await alarms.failed(connection),
             )
@@ -118,6 +120,7 @@ class Metrics:
             "requests_waiting": ("Requests that wait for a decision.", found.waiting),
             "cards_unposted": ("Requests that wait for over a minute without a card in Slack.", found.unposted),
             "cards_stale": ("Cards that have not shown what is true for over 30 s.", found.stale),
+            "notifications_late": ("Messages that Slack has not taken for over 30 s, up to 1,000.", found.untold),
         }
         for name, (about, value) in plain.items():
             Gauge(f"countersign_{name}", about, registry=registry).set(float(value))
@@ -148,6 +151,7 @@ class Metrics:
 
 
 UNPOSTED_AFTER = timedelta(minutes=1)
+MOST_UNTOLD = 1_000
 STALE_AFTER = timedelta(seconds=30)
 
 
