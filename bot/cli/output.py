@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -27,6 +28,9 @@ REFUSED = 4
 
 UNREACHABLE = 5
 """Exit code: the app, the sidecar or the database does not answer; trying again may work."""
+
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""Characters that move a cursor, hide text or turn its direction: what people typed must not do that to a terminal."""
 
 UNREADABLE_FILE = "The .env file is not UTF-8 text: save it as UTF-8, then try again."
 
@@ -77,10 +81,15 @@ def _print(table: Table) -> None:
     typer.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
+def visible(text: str) -> str:
+    """Return a text with every character that a terminal would obey written as its escape."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return visible(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
 
 def fields(values: Mapping[str, Any]) -> None:
@@ -91,7 +100,7 @@ def fields(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if value not in (None, "", (), [], {}):
             shown = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-            table.add_row(name.replace("_", " "), Text(shown))
+            table.add_row(name.replace("_", " "), Text(visible(shown)))
     _print(table)
 
 
@@ -106,20 +115,22 @@ def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Callable[
 
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
-    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    written = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    # JSON escapes control characters itself; those that turn or hide text get its escape too, so nothing is lost.
+    typer.echo(UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written))
 
 
 def say(sentence: str) -> None:
     """Print a sentence for a person."""
-    typer.echo(sentence)
+    typer.echo(visible(sentence))
 
 
 def note(sentence: str) -> None:
     """Print a sentence beside the result, on standard error: a program that reads the result never meets it."""
-    typer.echo(sentence, err=True)
+    typer.echo(visible(sentence), err=True)
 
 
 def fail(sentence: str, code: int = FAILED) -> NoReturn:
     """End with a sentence on standard error."""
-    typer.echo(sentence, err=True)
+    typer.echo(visible(sentence), err=True)
     raise typer.Exit(code)

@@ -1,5 +1,6 @@
 """The table of commands says what the commands say themselves, and help costs nothing."""
 
+import json
 import os
 import secrets
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bot.cli import output
 from bot.cli.main import COMMANDS, Entry, build, loaded
 from tests.bot.cli.calling import run
 
@@ -73,3 +75,22 @@ def test_a_port_that_is_taken_is_a_message(tmp_path: Path) -> None:
         )  # fmt: skip
     assert (ran.returncode, f"port {port} is taken by another program" in ran.stderr) == (1, True)
     assert "Errno" not in ran.stderr
+
+
+HOSTILE = "laptops\x1b[2J\x1b]0;owned\x07 \u202e0042$\u2066 \u200bend"
+
+
+@pytest.mark.parametrize("form", [output.Format.TABLE, output.Format.JSON])
+def test_what_people_typed_moves_no_cursor_and_turns_no_text(capsys: pytest.CaptureFixture[str], form: object) -> None:
+    assert isinstance(form, output.Format)
+    output.rows(("WHAT",), [{"what": HOSTILE}], form)
+    output.say(HOSTILE)
+    output.fields({"what": HOSTILE})
+    printed = capsys.readouterr().out
+    assert not output.UNSEEN.search(printed), printed
+    assert "laptops" in printed
+
+
+def test_json_keeps_what_it_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_json({"what": HOSTILE})
+    assert json.loads(capsys.readouterr().out) == {"what": HOSTILE}
