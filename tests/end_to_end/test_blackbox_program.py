@@ -190,7 +190,7 @@ CLICKS: dict[str, dict[str, Any]] = {
 def test_a_click_in_each_form_that_slack_sends_counts(world: World, requester: dict[str, str], name: str) -> None:
     order = f"form-{list(CLICKS).index(name)}-{world.run}"
     started = world.app.post(f"/orders/{order}/start?amount=2400", headers=requester)
-    assert started.json() == {"instance_id": f"order-{order}-workflow", "status": "started"}
+    assert (started.json()["instance_id"], started.json()["new"]) == (f"order-{order}-workflow", True)
     payload = click(world.card(order), "U0MANAGER", **CLICKS[name])
     answer = world.interaction({key: value for key, value in payload.items() if value is not None or key == "team"})
     assert (answer.status_code, answer.text) == (200, "")
@@ -279,7 +279,7 @@ def test_a_database_that_takes_nothing_gets_a_sentence_and_no_acknowledgement(
         other.rollback()
     assert command.status_code == 200
     assert "Please try again" in command.json()["text"]
-    assert pressed.status_code >= 500
+    assert pressed.status_code == 200, "Slack's own error would hide that it is not confirmed yet"
     assert world.interaction(click(card, "U0MANAGER")).status_code == 200
     eventually(lambda: "Approved." in world.card(order)["text"])
 

@@ -15,8 +15,9 @@ from tests.end_to_end.system import Order, System, buttons_of, eventually, text_
 def test_a_start_answers_the_instance_and_the_same_call_again_answers_the_same(system: System) -> None:
     first, second = system.start("same"), system.start("same")
     wanted = {"instance_id": f"order-{system.order_id('same')}-workflow", "status": "started"}
-    assert (first.status_code, first.json()) == (200, wanted)
-    assert (second.status_code, second.json()) == (200, wanted)
+    for answer, new in ((first, True), (second, False)):
+        found = answer.json()
+        assert (answer.status_code, {name: found[name] for name in wanted}, found["new"]) == (200, wanted, new)
     order = Order(system, system.order_id("same"))
     order.card()
     assert len(order.cards()) == 1

@@ -1,6 +1,7 @@
 """`countersign init` writes what `config check` and `run` take, and overwrites nothing."""
 
 import os
+import secrets
 import stat
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from approvals.policy.schema import parse_policy
 from bot.process.settings import Settings
 from tests.bot.cli.calling import run
 
-ANSWERS = "xoxb-1\n0123456789abcdef0123456789abcdef\n\napprovals\n@managers\noperators\n3 days\n"
+ANSWERS = f"xoxb-1\n{secrets.token_hex(16)}\n\napprovals\n@managers\noperators\n3 days\n"
 
 
 def test_the_answers_become_settings_and_a_policy_that_are_taken(tmp_path: Path) -> None:

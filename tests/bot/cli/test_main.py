@@ -65,7 +65,7 @@ def test_a_port_that_is_taken_is_a_message(tmp_path: Path) -> None:
         environment = {
             "PATH": os.environ["PATH"],
             "SLACK_BOT_TOKEN": "xoxb-1",
-            "SLACK_SIGNING_SECRET": "0123456789abcdef0123456789abcdef",
+            "SLACK_SIGNING_SECRET": secrets.token_hex(16),
             "COUNTERSIGN_SECRET_KEY": secrets.token_urlsafe(48),
             "COUNTERSIGN_POLICY": str(Path(__file__).parents[3] / "policy.yml"),
         }
