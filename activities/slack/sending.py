@@ -57,7 +57,7 @@ class Sender:
             return await self._direct(row, telling, found, found.state)
         card = card_of(found.cards, telling.stage)
         if row.kind == "answer":
-            return self._answer(telling, card, f"{found.kind} {found.subject}".strip())
+            return self._answer(telling, card, f"{found.state.request.kind} {found.state.request.subject}".strip())
         return await self._reply(row, telling, found, found.state) if card else None
 
     async def _direct(self, row: Notification, telling: Telling, found: Instance, state: State) -> Delivery:

@@ -277,5 +277,5 @@ async def test_who_clicked_hears_the_answer_though_slack_was_away(parts: Parts, 
     await notifier.look()
     await sent(parts, 1)
     heard = parts.workspace.ephemerals("U0MANAGER")
-    expected = private.sentence(sentence(Reason.TOO_LATE))
+    expected = private.sentence(f"{state.request.kind} 42: {sentence(Reason.TOO_LATE)}")
     assert [message.text for message in heard] == [expected.text]
