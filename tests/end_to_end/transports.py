@@ -275,14 +275,15 @@ class Slash(Rest):
         return self.say(who, f"{verb} {instance} tried")
 
     def see(self, who: Who, instance: str) -> dict[Action, Answer]:
-        words = {Action.SEE_REQUEST: "status", Action.SEE_HISTORY: "history", Action.SEE_DIAGNOSIS: "why"}
-        return {action: self.say(who, f"{word} {instance}") for action, word in words.items()}
+        words = {Action.SEE_REQUEST: "status", Action.SEE_DIAGNOSIS: "why"}
+        found = {action: self.say(who, f"{word} {instance}") for action, word in words.items()}
+        return found | {Action.SEE_HISTORY: self.say(who, f"history {instance} engine")}
 
     def lists(self, who: Who) -> list[Answer]:
         hands = self.system.slack.act_as(who.user)
         self.system.act(hands.open_home())
         home = eventually(lambda: hands.home)
-        return [self.say(who, "list waiting"), Answer("done", str(home))]
+        return [self.say(who, "list running"), Answer("done", str(home))]
 
     def others(self, who: Who, new: str) -> dict[Action, Answer]:
         return {
