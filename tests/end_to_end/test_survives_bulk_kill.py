@@ -75,6 +75,7 @@ def app(tmp_path: Path) -> Iterator[Killed]:
         yield started
 
 
+@pytest.mark.timeout(300)  # two kills among forty orders
 def test_a_bulk_operation_goes_on_after_a_kill_and_each_instance_has_one_result(app: Killed) -> None:
     room = Room(app.system)
     others = orders(room, "calm", OTHERS)
