@@ -200,7 +200,7 @@ class Order:
     def _cards_of(self, stage: int) -> list[Message]:
         return [each for each in self.cards() if each.metadata["event_payload"]["stage"] == stage]
 
-    def card_says(self, *parts: str, stage: int = 0, seconds: float = 15) -> Message:
+    def card_says(self, *parts: str, stage: int = 0, seconds: float = 30) -> Message:
         """Wait until the card says all of this somewhere."""
 
         def found() -> Message | None:

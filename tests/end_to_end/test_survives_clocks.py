@@ -116,9 +116,25 @@ def test_deadlines_are_the_engine_s_whatever_the_app_s_clock_says(clocked: Syste
         assert timedelta(0) <= late < timedelta(minutes=1)
         assert date_token(row.deadline).partition("|")[0] in text_of(card)
         orders.append(order)
-    for order in orders:
+    for off, order in zip((TEN, RIGHT), orders, strict=True):
+        dial.off = off
         assert order.output() == {"status": "rejected", "reason": "approval_timeout"}
         order.card_says("Nobody answered")
+
+
+def test_a_deadline_is_recorded_once_a_clock_that_is_behind_has_reached_it_and_a_late_click_does_not_count(
+    clocked: System, dial: Dial
+) -> None:
+    dial.off = -TEN
+    order = clocked.order("behind", currency="EUR")
+    deadline = eventually(lambda: row_of(order).deadline)
+    order.card()
+    time.sleep(max(0.0, (deadline - datetime.now(UTC)).total_seconds()) + 2)
+    assert "request.timed_out" not in order.actions()
+    dial.off = RIGHT
+    order.click("U0MANAGER")
+    assert order.output() == {"status": "rejected", "reason": "approval_timeout"}
+    assert ("request.timed_out" in order.actions(), order.processed()) == (True, ())
 
 
 def test_a_key_s_end_is_judged_by_the_app_s_clock_and_a_revoked_one_stays_revoked(clocked: System, dial: Dial) -> None:
