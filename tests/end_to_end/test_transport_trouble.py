@@ -55,7 +55,7 @@ def test_what_is_decided_while_it_is_paused_counts_when_it_is_resumed(http_syste
     order = http_system.order("paused")
     order.card()
     http_system.engine.pause_workflow(order.instance_id)
-    with http_system.hears("U0MANAGER", UNDECIDED):
+    with http_system.hears("U0MANAGER", "as soon as it is resumed"):
         assert order.click("U0MANAGER").ok
     assert order.status() == "SUSPENDED"
     http_system.engine.resume_workflow(order.instance_id)
@@ -63,19 +63,19 @@ def test_what_is_decided_while_it_is_paused_counts_when_it_is_resumed(http_syste
     assert order.actions().count("request.accepted") == 1
 
 
-def test_a_locked_database_acknowledges_nothing_and_the_person_hears_it(alone: Callable[..., System]) -> None:
+def test_a_locked_database_confirms_nothing_and_the_person_hears_it(alone: Callable[..., System]) -> None:
     system = alone()
     order = system.order("locked")
     eventually(lambda: "card.posted" in order.actions())
     other = sqlite3.connect(str(system.settings.database_url).removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with system.hears("U0MANAGER", SORRY):
-        assert not order.click("U0MANAGER").ok
+    with system.hears("U0MANAGER", "not confirmed yet"):
+        assert order.click("U0MANAGER").ok
     other.execute("ROLLBACK")
     other.close()
-    assert order.decisions() == ()
-    assert order.click("U0MANAGER").ok
+    order.click("U0MANAGER")
     assert order.output() == {"status": "completed"}
+    assert order.actions().count("request.accepted") == 1, "the first click may be written late, and counts once"
 
 
 def test_a_card_that_slack_does_not_take_raises_an_alarm_and_rest_decides(
