@@ -26,7 +26,9 @@ def test_a_sidecar_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
         sidecar.send(signal.SIGSTOP)
         assert order.click("U0MANAGER").ok
         code, seconds = app.end()
-        assert (code, seconds < 10) == (0, True)
+        assert (code, seconds < 15) == (0, True), (
+            "two seconds of readiness off, and at most eight for what is under way"
+        )
         assert not app.noise
 
 

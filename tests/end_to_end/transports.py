@@ -221,7 +221,8 @@ class Dashboard(Rest):
     def see(self, who: Who, instance: str) -> dict[Action, Answer]:
         page = self.call(who, "GET", f"/w/{instance}")
         why = page if 'class="answers"' in page.text else Answer("refused", page.text)
-        return dict.fromkeys(SEEING, page) | {Action.SEE_DIAGNOSIS: why}
+        history = self.call(who, "GET", f"/w/{instance}?events=engine")
+        return dict.fromkeys(SEEING, page) | {Action.SEE_HISTORY: history, Action.SEE_DIAGNOSIS: why}
 
     def lists(self, who: Who) -> list[Answer]:
         return [self.call(who, "GET", path) for path in ("/?phase=waiting&sort=created", "/?waiting_on=me", "/")]
@@ -283,7 +284,7 @@ class Slash(Rest):
         hands = self.system.slack.act_as(who.user)
         self.system.act(hands.open_home())
         home = eventually(lambda: hands.home)
-        return [self.say(who, "list running"), Answer("done", str(home))]
+        return [self.say(who, "list running"), self.say(who, "list all"), Answer("done", str(home))]
 
     def others(self, who: Who, new: str) -> dict[Action, Answer]:
         return {
