@@ -1,23 +1,25 @@
 """The registered workflow of this program: obtain an approval, then run the request's effect."""
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Literal
 
 from dapr.ext.workflow import DaprWorkflowContext
 
 from activities import Activities
 from activities.inputs import ProcessInput
+from approvals.decision import Outcome
 from approvals.evidence import SEALED, SealedStart
+from approvals.output import output_of
 from approvals.request import ApprovalRequest
 from workflows.obtain import DURABLE, Progress, RefusedStart, begin, call, go_on, outcome_of
 
 
-def approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator[Any, Any, dict[str, str] | None]:
+def approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator[Any, Any, dict[str, Any] | None]:
     """Wait for a human yes, then run the effect of the request's kind once.
 
     `given` is the request, or the progress of the run that this one continues.
-    Returns {"status": "completed"} or {"status": "rejected",
-    "reason": …}; nobody answering gives "approval_timeout".
+    Returns an `OrderOutput`: {"status": "completed", "outcome": "approved", "approvers": […], …} or {"status":
+    "rejected", "reason": …, …}; nobody answering gives the reason "approval_timeout".
     """
     if isinstance(given, dict) and "evidence" in given:
         progress: Progress | RefusedStart = Progress.model_validate(given)
@@ -31,12 +33,16 @@ def approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator[Any, An
         progress = yield from go_on(ctx, progress)
     outcome = outcome_of(progress)
     if not isinstance(progress, Progress) or not outcome.approved:
-        return {"status": "rejected", "reason": outcome.reason}
+        return _output("rejected", outcome)
     if progress.state.origin != "door":
-        return {"status": "approved"}  # no effect of ours: nobody whom we know has asked for it
+        return _output("approved", outcome)  # no effect of ours: nobody whom we know has asked for it
     effect = Activities.call_back if progress.state.request.callback else Activities.process_order
     yield call(ctx, effect, ProcessInput(evidence=progress.evidence), DURABLE)
-    return {"status": "completed"}
+    return _output("completed", outcome)
+
+
+def _output(status: Literal["completed", "approved", "rejected"], outcome: Outcome) -> dict[str, Any]:
+    return output_of(status, outcome).model_dump(mode="json", exclude_none=True)
 
 
 def started(given: Any) -> tuple[ApprovalRequest, SealedStart | None]:

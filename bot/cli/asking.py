@@ -10,6 +10,7 @@ import typer
 
 from approvals.ends import STILL_WAITING, end_of
 from bot.cli import output
+from bot.cli.ended import in_words
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 
@@ -111,8 +112,4 @@ def _said(found: dict[str, Any]) -> str:
     end = end_of(found["status"])
     if end is None:
         return f"{found['id']} still waits. It goes on by itself: ask again with the same --key."
-    people = [
-        f"{each['name'] or each['person']}{': ' + each['reason'] if each['reason'] else ''}"
-        for each in found["decided_by"]
-    ]
-    return f"{end.shown}{' by ' + '; '.join(people) if people else ''}."
+    return f"{in_words(end, found['decided_by'])}."

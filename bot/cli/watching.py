@@ -13,6 +13,7 @@ import typer
 from approvals.ends import STILL_WAITING, end_of
 from approvals.statuses import ENDED
 from bot.cli import output
+from bot.cli.ended import in_words
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 from bot.cli.seeing import Reference
@@ -60,8 +61,10 @@ def _exit_code(workflow: dict[str, Any]) -> int:
 def _end(found: dict[str, Any]) -> str:
     workflow = found["workflow"]
     end = end_of(workflow["phase"]) or end_of(WITHOUT_REQUEST.get(workflow["status"]))
-    shown = f" {json.dumps(found['output'], ensure_ascii=False)}" if found.get("output") is not None else ""
-    return f"{workflow['id']}: {end.shown if end else workflow['status']}.{shown}"
+    if end is None or not workflow["decided_by"]:
+        shown = f" {json.dumps(found['output'], ensure_ascii=False)}" if found.get("output") is not None else ""
+        return f"{workflow['id']}: {end.shown if end else workflow['status']}.{shown}"
+    return f"{workflow['id']}: {in_words(end, workflow['decided_by'])}."
 
 
 async def _followed(remote: Remote, reference: str, seconds: float | None, output_as: Format) -> dict[str, Any]:

@@ -244,6 +244,11 @@ class Order:
         ended = eventually(lambda: (found := self.state()) and found.runtime_status.name in ENDED and found, seconds)
         return json.loads(ended.serialized_output)
 
+    def result(self, seconds: float = 30.0) -> dict[str, Any]:
+        """Return the output's status and reason: who decided it is the business of the tests of that."""
+        found = self.output(seconds)
+        return {name: found[name] for name in ("status", "reason") if name in found}
+
     def audit(self) -> tuple[audit.Chained, ...]:
         """Return the order's audit entries, oldest first."""
         return self.system.records(lambda connection: audit.of_instance(connection, self.instance_id))

@@ -39,7 +39,7 @@ def test_every_acknowledged_click_counts_once(tmp_path: Path, sidecar: str) -> N
         url = stack.enter_context(AppServer(settings))
         for order in orders:
             order.system.slack.deliver_to = f"{url}/slack/events"
-            assert order.output(60) == {"status": "completed"}
+            assert order.result(60) == {"status": "completed"}
             assert order.actions().count("request.accepted") == 1
             assert len(order.processed()) == 1
             assert [row.verdict for row in order.decisions() if row.verdict is None] == []

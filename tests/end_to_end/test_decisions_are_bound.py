@@ -47,7 +47,7 @@ def test_an_unsigned_event_is_refused_and_audited_and_the_wait_goes_on(http_syst
     assert refused(order) == {"unsigned": 3, "malformed": 5}
     assert order.status() == "RUNNING"
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_an_event_signed_with_another_key_is_refused_and_takes_no_id_away(http_system: System) -> None:
@@ -70,7 +70,7 @@ def test_an_event_signed_with_another_key_is_refused_and_takes_no_id_away(http_s
     order.raise_event(good | {"decision": good["decision"] | {"approved": False, "reason": "changed on the way"}})
     eventually(lambda: refused(order) == {"bad_signature": 2})
     order.raise_event(good)
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_the_tutorials_setting_takes_a_plain_event(alone: Callable[..., System]) -> None:
@@ -78,11 +78,11 @@ def test_the_tutorials_setting_takes_a_plain_event(alone: Callable[..., System])
     order = system.order("plain")
     order.card()
     order.raise_event({"approved": True})
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     refused = system.order("plain-no")
     refused.card()
     refused.raise_event({"approved": False, "reason": "Not today"})
-    assert refused.output() == {"status": "rejected", "reason": "Not today"}
+    assert refused.result() == {"status": "rejected", "reason": "Not today"}
     assert {entry.actor for entry in refused.audit() if entry.action == "request.accepted"} == {"sidecar/unsigned"}
 
 
@@ -90,7 +90,7 @@ def test_the_same_signed_bytes_again_have_no_second_effect(http_system: System) 
     order = http_system.order("replayed")
     order.click("U0VP")
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     before = len(order.audit())
     for delivery in _clicks(http_system, order):
         again: Delivery = http_system.act(http_system.slack.replay(delivery))
@@ -112,7 +112,7 @@ def test_bytes_replayed_after_a_restart_and_at_a_second_process_do_nothing(
         order = system.order("restart")
         order.click("U0MANAGER", "approval_approve" if kind == "decision" else "approval_details")
         if kind == "decision":
-            assert order.output() == {"status": "completed"}
+            assert order.result() == {"status": "completed"}
         eventually(lambda: system.slack.modals("U0MANAGER") or kind == "decision")
         first = _clicks(system, order)[0]
         opened = len(system.slack.calls("views.open"))
@@ -132,7 +132,7 @@ def test_two_processes_on_one_database_count_one_click_once(alone: Callable[...,
         first = order.click("U0MANAGER")
         system.slack.deliver_to = f"{second}/slack/events"
         system.deliver(dict(first.payload or {}))
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
         assert order.actions().count("request.accepted") == 1
 
 

@@ -11,7 +11,7 @@ def test_nobody_answers_and_that_is_not_a_no(story: System) -> None:
     order = story.order("timeout", currency="EUR")
     assert buttons_of(order.card())
     with story.hears("U0REQUESTER", f"order {order.id} "):
-        assert order.output() == {"status": "rejected", "reason": "approval_timeout"}
+        assert order.result() == {"status": "rejected", "reason": "approval_timeout"}
     card = order.card_says("Nobody answered")
     assert "This is not a no" in text_of(card)
     assert buttons_of(card) == {}
@@ -39,7 +39,7 @@ def test_two_stages_need_two_people(story: System) -> None:
     with story.hears("U0MANAGER", sentence(Reason.ALREADY_COUNTED)):
         order.click("U0MANAGER", stage=1)
     order.click("U0VP", stage=1)
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     order.card_says("Approved: order", stage=1)
     first = order.card_says("Approved: order")
     assert buttons_of(first) == {}
@@ -52,7 +52,7 @@ def test_the_card_of_a_stage_that_is_complete_decides_nothing(story: System) -> 
     with story.hears("U0MANAGER2", sentence(Reason.OLD_CARD)):
         story.deliver(old | {"user": old["user"] | {"id": "U0MANAGER2"}})
     order.click("U0VP", stage=1)
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_one_person_counts_in_both_stages_where_the_policy_says_so(story: System) -> None:
@@ -60,7 +60,7 @@ def test_one_person_counts_in_both_stages_where_the_policy_says_so(story: System
     order.click("U0MANAGER")
     order.card(stage=1)
     order.click("U0MANAGER", stage=1)
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_two_of_a_group_must_say_yes_and_one_no_is_enough(story: System) -> None:
@@ -69,12 +69,12 @@ def test_two_of_a_group_must_say_yes_and_one_no_is_enough(story: System) -> None
     order.card_says("1 of 2")
     assert len(eventually(order.thread)) == 1
     order.click("U0MANAGER2")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     refused = story.order("one-no", currency="CHF")
     refused.click("U0MANAGER")
     refused.card_says("1 of 2")
     refused.reject("U0MANAGER2", "No")
-    assert refused.output() == {"status": "rejected", "reason": "No"}
+    assert refused.result() == {"status": "rejected", "reason": "No"}
 
 
 def test_an_escalation_rewrites_the_card_and_the_old_rendering_is_refused(story: System) -> None:
@@ -85,7 +85,7 @@ def test_an_escalation_rewrites_the_card_and_the_old_rendering_is_refused(story:
         story.deliver(before | {"user": before["user"] | {"id": "U0MANAGER"}})
     assert any("<!subteam^S0VPS>" in text for text in eventually(order.thread))
     order.click("U0VP")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_rule_that_names_an_unknown_group_lets_nobody_approve(story: System) -> None:

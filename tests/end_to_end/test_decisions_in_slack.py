@@ -13,7 +13,7 @@ def test_an_approval_completes_the_order_and_everybody_is_told(system: System) -
     order = system.order("approved")
     with system.hears("U0REQUESTER", f"order {order.id} "):
         assert order.click("U0MANAGER").ok
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
     card = order.card_says("Approved: order", "U0MANAGER")
     assert buttons_of(card) == {}
     [said] = eventually(order.thread)
@@ -40,7 +40,7 @@ def test_a_rejection_asks_why_and_the_reason_reaches_everybody(system: System) -
     assert reject_modal.BLOCK in (empty.errors or {})
     with system.hears("U0REQUESTER", "Too dear for now"):
         assert system.act(manager.submit(values={reject_modal.ACTION: "Too dear for now"})).ok
-        assert order.output() == {"status": "rejected", "reason": "Too dear for now"}
+        assert order.result() == {"status": "rejected", "reason": "Too dear for now"}
     card = order.card_says("Rejected: order", "Too dear for now")
     assert buttons_of(card) == {}
     assert any("Too dear for now" in text for text in eventually(order.thread))
@@ -60,7 +60,7 @@ def test_details_show_everything_in_a_modal(system: System) -> None:
 def test_a_second_click_counts_once_and_says_so_in_private(system: System) -> None:
     order = system.order("second")
     first = order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     with system.hears("U0MANAGER2", sentence(Reason.REQUEST_OVER)):
         again = dict(first.payload) | {"user": first.payload["user"] | {"id": "U0MANAGER2"}}
         assert system.deliver(again).error is None
@@ -72,7 +72,7 @@ def test_two_clicks_of_one_person_at_once_count_once(system: System) -> None:
     order = system.order("double")
     first = order.click("U0MANAGER")
     system.deliver(dict(first.payload))
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     eventually(lambda: all(row.verdict for row in order.decisions()))
     assert {"allowed"} <= {row.verdict["reason"] for row in order.decisions()}
     assert order.actions().count("request.accepted") == 1
@@ -106,7 +106,7 @@ def test_a_wrong_person_decides_nothing_and_hears_why(system: System) -> None:
     assert order.status() == "RUNNING"
     assert buttons_of(order.card())
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_wrong_person_gets_no_form_for_a_rejection(system: System) -> None:
@@ -121,7 +121,7 @@ def test_nobody_decides_on_what_they_submitted_for_somebody_else(system: System)
     with system.hears("U0MANAGER", sentence(Reason.OWN_REQUEST)):
         order.click("U0MANAGER")
     order.click("U0MANAGER2")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_second_account_with_the_requesters_email_is_the_requester(http_system: System) -> None:

@@ -21,7 +21,7 @@ def test_an_approval_by_key_says_what_the_workflow_made_of_it(http_system: Syste
     assert answer.status_code == 200
     told = answer.json()
     assert (told["event"], told["sent"], told["outcome"]) == ("approval_decision", True, "accepted")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     order.card_says("Approved: order", "U0MANAGER")
 
 
@@ -32,7 +32,7 @@ def test_a_rejection_by_key_needs_a_reason(http_system: System) -> None:
         refused = order.approve_by_rest(approved=False, reason=nothing_to_see)
         assert (refused.status_code, refused.json()["detail"]) == (422, sentence(Reason.REASON_MISSING))
     assert order.approve_by_rest(approved=False, reason="Over budget").json()["outcome"] == "accepted"
-    assert order.output() == {"status": "rejected", "reason": "Over budget"}
+    assert order.result() == {"status": "rejected", "reason": "Over budget"}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_configured_url_gets_the_order_with_one_key_however_often_it_is_tried(
         system = systems.get("receiver", process_order_url=f"http://127.0.0.1:{receiver.server_port}/orders")
         order = system.order("posted")
         order.click("U0MANAGER")
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
         keys = [key for key, _ in receiver.calls]
         assert len(keys) == 2
         assert len(set(keys)) == 1

@@ -92,7 +92,7 @@ def test_a_forged_judgement_approves_nothing_and_the_true_click_does(system: Sys
     eventually(lambda: alarmed(order))
     nothing_followed(system, order)
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert len(order.processed()) == 1
 
 
@@ -180,7 +180,7 @@ def test_an_instance_that_a_stranger_completes_is_not_approved(system: System, s
 def test_a_true_vote_of_one_order_is_worth_nothing_in_another(system: System, stranger: Stranger) -> None:
     done = system.order("one")
     done.click("U0MANAGER")
-    assert done.output() == {"status": "completed"}
+    assert done.result() == {"status": "completed"}
     [approved] = stranger.scheduled(done.instance_id, "process_order")
     order = system.order("two")
     order.card()
@@ -193,7 +193,7 @@ def test_a_true_vote_of_one_order_is_worth_nothing_in_another(system: System, st
 def test_an_effect_that_is_asked_for_again_is_done_once(system: System, stranger: Stranger) -> None:
     done = system.order("once")
     done.click("U0MANAGER")
-    assert done.output() == {"status": "completed"}
+    assert done.result() == {"status": "completed"}
     [approved] = stranger.scheduled(done.instance_id, "process_order")
     taken = stranger.schedule("process_order", approved)
     eventually(lambda: any('"new": false' in text for text in stranger.results(taken)), seconds=20)
@@ -252,7 +252,7 @@ def test_a_workflow_may_ask_and_its_approval_has_no_effect_of_ours(system: Syste
     order = Order(system, "asks")
     order.instance_id = instance_id
     order.click("U0MANAGER")
-    assert order.output() == {"status": "approved"}
+    assert order.result() == {"status": "approved"}
     assert order.processed() == ()
 
 

@@ -60,7 +60,7 @@ def test_no_hostile_payload_ends_a_request_and_the_click_after_them_counts(http_
     eventually(lambda: refused(order) == len(PAYLOADS))
     assert order.status() == "RUNNING"
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 @pytest.mark.timeout(600)
@@ -72,7 +72,7 @@ def test_no_fuzzed_payload_ends_a_request(http_system: System, port: Port) -> No
         port.raise_all(order.instance_id, payloads[start : start + 10])
     eventually(lambda: refused(order) == len(payloads), seconds=60)
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_five_thousand_tiny_events_do_not_keep_the_managers_click_waiting(http_system: System, port: Port) -> None:
@@ -82,7 +82,7 @@ def test_five_thousand_tiny_events_do_not_keep_the_managers_click_waiting(http_s
         port.raise_all(order.instance_id, ["{}"] * 50 + ['{"approved": true}'] * 50)
     clicked = time.monotonic()
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert time.monotonic() - clicked < 10
     history = port.stub.GetInstanceHistory(protos.GetInstanceHistoryRequest(instanceId=order.instance_id))
     assert history.ByteSize() < 1_000_000

@@ -39,7 +39,7 @@ def test_an_id_with_other_content_is_a_conflict(http_system: System) -> None:
 
 def test_a_finished_order_is_not_run_again(http_system: System) -> None:
     order = http_system.order("finished", "10")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert http_system.start("finished", "10").status_code == 200
     assert http_system.start("finished", "11").status_code == 409
     assert len(order.processed()) == 1
@@ -152,7 +152,7 @@ ROUTES = [
 def test_the_policy_decides_who_is_asked(http_system: System, amount: str, asked: str) -> None:
     order = http_system.order(f"route-{amount}", amount)
     if asked == "automatic":
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
         assert order.cards() == []
         eventually(lambda: [text for text in http_system.private("U0REQUESTER") if f"order {order.id} " in text])
     else:
@@ -167,11 +167,11 @@ def test_a_policy_with_a_single_threshold_works_too(alone: Callable[..., System]
         "  - {name: large, approve: [{email: vp@example.com}], within: 1 h}\n"
     )
     system = alone(policy=policy)
-    assert system.order("below", "999.99").output() == {"status": "completed"}
+    assert system.order("below", "999.99").result() == {"status": "completed"}
     order = system.order("at", "1000")
     assert "<@U0VP>" in text_of(order.card())
     order.click("U0VP")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_broken_policy_stops_a_start_with_line_and_reason(alone: Callable[..., System], tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_broken_policy_stops_a_start_with_line_and_reason(alone: Callable[...,
     assert waiting.status() == "RUNNING"
     # A request keeps the route it was asked under.
     waiting.click("U0MANAGER")
-    assert waiting.output() == {"status": "completed"}
+    assert waiting.result() == {"status": "completed"}
 
 
 def test_a_rule_that_leads_to_nobody_stops_the_start(alone: Callable[..., System], tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_rule_that_leads_to_nobody_stops_the_start(alone: Callable[..., System
     order = system.order("manager")
     assert "<@U0MANAGER>" in text_of(order.card())
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_the_card_says_who_asks_for_what_and_why_and_until_when(system: System) -> None:

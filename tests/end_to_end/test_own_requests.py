@@ -44,7 +44,7 @@ def test_a_manager_does_not_approve_what_they_asked_for(own: System) -> None:
         order.click("U0MANAGER")
     assert order.processed() == ()
     order.click("U0MANAGER2")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_delegate_does_not_approve_what_they_asked_for(own: System) -> None:
@@ -53,7 +53,7 @@ def test_a_delegate_does_not_approve_what_they_asked_for(own: System) -> None:
         order.click("U0REQUESTER")
     assert order.processed() == ()
     order.click("U0VP")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_delegate_sees_and_decides_what_the_one_they_stand_in_for_is_asked(own: System) -> None:
@@ -63,7 +63,7 @@ def test_a_delegate_sees_and_decides_what_the_one_they_stand_in_for_is_asked(own
     seen = {who: own.http.get(f"/workflows/{order.instance_id}", headers=headers[who]).status_code for who in headers}
     assert seen == {"auditor": 200, "manager2": 403}
     assert order.approve_by_rest(by="auditor@example.com").is_success
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_what_waits_for_a_delegate_is_what_they_may_decide_in_another_place(own: System) -> None:
@@ -82,7 +82,7 @@ def test_what_waits_for_a_delegate_is_what_they_may_decide_in_another_place(own:
     own.act(auditor.open_home())
     eventually(lambda: auditor.home and all(order.id in str(auditor.home) for order in asked))
     asked[0].approve_by_rest(by="auditor@example.com")
-    assert asked[0].output() == {"status": "completed"}
+    assert asked[0].result() == {"status": "completed"}
     assert waiting_for(own, "auditor@example.com") & names == {asked[1].instance_id}
 
 
@@ -100,7 +100,7 @@ def test_a_request_keeps_the_delegates_of_the_policy_that_it_was_asked_under(own
     assert waiting_for(own, "manager2@example.com") & both == {after.instance_id}
     for order, delegate in ((before, "auditor@example.com"), (after, "manager2@example.com")):
         assert order.approve_by_rest(by=delegate).is_success
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
 
 
 def waiting_for(system: System, person: str) -> set[str]:

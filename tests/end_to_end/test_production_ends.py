@@ -68,7 +68,7 @@ def test_both_transports_answer_and_a_process_that_ends_leaves_no_click_half_don
                 assert outcome.ok or not order.decisions()
                 if not outcome.ok:
                     assert order.click("U0MANAGER").ok
-                assert order.output() == {"status": "completed"}
+                assert order.result() == {"status": "completed"}
                 assert order.actions().count("request.accepted") == 1
             assert following.end()[0] == 0
 

@@ -131,9 +131,9 @@ def test_the_whole_story_on_postgresql(production: Production) -> None:
     assert rejected.reject("U0MANAGER", "Zu teuer: ünïcode ✓").ok
     ended.card()
     assert room.post(f"/workflows/{ended.id}/terminate", {"reason": "ordered twice"}).is_success
-    assert approved.output() == {"status": "completed"}
-    assert rejected.output() == {"status": "rejected", "reason": "Zu teuer: ünïcode ✓"}
-    assert late.output() == {"status": "rejected", "reason": "approval_timeout"}
+    assert approved.result() == {"status": "completed"}
+    assert rejected.result() == {"status": "rejected", "reason": "Zu teuer: ünïcode ✓"}
+    assert late.result() == {"status": "rejected", "reason": "approval_timeout"}
     assert ended.status() == "TERMINATED"
     ended.card_says("ordered twice")
     for order in (approved, rejected, late, ended):
@@ -156,7 +156,7 @@ def test_the_same_signed_bytes_at_both_processes_at_once_count_once(production: 
         first, second = production.at_both(production.signed(clicked(order, "U0MANAGER")))
         assert (first.status_code, first.content) == (second.status_code, second.content) == (200, b"")
     for order in orders:
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
         assert len(order.decisions()) == 1
         assert order.actions().count("decision.submitted") == order.actions().count("request.accepted") == 1
         assert len(order.processed()) == 1
@@ -168,7 +168,7 @@ def test_two_managers_at_two_processes_at_once_decide_once(production: Productio
         clicks = [production.signed(clicked(order, user)) for user in ("U0MANAGER", "U0MANAGER2")]
         assert [answer.status_code for answer in production.at_both(*clicks)] == [200, 200]
     for order in orders:
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
         eventually(lambda order=order: all(row.verdict for row in order.decisions()))
         assert [order.actions().count(action) for action in ("request.accepted", *CLOSED)] == [1, 1, 0]
         assert len(order.processed()) == 1
@@ -219,7 +219,7 @@ def test_a_decision_of_a_process_that_was_killed_is_delivered_by_another(
         if production.sidecar:
             assert order.decisions()[0].verdict is None
             production.sidecar.send(signal.SIGCONT)
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert order.actions().count("request.accepted") == 1
 
 
@@ -264,5 +264,5 @@ def test_while_the_database_is_away_no_click_is_confirmed_and_it_recovers(
         eventually(lambda app=app: httpx.get(f"{app.url}/readyz", timeout=10).status_code == 200, 30)
     if not order.decisions():
         assert order.click("U0MANAGER").ok
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert order.actions().count("request.accepted") == 1

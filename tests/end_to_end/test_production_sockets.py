@@ -39,7 +39,7 @@ def test_everything_that_people_do_goes_over_the_socket(sockets: tuple[System, A
     system.act(person.open_home())
     eventually(lambda: (home := system.slack.home("U0MANAGER")) and order.id in str(home.blocks))
     assert order.reject("U0MANAGER", "Not now").ok
-    assert order.output() == {"status": "rejected", "reason": "Not now"}
+    assert order.result() == {"status": "rejected", "reason": "Not now"}
     assert system.http.post("/slack/events").status_code == 404
     assert {each.transport for each in system.slack.deliveries()} == {"socket"}
 
@@ -55,7 +55,7 @@ def test_a_socket_that_ends_is_opened_again_and_clicks_count(sockets: tuple[Syst
         system.act(system.slack.disconnect_socket("refresh_requested" if how == "refreshed" else "link_disabled"))
     eventually(lambda: system.slack.sockets == 1, 20)
     assert order.click("U0MANAGER").ok
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_click_whose_socket_drops_counts_once(sockets: tuple[System, AppProcess]) -> None:
@@ -67,7 +67,7 @@ def test_a_click_whose_socket_drops_counts_once(sockets: tuple[System, AppProces
     eventually(lambda: system.slack.sockets == 1, 20)
     if buttons_of(order.card()):
         order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert order.actions().count("request.accepted") == 1
 
 

@@ -78,7 +78,7 @@ def test_rows_that_are_behind_or_missing_follow_the_engine_and_nobody_is_told_tw
             assert "Stopped" not in text_of(now["rejected"].card_says("Rejected", "too expensive", seconds=30))
             for name in ("waits", "missing"):
                 assert now[name].click("U0MANAGER").ok
-                assert now[name].output() == {"status": "completed"}
+                assert now[name].result() == {"status": "completed"}
             assert {name: len(now[name].thread()) for name in told} == told
             assert not [name for name in told if buttons_of(now[name].card())]
             assert "operator" not in " ".join(system.private("U0REQUESTER")).lower()

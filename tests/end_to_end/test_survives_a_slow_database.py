@@ -43,7 +43,7 @@ def test_a_click_on_a_slow_database_is_answered_in_time_and_counts_once(system: 
         outcome = order.click("U0MANAGER")
         assert outcome.ok
         assert outcome.elapsed < 3
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert (len(order.decisions()), len(order.processed())) == (1, 1)
 
 
@@ -54,7 +54,7 @@ def test_a_click_that_is_never_written_is_told_so(system: System) -> None:
         assert order.click("U0MANAGER").ok
     assert not order.decisions()
     assert order.click("U0MANAGER").ok
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_rejection_keeps_its_form_and_rest_says_503_with_the_same_message(system: System) -> None:
@@ -73,4 +73,4 @@ def test_a_rejection_keeps_its_form_and_rest_says_503_with_the_same_message(syst
     with held(system, 3.5):
         answer = other.approve_by_rest(by=MANAGER)
         assert (answer.status_code, answer.json()["detail"]) == (503, NOT_CONFIRMED)
-    assert other.output() == {"status": "completed"}
+    assert other.result() == {"status": "completed"}

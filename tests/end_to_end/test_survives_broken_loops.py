@@ -83,7 +83,7 @@ def test_each_loop_that_fails_is_logged_counted_and_shown_and_goes_on(
     order = system.order(f"after-{table}")
     order.card()
     assert order.click("U0MANAGER").ok
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
 
 
 def test_a_folder_that_cannot_be_written_shows_and_takes_no_decision_away(
@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written_shows_and_takes_no_decision_away(
         assert str(folder) not in found["loop checkpoints"]
         order.card()
         assert order.click("U0MANAGER").ok
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
     finally:
         kept.unlink()
         (folder / "elsewhere").rename(kept)
@@ -126,7 +126,7 @@ def test_a_damaged_row_in_each_table_stops_no_other_and_is_named(broken: tuple[S
     assert good.instance_id in listed.text
     assert system.http.get("/statistics", headers=key(system, "operator")).status_code == 200
     assert good.click("U0MANAGER").ok
-    assert good.output() == {"status": "completed"}
+    assert good.result() == {"status": "completed"}
     assert "cannot be read" in eventually(lambda: readiness(system).get("rows", ""), 30)
     eventually(lambda: figure(system, "rows_unreadable", table="intake") == 1, 40)
     eventually(lambda: figure(system, "rows_unreadable", table="instances") == 1, 40)

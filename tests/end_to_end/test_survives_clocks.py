@@ -82,7 +82,7 @@ def audit_is_whole(system: System) -> bool:
 
 
 def counted_once(order: Order) -> None:
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert (order.actions().count("request.accepted"), len(order.processed())) == (1, 1)
 
 
@@ -118,7 +118,7 @@ def test_deadlines_are_the_engine_s_whatever_the_app_s_clock_says(clocked: Syste
         orders.append(order)
     for off, order in zip((TEN, RIGHT), orders, strict=True):
         dial.off = off
-        assert order.output() == {"status": "rejected", "reason": "approval_timeout"}
+        assert order.result() == {"status": "rejected", "reason": "approval_timeout"}
         order.card_says("Nobody answered")
 
 
@@ -133,7 +133,7 @@ def test_a_deadline_is_recorded_once_a_clock_that_is_behind_has_reached_it_and_a
     assert "request.timed_out" not in order.actions()
     dial.off = RIGHT
     order.click("U0MANAGER")
-    assert order.output() == {"status": "rejected", "reason": "approval_timeout"}
+    assert order.result() == {"status": "rejected", "reason": "approval_timeout"}
     assert ("request.timed_out" in order.actions(), order.processed()) == (True, ())
 
 

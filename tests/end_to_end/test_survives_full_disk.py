@@ -46,7 +46,7 @@ def disk(
 
 
 def counted_once(order: Order) -> None:
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert (order.actions().count("request.accepted"), len(order.processed())) == (1, 1)
 
 
@@ -95,5 +95,5 @@ def test_a_deadline_that_passes_without_room_is_written_down_when_there_is_room(
     with no_room(app):
         eventually(lambda: datetime.now(UTC) > deadline)
         assert order.status() == "RUNNING"
-    assert order.output(60) == {"status": "rejected", "reason": "approval_timeout"}
+    assert order.result(60) == {"status": "rejected", "reason": "approval_timeout"}
     order.card_says("Nobody answered")

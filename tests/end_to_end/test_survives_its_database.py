@@ -32,7 +32,7 @@ def test_a_click_that_cannot_be_stored_is_not_acknowledged_and_counts_when_there
 def _decided_once(order: Order) -> None:
     """Click until it is taken; the first click may have been written after all, and still counts once."""
     eventually(lambda: order.click("U0MANAGER").ok or order.status() != "RUNNING", 30)
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert (order.actions().count("request.accepted"), len(order.processed())) == (1, 1)
 
 

@@ -37,5 +37,5 @@ def test_a_click_while_slack_does_not_say_which_team_we_are_is_no_stranger_s(alo
     order.card()
     system.slack.fault(method="auth.test", kind="http_500", count=2)
     assert order.click("U0MANAGER").ok
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert "other_team" not in {entry.verdict for entry in order.audit()}

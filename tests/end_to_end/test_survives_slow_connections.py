@@ -85,7 +85,7 @@ def test_slow_connections_are_closed_and_a_click_is_answered_meanwhile(
         outcome = order.click("U0MANAGER")
         assert outcome.ok
         assert outcome.elapsed < 3
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
         while (left := MANY - closed(connections)) and time.monotonic() - began < LATE_S + 5:
             select.select([], [], [], 0.2)
     assert not left

@@ -59,7 +59,7 @@ def test_what_is_decided_while_it_is_paused_counts_when_it_is_resumed(http_syste
         assert order.click("U0MANAGER").ok
     assert order.status() == "SUSPENDED"
     http_system.engine.resume_workflow(order.instance_id)
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert order.actions().count("request.accepted") == 1
 
 
@@ -74,7 +74,7 @@ def test_a_locked_database_confirms_nothing_and_the_person_hears_it(alone: Calla
     other.execute("ROLLBACK")
     other.close()
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert order.actions().count("request.accepted") == 1, "the first click may be written late, and counts once"
 
 
@@ -98,7 +98,7 @@ def test_a_card_that_slack_does_not_take_raises_an_alarm_and_rest_decides(
     card = eventually(lambda: _cards_in(system, order, "no-such-channel"))[0]
     assert buttons_of(card)
     system.act(system.slack.act_as("U0VP").click("no-such-channel", card.ts, "approval_approve"))
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     eventually(lambda: not buttons_of(_cards_in(system, order, "no-such-channel")[0]))
 
 
@@ -133,7 +133,7 @@ def test_a_second_card_after_a_lost_reply_counts_once_and_is_rewritten_at_its_cl
     eventually(lambda: order.actions().count("card.posted") == 1)
     manager = http_system.slack.act_as("U0MANAGER")
     http_system.act(manager.click("approvals", cards[clicked].ts, "approval_approve"))
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     eventually(lambda: not buttons_of(order.cards()[clicked]))
     eventually(lambda: not buttons_of(order.cards()[1]))  # the one that is known
     other = http_system.slack.act_as("U0MANAGER2")
@@ -151,7 +151,7 @@ def test_a_click_while_slack_cannot_be_asked_is_taken_and_the_workflow_asks(
     order.card()
     system.slack.fault(method="users.info", kind="http_500", count=2)
     assert order.click("U0MANAGER").ok
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert order.actions().count("request.accepted") == 1
 
 
@@ -161,5 +161,5 @@ def test_a_doubled_envelope_counts_once(systems: Systems) -> None:
     order.card()
     system.slack.fault(method="interactive", kind="duplicate")
     order.click("U0MANAGER")
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert len(order.decisions()) == 1

@@ -145,7 +145,12 @@ def test_a_decision_is_judged_recorded_announced_and_then_processed() -> None:
     run.until("process_order")
     assert run.asked[3:] == ["judge_decision", "record", "process_order"]
     run.answer({})
-    assert run.output == {"status": "completed"}
+    assert run.output == {
+        "status": "completed",
+        "outcome": "approved",
+        "approvers": ["T1/U0MANAGER"],
+        "rule": "a manager",
+    }
 
 
 def test_a_rejection_processes_nothing() -> None:
@@ -155,7 +160,8 @@ def test_a_rejection_processes_nothing() -> None:
     run.answer(judged(approved=False))
     run.end()
     assert "process_order" not in run.asked
-    assert run.output == {"status": "rejected", "reason": "So"}
+    assert run.output["rejected_by"] == "T1/U0MANAGER"
+    assert (run.output["status"], run.output["reason"], run.output["outcome"]) == ("rejected", "So", "rejected")
 
 
 def test_nobody_answering_ends_at_the_absolute_deadline() -> None:
@@ -164,7 +170,8 @@ def test_nobody_answering_ends_at_the_absolute_deadline() -> None:
     run.ctx.now = NOON + timedelta(hours=1)
     run.answer(TimeoutError())
     run.end()
-    assert run.output == {"status": "rejected", "reason": "approval_timeout"}
+    assert run.output["outcome"] == "timed_out"
+    assert (run.output["status"], run.output["reason"]) == ("rejected", "approval_timeout")
 
 
 @pytest.mark.parametrize("result", [FAILED, None, "yes", {"judgements": [{"verdict": "yes"}]}, {"unreadable": True}])
@@ -269,14 +276,14 @@ def test_what_no_door_has_started_has_no_effect_of_ours() -> None:
     run.answer(MAYBE)
     run.answer(judged(approved=True))
     run.end()
-    assert run.output == {"status": "approved"}
+    assert run.output["status"] == "approved"
     assert not {"process_order", "call_back"} & set(run.asked)
 
 
 def test_a_start_that_is_refused_asks_nobody_and_says_why() -> None:
     run = Run()
     run.answer(_dumped(Routed(refused="It bears a seal of nobody.")))
-    assert run.output == {"status": "rejected", "reason": "It bears a seal of nobody."}
+    assert run.output["reason"] == "It bears a seal of nobody."
 
 
 def test_what_is_approved_unasked_is_processed_after_its_route_was_recorded() -> None:

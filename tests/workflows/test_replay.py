@@ -55,7 +55,8 @@ def test_a_recorded_history_ends_as_it_ended(path: Path) -> None:
     result = executed(told["instance_id"], done[:last], done[last:])
     ended = [action.completeWorkflow for action in result.actions if action.HasField("completeWorkflow")]
     assert [each.failureDetails.errorMessage for each in ended] == [""]
-    assert json.loads(ended[0].result.value) == told["output"]
+    # A later release adds fields to an output; it changes none.
+    assert told["output"].items() <= json.loads(ended[0].result.value).items()
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])

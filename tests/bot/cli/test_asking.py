@@ -91,7 +91,9 @@ def test_an_order_is_approved_by_the_person_whom_the_key_belongs_to(remote: Cli,
     assert ended.code == 0
     assert "COMPLETED" in remote("history", order, "--engine").out.splitlines()[-1]
     assert "request.asked" in ended.out
-    assert ended.out.splitlines()[-1].endswith('Approved. {"status": "completed"}')
+    assert ended.out.splitlines()[-1].endswith(": Approved by manager.")
+    written = remote("status", order, "-o", "json").json
+    assert (written["output"]["outcome"], written["output"]["approvers"]) == ("approved", ["manager"])
 
 
 def test_an_order_is_rejected_with_a_reason(remote: Cli, start: Start) -> None:
@@ -99,7 +101,7 @@ def test_an_order_is_rejected_with_a_reason(remote: Cli, start: Start) -> None:
     assert remote("order", "reject", order, who="manager").code == 2
     assert remote("order", "reject", order, "--reason", "over the budget", who="manager").out.startswith("Rejected.")
     ended = remote("watch", order, "-o", "json").json
-    assert ended["output"] == {"status": "rejected", "reason": "over the budget"}
+    assert ended["output"].items() >= {"reason": "over the budget", "rejected_by": "manager"}.items()
 
 
 def test_a_decision_that_comes_too_late_is_refused_with_the_code_for_it(remote: Cli, start: Start) -> None:
@@ -311,7 +313,7 @@ def test_watching_what_was_rejected_does_not_let_a_script_go_on(remote: Cli, sta
     order = start()
     assert remote("order", "reject", order, "--reason", "over budget", who="manager").code == 0
     watched = remote("watch", order, "--timeout", "20")
-    assert (watched.code, "Rejected." in watched.out) == (10, True)
+    assert (watched.code, "Rejected by manager: over budget." in watched.out) == (10, True)
 
 
 ASKING = [

@@ -33,7 +33,7 @@ def test_the_story_plays_by_itself_as_told_whatever_settings_this_machine_has(tm
     assert (played.returncode, played.stderr) == (0, ""), played.stdout + played.stderr
     told = " ".join(played.stdout.split())
     endings = [json.loads(found) for found in re.findall(r"workflow [A-Z]+ (\{.*?\})", told)]
-    assert endings == [
+    assert [{name: each[name] for name in ("status", "reason", "by") if name in each} for each in endings] == [
         {"status": "completed"},
         {"status": "rejected", "reason": "Over the budget of this quarter"},
         {"status": "terminated", "reason": "The conference is cancelled", "by": "operator@example.com"},

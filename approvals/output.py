@@ -1,0 +1,44 @@
+"""What `approval_workflow` returns: a public contract, so fields are only added, with defaults."""
+
+from typing import Literal
+
+from approvals.decision import Approval, Outcome
+from approvals.ends import EndCode
+from approvals.values import Value
+
+
+class OrderOutput(Value):
+    """How a request ended and who said so. `outcome` is an end's code (`approvals.ends`).
+
+    `approvers` are the people who said yes, in their order; nobody for a rule that approves by itself.
+    """
+
+    status: Literal["completed", "approved", "rejected"]
+    reason: str | None = None
+    outcome: EndCode
+    approvers: tuple[str, ...] = ()
+    rejected_by: str | None = None
+    rule: str
+
+
+def output_of(status: Literal["completed", "approved", "rejected"], outcome: Outcome) -> OrderOutput:
+    """Return the output of a request that ended like this."""
+    rejected = [_name(one) for one in outcome.by if not one.approved]
+    return OrderOutput(
+        status=status,
+        reason=None if outcome.approved else outcome.reason,
+        outcome=_end(outcome),
+        approvers=tuple(_name(one) for one in outcome.by if one.approved),
+        rejected_by=rejected[-1] if rejected else None,
+        rule=outcome.rule,
+    )
+
+
+def _name(one: Approval) -> str:
+    return one.name or next(iter(one.emails), one.person.key)
+
+
+def _end(outcome: Outcome) -> EndCode:
+    if outcome.approved:
+        return "approved"
+    return "timed_out" if outcome.reason == "approval_timeout" else "rejected"
