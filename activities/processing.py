@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.callbacks import Callbacks
 from activities.inputs import ProcessInput
 from activities.proving import Prover
 from activities.recording import append_once
-from activities.slack.failures import NonRetryableError
 from approvals.audit_actions import AuditAction
 from approvals.decision import Outcome
 from approvals.evidence import NotProvenError, effect_key
@@ -33,14 +33,14 @@ class Processing:
         clock: Callable[[], datetime],
         *,
         order_url: str = "",
-        callback_hosts: tuple[str, ...] = (),
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._database = database
         self._http = http
         self._prover = prover
         self._clock = clock
         self._order_url = order_url
-        self._callback_hosts = callback_hosts
+        self._callbacks = callbacks or Callbacks()
 
     async def order(self, approved: ProcessInput) -> dict[str, Any]:
         """Process an order. Raises: NonRetryableError if nothing sealed and recorded says that it was approved."""
@@ -63,14 +63,14 @@ class Processing:
         return {"idempotency_key": key, "new": new}
 
     async def callback(self, approved: ProcessInput) -> dict[str, Any]:
-        """Tell the system that asked. Only hosts that an operator allows are called."""
+        """Tell the system that asked.
+
+        Raises: BadCallbackError, which is tried again: it was allowed when the request started, and an operator who
+        took its host from the list since can add it again.
+        """
         state, key = await self._proven(approved, "call_back")
-        url = state.request.callback or ""
-        if httpx.URL(url).host not in self._callback_hosts:
-            raise NonRetryableError(
-                f"The callback of {state.instance_id} names a host that COUNTERSIGN_CALLBACK_HOSTS does not allow."
-            )
-        return await self._send(url, key, state)
+        self._callbacks.demand(state.request.callback)
+        return await self._send(state.request.callback or "", key, state)
 
     async def _proven(self, approved: ProcessInput, where: str) -> tuple[State, str]:
         """Return the approved request and its idempotency key: derived from evidence, and as it was recorded."""
@@ -92,7 +92,9 @@ class Processing:
             "request": state.request.model_dump(mode="json"),
             "outcome": _outcome(state).model_dump(mode="json"),
         }
-        answer = await self._http.post(url, json=body, headers={"Idempotency-Key": key}, timeout=TIMEOUT)
+        headers = {"Idempotency-Key": key}
+        async with self._http.stream("POST", url, json=body, headers=headers, timeout=TIMEOUT) as answer:
+            pass  # its status is enough: a body has no bound
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()
         async with self._database.write() as connection:

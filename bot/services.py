@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncApp
 
 from activities import Activities
 from activities.bulk import BulkActivities
+from activities.callbacks import Callbacks
 from activities.clock import now_in_utc
 from activities.judging import Judge
 from activities.policies import PolicyFile
@@ -165,6 +166,12 @@ class Services:
         )
 
     @cached_property
+    def callbacks(self) -> Callbacks:
+        """The addresses that may be called back."""
+        settings = self.settings
+        return Callbacks(settings.callback_hosts, plain_to_loopback=settings.slack_is_local)
+
+    @cached_property
     def processing(self) -> Processing:
         """Does what an approval is for."""
         return Processing(
@@ -173,7 +180,7 @@ class Services:
             self.prover,
             self.clock,
             order_url=self.settings.process_order_url,
-            callback_hosts=self.settings.callback_hosts,
+            callbacks=self.callbacks,
         )
 
     @cached_property
@@ -205,7 +212,9 @@ class Services:
     @cached_property
     def orders(self) -> Orders:
         """Starts orders."""
-        return Orders(self.database, self.engine, self.policies, self.directory, self.settings.keys, self.clock)
+        return Orders(
+            self.database, self.engine, self.policies, self.directory, self.settings.keys, self.callbacks, self.clock
+        )
 
     @cached_property
     def details(self) -> Details:
@@ -241,7 +250,8 @@ class Services:
     def operations(self) -> Operations:
         """The management calls."""
         parts = Parts(self.database, self.engine, self.notifier.take, self.clock)
-        starting = Starting(self.database, self.engine, STARTABLE, self.settings.keys, self.clock)
+        keys = self.settings.keys
+        starting = Starting(self.database, self.engine, STARTABLE, keys, self.callbacks, self.clock)
         return Operations(parts, self.access, self.subjects, starting)
 
     @cached_property

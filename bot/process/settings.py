@@ -10,6 +10,7 @@ from dapr.conf.helpers import GrpcEndpoint
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from activities.callbacks import allowed_host
 from approvals.signing import KeyRing, parse_key_ring
 from bot.process.secret_files import SecretFiles
 
@@ -92,7 +93,9 @@ class Settings(BaseSettings):
         "", repr=False, description="gets an HTTP POST for every approved order; empty: the order ledger"
     )
     callback_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="hosts that a request's callback may name, with commas between"
+        (),
+        description="HOST or HOST:PORT that a request's callback may name, with commas between; https only, port 443 "
+        "if none is named. Beside a local Slack, http to this machine too",
     )
     accept_unsigned_decisions: bool = Field(
         default=False, description="for tutorials only: takes decisions that carry no signature. Never in production"
@@ -133,6 +136,11 @@ class Settings(BaseSettings):
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("callback_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(allowed_host(each) for each in value)
+
     @field_validator("log_level")
     @classmethod
     def _level(cls, value: str) -> str:
@@ -158,6 +166,11 @@ class Settings(BaseSettings):
     def socket_mode(self) -> bool:
         """Whether Slack talks to us over a socket that we open: by which tokens are set."""
         return bool(self.slack_app_token.get_secret_value().strip())
+
+    @property
+    def slack_is_local(self) -> bool:
+        """Whether Slack is one on this machine: development, a demo or a test."""
+        return is_loopback(urlsplit(self.slack_api_url).hostname or "")
 
     @property
     def sidecar_address(self) -> str:
@@ -204,7 +217,7 @@ class Settings(BaseSettings):
                 "DAPR_API_TOKEN is missing: the sidecar is not on this machine, and whoever reaches its port could "
                 "steer every workflow. Set the token that the sidecar demands, or use a sidecar on 127.0.0.1."
             )
-        real = not is_loopback(api.hostname or "") or self.process_order_url or self.callback_hosts
+        real = not self.slack_is_local or self.process_order_url or self.callback_hosts
         if self.accept_unsigned_decisions and real:
             found.append(
                 "COUNTERSIGN_ACCEPT_UNSIGNED_DECISIONS works with a local Slack only, and never beside "

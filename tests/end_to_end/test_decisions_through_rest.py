@@ -11,7 +11,7 @@ import pytest
 from approvals.decision import Reason
 from approvals.messages import sentence
 from tests.end_to_end.conftest import Systems
-from tests.end_to_end.system import System, eventually
+from tests.end_to_end.system import REQUESTER, Order, System, eventually
 
 
 def test_an_approval_by_key_says_what_the_workflow_made_of_it(http_system: System) -> None:
@@ -173,4 +173,38 @@ def test_a_configured_url_gets_the_order_with_one_key_however_often_it_is_tried(
         assert len(set(keys)) == 1
         assert f'"subject":"{order.id}"' in receiver.calls[0][1]
         assert order.processed() == ()
+        assert eventually(order.actions).count("effect.sent") == 1
+
+
+def test_a_callback_is_called_once_after_the_yes_and_what_cannot_be_called_is_refused_at_the_start(
+    systems: Systems,
+) -> None:
+    with receiving() as receiver:
+        here = f"127.0.0.1:{receiver.server_port}"
+        system = systems.get("called back", callback_hosts=here, accept_unsigned_decisions=False)
+        name = system.order_id("called-back")
+        asked = {"kind": "order", "subject": name, "amount": "2400", "currency": "USD", "requester": REQUESTER}
+        url = "/workflows"
+        for bad in ("http://orders.example/", f"https://{here.replace('.1:', '.2:')}/", f"ftp://{here}/", "x"):
+            answer = system.post(
+                url,
+                {"name": "approval_workflow", "input": asked | {"callback": bad}, "instance_id": name},
+                roles=("operator",),
+            )
+            assert (answer.status_code, "callback" in answer.json()["detail"]) == (422, True), answer.text
+        instance_id = f"order-{name}-workflow"
+        answer = system.post(
+            url,
+            {
+                "name": "approval_workflow",
+                "input": asked | {"callback": f"http://{here}/a"},
+                "instance_id": instance_id,
+            },
+            roles=("operator",),
+        )
+        assert answer.status_code in {200, 201, 202}, answer.text
+        order = Order(system, name)
+        order.click("U0MANAGER")
+        assert order.output() == {"status": "completed"}
+        assert len({key for key, _ in receiver.calls}) == 1
         assert eventually(order.actions).count("effect.sent") == 1

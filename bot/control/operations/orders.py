@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import structlog
 
+from activities.callbacks import BadCallbackError, Callbacks
 from activities.policies import PolicyFile
 from activities.requesters import resolve
 from activities.slack.directory import Directory
@@ -56,6 +57,14 @@ LARGEST = Decimal(10) ** 12
 log = structlog.get_logger(__name__)
 
 
+def demand_callback(callbacks: Callbacks, request: ApprovalRequest) -> None:
+    """Refuse a callback that could not be called after the yes. Raises: Refused INVALID."""
+    try:
+        callbacks.demand(request.callback)
+    except BadCallbackError as error:
+        raise Refused(Kind.INVALID, str(error)) from error
+
+
 class Started(Value):
     """A started order. `new` is False if the same call had started it before; `outcome` is how that one ended."""
 
@@ -74,6 +83,7 @@ class Orders:
         policies: PolicyFile,
         directory: Directory,
         keys: KeyRing,
+        callbacks: Callbacks,
         clock: Callable[[], datetime],
     ) -> None:
         self._directory = directory
@@ -81,6 +91,7 @@ class Orders:
         self._keys = keys
         self._engine = engine
         self._policies = policies
+        self._callbacks = callbacks
         self._clock = clock
 
     async def start(
@@ -93,6 +104,7 @@ class Orders:
         """
         instance_id = instance_id or instance_id_of(request.subject)
         named = f"{request.kind.capitalize()} {request.subject}"
+        demand_callback(self._callbacks, request)
         await self._check_requester(request)
         await self._check_route(request)
         digest = content_digest(request.model_copy(update={"submitted_by": ""}))

@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from activities.callbacks import Callbacks
 from approvals.evidence import sealed_input
 from approvals.request import ApprovalRequest
 from approvals.signing import KeyRing
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
-from bot.control.operations.orders import APPROVAL_WORKFLOW, ID_RULE, engine_id
+from bot.control.operations.orders import APPROVAL_WORKFLOW, ID_RULE, demand_callback, engine_id
 from bot.engine.client import Engine
 from bot.process.correlation import correlation_id
 from records import instances
@@ -37,18 +38,20 @@ class Start(Value):
 class Starting:
     """Checks and starts. `names` are the workflows that a worker of this app knows and that may be started so."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
         self,
         database: Database,
         engine: Engine,
         names: tuple[str, ...],
         keys: KeyRing,
+        callbacks: Callbacks,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._engine = engine
         self._keys = keys
         self._names = names
+        self._callbacks = callbacks
         self._clock = clock
 
     def checked(
@@ -64,7 +67,9 @@ class Starting:
         if start_at is not None and start_at <= self._clock():
             start_at = None  # what should have started already starts now
         if name == APPROVAL_WORKFLOW:
-            value = _request(value, submitted_by).model_dump(mode="json")
+            request = _request(value, submitted_by)
+            demand_callback(self._callbacks, request)
+            value = request.model_dump(mode="json")
         return Start(name=name, value=value, instance_id=instance_id or uuid.uuid4().hex, start_at=start_at)
 
     async def begin(self, start: Start) -> bool:

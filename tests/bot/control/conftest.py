@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from activities.callbacks import Callbacks
 from activities.policies import PolicyFile
 from approvals.authority import Role
 from approvals.people import Person, Profile
@@ -58,6 +59,7 @@ class House:
         engine: Any = self.engine
         self.database = database
         self.notified: list[Any] = []
+        callbacks = Callbacks(["orders.example"])
         keys, policies = parse_key_ring("k" * 40), PolicyFile(policy)
         access = Access(
             database=database,
@@ -68,10 +70,10 @@ class House:
             throttle=Throttle(),
         )
         subjects = Subjects(database, engine, access, directory, lambda: NOW)
-        starting = Starting(database, engine, ("approval_workflow", "nightly"), keys, lambda: NOW)
+        self.starting = Starting(database, engine, ("approval_workflow", "nightly"), keys, callbacks, lambda: NOW)
         parts = Parts(database, engine, self.notified.extend, lambda: NOW)
-        self.operations = Operations(parts, access, subjects, starting, turns_s=(0.0,))
-        self.orders = Orders(database, engine, policies, directory, keys, lambda: NOW)
+        self.operations = Operations(parts, access, subjects, self.starting, turns_s=(0.0,))
+        self.orders = Orders(database, engine, policies, directory, keys, callbacks, lambda: NOW)
 
     async def audited(self) -> list[str]:
         async with self.database.read() as connection:

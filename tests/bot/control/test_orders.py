@@ -67,3 +67,19 @@ async def test_a_decision_is_bound_only_where_somebody_is_asked(house: House) ->
     await house.orders.start(request(), "key:1", "rest")
     with pytest.raises(Refused, match="has not asked anybody yet"):
         await house.orders.bound(ID, None)
+
+
+@pytest.mark.parametrize("url", ["http://orders.example/", "https://evil.example/", "ftp://orders.example/", ""])
+async def test_a_callback_that_could_not_be_called_after_the_yes_starts_nothing(house: House, url: str) -> None:
+    with pytest.raises(Refused, match="callback") as raised:
+        await house.orders.start(request(callback=url), "key:1", "rest")
+    assert raised.value.kind is Kind.INVALID
+    assert (house.engine.instances, await house.audited()) == ({}, [])
+    value = request(callback=url).model_dump(mode="json")
+    with pytest.raises(Refused, match="callback"):
+        house.starting.checked("approval_workflow", value, "i", None, "req@example.com")
+
+
+async def test_an_allowed_callback_is_started(house: House) -> None:
+    started = await house.orders.start(request(callback="https://orders.example/approved"), "key:1", "rest")
+    assert started.instance_id in house.engine.instances
