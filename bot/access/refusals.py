@@ -22,6 +22,7 @@ class Kind(StrEnum):
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     BUSY = "busy"
+    UNBOUND = "unbound"
     INVALID = "invalid"
     TOO_LARGE = "too_large"
     RATE_LIMITED = "rate_limited"

@@ -14,7 +14,7 @@ from bot.cli.remote import connected, path_of, payload
 from bot.cli.seeing import Reference
 
 DECISION = "approval_decision"
-DECISION_FIELDS = {"approved", "reason", "digest", "decision_id"}
+DECISION_FIELDS = {"approved", "reason", "digest", "decision_id", "approver"}
 
 Why = Annotated[str, typer.Option("--reason", help="why; stands in the audit with your name")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]

@@ -12,6 +12,9 @@ from bot.cli.remote import connected, path_of
 app = typer.Typer(help="Orders: start one, approve or reject it.", no_args_is_help=True)
 
 INSTANCE = re.compile(r"order-(.+)-workflow")
+Digest = Annotated[
+    str | None, typer.Option(help="of what you saw; `countersign status` shows it, a rule of high risk demands it")
+]
 OrderId = Annotated[str, typer.Argument(metavar="ID", help="the order's id, or its workflow's")]
 
 
@@ -48,26 +51,28 @@ def start(  # noqa: PLR0913 what an order has
 def approve(
     order_id: OrderId,
     reason: Annotated[str, typer.Option(help="if there is something to say")] = "",
+    digest: Digest = None,
     output_as: Output = Format.TABLE,
 ) -> None:
     """Approve an order, as the person whom the key belongs to. The workflow decides whether it counts.
 
     Example: countersign order approve 42 --reason "within the budget"
     """
-    decide(order_id, {"approved": True, "reason": reason}, output_as)
+    decide(order_id, {"approved": True, "reason": reason, "digest": digest}, output_as)
 
 
 @app.command()
 def reject(
     order_id: OrderId,
     reason: Annotated[str, typer.Option(help="why; the requester reads it")],
+    digest: Digest = None,
     output_as: Output = Format.TABLE,
 ) -> None:
     """Reject an order, as the person whom the key belongs to.
 
     Example: countersign order reject 42 --reason "over the budget"
     """
-    decide(order_id, {"approved": False, "reason": reason}, output_as)
+    decide(order_id, {"approved": False, "reason": reason, "digest": digest}, output_as)
 
 
 def decide(reference: str, decision: dict[str, Any], output_as: Format) -> None:

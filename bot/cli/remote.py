@@ -18,6 +18,7 @@ EXIT_CODES: Mapping[int, int] = {
     403: output.REFUSED,
     404: output.NOT_FOUND,
     422: output.MISUSED,
+    428: output.MISUSED,
     429: output.UNREACHABLE,
     502: output.UNREACHABLE,
     503: output.UNREACHABLE,

@@ -159,6 +159,7 @@ def _shown(found: dict[str, Any]) -> dict[str, Any]:
         "approvals": f"{one['approved']} of {one['needed']}" if one["needed"] else "",
         "decided by": "; ".join(map(_decision, one["decided_by"])),
         **{name: _text(one[name]) for name in kept},
+        "digest": found["digest"] or "",
         "purged": "The engine has forgotten its history; the audit stays." if found["purged"] else "",
         "failure": found["failure"],
         "input": found["input"],

@@ -7,8 +7,10 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from approvals.messages import sentence
+from approvals.people import Person
+from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import refused
+from bot.access.refusals import Kind, Refused, refused
 from bot.control.operations.orders import Orders
 from bot.decisions.submitting import Decisions, DecisionSubmission
 
@@ -17,7 +19,10 @@ ANSWER_WITHIN = 5.0
 
 
 class DecisionBody(BaseModel):
-    """A decision. `digest` binds it to the request that the caller saw; without it, to the request as it stands now."""
+    """A decision. `digest` binds it to the request that the caller saw; without it, to the request as it stands now.
+
+    A rule of high risk demands the digest. `approver` may name the caller, and nobody else.
+    """
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"approved": False, "reason": "Over budget"}]}
@@ -25,7 +30,12 @@ class DecisionBody(BaseModel):
 
     approved: bool = Field(strict=True)
     reason: str = Field("", max_length=1000, description="needed to reject")
-    digest: str | None = None
+    digest: str | None = Field(
+        None, max_length=64, description="of the request that was seen; `GET /workflows/{id}` has it"
+    )
+    approver: str | None = Field(
+        None, max_length=254, description="the caller's own e-mail or Slack user id, or nothing"
+    )
     decision_id: str | None = Field(
         None, pattern="^[A-Za-z0-9_-]{8,64}$", description="repeat it to repeat the call safely"
     )
@@ -55,6 +65,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the services that a decision passes
     Raises: Refused with the verdict, if the decision does not count.
     """
     person = await access.slack_person(caller)
+    _demand_own_name(body.approver, caller, person)
     wanted = DecisionSubmission(
         id=f"{caller.key_id}-{body.decision_id or uuid.uuid4().hex}",
         instance_id=instance_id,
@@ -74,3 +85,14 @@ async def decide(  # noqa: PLR0913, PLR0917 the services that a decision passes
     if not verdict.allowed:
         raise refused(verdict)
     return DecisionAnswer(decision_id=receipt.decision_id, outcome="accepted", detail=sentence(verdict.reason))
+
+
+def _demand_own_name(approver: str | None, caller: Caller, person: Person) -> None:
+    """Refuse a decision in the name of another (law: identity comes from signatures alone). Raises: NOT_ALLOWED."""
+    if approver is None or canonical(approver) in {canonical(caller.email), person.user, person.key}:
+        return
+    raise Refused(
+        Kind.NOT_ALLOWED,
+        f"The decision names {approver[:80]!r} as its approver, and you call as {caller.email or person.user}. A "
+        "decision is always the caller's own: leave `approver` out, or call with their own key. Nothing was decided.",
+    )

@@ -39,6 +39,7 @@ SENTENCES = {
     404: "No workflow is known as 43. Look at the id.",
     409: "Only a running workflow can be paused, and order-42-workflow is COMPLETED.",
     422: "The request is not usable: query.older_than: 'soon' is neither a duration nor a moment.",
+    428: "This request is under a rule of high risk: send the digest of what you saw.",
     429: "Too many failed keys from here. Wait before trying again.",
     503: "The workflow engine does not answer.",
 }

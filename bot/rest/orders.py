@@ -18,6 +18,7 @@ from bot.decisions.submitting import Decisions
 from bot.rest import deciding
 from bot.rest.callers import may
 from bot.rest.deciding import DecisionAnswer, DecisionBody
+from bot.rest.documented import problems
 from cards.money import decimals
 from cards.text import clean
 
@@ -120,14 +121,37 @@ def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
         started = await orders.start(request, caller.actor, "rest")
         return _started(started)
 
-    @router.post("/{order_id}/approve", responses={202: {"model": DecisionAnswer}})
-    async def approve(
-        order_id: OrderId, body: DecisionBody, caller: Annotated[Caller, may_decide], response: Response
+    @router.post("/{order_id}/approve", responses={**problems(404, 409, 428), 202: {"model": DecisionAnswer}})
+    async def approve(  # noqa: PLR0913, PLR0917 a tutorial's query form is taken too
+        order_id: OrderId,
+        caller: Annotated[Caller, may_decide],
+        response: Response,
+        body: DecisionBody | None = None,
+        approved: Annotated[bool | None, Query()] = None,
+        reason: Annotated[str | None, Query(max_length=1000)] = None,
+        digest: Annotated[str | None, Query(max_length=64)] = None,
     ) -> DecisionAnswer:
-        """Decide an order with an API key that belongs to a person who may."""
-        return await deciding.decide(access, orders, decisions, caller, instance_id_of(order_id), body, response)
+        """Decide an order with an API key that belongs to a person who may.
+
+        Without a body it approves; `?approved=false&reason=Over budget` rejects.
+        """
+        decision = _decision(body, {"approved": approved, "reason": reason, "digest": digest})
+        return await deciding.decide(access, orders, decisions, caller, instance_id_of(order_id), decision, response)
 
     return router
+
+
+def _decision(body: DecisionBody | None, query: dict[str, Any]) -> DecisionBody:
+    """Return the decision of a call, from its body or its query; of one that says nothing, a yes."""
+    given = {name: value for name, value in query.items() if value is not None}
+    if body is None:
+        return DecisionBody.model_validate({"approved": True} | given)
+    if given:
+        raise Refused(
+            Kind.INVALID,
+            f"The decision stands in the body, and the query has '{next(iter(given))}' too. Send it in one place.",
+        )
+    return body
 
 
 def _started(started: Started) -> StartedAnswer:

@@ -28,11 +28,15 @@ STATUS: Final[Mapping[Kind, int]] = {
     Kind.BUSY: 409,
     Kind.TOO_LARGE: 413,
     Kind.INVALID: 422,
+    Kind.UNBOUND: 428,
     Kind.RATE_LIMITED: 429,
     Kind.DAMAGED: 500,
     Kind.UNAVAILABLE: 503,
 }
-"""The caller is 401 or 403, the object's status 409, the content 413 or 422, a temporary failure 429 or 503."""
+"""The caller is 401 or 403, the object's status 409, the content 413 or 422, a temporary failure 429 or 503.
+
+428 is a decision that does not say what was seen.
+"""
 
 CHALLENGES: Final[Mapping[Kind, str]] = {
     Kind.NOT_SIGNED_IN: "Bearer",

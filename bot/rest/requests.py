@@ -105,7 +105,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions, overview: Overv
             await overview.ended(request_id, wait)
         return await _answer(overview, caller, request_id)
 
-    @router.post("/{request_id}/decision", responses={**problems(404, 409), 202: {"model": DecisionAnswer}})
+    @router.post("/{request_id}/decision", responses={**problems(404, 409, 428), 202: {"model": DecisionAnswer}})
     async def decide(
         request_id: RequestId, body: DecisionBody, caller: Annotated[Caller, may_decide], response: Response
     ) -> DecisionAnswer:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from approvals.state import binding_of
 from approvals.verbs import VERBS, Verb
 from bot.access.authenticating import Access, Caller
 from bot.control.operations.calls import Done, Given
@@ -44,6 +45,9 @@ class WorkflowDetail(BaseModel):
     workflow: Workflow
     purged: bool = Field(description="the engine has forgotten its history; the audit stays")
     failure: str | None = None
+    digest: str | None = Field(
+        None, description="of the request as it is asked; a decision sends it to say what was seen"
+    )
     payloads_shown: bool = Field(description="whether your role may see input and output")
     input: Any = None
     output: Any = None
@@ -237,6 +241,7 @@ async def _detail(overview: Overview, subject: Subject, *, shown: bool) -> Workf
         workflow=await overview.line(subject),
         purged=engine is None,
         failure=engine.failure if engine and shown else None,
+        digest=binding_of(row.state).digest if row and row.state else None,
         payloads_shown=shown,
         input=_json(engine.input if engine else None) if shown else None,
         output=_json((engine.output if engine else None) or (row.output if row else None)) if shown else None,

@@ -48,6 +48,11 @@ ID_RULE = (
 ORDER_ID = engine_id(80)
 ID_SENTENCE = f"An order id has 1 to 80 characters: {ID_RULE}"
 
+DIGEST_NEEDED = (
+    "{} is under a rule of high risk, so a decision on it has to say what was seen: send the `digest` that "
+    "`countersign status` and GET /workflows/{{id}} show beside the request. Nothing was decided."
+)
+
 REQUESTER_S = 2.0
 """Seconds that a start waits for Slack to say who the requester is."""
 
@@ -137,7 +142,7 @@ class Orders:
     async def bound(self, instance_id: str, digest: str | None) -> Binding:
         """Return what a decision on an order is bound to: the card as it stands, with the digest that the caller saw.
 
-        Raises: Refused NOT_FOUND, CONFLICT while nobody is asked yet.
+        Raises: Refused NOT_FOUND, CONFLICT while nobody is asked yet, UNBOUND if a digest is needed.
         """
         async with self._database.read() as connection:
             row = await instances.get(connection, instance_id)
@@ -152,6 +157,8 @@ class Orders:
                 retry_after=1,
             )
         binding = binding_of(row.state)
+        if digest is None and row.state.route.risk == "high":
+            raise Refused(Kind.UNBOUND, DIGEST_NEEDED.format(instance_id))
         return binding.model_copy(update={"digest": digest}) if digest else binding
 
     async def default_currency(self) -> str:
