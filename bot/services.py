@@ -64,6 +64,7 @@ from bot.slack.replay import ReplayGuard
 from bot.slack.sockets import Socket
 from records.database import Database
 from records.errors import RecordsError, public_message
+from workflows.versions import APPROVALS, Versions
 
 
 class Services:
@@ -71,8 +72,9 @@ class Services:
 
     clock = staticmethod(now_in_utc)
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, approvals: Versions = APPROVALS) -> None:
         self.settings = settings
+        self._approvals = approvals
         self.leaving = False
         """Set when this process is told to end: it serves on for a moment, and is not ready for more."""
 
@@ -203,7 +205,7 @@ class Services:
         """The Dapr worker of this process."""
         bulk_activities = BulkActivities(self.database, Acting(self.operations, self.database).act, self.clock)
         loop = asyncio.get_running_loop()
-        return Worker(self.settings.sidecar_address, self.activities, bulk_activities, loop)
+        return Worker(self.settings.sidecar_address, self.activities, bulk_activities, loop, self._approvals)
 
     async def drain(self) -> None:
         """Let running activities and messages to Slack end at an orderly shutdown."""

@@ -67,6 +67,9 @@ SLACK = RetryPolicy(
 )
 """For what Slack must show. After about half a minute the process goes on; the reconciler mends the card later."""
 
+FIRST_VERSION = "v1"
+"""The version of approval_workflow that this is, and that a request without a named version began with."""
+
 ASK_AGAIN = timedelta(minutes=2)
 """A card that could not be posted is tried again this often until the deadline. Meanwhile REST can decide."""
 
@@ -104,8 +107,12 @@ def obtain_approval(ctx: DaprWorkflowContext, request: ApprovalRequest) -> Gener
 
 
 class Progress(Value):
-    """The machine's state with its evidence, and what this history holds of others' events."""
+    """The machine's state with its evidence, and what this history holds of others' events.
 
+    `version` is the workflow's: a run that continues as new goes on with the code that it began with.
+    """
+
+    version: str = FIRST_VERSION
     state: State
     evidence: Evidence
     unposted: bool = False

@@ -3,10 +3,12 @@
 Payloads that are no JSON, nested too deep, or marked as an SDK object end an instance as FAILED in the SDK's decoder.
 The one public seam is a gRPC interceptor: it writes each payload as a JSON string, so that decoding always succeeds and
 gives the raw text (docs/explanation/dapr.md). What is carried over to the next run is unwrapped again.
+
+The same seam names the version of a history that was begun before versions had names.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -19,12 +21,18 @@ UNREADABLE = '{"unreadable": true}'
 
 
 class EventsAsText(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInterceptor):
-    """Wraps the payloads of raised events in what comes from the engine, and unwraps those that go back to it."""
+    """Wraps the payloads of raised events in what comes from the engine, and unwraps those that go back to it.
+
+    `unnamed` is the version that a history without one began with, for each workflow that has named versions.
+    """
+
+    def __init__(self, unnamed: Mapping[str, str]) -> None:
+        self._unnamed = unnamed
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         """Wrap the events of each work item."""
         stream = continuation(details, request)
-        return WorkItems(stream) if details.method.endswith("/GetWorkItems") else stream
+        return WorkItems(stream, self._unnamed) if details.method.endswith("/GetWorkItems") else stream
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         """Wrap the events of a history that is read whole; unwrap those that a turn carries over."""
@@ -33,14 +41,16 @@ class EventsAsText(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInter
         answer = continuation(details, request)
         if details.method.endswith("/GetInstanceHistory") and answer.code() is grpc.StatusCode.OK:
             wrap(answer.result().events)
+            name_version(answer.result().events, self._unnamed)
         return answer
 
 
 class WorkItems:
     """The stream of work items. All else, like cancelling it, is the stream's own."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, unnamed: Mapping[str, str]) -> None:
         self._stream = stream
+        self._unnamed = unnamed
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -50,10 +60,27 @@ class WorkItems:
         if item.HasField("workflowRequest"):
             wrap(item.workflowRequest.pastEvents)
             wrap(item.workflowRequest.newEvents)
+            name_version(item.workflowRequest.pastEvents, self._unnamed)
         return item
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def name_version(past: Iterable[protos.HistoryEvent], unnamed: Mapping[str, str]) -> None:
+    """Name the version of a history that was begun without one: the SDK would go on with the latest.
+
+    `past` are events of turns that have ended: what begins now does take the latest.
+    """
+    turn = None
+    for event in past:
+        if event.HasField("workflowStarted"):
+            turn = event.workflowStarted
+        elif event.HasField("executionStarted"):
+            first = unnamed.get(event.executionStarted.name)
+            if first and turn is not None and not turn.version.name:
+                turn.version.name = first
+            return
 
 
 def wrap(events: Iterable[protos.HistoryEvent]) -> None:

@@ -8,19 +8,22 @@ from typing import Any
 
 import structlog
 from dapr.ext.workflow import WorkflowActivityContext, WorkflowRuntime
+from dapr.ext.workflow._durabletask.worker import VersionNotRegisteredException
 
 from activities import Activities
 from activities.bulk import BulkActivities
 from bot.engine.decoding import EventsAsText
 from bot.process import logs
-from workflows.approval import approval_workflow
 from workflows.bulk import bulk_workflow
+from workflows.versions import APPROVALS, Code, UnknownVersionError, Versions
 
 log = structlog.get_logger(__name__)
 
-WORKFLOWS = (approval_workflow, bulk_workflow)
-NAMES = tuple(workflow.__name__ for workflow in WORKFLOWS)
-STARTABLE = ("approval_workflow",)
+WORKFLOWS = (bulk_workflow,)
+"""Workflows without versions. approval_workflow has them: workflows/versions.py."""
+
+NAMES = (APPROVALS.workflow, *(workflow.__name__ for workflow in WORKFLOWS))
+STARTABLE = (APPROVALS.workflow,)
 """Workflows that an operator may start by name. A bulk operation needs its dry run's token, so it is not among them."""
 
 ACTIVITIES = (
@@ -52,12 +55,15 @@ class Worker:
     """Connects in a thread of its own (docs/explanation/dapr.md#the-worker-blocks-until-there-is-a-sidecar)."""
 
     def __init__(
-        self, address: str, activities: Activities, bulk: BulkActivities, loop: asyncio.AbstractEventLoop
+        self,
+        address: str,
+        activities: Activities,
+        bulk: BulkActivities,
+        loop: asyncio.AbstractEventLoop,
+        approvals: Versions = APPROVALS,
     ) -> None:
-        self._runtime = _runtime(address)
-        for workflow in WORKFLOWS:
-            # Registered under a wrapper of its own: the SDK marks a function as registered, once for the process.
-            self._runtime.register_workflow(_unmarked(workflow), name=workflow.__name__)
+        self._runtime = _runtime(address, approvals)
+        register(self._runtime, approvals)
         for name in ACTIVITIES:
             self._runtime.register_activity(self._on_loop(getattr(activities, name), loop), name=name)
         self._runtime.register_activity(self._on_loop(bulk.bulk_batch, loop), name="bulk_batch")
@@ -133,16 +139,44 @@ class Worker:
         return await activity(ctx, value)
 
 
-def _runtime(address: str) -> WorkflowRuntime:
+def register(runtime: WorkflowRuntime, approvals: Versions) -> None:
+    """Register the workflows. The approvals' plain name stays free: the SDK would prefer it to every version."""
+    for version in approvals.each:
+        code, latest = _stalling(approvals.code_of(version)), version.name == approvals.latest
+        runtime.register_versioned_workflow(code, name=approvals.workflow, version_name=version.name, is_latest=latest)
+    for workflow in WORKFLOWS:
+        # Registered under a wrapper of its own: the SDK marks a function as registered, once for the process.
+        runtime.register_workflow(_unmarked(workflow), name=workflow.__name__)
+
+
+def _runtime(address: str, approvals: Versions) -> WorkflowRuntime:
     at: dict[str, Any] = {}  # without host and port the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
     if "://" not in address:
         at["host"], _, at["port"] = address.rpartition(":")
     return WorkflowRuntime(
         **at,
         logger_options=logs.of_the_sdk(),
-        interceptors=[EventsAsText()],
+        interceptors=[EventsAsText(unnamed(approvals))],
         maximum_concurrent_activity_work_items=ACTIVITIES_AT_ONCE,
     )
+
+
+def _stalling(code: Code) -> Code:
+    """Let a run whose version is not deployed wait for a worker that has it, rather than fail."""
+
+    def run(ctx: Any, given: Any) -> Any:
+        try:
+            return code(ctx, given)
+        except UnknownVersionError as error:
+            raise VersionNotRegisteredException from error
+
+    run.__name__ = code.__name__
+    return run
+
+
+def unnamed(approvals: Versions) -> dict[str, str]:
+    """Return the version with which a history without a named one began."""
+    return {approvals.workflow: approvals.each[0].name}
 
 
 def _unmarked(workflow: Callable[..., Any]) -> Callable[..., Any]:

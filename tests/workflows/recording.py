@@ -1,13 +1,14 @@
-"""Records histories of today's workflow, for the replay test: `python -m tests.workflows.recording [MARK]`.
+"""Freezes the latest version of the workflow: records its histories for the replay test. `make freeze` runs it.
 
-Run it when the workflow has changed in a way that running instances can follow, and keep the old files beside the new:
-an instance that waits today goes on with tomorrow's code.
+A version that is frozen is not recorded anew without a reason, for what waits on it would be lost. From the tag 1.0.0
+on there is none: a changed workflow is a new version (docs/how-to/change-a-waiting-workflow.md).
 """
 
 import asyncio
 import json
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from google.protobuf.json_format import MessageToDict
@@ -15,8 +16,15 @@ from google.protobuf.json_format import MessageToDict
 from bot.engine.client import Engine
 from tests.end_to_end.conftest import STORY
 from tests.end_to_end.system import Order, System, eventually, running
+from workflows.versions import APPROVALS
 
 HISTORIES = Path(__file__).parent / "histories"
+REASONS = HISTORIES / "reasons.md"
+
+FROZEN = """{version} is frozen: {count} histories of it are recorded, and requests may wait on it.
+Put a change into a new version (docs/how-to/change-a-waiting-workflow.md). Before the tag 1.0.0 it may be recorded
+anew, with a reason: make freeze REASON="why waiting requests may be lost"
+"""
 
 
 def approved(system: System) -> Order:
@@ -65,9 +73,17 @@ async def history(system: System, order: Order) -> list[dict[str, object]]:
     return [MessageToDict(event) for event in events]
 
 
+def refusal(version: str, reason: str, folder: Path = HISTORIES) -> str:
+    """Return why a version may not be recorded, empty if it may."""
+    frozen = list(folder.glob(f"{version}-*.json"))
+    return FROZEN.format(version=version, count=len(frozen)) if frozen and not reason.strip() else ""
+
+
 def main() -> None:
-    """Write one file for each scene, named by `mark`."""
-    mark = sys.argv[1] if len(sys.argv) > 1 else "first"
+    """Write one file for each scene, named by the latest version, and the reason for it."""
+    version, reason = APPROVALS.latest, " ".join(sys.argv[1:])
+    if refused := refusal(version, reason):
+        sys.exit(refused)
     with tempfile.TemporaryDirectory() as name:
         policy = Path(name) / "story.yml"
         policy.write_text(STORY)
@@ -76,8 +92,10 @@ def main() -> None:
                 order = scene(system)
                 found = {"instance_id": order.instance_id, "output": order.output()}
                 found["events"] = asyncio.run(history(system, order))
-                target = HISTORIES / f"{mark}-{scene.__name__}.json"
+                target = HISTORIES / f"{version}-{scene.__name__}.json"
                 target.write_text(json.dumps(found, indent=1) + "\n")
+    with REASONS.open("a") as reasons:
+        reasons.write(f"- {datetime.now(UTC):%Y-%m-%d}, {version}: {reason or 'recorded for the first time'}.\n")
 
 
 if __name__ == "__main__":
