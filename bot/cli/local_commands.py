@@ -131,15 +131,20 @@ def check(
             "--send-test", help="post a message to each channel of the policy, a test to COUNTERSIGN_PROCESS_ORDER_URL"
         ),
     ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="only: can every request that waits go on with this program? Reads only")
+    ] = False,
     output_as: Output = Format.TABLE,
 ) -> None:
     """Say what is missing, wrong or unreachable, before anything starts. Exit code 1 when something is.
 
-    Example: countersign config check --send-test
+    Example: countersign config check --replay
     """
     from bot.cli.checks import findings
+    from bot.cli.replay_check import replayed
 
-    found = asyncio.run(findings(settings_or_exit(), send_test=send_test))
+    settings = settings_or_exit()
+    found = asyncio.run(replayed(settings) if replay else findings(settings, send_test=send_test))
     output.rows(("CHECK", "STATE", "WHAT TO DO"), [each.model_dump() for each in found], output_as)
     if any(each.state == "wrong" for each in found):
         raise typer.Exit(output.FAILED)

@@ -1,0 +1,92 @@
+"""`countersign config check --replay`: can the requests that wait now go on with this program? Reads only."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from bot.cli.checks import Finding
+from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
+from bot.engine.replaying import Replay, version_of
+from bot.process.settings import Settings
+from workflows.versions import APPROVALS, Versions
+
+AT_ONCE = 16
+MOST_NAMED = 20
+"""Requests that are named; of the rest the number is told."""
+
+PATIENCE_S = 30.0
+"""Seconds that the engine has for one answer: a long history takes a while."""
+
+CHANGED = (
+    "{instance_id} waits, and this program would break it off: {problem}. Don't deploy it. Leave the deployed version "
+    "of the workflow as it is, and put the change into a new one: docs/how-to/change-a-waiting-workflow.md."
+)
+REST = "{count} more requests that wait cannot go on with this program."
+
+
+async def replayed(settings: Settings, approvals: Versions = APPROVALS) -> list[Finding]:
+    """Replay every waiting request on the workflows of this program. Returns what is wrong, or how many can go on."""
+    engine = Engine(settings.sidecar_address, settings.dapr_api_token.get_secret_value(), PATIENCE_S)
+    look = _Look(engine, approvals)
+    try:
+        async for ids in _pages(engine):
+            await asyncio.gather(*(look.one(each) for each in ids))
+    except (EngineUnavailableError, EngineRefusedError) as error:
+        sentence = (
+            f"What waits at {settings.sidecar_address} could not be read ({str(error)[:200]}), so nothing is known of "
+            "it. Look at the sidecar, and at DAPR_GRPC_PORT and DAPR_API_TOKEN of this terminal, and try again."
+        )
+        return [Finding(check="replay", state="wrong", what_to_do=sentence)]
+    finally:
+        await engine.close()
+    return look.findings()
+
+
+async def _pages(engine: Engine) -> AsyncIterator[list[str]]:
+    token: str | None = None
+    while True:
+        ids, token = await engine.instance_ids(token)
+        yield ids
+        if token is None:
+            return
+
+
+class _Look:
+    """Counts what can go on, by version, and keeps what cannot."""
+
+    def __init__(self, engine: Engine, approvals: Versions) -> None:
+        self._engine = engine
+        self._approvals = approvals
+        self._replay = Replay(approvals)
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._waiting: Counter[str] = Counter()
+        self._problems: dict[str, str] = {}
+
+    async def one(self, instance_id: str) -> None:
+        """Replay one instance, if it is a request that has not ended."""
+        async with self._slots:
+            state = await self._engine.state(instance_id, payloads=False)
+            if state is None or state.finished or state.name != self._approvals.workflow:
+                return
+            try:
+                history = await self._engine.recorded(instance_id)
+            except UnknownInstanceError:
+                return  # purged meanwhile, or not begun
+        if not any(event.HasField("executionStarted") for event in history):
+            return
+        self._waiting[version_of(history, self._approvals) or self._approvals.latest] += 1
+        if problem := self._replay.problem(instance_id, history):
+            self._problems[instance_id] = problem
+
+    def findings(self) -> list[Finding]:
+        """Return what was found."""
+        named = sorted(self._problems.items())[:MOST_NAMED]
+        found = [
+            Finding(check="replay", state="wrong", what_to_do=CHANGED.format(instance_id=instance_id, problem=problem))
+            for instance_id, problem in named
+        ]
+        if rest := len(self._problems) - len(named):
+            found.append(Finding(check="replay", state="wrong", what_to_do=REST.format(count=rest)))
+        counted = ", ".join(f"{count} on {version}" for version, count in sorted(self._waiting.items())) or "none"
+        sentence = f"requests that wait: {counted}"
+        return found or [Finding(check="replay", state="ok", what_to_do=sentence)]
