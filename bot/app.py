@@ -43,6 +43,8 @@ async def started(services: Services) -> AsyncIterator[None]:
         services.worker.start()
         stack.push_async_callback(services.worker.stop)
         stack.push_async_callback(services.drain)
+        stack.push_async_callback(services.leadership.hand_back)
+        await services.leadership.loop.once()
         services.loops.start()
         stack.push_async_callback(services.loops.stop)
         if services.socket is not None:

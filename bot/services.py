@@ -50,6 +50,7 @@ from bot.decisions.submitting import Decisions
 from bot.engine.client import Engine
 from bot.engine.worker import NAMES, STARTABLE, Worker
 from bot.process.background import Background
+from bot.process.leadership import Job, Leadership
 from bot.process.periodic import Loops, Periodic
 from bot.process.settings import Settings
 from bot.rest.health import Health
@@ -337,6 +338,11 @@ class Services:
         return Checkpointing(self.database, signer, settings.checkpoint_dir, self.clock, every)
 
     @cached_property
+    def leadership(self) -> Leadership:
+        """The jobs that this process does for all of them."""
+        return Leadership(self.database, self.clock, self.settings.leader_lease_seconds)
+
+    @cached_property
     def loops(self) -> Loops:
         """The background loops."""
         return Loops(*self._beside)
@@ -349,7 +355,19 @@ class Services:
     @cached_property
     def _beside(self) -> tuple[Periodic, ...]:
         telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
-        return self.deliverer.loop, telling, *self.reconciler.loops, self.checkpointing.loop, self.replays.loop
+        return self.leadership.loop, self.deliverer.loop, telling, *self._led
+
+    @cached_property
+    def _led(self) -> tuple[Periodic, ...]:
+        """The loops that one process at a time runs, each under its job's lease."""
+        reconciler = self.reconciler.loops
+        led = {
+            Job.RECONCILER: (reconciler.follow, reconciler.look, reconciler.sweep),
+            Job.CARDS: (reconciler.cards,),
+            Job.CHECKPOINTS: (self.checkpointing.loop,),
+            Job.PRUNING: (self.replays.loop,),
+        }
+        return tuple(loop.led_by(self.leadership.lease(job)) for job, loops in led.items() for loop in loops)
 
     @cached_property
     def health(self) -> Health:
@@ -361,6 +379,7 @@ class Services:
             socket=self.socket,
             loops=self.watched,
             raises=self.deliverer.raises,
+            leadership=self.leadership,
             leaving=lambda: self.leaving,
         )
 
@@ -372,6 +391,7 @@ class Services:
             worker=self.worker,
             deliverer=self.deliverer,
             loops=self.watched,
+            leadership=self.leadership,
             reconciler=self.reconciler,
             clock=self.clock,
         )

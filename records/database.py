@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from records import addresses, failures, schema
+from records import addresses, failures, fencing, schema
 from records.errors import DatabaseUnavailableError, RecordsError
 from records.sqlite import driver
 from records.sqlite.wal import PAGES, WriteAheadLog
@@ -68,10 +68,12 @@ class Database:
         """Give the connection of one write transaction; it is committed (fsync included) when the block has been left.
 
         An exception in the block undoes what the block did and nothing else. Keep it short and await only the
-        database in it: everybody who writes waits. Raises DatabaseUnavailableError, DatabaseUnusableError.
+        database in it: everybody who writes waits. Raises DatabaseUnavailableError, DatabaseUnusableError, and
+        LeaseLostError in the work of a loop whose lease another process holds by now.
         """
         with self._explained():
             async with self._writer.transaction() as connection:
+                await fencing.check(connection)
                 yield connection
         if self._log is not None:
             self._log.committed()

@@ -21,6 +21,10 @@ class DatabaseUnavailableError(RecordsError):
     """The database can't be used now (locked, full, gone). Nothing was written; trying again is right."""
 
 
+class LeaseLostError(DatabaseUnavailableError):
+    """Another process leads this job by now: what this one was about to write is not written, and is not missing."""
+
+
 class DatabaseUnusableError(RecordsError):
     """The database is corrupt, foreign or of a newer program. Trying again does not help; nothing was changed."""
 

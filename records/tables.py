@@ -173,6 +173,18 @@ leases = Table(
     Column("until", Instant, nullable=False),
 )
 
+# Which process leads each job that one process at a time does. `term` counts the takes, so that a process that was
+# frozen knows its lease from a later one; a holder that is not `fit` fails at the job and gives it to any other.
+leaders = Table(
+    "leaders",
+    metadata,
+    Column("job", Words, primary_key=True),
+    Column("holder", Words, nullable=False),
+    Column("term", sa.BigInteger, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("fit", sa.Boolean, nullable=False),
+)
+
 # What people were told, so that a repeated activity tells nobody twice.
 sent = Table(
     "sent",

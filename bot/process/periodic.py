@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from contextlib import AbstractContextManager
+from typing import Final, Protocol, Self
 
 import structlog
 
 from approvals.values import Value
+from records.errors import LeaseLostError
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +24,9 @@ LONGEST_BACK_OFF_S: Final = 5.0
 
 STUCK_AFTER_S: Final = 600.0
 """A single round that takes longer hangs: no query and no call of ours waits that long."""
+
+STANDBY_S: Final = 0.5
+"""How often a loop that another process leads looks whether it is its turn; that costs no query."""
 
 UNEXPECTED: Final = "an unexpected error, whose trace is in the log"
 
@@ -48,6 +53,20 @@ class LoopState(Value):
         if self.down:
             return f"The loop '{self.name}' has failed {self.in_a_row} times in a row: {self.why}. It is tried again."
         return "ok"
+
+
+class Lease(Protocol):
+    """What says whether this process does a job that one process at a time does (bot/process/leadership.py)."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it does."""
+
+    def fenced(self) -> AbstractContextManager[None]:
+        """Let nothing be written in this block once another process has the lease."""
+
+    def worked(self, loop: str, *, down: bool) -> None:
+        """Take note of a round."""
 
 
 class Periodic:
@@ -77,6 +96,12 @@ class Periodic:
         self._why = ""
         self._began: float | None = None
         self._task: asyncio.Task[None] | None = None
+        self._lease: Lease | None = None
+
+    def led_by(self, lease: Lease) -> Self:
+        """Run only while this process holds a lease: one process at a time does this work."""
+        self._lease = lease
+        return self
 
     @property
     def state(self) -> LoopState:
@@ -115,9 +140,15 @@ class Periodic:
 
     async def once(self) -> float:
         """Do one round, whatever comes of it. Returns the seconds until the next."""
+        if self._lease is not None and not self._lease.held:
+            self._in_a_row, self._why = 0, ""  # the leader says by now how it goes
+            return min(self._every_s, STANDBY_S)
         self._began = began = time.monotonic()
         try:
-            pause = await self._work()
+            pause = await self._led()
+        except LeaseLostError as error:
+            log.info("a loop's round ended early", loop=self.name, why=str(error))
+            return min(self._every_s, STANDBY_S)
         except Exception as error:  # noqa: BLE001 the last resort of a loop that must go on
             return self._failed(error)
         finally:
@@ -126,15 +157,25 @@ class Periodic:
         pause = float(pause) if isinstance(pause, int | float) else self._every_s
         return max(pause, 3 * (time.monotonic() - began)) if self._gentle else pause
 
+    async def _led(self) -> object:
+        if self._lease is None:
+            return await self._work()
+        with self._lease.fenced():
+            return await self._work()
+
     def _worked(self) -> None:
         if self._in_a_row >= DOWN_AFTER:
             log.info("a loop works again", loop=self.name, failures=self._in_a_row)
         self._in_a_row, self._why = 0, ""
+        if self._lease is not None:
+            self._lease.worked(self.name, down=False)
 
     def _failed(self, error: Exception) -> float:
         self._failures += 1
         self._in_a_row += 1
         longest = max(self._every_s, LONGEST_BACK_OFF_S)
+        if self._lease is not None:
+            self._lease.worked(self.name, down=self._in_a_row >= DOWN_AFTER)
         pause = min(longest, FIRST_BACK_OFF_S * 2.0 ** min(self._in_a_row - 1, 16))
         facts = {"loop": self.name, "in_a_row": self._in_a_row, "again_in_s": round(pause, 1)}
         if isinstance(error, self._passing):

@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     database_patience_seconds: float = Field(
         60.0, ge=0, le=3600, description="how long a start waits for a database server that is away"
     )
+    leader_lease_seconds: float = Field(
+        15.0, ge=1, le=300, description="how long a job of a process that died, such as reconciling, waits for another"
+    )
     drain_seconds: float = Field(
         2.0, ge=0, le=60, description="how long to serve on after SIGTERM, while /readyz says that the process ends"
     )

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from bot.decisions.delivery import ALARM_AGE, Raises
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.worker import Worker
+from bot.process.leadership import Leadership
 from bot.process.periodic import Loops
 from bot.slack.sockets import Socket
 from records import intake, sent
@@ -34,6 +35,7 @@ class Health:
         socket: Socket | None,
         loops: Loops,
         raises: Raises,
+        leadership: Leadership,
         leaving: Callable[[], bool],
     ) -> None:
         self._database = database
@@ -42,7 +44,13 @@ class Health:
         self._socket = socket
         self._loops = loops
         self._raises = raises
+        self._leadership = leadership
         self._leaving = leaving
+
+    @property
+    def leads(self) -> list[str]:
+        """The jobs that this process does for all."""
+        return [job.value for job, held in self._leadership.held.items() if held]
 
     async def checks(self) -> dict[str, str]:
         """Return what each part says of itself."""
@@ -96,7 +104,7 @@ def routes(health: Health) -> APIRouter:
         checks = await health.checks()
         status = health.status(checks)
         response.status_code = 503 if status == "not ready" else 200
-        return {"status": status, "checks": checks}
+        return {"status": status, "checks": checks, "leads": health.leads}
 
     return router
 

@@ -13,6 +13,7 @@ from approvals.values import Value
 from bot.control.reconciling.reconciler import Reconciler
 from bot.decisions.delivery import ALARM_AGE, Deliverer
 from bot.engine.worker import Worker
+from bot.process.leadership import Leadership
 from bot.process.periodic import Loops
 from records import alarms, intake, notifications, statistics
 from records.database import Database
@@ -50,6 +51,7 @@ class Metrics:
         worker: Worker,
         deliverer: Deliverer,
         loops: Loops,
+        leadership: Leadership,
         reconciler: Reconciler,
         clock: Callable[[], datetime],
     ) -> None:
@@ -57,6 +59,7 @@ class Metrics:
         self._worker = worker
         self._deliverer = deliverer
         self._loops = loops
+        self._leadership = leadership
         self._reconciler = reconciler
         self._clock = clock
         self._counted_at = float("-inf")
@@ -143,6 +146,11 @@ class Metrics:
         for state in self._loops.states:
             failed.labels(state.name).set(state.failures)
             down.labels(state.name).set(state.down)
+        leader = Gauge(
+            "countersign_leader", "1 while this process does a job for all processes.", ("job",), registry=registry
+        )
+        for job, held in self._leadership.held.items():
+            leader.labels(job.value).set(held)
         bad = Gauge(
             "countersign_rows_unreadable", "Rows that were set aside lately, by table.", ("table",), registry=registry
         )

@@ -342,6 +342,7 @@ def settings_for(
         "database_url": f"sqlite:///{folder / 'countersign.db'}",
         "policy": ROOT / "policy.yml",
         "secret_key": secrets.token_urlsafe(48),
+        "leader_lease_seconds": 2.0,
         **changes,
     }
     return Settings(_env_file=None, **values)

@@ -20,6 +20,7 @@ def programs(scale: float, seed: int) -> Iterator[tuple[str, list[str]]]:
     yield "app", ["--kills", many(300), "--seed", str(seed)]
     yield "frozen", ["--seconds", str(max(2.0, 60 * scale))]
     yield "stopping", ["--trials", many(20), "--seed", str(seed)]
+    yield "leaders", ["--trials", many(200), "--seed", str(seed)]
     yield "slack_faults", ["--requests", many(1_000), "--seed", str(seed)]
     yield "fuzz", ["--inputs", many(100_000), "--events", many(10_000), "--seed", str(seed)]
 

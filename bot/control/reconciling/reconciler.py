@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import structlog
 
@@ -71,6 +71,15 @@ class Found(Value):
     purged: int = 0
 
 
+class LoopsOfReconciler(NamedTuple):
+    """The reconciler's loops."""
+
+    follow: Periodic
+    cards: Periodic
+    look: Periodic
+    sweep: Periodic
+
+
 class Reconciler:
     """Looks again and again. An instance that cannot be compared is counted and left out; the others go on."""
 
@@ -98,9 +107,9 @@ class Reconciler:
         """Counts instances that could not be compared, for the metrics."""
 
     @cached_property
-    def loops(self) -> tuple[Periodic, ...]:
+    def loops(self) -> LoopsOfReconciler:
         """Compares changed rows, cards, open rows and the engine's whole list."""
-        return (
+        return LoopsOfReconciler(
             self._loop("follow", self.follow, self._every.follow),
             self._loop("cards", self._mending.mend, self._every.mend),
             self._loop("look", self.look, self._every.look),

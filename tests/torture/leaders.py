@@ -1,0 +1,186 @@
+"""Three processes share one job while the leader is killed, frozen and told to end: one leads, nothing is done twice.
+
+    python -m tests.torture.leaders --trials 200 --seed 7
+
+Each round of the job reads a number, waits, and writes the next one. A leader is frozen in the middle of that wait for
+longer than its lease; woken, it goes on where it was and must write nothing.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.process.leadership import Job, Leadership
+from bot.process.periodic import Loops, Periodic
+from records import leaders, sent
+from records.database import Database
+from records.tables import sent as numbers
+from tests.torture.report import finish
+
+LENGTH_S = 1.0
+WAIT_S = 0.15
+ACTS = ("kill", "freeze", "stop")
+
+
+async def lead(url: str) -> None:
+    """Be one of the processes until SIGTERM."""
+    database = Database.open(url)
+    leadership = Leadership(database, lambda: datetime.now(UTC), LENGTH_S)
+
+    async def count() -> None:
+        number = 1 + await highest(database)
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+        await asyncio.sleep(WAIT_S)
+        async with database.write() as connection:
+            await sent.note(connection, f"{number:06d} {os.getpid()}", datetime.now(UTC))
+
+    loops = Loops(leadership.loop, Periodic("count", count, 0.01).led_by(leadership.lease(Job.RECONCILER)))
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    loops.start()
+    await ended.wait()
+    await leadership.hand_back()
+    await loops.stop()
+    await database.close()
+
+
+async def highest(database: Database) -> int:
+    """Return the highest number that was written."""
+    async with database.read() as connection:
+        found = await connection.scalar(sa.select(sa.func.max(numbers.c.key)))
+    return int(str(found).split()[0]) if found else 0
+
+
+class Member:
+    """One of the processes."""
+
+    def __init__(self, url: str) -> None:
+        command = [sys.executable, "-m", "tests.torture.leaders", "--lead", url]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def next_round(self) -> None:
+        """Return in the middle of the next round: a number is read and not written yet."""
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), False)
+        while os_read(self.process.stdout.fileno()):
+            pass  # what it said before
+        os.set_blocking(self.process.stdout.fileno(), True)
+        self.process.stdout.readline()
+
+    def end(self) -> None:
+        """End it for good, frozen or not."""
+        self.process.kill()
+        self.process.wait()
+
+
+def os_read(descriptor: int) -> bytes:
+    """Return what can be read without waiting."""
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return b""
+
+
+async def _leader(database: Database) -> leaders.Leader | None:
+    async with database.read() as connection:
+        found = await leaders.all_of(connection)
+    return next((each for each in found if each.job == Job.RECONCILER and each.holder), None)
+
+
+@contextmanager
+def members(url: str, count: int) -> Iterator[list[Member]]:
+    """Give some processes that run."""
+    made = [Member(url) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for each in made:
+            each.end()
+
+
+async def torture(url: str, acts: list[str], count: int = 3) -> tuple[dict[str, Any], list[str]]:
+    """Do each act to the leader; give the figures and all that is wrong."""
+    database = Database.open(url)
+    await database.migrate()
+    takeovers: list[float] = []
+    wrong: list[str] = []
+    with members(url, count) as made:
+        for act in acts:
+            by, _ = await _advanced(database, 0, None)
+            leader = next(each for each in made if each.process.pid == by)
+            leader.next_round()
+            began, written = time.monotonic(), await highest(database)
+            leader.process.send_signal({"kill": 9, "freeze": signal.SIGSTOP, "stop": signal.SIGTERM}[act])
+            found, _ = await _advanced(database, written, by)
+            takeovers.append(time.monotonic() - began)
+            if found is None:
+                wrong.append(f"after {act} nobody took over")
+                break
+            if act == "freeze":
+                leader.process.send_signal(signal.SIGCONT)
+                await asyncio.sleep(3 * WAIT_S)
+            else:
+                leader.process.wait(timeout=10)
+                made[made.index(leader)] = Member(url)
+    wrong += await _examined(database)
+    total = await highest(database)
+    await database.close()
+    return {"acts": len(acts), "rounds": total, "take_over_s_max": round(max(takeovers), 2)}, wrong
+
+
+async def _advanced(database: Database, after: int, other_than: int | None) -> tuple[int | None, int]:
+    """Wait for a number that another process wrote, and return who wrote it."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        async with database.read() as connection:
+            last = await connection.scalar(sa.select(sa.func.max(numbers.c.key)))
+        number, _, by = str(last or "0 0").partition(" ")
+        if int(number) > after and int(by) not in {other_than, 0}:
+            return int(by), int(number)
+        await asyncio.sleep(0.05)
+    return None, after
+
+
+async def _examined(database: Database) -> list[str]:
+    async with database.read() as connection:
+        keys = (await connection.execute(sa.select(numbers.c.key))).scalars().all()
+    counted = Counter(key.split()[0] for key in keys)
+    return [f"number {number} was written {times} times" for number, times in counted.items() if times > 1]
+
+
+def main() -> int:
+    """Kill, freeze and stop leaders on a database."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--database", help="a database's URL; default: an SQLite file, then PostgreSQL if it is there")
+    parser.add_argument("--lead", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.lead:
+        asyncio.run(lead(given.lead))
+        return 0
+    dice = random.Random(given.seed)
+    acts = [dice.choice(ACTS) for _ in range(given.trials)]
+    with tempfile.TemporaryDirectory() as folder:
+        url = given.database or f"sqlite:///{Path(folder)}/leaders.db"
+        figures, wrong = asyncio.run(torture(url, acts))
+    return finish("leaders", figures, wrong)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
