@@ -49,6 +49,7 @@ COMMANDS: Final = (
     Entry("terminate", "managing:terminate", "End a workflow, or all that are stuck, for good."),
     Entry("purge", "managing:purge", "Forget the history of finished workflows; the audit stays."),
     Entry("rerun", "managing:rerun", "Run a finished workflow again from one of its events."),
+    Entry("workflow", "workflow_commands:app", "The commands of `dapr workflow`, with its options."),
     Entry("bulk", "bulk:app", "Operations on many workflows: see one, go on with one."),
     Entry("policy", "policy_commands:app", "The policy file: check it, and ask it."),
     Entry("keys", "key_commands:app", "API keys: whose they are, what they may do, until when."),

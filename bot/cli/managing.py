@@ -40,16 +40,26 @@ def raise_event(
 
     Example: countersign raise-event 42/approval_decision --input '{"approved": true, "reason": "within the budget"}'
     """
-    reference, slash, event = where.rpartition("/")
-    if not slash or not reference or not event:
-        output.fail(f"{where[:100]!r} names no event: write ID/EVENT, for example 42/{DECISION}.", output.MISUSED)
+    reference, event = event_of(where)
     if event.casefold() != DECISION:
         _act(reference, f"raise-event/{event}", {"input": payload(data), "reason": reason}, output_as)
         return
-    decision = payload(data)
-    if unknown := sorted(decision.keys() - DECISION_FIELDS):
+    decide(reference, {"reason": reason, **decision_of(payload(data))}, output_as)
+
+
+def event_of(where: str) -> tuple[str, str]:
+    """Return the instance and the event of ID/EVENT. Ends with a message for anything else."""
+    reference, slash, event = where.rpartition("/")
+    if not slash or not reference or not event:
+        output.fail(f"{where[:100]!r} names no event: write ID/EVENT, for example 42/{DECISION}.", output.MISUSED)
+    return reference, event
+
+
+def decision_of(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the decision that an event's payload is. Ends with a message for a field that a decision does not have."""
+    if unknown := sorted(given.keys() - DECISION_FIELDS):
         output.fail(f"A decision has no field {unknown[0]!r}: it has approved (true or false) and reason.", 2)
-    decide(reference, {"reason": reason, **decision}, output_as)
+    return given
 
 
 def plain(verb: Verb) -> Callable[..., None]:

@@ -82,5 +82,10 @@ def decide(reference: str, decision: dict[str, Any], output_as: Format) -> None:
     if output_as is Format.JSON:
         output.print_json(found)
         return
+    say_decided(found, decision)
+
+
+def say_decided(found: dict[str, Any], decision: dict[str, Any]) -> None:
+    """Print what the workflow made of a decision."""
     word = "Approved" if decision.get("approved") else "Rejected"
     output.say(found["detail"] if found.get("outcome") is None else f"{word}. {found['detail']}")

@@ -45,6 +45,7 @@ class ClientSettings(BaseSettings):
     url: str = Field("", description="where the app is; without it, this machine, at COUNTERSIGN_PORT")
     port: int = Field(8000, description="the app's own port, if the command runs in the app's folder")
     api_key: SecretStr = Field(SecretStr(""), description="whose key the commands send (cs_…)")
+    app_id: str = Field("countersign", description="the sidecar's app-id, as `countersign workflow --app-id` names it")
     timeout_seconds: float = Field(
         30.0,
         gt=0,

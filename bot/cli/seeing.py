@@ -77,8 +77,8 @@ def list_(  # noqa: PLR0913 a list's filters
     }
     filtered = any(value is not None for name_, value in query.items() if name_ != "limit")
     with connected() as remote:
-        found, total = _pages(remote, query, every=every)
-        waits, waiting = ([], 0) if filtered else _pages(remote, query | {"waiting_on": "me"}, every=every)
+        found, total = pages(remote, query, every=every)
+        waits, waiting = ([], 0) if filtered else pages(remote, query | {"waiting_on": "me"}, every=every)
     if output_as is ListFormat.JSON:
         known = {each["id"] for each in waits}
         output.print_json([*waits, *(each for each in found if each["id"] not in known)])
@@ -95,7 +95,7 @@ def list_(  # noqa: PLR0913 a list's filters
         output.note(f"The first {len(found)} of {total}: --all gives every page.")
 
 
-def _pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[dict[str, Any]], int]:
+def pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[dict[str, Any]], int]:
     """Return the lines, and how many fit in all."""
     found: list[dict[str, Any]] = []
     cursor = None
