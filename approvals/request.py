@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from approvals.canonical import canonical_json
 from approvals.people import Principal
-from approvals.values import Moment, Value
+from approvals.values import Moment, Value, absent
 
 MAX_AMOUNT = Decimal(10) ** 15
 """No request is for more than this, in any currency."""
@@ -47,11 +47,14 @@ class ApprovalRequest(Value):
         default="", max_length=254, description="e-mail of whoever submitted it, if not the requester"
     )
     details: dict[str, str] = Field(default_factory=dict)
+    fields: dict[str, str] = Field(
+        default_factory=dict, exclude_if=absent, description="what the kind's fields say, as texts by name"
+    )
     callback: str | None = None
 
     _digits = field_validator("amount", mode="before")(in_plain_digits)
 
-    @field_validator("details")
+    @field_validator("details", "fields")
     @classmethod
     def _short_details(cls, details: dict[str, str]) -> dict[str, str]:
         for name, text in details.items():
@@ -118,6 +121,13 @@ class Route(Value):
     risk: Literal["normal", "high"] = "normal"
     same_person_may_repeat: bool = Field(default=False, description="one person may count in more than one stage")
     delegations: tuple[Delegation, ...] = ()
+    title: str = Field(default="", exclude_if=absent, description="the kind as people call it; empty: its name")
+    labels: dict[str, str] = Field(
+        default_factory=dict, exclude_if=absent, description="what people read for the names of the request's fields"
+    )
+    valid_for: timedelta | None = Field(
+        default=None, exclude_if=absent, description="how long an approval may be used; None: for ever"
+    )
 
 
 class CardRef(Value):

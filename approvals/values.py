@@ -23,5 +23,10 @@ def in_utc(moment: datetime) -> datetime:
         raise ValueError("the moment is out of range") from error
 
 
+def absent(value: object) -> bool:
+    """Return whether a value is None or empty: a field added later is left out then, so that old digests stay."""
+    return value is None or (isinstance(value, str | tuple | dict) and not value)
+
+
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 """An aware datetime in UTC."""

@@ -57,6 +57,12 @@ class CardView(Value):
     paused: Paused | None = Field(default=None, description="while it waits, and an operator has paused it")
 
     @property
+    def given(self) -> list[tuple[str, str]]:
+        """What the asker gave: the kind's fields by their labels, then the rest by name."""
+        fields = [(self.route.labels.get(name, name), text) for name, text in self.request.fields.items()]
+        return [*fields, *self.request.details.items()]
+
+    @property
     def standing(self) -> Standing:
         """The form in which the card is shown."""
         if self.ending:

@@ -66,7 +66,7 @@ def _request(card: CardView) -> list[Block]:
     blocks = [parts.rich(parts.words("Asked by: ", bold=True), name, parts.words(f" ({given_as})"))]
     if card.request.description.strip():
         blocks.append(parts.quote(card.request.description, 2900, lines=60))
-    given = list(card.request.details.items())
+    given = card.given
     blocks += [parts.named(name, cut(clean(value), LONGEST_DETAIL)) for name, value in given[:MOST_DETAILS]]
     more = len(given) - MOST_DETAILS
     return [*blocks, *([parts.sentence(f"{more} more fields are not shown here.")] if more > 0 else [])]

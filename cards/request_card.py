@@ -70,7 +70,8 @@ def summary(view: CardView) -> list[str | Block]:
 
 def _facts(view: CardView) -> Block:
     asker = parts.as_marked([parts.person(view.requester_user)]) if parts.is_user(view.requester_user) else ""
-    fields = [parts.own_field("Amount", view.amount)] if view.amount else []
+    fields = [parts.typed_field("Kind", view.route.title)] if view.route.title else []
+    fields += [parts.own_field("Amount", view.amount)] if view.amount else []
     fields.append(parts.own_field("Asked by", asker) if asker else parts.typed_field("Asked by", view.requester))
     if view.standing == "waiting":
         fields.append(parts.own_field("Who may decide", parts.as_marked(parts.people(view.approvers))))
@@ -95,7 +96,7 @@ def _words_of_requester(view: CardView) -> list[Block]:
 def _details(view: CardView) -> tuple[list[Block], str]:
     """Return the first details, and what is left out."""
     blocks: list[Block] = []
-    room, cut_short, given = ALL_DETAILS, False, list(view.request.details.items())
+    room, cut_short, given = ALL_DETAILS, False, view.given
     for name, value in given[:MOST_DETAILS]:
         lines = clean(value).split("\n")
         text = cut("\n".join(lines[:DETAIL_LINES]), min(LONGEST_DETAIL, room))

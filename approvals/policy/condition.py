@@ -3,10 +3,10 @@
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from approvals.canonical import decimal_text
-from approvals.policy.file import Listing, Mapping, Scalar
+from approvals.policy.file import Listing, Mapping, Node, Scalar
 from approvals.policy.principals import ONE_OR_MORE
 from approvals.policy.reading import (
     ANY,
@@ -19,9 +19,10 @@ from approvals.policy.reading import (
     mapping,
     problems_of,
     refuse_unknown,
+    text,
     text_of,
 )
-from approvals.values import Value
+from approvals.values import Value, absent
 
 ORDER = "order"
 """The kind that a rule without `kind` is for."""
@@ -89,6 +90,27 @@ class AmountRange(Value):
         return " ".join(words) or "any amount"
 
 
+def _fields(value: Any) -> Any:
+    if not isinstance(value, Scalar | Listing | Mapping):
+        return value
+    found = mapping(value, what="field").entries
+    return {name: _texts(name, node) for name, node in found.items()}
+
+
+def _texts(name: str, node: Node) -> tuple[str, ...]:
+    items = node.items if isinstance(node, Listing) else (node,)
+    if not items:
+        raise ValueError(EMPTY)
+    return tuple(_text(name, each) for each in items)
+
+
+def _text(name: str, node: Node) -> str:
+    """Return a value as a request's field has it: YAML takes a bare yes for true."""
+    if isinstance(node, Scalar) and node.kind == "bool":
+        return "yes" if node.text.casefold() in {"true", "yes", "on"} else "no"
+    return text(node, what=f"the field {name}")
+
+
 class Condition(Entry):
     """When a rule applies. All that are given must hold."""
 
@@ -121,6 +143,14 @@ class Condition(Entry):
         validation_alias="requester",
         description="only for requests by these people: e-mails or Slack user ids, one or a list",
         examples=["intern@example.com"],
+    )
+
+    fields: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_fields)] = Field(
+        default_factory=dict,
+        exclude_if=absent,
+        validation_alias="field",
+        description="fields of the kind, each with the value that it must have, one or a list",
+        examples=[{"system": "prod-db"}],
     )
 
     @property

@@ -72,7 +72,8 @@ def _overlaps(policy: Policy) -> Iterator[Finding]:
 
 
 def _about(rule: Rule) -> tuple[object, ...]:
-    return set(rule.when.effective_kinds), set(rule.when.currencies), set(rule.when.requesters)
+    when = rule.when
+    return set(when.effective_kinds), set(when.currencies), set(when.requesters), when.fields
 
 
 def _partly(one: AmountRange, other: AmountRange) -> bool:
@@ -107,6 +108,7 @@ def _named_approvers(rule: Rule) -> Iterator[tuple[int, Approver]]:
 def _groups(policy: Policy) -> Iterator[Finding]:
     used = [(line, rule.name, one) for rule in policy.rules for line, one in _named_approvers(rule)]
     used += [(0, "", one) for principals in policy.roles.values() for one in principals]
+    used += [(kind.line, "", one) for kind in policy.kinds.values() for one in kind.who]
     names = set()
     for line, rule, one in used:
         if isinstance(one, UserGroup):

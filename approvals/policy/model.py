@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from approvals.policy.condition import Condition
 from approvals.policy.file import Listing, Mapping, Node, Scalar
+from approvals.policy.kinds import KindRule, kinds_of
 from approvals.policy.principals import ONE_OR_MORE, Approver, Approvers, NamedPrincipal, group_handle
 from approvals.policy.reading import (
     Currency,
@@ -31,6 +32,7 @@ from approvals.policy.reading import (
     yes_or_no,
 )
 from approvals.request import Delegation
+from approvals.values import absent
 
 ROLES = ("requester", "operator", "auditor", "admin")
 MOST_RULES = 200
@@ -144,6 +146,12 @@ class Rule(Entry):
     same_person_may_repeat: Annotated[bool, from_node(lambda node: yes_or_no(node, what="same_person_may_repeat"))] = (
         Field(default=False, description="whether one person may count in more than one stage", examples=[True])
     )
+    valid_for: Duration | None = Field(
+        default=None,
+        exclude_if=absent,
+        description="how long an approval may be used after it was given; without it, for ever",
+        examples=["1 day"],
+    )
     trust: Annotated[Literal["doors", "workflows"], from_node(_trust)] = Field(
         default="doors",
         description="with `workflows`, an automatic rule approves what any workflow at the sidecar's port asks, too",
@@ -248,6 +256,10 @@ def _named(number: int, node: Node) -> Node:
     return Mapping(node.line, {"name": Scalar(node.line, f"rule {number}", "str")} | node.entries, node.lines)
 
 
+def _kinds(value: Any, info: ValidationInfo) -> Any:
+    return kinds_of(value, problems_of(info)) if isinstance(value, Scalar | Listing | Mapping) else value
+
+
 Names = Annotated[tuple[Annotated[str, text_of("a name")], ...], listed("the names")]
 
 
@@ -308,6 +320,12 @@ class Policy(Entry):
         default=(),
         description="software agents that may be a request's requester",
         examples=[["purchasing-agent"]],
+    )
+    kinds: Annotated[dict[str, KindRule], BeforeValidator(_kinds)] = Field(
+        default_factory=dict,
+        exclude_if=absent,
+        description="kinds of request with typed fields, by name; another kind needs a rule and takes any fields",
+        examples=[{"access": {"title": "Access to a system"}}],
     )
     rules: Annotated[tuple[Rule, ...], from_node(_rules)] = Field(
         default=(), description="read from the top; the first that applies wins"

@@ -12,6 +12,7 @@ from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.policy.condition import Condition
 from approvals.policy.explanation import Explanation, NoRoute, RuleExplanation, StageExplanation
 from approvals.policy.file import PolicyError, Problem
+from approvals.policy.kinds import FieldsError, KindRule
 from approvals.policy.model import Policy, Rule, StageRule
 from approvals.policy.principals import Approver, ReportsTo, approver_text
 from approvals.policy.reading import ANY
@@ -38,6 +39,8 @@ def route(
     `requester_emails` are the addresses known of the requester, if the request names a Slack user id. A request that
     came by none of our doors passes automatic rules over that do not say `trust: workflows`.
     """
+    if wrong := _wrong_fields(policy, request):
+        return wrong
     known = _known(request, requester_emails)
     fitting = [rule for rule in policy.rules if not _mismatch(policy, rule, request, known)]
     trusted = (rule for rule in fitting if from_a_door or not rule.automatic or rule.trust == "workflows")
@@ -50,6 +53,18 @@ def route(
     if not all(stage.approvers for stage in stages):
         return _nobody(policy, rule, request)
     return _route(policy, rule, request, stages)
+
+
+def _wrong_fields(policy: Policy, request: ApprovalRequest) -> NoRoute | None:
+    """Return a refusal of fields that the kind does not take: a workflow may have been started at none of our doors."""
+    kind = policy.kinds.get(request.kind)
+    if kind is None:
+        return None
+    try:
+        kind.checked(request.fields, None)
+    except FieldsError as error:
+        return _no_route(policy, "", f"The request's fields are not what the kind {request.kind} wants. {error}")
+    return None
 
 
 def _untrusted(policy: Policy, rule: Rule) -> NoRoute:
@@ -82,6 +97,10 @@ def _mismatch(policy: Policy, rule: Rule, request: ApprovalRequest, known: froze
         return money
     if when.requesters and known.isdisjoint(name.casefold() for name in when.requesters):
         return f"it is for requests by {' or '.join(when.requesters)}, and this is by {request.requester}"
+    for name, values in when.fields.items():
+        found = request.fields.get(name, "")
+        if found not in values:
+            return f"it is for {name} {' or '.join(values)}, and this has {found or 'none'}"
     return ""
 
 
@@ -111,6 +130,7 @@ def _condition_text(rule: Rule) -> str:
         words.append("for any kind" if ANY in when.kinds else f"for {' or '.join(when.kinds)}")
     if when.requesters:
         words.append(f"by {' or '.join(when.requesters)}")
+    words += [f"with {name} {' or '.join(values)}" for name, values in when.fields.items()]
     return ", ".join(words)
 
 
@@ -143,6 +163,7 @@ def _managers(policy: Policy, known: frozenset[str]) -> list[str]:
 
 
 def _route(policy: Policy, rule: Rule, request: ApprovalRequest, stages: tuple[Stage, ...]) -> Route:
+    kind = policy.kinds.get(request.kind, KindRule())
     return Route(
         rule=rule.name,
         why=f"The rule “{rule.name}” applies: {_match(rule, request)}.",
@@ -156,6 +177,9 @@ def _route(policy: Policy, rule: Rule, request: ApprovalRequest, stages: tuple[S
             Delegation(approver=each.approver, delegate=each.delegate, since=each.since, until=each.until)
             for each in policy.delegations
         ),
+        title=kind.title,
+        labels={each.name: each.label for each in kind.fields if each.label and each.name in request.fields},
+        valid_for=rule.valid_for,
     )
 
 

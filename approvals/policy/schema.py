@@ -19,6 +19,7 @@ def parse_policy(source: str, name: str = "policy.yml") -> Policy:
             problems.add(_line(each, tree.line), str(each["msg"]).removeprefix("Value error, "))
         raise PolicyError(name, tuple(problems.found)) from None
     _refuse_repeated(policy.rules, problems)
+    _refuse_unknown_fields(policy, problems)
     if problems.found:
         raise PolicyError(name, tuple(problems.found))
     content = policy.model_copy(update={"version": ""})
@@ -28,6 +29,17 @@ def parse_policy(source: str, name: str = "policy.yml") -> Policy:
 def _line(error: ErrorDetails, otherwise: int) -> int:
     """Return the line of the value that was refused: pydantic hands back the node, or the model that was made of it."""
     return int(getattr(error["input"], "line", 0)) or otherwise
+
+
+def _refuse_unknown_fields(policy: Policy, problems: Problems) -> None:
+    """Note a rule's field that none of its kinds has: the rule could never apply."""
+    for rule in policy.rules:
+        declared = [policy.kinds[kind] for kind in rule.when.effective_kinds if kind in policy.kinds]
+        if len(declared) != len(rule.when.effective_kinds):
+            continue  # a kind that is not declared takes any fields
+        known = {each.name for kind in declared for each in kind.fields}
+        for name in sorted(rule.when.fields.keys() - known):
+            problems.add(rule.line, f"the rule {rule.name!r} is for the field {name!r}, which its kinds do not have")
 
 
 def _refuse_repeated(rules: tuple[Rule, ...], problems: Problems) -> None:
