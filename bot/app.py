@@ -39,6 +39,7 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.engine.close)
         stack.push_async_callback(services.database.close)
         await migrated(services.database, services.settings.database_patience_seconds)
+        stack.push_async_callback(services.deliverer.hand_back)
         stack.push_async_callback(services.background.drain)
         services.worker.start()
         stack.push_async_callback(services.worker.stop)

@@ -77,7 +77,16 @@ class Services:
         self.settings = settings
         self._approvals = approvals
         self.leaving = False
-        """Set when this process is told to end: it serves on for a moment, and is not ready for more."""
+        """Whether this process is told to end: it serves on for a moment, and is not ready for more."""
+
+    def leave(self) -> None:
+        """Take no new work, at the beginning of an end: the sockets to Slack close first, and other replicas lead."""
+        if self.leaving:
+            return
+        self.leaving = True
+        self.background.start(self.leadership.hand_back(), "handing the jobs back")
+        if self.socket is not None:
+            self.background.start(self.socket.stop(), "closing the socket to Slack")
 
     # ---- outside: what is talked to ---------------------------------------------------------------------------------
 

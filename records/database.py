@@ -6,6 +6,7 @@ Writers that queue behind one another share a commit: each has its savepoint, al
 """
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from records import addresses, failures, fencing, schema
-from records.errors import DatabaseUnavailableError, RecordsError
+from records.errors import DatabaseUnavailableError, LeaseLostError, RecordsError
 from records.sqlite import driver
 from records.sqlite.wal import PAGES, WriteAheadLog
 from records.unreadable import OPTION, BadRows
@@ -28,6 +29,7 @@ WRITE_LOCK = 0x636F756E  # "coun": the advisory lock that whoever writes holds, 
 BUSY_MS = 5_000
 READERS = 4
 FAILED = "a statement failed"
+TROUBLE_S = 60.0
 
 
 class Database:
@@ -37,6 +39,7 @@ class Database:
         self.where = addresses.shown(url)
         self.dialect = url.get_backend_name()
         self.bad_rows = BadRows()
+        self._trouble, self._trouble_at = "", 0.0
         writing, reading = (each.execution_options(**{OPTION: self.bad_rows}) for each in (writing, reading))
         self._engines = (writing, reading)
         self._reading = reading
@@ -71,10 +74,16 @@ class Database:
         database in it: everybody who writes waits. Raises DatabaseUnavailableError, DatabaseUnusableError, and
         LeaseLostError in the work of a loop whose lease another process holds by now.
         """
-        with self._explained():
-            async with self._writer.transaction() as connection:
-                await fencing.check(connection)
-                yield connection
+        try:
+            with self._explained():
+                async with self._writer.transaction() as connection:
+                    await fencing.check(connection)
+                    yield connection
+        except DatabaseUnavailableError as error:
+            if not isinstance(error, LeaseLostError):
+                self._trouble, self._trouble_at = error.public, time.monotonic()
+            raise
+        self._trouble = ""
         if self._log is not None:
             self._log.committed()
 
@@ -88,6 +97,11 @@ class Database:
                 else:
                     await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 yield connection
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing could be written lately, for everybody; nothing if the last write of this minute was done."""
+        return self._trouble if time.monotonic() - self._trouble_at < TROUBLE_S else ""
 
     def _explained(self) -> failures.Explained:
         return failures.Explained(self.where)

@@ -57,7 +57,7 @@ def run(
     _demand_policy(settings)
 
     def begin() -> None:
-        app.state.services.leaving = True
+        app.state.services.leave()
 
     def close() -> None:
         app.state.services.following.end()

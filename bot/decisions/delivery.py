@@ -47,6 +47,9 @@ AT_ONCE = 16
 POLL = 1.0
 """Seconds between looks for decisions of another process or of before a restart."""
 
+HAND_BACK_S = 2.0
+"""How long the end waits for a database that does not answer."""
+
 ALARM_AGE = timedelta(seconds=30)
 
 
@@ -119,6 +122,7 @@ class Deliverer:
         self._announcer = announcer
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting: dict[str, asyncio.Event] = {}
+        self._held: set[str] = set()
         self._loop = Periodic("deliverer", self.round, POLL, passing=(RecordsError,), public=public_message)
         self.raises = Raises()
         self.failures = 0
@@ -172,6 +176,18 @@ class Deliverer:
                 log.error("a delivery failed; its lease brings it back", exc_info=failure)
         return 0.0 if len(found) == BATCH else POLL
 
+    async def hand_back(self) -> None:
+        """Make decisions due at once that this process began to deliver and did not end with: another delivers them."""
+        held, self._held = tuple(self._held), set()
+        if not held:
+            return
+        try:
+            async with asyncio.timeout(HAND_BACK_S), self._database.write() as connection:
+                for decision_id in held:
+                    await intake.retry_at(connection, decision_id, self._clock())
+        except (RecordsError, TimeoutError) as error:
+            log.warning("decisions are not handed back; their leases end by themselves", why=str(error))
+
     async def _due(self) -> tuple[intake.Row, ...]:
         now = self._clock()
         async with self._database.read() as connection:
@@ -184,6 +200,17 @@ class Deliverer:
             return await intake.due(connection, now, BATCH, LEASE)
 
     async def _deliver(self, row: intake.Row) -> None:
+        self._held.add(row.id)
+        try:
+            await self._attempt(row)
+        except asyncio.CancelledError:
+            raise  # it stays among those that are handed back
+        except BaseException:
+            self._held.discard(row.id)
+            raise
+        self._held.discard(row.id)
+
+    async def _attempt(self, row: intake.Row) -> None:
         async with self._slots:
             try:
                 await self._raise(row)

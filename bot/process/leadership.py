@@ -94,6 +94,7 @@ class Leadership:
         self._clock = clock
         self._length = timedelta(seconds=length_s)
         self._holder = secrets.token_hex(8)
+        self._other_until = float("-inf")
         self._leases = {job: Lease(job, self._holder) for job in Job}
         self.loop = Periodic("leases", self.round, length_s / 3, passing=(RecordsError,), public=public_message)
 
@@ -106,12 +107,19 @@ class Leadership:
         """Whether this process leads each job."""
         return {job: lease.held for job, lease in self._leases.items()}
 
+    @property
+    def another_is_fit(self) -> bool:
+        """Whether another process leads a job and does not fail at it, as far as the last round knows."""
+        return time.monotonic() < self._other_until
+
     async def round(self) -> None:
         """Renew what is held, take what is free. Writes nothing if neither is the case."""
         began = time.monotonic()
         async with self._database.read() as connection:
             now = await leaders.moment(connection, self._clock())
             known = {each.job: each for each in await leaders.all_of(connection)}
+        others = [each.until for each in known.values() if each.holder not in {"", self._holder} and each.fit]
+        self._other_until = began + max(((until - now).total_seconds() for until in others), default=float("-inf"))
         wanted = [each for each in self._leases.values() if self._concerns(known.get(each.job), each, now)]
         terms: dict[Job, int | None] = {}
         if wanted:

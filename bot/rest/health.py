@@ -1,4 +1,8 @@
-"""Liveness and readiness. /livez has no dependencies; /readyz checks everything that a decision needs."""
+"""Liveness and readiness. /livez has no dependencies; /readyz says whether this process should get requests.
+
+Parts that all replicas share (database, engine, Slack) never fail it: every replica would leave the load balancer at
+once, and people would get its error in place of this app's message. It writes nothing.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,13 +18,14 @@ from bot.engine.worker import Worker
 from bot.process.leadership import Leadership
 from bot.process.periodic import Loops
 from bot.slack.sockets import Socket
-from records import intake, sent
+from records import intake
 from records.database import Database
 from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 2.0
+PATIENCE = 0.8
+"""Seconds for each part: less than the second that probes wait, so that one that hangs fails no probe."""
 
 
 class Health:
@@ -46,6 +51,7 @@ class Health:
         self._raises = raises
         self._leadership = leadership
         self._leaving = leaving
+        self._connected: set[str] = set()
 
     @property
     def leads(self) -> list[str]:
@@ -64,7 +70,7 @@ class Health:
             "sidecar": sidecar,
             "undelivered": undelivered,
             "delivery": self._raises.message,
-            "worker": "ok" if self._worker.ready else "The worker is not connected to the sidecar yet.",
+            "worker": "ok" if self._worker.ready else "The worker is not connected to its sidecar.",
         }
         if self._socket is not None:
             found["slack"] = await self._socket.state()
@@ -76,15 +82,23 @@ class Health:
         return found
 
     def status(self, checks: dict[str, str]) -> Literal["ready", "degraded", "not ready"]:
-        """Return whether this process should get requests; findings that are only for operators do not count."""
+        """Return whether this process should get requests; findings that are only for operators do not count.
+
+        A start is over once its own connections stood: a rollout stops at a replica that never gets there. A replica
+        whose own sidecar went away later leaves the work to another, if there is one that is fit.
+        """
         bad = {name for name, found in checks.items() if found != "ok"}
-        if bad & NEEDED or self._raises.everywhere:
+        self._connected |= OWN & (checks.keys() - bad)
+        no_engine = bool(bad & ENGINE) or self._raises.everywhere
+        if "process" in bad or (OWN & bad) - self._connected or (no_engine and self._leadership.another_is_fit):
             return "not ready"
         return "degraded" if bad - SHOWN_ALONE else "ready"
 
 
-NEEDED: Final = frozenset({"database", "sidecar", "worker", "slack", "loop deliverer", "process"})
-"""The parts that a decision needs. Another loop that is down, or a damaged row, does not fail readiness."""
+OWN: Final = frozenset({"worker", "slack"})
+"""The connections that a process opens when it starts."""
+
+ENGINE: Final = frozenset({"worker", "sidecar"})
 
 SHOWN_ALONE: Final = frozenset({"undelivered", "rows"})
 
@@ -100,7 +114,7 @@ def routes(health: Health) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz(response: Response) -> dict[str, object]:
-        """Each part that a decision needs, with a sentence. 503 while one of them is not there."""
+        """Each part that a decision needs, with a message. 503 if another process should get the requests."""
         checks = await health.checks()
         status = health.status(checks)
         response.status_code = 503 if status == "not ready" else 200
@@ -135,9 +149,8 @@ async def _answered(part: str, ask: Callable[[], Awaitable[str]]) -> str:
 
 
 async def _database(database: Database) -> str:
-    async with database.write() as connection:
-        await sent.probe(connection, datetime.now(UTC))
-    return "ok"
+    await database.ping()
+    return database.trouble or "ok"
 
 
 async def _sidecar(engine: Engine) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from typing import Any
 
 import aiohttp
@@ -83,7 +84,17 @@ class Socket:
         self._connecting = asyncio.create_task(self._client.connect(), name="socket mode")  # type: ignore[no-untyped-call]
 
     async def stop(self) -> None:
-        """Take no more envelopes, answer those under way, close the socket."""
+        """Close the socket at a moment when no envelope is under way: Slack then takes the app's other sockets.
+
+        Until then every envelope is answered. Under a load without such a moment the last ones are answered and
+        those that come meanwhile are left to Slack.
+        """
+        if self._ending:
+            return
+        until = time.monotonic() + DRAIN_S
+        while self._under_way and (left := until - time.monotonic()) > 0:
+            await asyncio.wait(self._under_way, timeout=left)
+            await asyncio.sleep(0)  # for envelopes that were read and not begun
         self._ending = True
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=DRAIN_S)
@@ -102,7 +113,7 @@ class Socket:
         return self._client.refusal or "The socket to Slack is not open. It is tried again."
 
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Answer one envelope. What comes at the end is left to Slack, which tells the person to try again."""
+        """Answer one envelope. What comes too late is left to Slack, which tells the person to try again."""
         task = asyncio.current_task()
         if self._ending or task is None:
             return

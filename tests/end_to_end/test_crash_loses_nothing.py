@@ -49,7 +49,7 @@ def test_every_acknowledged_click_counts_once(tmp_path: Path, sidecar: str) -> N
 def _asked(slack: LocalSlack, settings: Settings, engine: str) -> list[Order]:
     with AppServer(settings) as url:
         system = System(slack, url, settings, engine)
-        eventually(lambda: system.http.get("/readyz").status_code == 200)
+        eventually(lambda: system.http.get("/readyz").json()["status"] == "ready")
         orders = [system.order(f"kill-{number}") for number in range(KILLS)]
         for order in orders:
             eventually(lambda order=order: "card.posted" in order.actions())

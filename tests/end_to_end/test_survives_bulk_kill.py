@@ -52,7 +52,7 @@ class Killed:
         self.up()
 
     def up(self) -> None:
-        eventually(lambda: self.system.http.get("/readyz").status_code == 200)
+        eventually(lambda: self.system.http.get("/readyz").json()["status"] == "ready")
 
     def _gone(self) -> bool:
         try:

@@ -60,10 +60,12 @@ def test_a_click_without_room_is_not_acknowledged_and_counts_once_there_is_room(
         assert [order.click("U0MANAGER").ok for _ in range(3)] == [False, False, False]
         assert order.decisions() == ()
         assert httpx.get(f"{app.url}/livez").status_code == 200
-        assert httpx.get(f"{app.url}/readyz").status_code == 503
+        found = httpx.get(f"{app.url}/readyz")
+        assert (found.status_code, found.json()["status"]) == (200, "degraded")
+        assert "full" in found.json()["checks"]["database"]
     eventually(lambda: order.click("U0MANAGER").ok)
     counted_once(order)
-    eventually(lambda: httpx.get(f"{app.url}/readyz").status_code == 200)
+    eventually(lambda: httpx.get(f"{app.url}/readyz").json()["status"] == "ready")
 
 
 def test_a_start_without_room_says_so_without_the_file_s_name_and_starts_nothing(
