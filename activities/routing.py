@@ -187,9 +187,26 @@ class Routing:
             row, new = await instances.begin(connection, known, now)
             if not new:
                 await instances.project(connection, row.instance_id, running, now, while_in=begun)
+            if state.origin == "workflow":
+                await append_once(connection, state.run.isoformat(), _unsigned(state, now))
             rows = await write_step(connection, Steps(state, ((first, state.run),), first.state), now)
         self._observer.state_changed(first.state)
         self._observer.notifications_added(rows)
+
+
+def _unsigned(state: State, at: datetime) -> audit.Entry:
+    """Return the entry of a start that no door has signed: anybody who reaches the sidecar's port can make one."""
+    log.warning("a workflow asks that none of our doors has started", instance_id=state.instance_id)
+    return audit.Entry(
+        at=at,
+        actor="sidecar",
+        action=AuditAction.START_UNSIGNED,
+        instance_id=state.instance_id,
+        request_digest=content_digest(state.request),
+        through="sidecar",
+        policy_version=state.route.policy_version,
+        data={"kind": state.request.kind, "subject": state.request.subject},
+    )
 
 
 def _policy_seen(version: str, before: str | None, at: datetime) -> audit.Entry:

@@ -44,6 +44,8 @@ class AuditAction(StrEnum):
     EFFECT_REFUSED = "effect.refused", "An approved request may not be sent to the address that it names."
 
     EVIDENCE_REFUSED = "evidence.refused", "The engine asked for what does not follow from sealed evidence."
+    EVIDENCE_MISSING = "evidence.missing", "A decision counted that none of our doors took in."
+    START_UNSIGNED = "start.unsigned", "A workflow asked that none of our doors has started; its card says so."
     START_REFUSED = "start.refused", "A workflow asked under an id, or with a seal, that is not its own."
 
     WORKFLOW_START_WORKFLOW = "workflow.start_workflow", "An operator started a workflow by its name."
@@ -83,3 +85,10 @@ class AuditAction(StrEnum):
     KEY_CREATED = "key.created", "An API key was made."
     KEY_REVOKED = "key.revoked", "An API key was revoked."
     AUDIT_VERIFIED = "audit.verified", "The audit's chain was checked from the dashboard."
+
+
+STARTED_AT_A_DOOR = frozenset({AuditAction.ORDER_STARTED, AuditAction.WORKFLOW_START_WORKFLOW})
+"""A door has sealed a request and started it."""
+
+ASKED = frozenset({AuditAction.REQUEST_ASKED})
+EFFECTS = frozenset({AuditAction.EFFECT_ORDER_PROCESSED, AuditAction.EFFECT_SENT})

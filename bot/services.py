@@ -465,6 +465,7 @@ async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Docto
                 services.database, services.announcer, services.directory, services.clock, settled=young
             ),
             clock=services.clock,
+            own=STARTABLE,
             young=young,
         )
 

@@ -47,6 +47,7 @@ class CardView(Value):
     approvers: tuple[Principal, ...]
     requester_user: str | None = Field(default=None, description="the requester's Slack user id, if they were found")
     requester_name: str = ""
+    from_a_door: bool = Field(default=True, description="false: a workflow asks, and nobody signed in to ask")
     approvals: tuple[Approval, ...] = Field(default=(), description="all accepted ones, of every stage")
     reminders: int = 0
     links: tuple[str, ...] = Field(default=(), description="the cards by stage, as https addresses; empty: unknown")

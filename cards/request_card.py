@@ -24,7 +24,7 @@ MOST_DETAILS, LONGEST_DETAIL, ALL_DETAILS, DETAIL_LINES = 8, 600, 1500, 12
 def build(view: CardView) -> Message:
     """Return the card as it must look now, with the metadata by which a card that was posted twice can be found."""
     waits = view.standing == "waiting"
-    blocks = [parts.header(_title(view)), _facts(view), *_words_of_requester(view)]
+    blocks = [parts.header(_title(view)), _facts(view), *_origin(view), *_words_of_requester(view)]
     blocks += [parts.sentence(f"Why you are asked: {parts.typed(view.route.why, 600)}")] if waits else []
     blocks += [*outcome.earlier(view), *_progress(view), *_pause(view), *_buttons(view)] if waits else [_end(view)]
     text = parts.fallback(*summary(view))
@@ -61,18 +61,31 @@ def _title(view: CardView) -> str:
 def summary(view: CardView) -> list[str | Block]:
     """Return the card in a sentence or two, for notifications and screen readers."""
     wanted = f"{view.amount} ({view.what})" if view.amount else view.what
-    asked = f"{view.requester} asks for {wanted}. "
+    asker = view.requester if view.from_a_door else f"A workflow, in the name of {view.requester},"
+    asked = f"{asker} asks for {wanted}. "
     if view.standing != "waiting":
         return [asked, *outcome.ended(view)]
     until = f" may approve or reject it until {in_utc(view.deadline)}. Open the card to decide."
     return [asked, *parts.people(view.approvers, 5), until]
 
 
+ASKED_BY_A_WORKFLOW = (
+    "Asked by a workflow: nobody signed in to ask for it, so the requester is what the workflow says. Ask them if you "
+    "do not know this process."
+)
+
+
+def _origin(view: CardView) -> list[Block]:
+    """Say that no person whom we know has asked: anybody who reaches the sidecar's port can start a workflow."""
+    return [] if view.from_a_door else [parts.sentence(ASKED_BY_A_WORKFLOW)]
+
+
 def _facts(view: CardView) -> Block:
     asker = parts.as_marked([parts.person(view.requester_user)]) if parts.is_user(view.requester_user) else ""
     fields = [parts.typed_field("Kind", view.route.title)] if view.route.title else []
     fields += [parts.own_field("Amount", view.amount)] if view.amount else []
-    fields.append(parts.own_field("Asked by", asker) if asker else parts.typed_field("Asked by", view.requester))
+    label = "Asked by" if view.from_a_door else "Asked in the name of"
+    fields.append(parts.own_field(label, asker) if asker else parts.typed_field(label, view.requester))
     if view.standing == "waiting":
         fields.append(parts.own_field("Who may decide", parts.as_marked(parts.people(view.approvers))))
         fields.append(parts.own_field("Decide until", date_token(view.deadline)))

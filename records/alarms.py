@@ -5,7 +5,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from records.tables import OPEN, STALE, instances
+from approvals.audit_actions import AuditAction
+from records.tables import OPEN, STALE, audit, instances
 
 AT_MOST = 10_000
 
@@ -35,3 +36,19 @@ async def failed(connection: AsyncConnection) -> int:
     """Count workflows that broke off with an error, until they are purged or run again."""
     query = sa.select(sa.func.count()).where(instances.c.engine_status == "FAILED", instances.c.phase != "purged")
     return int(await connection.scalar(query) or 0)
+
+
+FORGED = (
+    AuditAction.EVIDENCE_REFUSED,
+    AuditAction.EVIDENCE_MISSING,
+    AuditAction.START_REFUSED,
+    AuditAction.START_UNSIGNED,
+)
+"""Entries that a stranger at the sidecar's port leaves."""
+
+
+async def forged(connection: AsyncConnection) -> dict[str, int]:
+    """Count such entries by their action, of all time."""
+    named = [each.value for each in FORGED]
+    query = sa.select(audit.c.action, sa.func.count()).where(audit.c.action.in_(named)).group_by(audit.c.action)
+    return {str(action): int(count) for action, count in await connection.execute(query)}

@@ -54,6 +54,7 @@ async def stage_view(
         deadline=deadline_of(bound) if asked else state.run,
         approvers=await resolved(directory, approvers_of(state.route.stages[stage], round_)) if asked else (),
         requester_user=state.requester.user if state.requester else None,
+        from_a_door=state.origin == "door",
         approvals=state.approvals,
         links=await _links(directory, state),
         reminders=state.reminded,

@@ -1,5 +1,6 @@
 """`countersign audit`: check the chain, export it, look at it, sign its end. Reads; only `checkpoint` writes."""
 
+import itertools
 import json
 import os
 import sys
@@ -18,10 +19,11 @@ from bot.cli.local_commands import settings_or_exit
 from bot.cli.moments import moment
 from bot.cli.output import Format, Output
 from bot.process.settings import Settings
-from records import audit, audit_export, chain, checkpoints
+from records import audit, audit_export, chain, checkpoints, unproven
 from records.chain import Checkpoint, Verification
 from records.checkpoints import BadCheckpointError
 from records.database import Database
+from records.unproven import Unproven
 
 app = typer.Typer(help="The audit: verify it, export it, show entries, sign checkpoints.", no_args_is_help=True)
 
@@ -43,7 +45,9 @@ def verify(
     public_key: PublicKey = None,
     output_as: Output = Format.TABLE,
 ) -> None:
-    """Check that no entry was changed, deleted, swapped or cut off. Exit code 1 names the first bad entry.
+    """Check that no entry was changed, deleted, swapped or cut off, and none lacks what must stand before it.
+
+    Exit code 1 names the first bad entry, or those that lack their evidence.
 
     With --file nothing else is needed: no database, and with --public-key no secret either.
 
@@ -51,6 +55,7 @@ def verify(
     """
     if file is not None:
         found = _verified_file(file, _given(checkpoint or [], public_key))
+        lacking = _lacking_in(file) if found.ok else []
     else:
         settings = settings_or_exit()
         given = _given(checkpoint or [], public_key)
@@ -58,11 +63,13 @@ def verify(
         found = with_database(
             settings, lambda database: _verified(database, given, outside, _trusted(settings, public_key))
         )
+        lacking = with_database(settings, _lacking) if found.ok else []
     if output_as is Format.JSON:
-        output.print_json(found.model_dump(mode="json"))
+        told = [each.model_dump(mode="json") | {"sentence": each.sentence} for each in lacking]
+        output.print_json(found.model_dump(mode="json") | {"unproven": told})
     else:
-        output.say(_sentence(found))
-    if not found.ok:
+        output.say("\n".join([_sentence(found), *_unproven_lines(lacking)]))
+    if not found.ok or lacking:
         raise typer.Exit(output.FAILED)
 
 
@@ -72,6 +79,32 @@ def _sentence(found: Verification) -> str:
     signed = f"{found.checkpoints} signed checkpoint{'s' * (found.checkpoints != 1)}"
     agree = f"{signed} agree{'s' * (found.checkpoints == 1)}" if found.checkpoints else "no checkpoint was compared"
     return f"The audit is whole: {found.entries} entries up to number {found.seq}, {agree}.\nLast hash: {found.hash}"
+
+
+MOST_LACKING = 20
+"""Entries that are named; of the rest the number is told."""
+
+
+def _unproven_lines(lacking: list[Unproven]) -> list[str]:
+    """Return what to say of entries without evidence."""
+    if not lacking:
+        return []
+    said = [f"{len(lacking)} entries lack what has to stand before them:", *(each.sentence for each in lacking)]
+    rest = len(lacking) - MOST_LACKING
+    return [*said[: MOST_LACKING + 1], *([f"and {rest} more."] if rest > 0 else [])]
+
+
+async def _lacking(database: Database) -> list[Unproven]:
+    return [each async for each in unproven.find(database)]
+
+
+def _lacking_in(file: Path) -> list[Unproven]:
+    """Return the same of an export that begins with the first entry; of another one nothing can be said."""
+    with file.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        first = next(lines, "")
+        if _first_seq(first) != 1:
+            return []
+        return list(unproven.of_lines(json.loads(line) for line in itertools.chain([first], lines) if line.strip()))
 
 
 def _given(paths: Iterable[Path], public_key: list[str] | None) -> list[Checkpoint]:

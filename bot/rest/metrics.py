@@ -65,6 +65,7 @@ class Metrics:
         self._counted_at = float("-inf")
         self._outcomes: dict[str, int] = {}
         self._refusals: dict[str, int] = {}
+        self._forged: dict[str, int] = {}
 
     async def text(self) -> bytes:
         """Return the exposition. If the database is away, that is a figure and the others are shown."""
@@ -100,6 +101,7 @@ class Metrics:
         async with self._database.read() as connection:
             self._outcomes = await statistics.by_outcome(connection, EPOCH, until)
             self._refusals = await statistics.refusals(connection, EPOCH, until)
+            self._forged = await alarms.forged(connection)
         self._counted_at = time.monotonic()
 
     def _registry(self, found: Figures) -> CollectorRegistry:
@@ -131,6 +133,8 @@ class Metrics:
         self._loop_figures(registry)
         reasons = tuple(each.value for each in Reason)
         _labelled(registry, "decisions_refused", "Refused decisions by reason.", "reason", self._refusals, reasons)
+        forged = tuple(each.value for each in alarms.FORGED)
+        _labelled(registry, "evidence_alarms", EVIDENCE_ALARMS, "action", self._forged, forged)
         return registry
 
     def _loop_figures(self, registry: CollectorRegistry) -> None:
@@ -158,6 +162,7 @@ class Metrics:
             bad.labels(table).set(count)
 
 
+EVIDENCE_ALARMS = "Audit entries of what did not follow from sealed evidence, or was started at none of our doors."
 UNPOSTED_AFTER = timedelta(minutes=1)
 MOST_UNTOLD = 1_000
 STALE_AFTER = timedelta(seconds=30)

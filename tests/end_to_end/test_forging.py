@@ -19,7 +19,8 @@ from approvals.signing import parse_key_ring
 from approvals.state import State, binding_of
 from records import instances
 from tests.end_to_end.forging import AT_ONCE, Stranger, complete
-from tests.end_to_end.system import Order, System, eventually
+from tests.end_to_end.system import Order, System, eventually, text_of
+from tests.end_to_end.test_survives_a_stalled_instance import examined
 
 STRANGERS = parse_key_ring("s" * 40)
 MANAGER = Person(team="T0LOCAL", user="U0MANAGER")
@@ -254,6 +255,20 @@ def test_a_workflow_may_ask_and_its_approval_has_no_effect_of_ours(system: Syste
     order.click("U0MANAGER")
     assert order.result() == {"status": "approved"}
     assert order.processed() == ()
+
+
+def test_the_card_and_the_doctor_say_that_a_workflow_asks_and_no_person(system: System, stranger: Stranger) -> None:
+    instance_id = system.order_id("unsigned")
+    asked = {"subject": "A loan", "amount": "2400", "currency": "USD", "requester": "requester@example.com"}
+    stranger.start(instance_id, asked)
+    order, ours = Order(system, "unsigned"), system.order("ours")
+    order.instance_id = instance_id
+    order.card_says("Asked by a workflow: nobody signed in to ask for it", "Asked in the name of")
+    ours.card_says("Asked by")
+    assert "Asked by a workflow" not in text_of(ours.card())
+    assert order.actions()[:2] == ["start.unsigned", "request.asked"]
+    assert ("unsigned_start", instance_id) in {(each.ill, each.instance_id) for each in examined(system)}
+    assert ours.instance_id not in {each.instance_id for each in examined(system)}
 
 
 def test_what_is_small_is_not_approved_unasked_for_a_workflow(system: System, stranger: Stranger) -> None:

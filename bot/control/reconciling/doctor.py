@@ -12,6 +12,7 @@ import structlog
 
 from approvals.audit_actions import AuditAction
 from approvals.values import Value
+from bot.control.reconciling import evidence
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.reconciler import Reconciler, changes
 from bot.engine.client import (
@@ -51,9 +52,14 @@ class Ill(StrEnum):
     UNANSWERED = "unanswered"
     UNTOLD = "untold"
     UNREADABLE = "unreadable"
+    UNPROVEN = "unproven"
+    UNSIGNED_START = "unsigned_start"
 
 
-HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE, Ill.UNLISTABLE, Ill.FAILED})
+HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE, Ill.UNLISTABLE, Ill.FAILED}) | {
+    Ill.UNPROVEN,
+    Ill.UNSIGNED_START,
+}
 """Damage that a person has to repair."""
 
 
@@ -118,11 +124,22 @@ SENTENCES: dict[Ill, tuple[str, str]] = {
         "{row} It is set aside; nothing else waits for it.",
         "Nothing: mend the row or restore it from a backup. A decision in it is lost unless the row is mended.",
     ),
+    Ill.UNPROVEN: (
+        "{entry} Either a database was restored, or a stranger reaches the sidecar's port or the database.",
+        "Nothing: look at the request and at who did it, and close the port (SECURITY.md).",
+    ),
+    Ill.UNSIGNED_START: (
+        "It was started straight at the sidecar, and no door signed it. Its card says so; it has no effect of ours.",
+        "Nothing: terminate it unless you know who started it, and start requests at a door: POST /requests.",
+    ),
 }
 
 
 class Doctor:
-    """Examines and heals. Raises: EngineUnavailableError, RecordsError: without both nothing can be compared."""
+    """Examines and heals. Raises: EngineUnavailableError, RecordsError: without both nothing can be compared.
+
+    `own` are the workflows that only the app's doors start.
+    """
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
@@ -132,9 +149,11 @@ class Doctor:
         reconciler: Reconciler,
         mending: CardRepair,
         clock: Callable[[], datetime],
+        own: tuple[str, ...] = (),
         young: timedelta = YOUNG,
     ) -> None:
         self._young = young
+        self._own = own
         self._database = database
         self._engine = engine
         self._reconciler = reconciler
@@ -153,6 +172,10 @@ class Doctor:
         found += [each for each in await self._decisions() if each.instance_id not in known]
         found += await self._untold()
         found += [_finding(Ill.UNREADABLE, bad.key, row=bad.sentence) async for bad in damage.find(self._database)]
+        for each in await evidence.unproven_entries(self._database):
+            found.append(_finding(Ill.UNPROVEN, each.instance_id, entry=each.sentence))
+        for instance_id in await evidence.unsigned_starts(self._database, self._engine, self._own):
+            found.append(_finding(Ill.UNSIGNED_START, instance_id))
         order = list(Ill)
         return tuple(sorted(found, key=lambda each: (order.index(each.ill), each.instance_id)))
 
