@@ -75,8 +75,9 @@ class Activities:
         self._clock = clock
 
     def stop(self) -> None:
-        """Begin nothing that another process may as well do: cards that wait for their turn in Slack's queue."""
+        """Begin nothing that another process may as well do: waiting cards, and effects that are held."""
         self._cards.stop()
+        self._processing.stop()
 
     async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
         """Resolve the policy's route for a request and the requester in Slack; record the first step."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +22,16 @@ from records.database import Database
 TIMEOUT = httpx.Timeout(10.0)
 
 
+class Gate(Protocol):
+    """Holds effects while doing them could be doing them twice."""
+
+    async def passed(self) -> None:
+        """Wait until effects may be done. Raises to be tried again later."""
+
+    def stop(self) -> None:
+        """Let none wait any longer in this process."""
+
+
 class Processing:
     """Runs the effect of an approved request. `order_url` empty means the built-in order ledger."""
 
@@ -34,6 +44,7 @@ class Processing:
         *,
         order_url: str = "",
         callbacks: Callbacks | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._database = database
         self._http = http
@@ -41,6 +52,12 @@ class Processing:
         self._clock = clock
         self._order_url = order_url
         self._callbacks = callbacks or Callbacks()
+        self._gate = gate
+
+    def stop(self) -> None:
+        """Let no effect wait in this process any longer: another process does it."""
+        if self._gate is not None:
+            self._gate.stop()
 
     async def order(self, approved: ProcessInput) -> dict[str, Any]:
         """Process an order. Raises: NonRetryableError if nothing sealed and recorded says that it was approved."""
@@ -74,6 +91,8 @@ class Processing:
 
     async def _proven(self, approved: ProcessInput, where: str) -> tuple[State, str]:
         """Return the approved request and its idempotency key: derived from evidence, and as it was recorded."""
+        if self._gate is not None:
+            await self._gate.passed()
         evidence = approved.evidence
         try:
             async with self._database.read() as connection:

@@ -79,6 +79,11 @@ class AuditAction(StrEnum):
     DOCTOR_HEALED_CARD_LIES = "doctor.healed_card_lies", "The doctor rewrote a card."
     DOCTOR_HEALED_UNANSWERED = "doctor.healed_unanswered", "The doctor made a decision due again."
 
+    DOCTOR_RESTORE_ACKNOWLEDGED = (
+        "doctor.restore_acknowledged",
+        "An operator acknowledged that the database was restored; effects went on.",
+    )
+
     ACCESS_REFUSED = "access.refused", "A call was refused; the entry says of whom and for what."
     SESSION_BEGAN = "session.began", "A person signed in to the dashboard."
     SESSION_ENDED = "session.ended", "A person signed out of the dashboard."

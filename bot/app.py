@@ -41,6 +41,7 @@ async def started(services: Services) -> AsyncIterator[None]:
         await migrated(services.database, services.settings.database_patience_seconds)
         stack.push_async_callback(services.deliverer.hand_back)
         stack.push_async_callback(services.background.drain)
+        await services.restoration.look()  # before the worker: no effect may be done first
         services.worker.start()
         stack.push_async_callback(services.worker.stop)
         stack.push_async_callback(services.drain)

@@ -17,6 +17,7 @@ from activities.judging import Judge
 from activities.policies import PolicyFile
 from activities.processing import Processing
 from activities.proving import Prover
+from activities.slack.alarming import Alarms
 from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
@@ -43,6 +44,7 @@ from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.checkpoints import Checkpointing, signers_of
 from bot.control.reconciling.doctor import Doctor
 from bot.control.reconciling.reconciler import Every, Reconciler
+from bot.control.reconciling.restoring import Restoration
 from bot.control.subjects import Subjects
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
@@ -151,7 +153,8 @@ class Services:
     @cached_property
     def notifier(self) -> Notifier:
         """Sends what people are to be told."""
-        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.mending.rewrite)
+        alarms = Alarms(self.database, self.slack, self.directory, self.policies, self.clock)
+        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.mending.rewrite, alarms)
         return Notifier(self.database, sender, self.clock)
 
     @cached_property
@@ -193,6 +196,7 @@ class Services:
             self.clock,
             order_url=self.settings.process_order_url,
             callbacks=self.callbacks,
+            gate=self.restoration,
         )
 
     @cached_property
@@ -339,12 +343,21 @@ class Services:
         )
 
     @cached_property
+    def restoration(self) -> Restoration:
+        """Notices a restored database."""
+        settings = self.settings
+        trusted = tuple(each.public_key for each in signers_of(settings.keys))
+        return Restoration(self.database, settings.checkpoint_dir, trusted, self.clock)
+
+    @cached_property
     def checkpointing(self) -> Checkpointing:
         """Signs the audit's end."""
         settings = self.settings
         signer = signers_of(settings.keys)[0]
         every = settings.checkpoint_every_minutes * 60
-        return Checkpointing(self.database, signer, settings.checkpoint_dir, self.clock, every)
+        return Checkpointing(
+            self.database, signer, settings.checkpoint_dir, self.clock, every, restoration=self.restoration
+        )
 
     @cached_property
     def leadership(self) -> Leadership:
@@ -364,7 +377,7 @@ class Services:
     @cached_property
     def _beside(self) -> tuple[Periodic, ...]:
         telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
-        return self.leadership.loop, self.deliverer.loop, telling, *self._led
+        return self.leadership.loop, self.deliverer.loop, telling, self.restoration.loop, *self._led
 
     @cached_property
     def _led(self) -> tuple[Periodic, ...]:
@@ -389,6 +402,7 @@ class Services:
             loops=self.watched,
             raises=self.deliverer.raises,
             leadership=self.leadership,
+            restoration=self.restoration,
             leaving=lambda: self.leaving,
         )
 
@@ -402,6 +416,7 @@ class Services:
             loops=self.watched,
             leadership=self.leadership,
             reconciler=self.reconciler,
+            restoration=self.restoration,
             clock=self.clock,
         )
 
@@ -461,6 +476,7 @@ async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Docto
             database=services.database,
             engine=services.engine,
             reconciler=services.reconciler,
+            restoration=services.restoration,
             mending=CardRepair(
                 services.database, services.announcer, services.directory, services.clock, settled=young
             ),

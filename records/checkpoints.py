@@ -1,5 +1,6 @@
 """Signed checkpoints of the audit chain (Ed25519), in the database and as files elsewhere. Judges signatures only."""
 
+import errno
 import json
 import os
 from collections.abc import Collection
@@ -20,6 +21,8 @@ from records.chain import Checkpoint
 from records.columns import canonical
 from records.sql import insert_or_ignore, rows
 from records.tables import checkpoints
+
+FILES = "checkpoint-*.json"
 
 
 class BadCheckpointError(ValueError):
@@ -88,7 +91,9 @@ def write(checkpoint: Checkpoint, folder: Path) -> Path:
     Raises OSError. The folder should lie outside of the database's reach: another disk, another machine's share.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"checkpoint-{checkpoint.seq:012d}-{checkpoint.key_id}.json"
+    target = path_of(checkpoint, folder)
+    if target.exists() and checkpoint.hash not in target.read_text(encoding="ascii", errors="replace"):
+        raise OSError(errno.EEXIST, "it holds a checkpoint of another history for the same entry", str(target))
     draft = target.with_suffix(f".{os.getpid()}.tmp")
     with draft.open("w", encoding="ascii") as file:
         file.write(canonical(checkpoint.model_dump(mode="json")) + "\n")
@@ -96,6 +101,36 @@ def write(checkpoint: Checkpoint, folder: Path) -> Path:
         os.fsync(file.fileno())
     draft.replace(target)
     _sync_folder(folder)
+    return target
+
+
+def path_of(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Return where the file of a checkpoint stands."""
+    return folder / f"checkpoint-{checkpoint.seq:012d}-{checkpoint.key_id}.json"
+
+
+def newest_in(folder: Path, trusted: Collection[bytes]) -> Checkpoint | None:
+    """Return the newest checkpoint of a folder that a trusted key has signed; None if there is none. Raises OSError.
+
+    A file that nobody trusted has signed proves nothing, so it can hold nothing up.
+    """
+    try:
+        there = sorted(folder.iterdir(), reverse=True)  # unlike glob it fails if the folder cannot be read
+    except FileNotFoundError:
+        return None
+    for path in (each for each in there if each.match(FILES)):
+        with suppress(BadCheckpointError, FileNotFoundError):
+            return read(path, trusted)
+    return None
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Move a checkpoint's file into another folder of the same disk. Returns where it is now. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / path.name
+    path.rename(target)
+    _sync_folder(folder)
+    _sync_folder(path.parent)
     return target
 
 
@@ -123,4 +158,4 @@ def read(path: Path, trusted: Collection[bytes]) -> Checkpoint:
 
 def read_folder(folder: Path, trusted: Collection[bytes]) -> tuple[Checkpoint, ...]:
     """Return all checkpoints of a folder, oldest first. Raises like `read`."""
-    return tuple(read(path, trusted) for path in sorted(folder.glob("checkpoint-*.json")))
+    return tuple(read(path, trusted) for path in sorted(folder.glob(FILES)))

@@ -16,9 +16,9 @@ from approvals.values import Moment, Value
 from records.sql import insert_or_ignore, rows
 from records.tables import notifications
 
-Kind = Literal["card", "thread", "requester", "answer", "reminder"]
+Kind = Literal["card", "thread", "requester", "answer", "reminder", "alarm"]
 Result = Literal["", "sent", "refused"]
-URGENCY: dict[Kind, int] = {"card": 0, "answer": 1, "thread": 2, "requester": 2, "reminder": 2}
+URGENCY: dict[Kind, int] = {"card": 0, "alarm": 1, "answer": 1, "thread": 2, "requester": 2, "reminder": 2}
 
 
 class Notification(Value):

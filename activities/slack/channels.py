@@ -11,7 +11,7 @@ TYPES = "public_channel,private_channel"
 
 def channels_of(policy: Policy) -> tuple[str, ...]:
     """Return every channel that a policy names, by name without `#` or by id, each once."""
-    named = (policy.channel, *(rule.channel or "" for rule in policy.rules))
+    named = (policy.channel, policy.operators_channel, *(rule.channel or "" for rule in policy.rules))
     return tuple(dict.fromkeys(name.lstrip("#") for name in named if name.strip()))
 
 

@@ -4,8 +4,9 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from activities.slack.alarming import Alarms, Delivery
 from activities.slack.announcing import Announcer
-from activities.slack.client import FOR_EVER, Begin, Slack
+from activities.slack.client import FOR_EVER, Slack
 from activities.slack.directory import Directory
 from activities.slack.pausing import paused_by
 from activities.slack.queue import Urgency
@@ -21,33 +22,34 @@ from records.database import Database
 from records.instances import Instance
 from records.notifications import Notification
 
-Delivery = Callable[[Begin], Awaitable[object]]
-"""Sends a message that is ready, after it has asked whether it may begin."""
-
 NAMESPACE = uuid.UUID("5b0c2f60-9c8e-5f0e-9a57-3f1f0c1b7d4e")
 
 
 class Sender:
     """Prepares and sends. Raises: SlackUnavailableError, SlackRefusedError, LookupFailedError, NotBegunError."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
         self,
         database: Database,
         slack: Slack,
         directory: Directory,
         announcer: Announcer,
         rewrite: Callable[[str], Awaitable[None]],
+        alarms: Alarms,
     ) -> None:
         self._database = database
         self._slack = slack
         self._directory = directory
         self._announcer = announcer
         self._rewrite = rewrite
+        self._alarms = alarms
 
     async def prepare(self, row: Notification) -> Delivery | None:
         """Prepare the message and return the call that sends it; None if it is obsolete."""
         if row.kind == "card":
             return lambda _: self._rewrite(row.instance_id)  # as often as needed: showing the truth twice is harmless
+        if row.kind == "alarm":
+            return await self._alarms.prepare(row, message_id(row))
         telling = Telling.model_validate(row.content)
         async with self._database.read() as connection:
             found = await instances.get(connection, row.instance_id)

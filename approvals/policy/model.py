@@ -311,6 +311,11 @@ class Policy(Entry):
             ]
         ],
     )
+    operators_channel: Annotated[str, text_of("operators_channel")] = Field(
+        default="",
+        description="where operators are told what needs them; without it, each operator is told directly",
+        examples=["countersign-alarms"],
+    )
     services: Names = Field(
         default=(),
         description="programs that may be a request's requester though they are nobody in Slack",

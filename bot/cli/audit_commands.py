@@ -114,9 +114,12 @@ def _given(paths: Iterable[Path], public_key: list[str] | None) -> list[Checkpoi
     for path in paths:
         keys = keys or _trusted(settings_or_exit() if not public_key else None, public_key)
         try:
-            found += checkpoints.read_folder(path, keys) if path.is_dir() else [checkpoints.read(path, keys)]
+            each = checkpoints.read_folder(path, keys) if path.is_dir() else (checkpoints.read(path, keys),)
         except (BadCheckpointError, OSError) as error:
             output.fail(_why(error, path), output.FAILED)
+        if not each:
+            output.fail(f"{path} holds no checkpoint, so nothing was compared: name the folder that has them.")
+        found += each
     return found
 
 
@@ -125,7 +128,7 @@ def _outside(settings: Settings, public_key: list[str] | None) -> list[Checkpoin
     folder = settings.checkpoint_dir
     if folder is None:
         return None
-    return _given([folder], public_key) if folder.exists() else []
+    return _given([folder], public_key) if any(folder.glob(checkpoints.FILES)) else []
 
 
 def _trusted(settings: Settings | None, public_key: list[str] | None) -> list[bytes]:

@@ -23,6 +23,9 @@ def doctor(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="heal without asking")] = False,
     look: Annotated[bool, typer.Option("--look", help="only look; neither ask nor heal")] = False,
+    after_restore: Annotated[
+        bool, typer.Option("--after-restore", help="acknowledge that the database was restored: effects go on")
+    ] = False,
     settled: Annotated[float, typer.Option(help="leave out what moved within so many seconds", min=0)] = 30.0,
     output_as: Output = Format.TABLE,
 ) -> None:
@@ -42,6 +45,9 @@ def doctor(
     key_ring_or_exit(settings)
     demand_database(settings)
     logs.configure(settings.log_level)
+    if after_restore:
+        _after_restore(settings, yes=yes)
+        return
 
     def agreed(found: Sequence[Finding]) -> bool:
         return not look and (yes or (sys.stdin.isatty() and _asked(found, output_as)))
@@ -59,6 +65,44 @@ def doctor(
         output.note("There is no terminal to ask at, so nothing was healed. Repeat it with --yes to heal.")
     if any(each.healed is not True for each in found):
         raise typer.Exit(output.FAILED)
+
+
+def _after_restore(settings: Settings, *, yes: bool) -> None:
+    """Show what is lost, ask, and let effects go on."""
+    from records.errors import RecordsError
+
+    if settings.checkpoint_dir is None:
+        output.fail("COUNTERSIGN_CHECKPOINT_DIR is not set, so nothing can be compared and nothing is held.")
+    try:
+        asyncio.run(_acknowledged(settings, yes=yes))
+    except RecordsError as error:
+        output.fail(str(error), output.UNREACHABLE)
+    except OSError as error:
+        output.fail(
+            f"The files of the lost checkpoints cannot be moved ({error.strerror}), so effects are still held. Let "
+            f"this user write {settings.checkpoint_dir}, then repeat it."
+        )
+
+
+async def _acknowledged(settings: Settings, *, yes: bool) -> None:
+    from bot.services import doctor_of
+
+    async with doctor_of(settings, timedelta()) as found:
+        lost = await found.restoration.look()
+        if lost is None:
+            output.say(
+                "Nothing is held: the database agrees with its newest checkpoint."
+                if found.restoration.message == "ok"
+                else found.restoration.message
+            )
+            return
+        output.say(lost.sentence)
+        if not yes and not sys.stdin.isatty():
+            output.fail("There is no terminal to ask at, so effects are still held. Repeat it with --yes.")
+        if not yes and not typer.confirm("Have you compared what was approved since? Let effects go on?", err=True):
+            output.fail("Effects are still held.")
+        moved = await found.restoration.acknowledge(operator())
+    output.say(f"Acknowledged and audited. Set aside: {', '.join(map(str, moved))}. Effects go on within seconds.")
 
 
 async def _examined(

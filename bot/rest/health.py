@@ -12,6 +12,7 @@ from typing import Final, Literal
 import structlog
 from fastapi import APIRouter, Response
 
+from bot.control.reconciling.restoring import Restoration
 from bot.decisions.delivery import ALARM_AGE, Raises
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.worker import Worker
@@ -41,6 +42,7 @@ class Health:
         loops: Loops,
         raises: Raises,
         leadership: Leadership,
+        restoration: Restoration,
         leaving: Callable[[], bool],
     ) -> None:
         self._database = database
@@ -50,6 +52,7 @@ class Health:
         self._loops = loops
         self._raises = raises
         self._leadership = leadership
+        self._restoration = restoration
         self._leaving = leaving
         self._connected: set[str] = set()
 
@@ -77,6 +80,8 @@ class Health:
         found |= {f"loop {loop.name}": loop.message for loop in self._loops.down}
         if (bad := bad_rows(self._database)) != "ok":
             found["rows"] = bad
+        if self._restoration.held:
+            found["restore"] = self._restoration.message
         if self._leaving():
             found["process"] = "This process is ending and takes no new work."
         return found

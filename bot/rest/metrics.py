@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from approvals.decision import Reason
 from approvals.values import Value
 from bot.control.reconciling.reconciler import Reconciler
+from bot.control.reconciling.restoring import Restoration
 from bot.decisions.delivery import ALARM_AGE, Deliverer
 from bot.engine.worker import Worker
 from bot.process.leadership import Leadership
@@ -53,6 +54,7 @@ class Metrics:
         loops: Loops,
         leadership: Leadership,
         reconciler: Reconciler,
+        restoration: Restoration,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -61,6 +63,7 @@ class Metrics:
         self._loops = loops
         self._leadership = leadership
         self._reconciler = reconciler
+        self._restoration = restoration
         self._clock = clock
         self._counted_at = float("-inf")
         self._outcomes: dict[str, int] = {}
@@ -120,6 +123,10 @@ class Metrics:
             "comparisons_failed": (
                 "Times that this process could not compare an instance with the engine.",
                 self._reconciler.left_out,
+            ),
+            "effects_held": (
+                "1 while the database is older than its checkpoints and effects are held.",
+                self._restoration.held,
             ),
             "workflows_failed": ("Workflows that broke off with an error: run them again or purge them.", found.failed),
             "requests_waiting": ("Requests that wait for a decision.", found.waiting),

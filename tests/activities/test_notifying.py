@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from activities import recording
+from activities.policies import PolicyFile
+from activities.slack.alarming import Alarms, alarm
 from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
@@ -94,14 +96,15 @@ class Parts:
         self.now = now
         self.slack = Slack(workspace.bot_token, workspace.api_url)
         self.notifiers: list[Notifier] = []
+        self.policy = Path("policy.yml")
 
     def notifier(self) -> Notifier:
         directory = Directory(self.slack)
         announcer = Announcer(self.database, self.slack, directory, self.now)
         repair = CardRepair(self.database, announcer, directory, self.now)
-        made = Notifier(
-            self.database, Sender(self.database, self.slack, directory, announcer, repair.rewrite), self.now
-        )
+        alarms = Alarms(self.database, self.slack, directory, PolicyFile(self.policy), self.now)
+        sender = Sender(self.database, self.slack, directory, announcer, repair.rewrite, alarms)
+        made = Notifier(self.database, sender, self.now)
         self.notifiers.append(made)
         return made
 
@@ -279,3 +282,53 @@ async def test_who_clicked_hears_the_answer_though_slack_was_away(parts: Parts, 
     heard = parts.workspace.ephemerals("U0MANAGER")
     expected = private.sentence(f"{state.request.kind} 42: {sentence(Reason.TOO_LATE)}")
     assert [message.text for message in heard] == [expected.text]
+
+
+OPERATORS = "roles: {operator: [{group: operators}, {email: manager@example.com}]}\n"
+ALARMED = "version: 1\nrules: [{approve: {group: managers}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (f"{ALARMED}{OPERATORS}", {"U0OPERATOR": 1, "U0MANAGER": 1}),
+        (f"{ALARMED}{OPERATORS}operators_channel: approvals\n", {"approvals": 1}),
+        (f"{ALARMED}{OPERATORS}operators_channel: nowhere\n", {"U0OPERATOR": 1, "U0MANAGER": 1}),
+    ],
+)
+async def test_an_alarm_reaches_the_operators_channel_or_each_of_them_once(
+    parts: Parts, tmp_path: Path, policy: str, told: dict[str, int]
+) -> None:
+    parts.policy = tmp_path / "policy.yml"
+    parts.policy.write_text(policy)
+    for _ in range(2):  # two processes see the same
+        async with parts.database.write() as connection:
+            await notifications.enqueue(connection, [alarm("restored/1", "The <database> was restored.")], parts.now())
+    notifier = parts.notifier()
+    for _ in range(3):
+        await notifier.look()
+        await notifier_idle(notifier)
+    found = {
+        **{user: len(parts.workspace.dms(user)) for user in ("U0OPERATOR", "U0MANAGER")},
+        "approvals": len(parts.workspace.messages("approvals")),
+    }
+    assert {name: count for name, count in found.items() if count} == told
+
+
+async def test_an_alarm_for_which_the_policy_names_nobody_is_a_finding(parts: Parts, tmp_path: Path) -> None:
+    parts.policy = tmp_path / "policy.yml"
+    parts.policy.write_text(ALARMED)
+    async with parts.database.write() as connection:
+        await notifications.enqueue(connection, [alarm("restored/1", "text")], parts.now())
+    notifier = parts.notifier()
+    await notifier.look()
+    await notifier_idle(notifier)
+    async with parts.database.read() as connection:
+        (row,) = await notifications.refused(connection, NOON, 10)
+    assert "names_no_operator" in row.problem
+
+
+async def notifier_idle(notifier: Notifier) -> None:
+    while tasks := tuple(notifier._sending.values()):
+        await asyncio.wait(tasks)
+        await asyncio.sleep(0)

@@ -13,6 +13,7 @@ import pytest
 
 from bot.control.reconciling.doctor import Doctor, Finding, Ill, suspended_twice
 from bot.control.reconciling.reconciler import Reconciler
+from bot.control.reconciling.restoring import Restoration
 from bot.engine.client import Instance, UnlistableError
 from bot.services import doctor_of
 from records import audit, instances
@@ -221,6 +222,7 @@ async def test_a_list_that_the_engine_cannot_give_is_said_and_the_rest_goes_on(t
         database=database,
         engine=cast("Any", Unlistable()),
         reconciler=reconciler,
+        restoration=Restoration(database, None, (), lambda: datetime.now(UTC)),
         mending=nobody,
         clock=lambda: datetime.now(UTC),
     )

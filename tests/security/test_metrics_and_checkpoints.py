@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from approvals.signing import parse_key_ring
 from bot.control.reconciling.checkpoints import Checkpointing, signers_of
+from bot.control.reconciling.restoring import Restoration
 from bot.process.settings import Settings
 from records import audit, checkpoints
 from records.database import Database
@@ -44,7 +45,8 @@ async def test_checkpoints_are_files_that_any_key_of_the_ring_proves_and_a_wrong
         for signer in (old, new):
             async with database.write() as connection:
                 await audit.append(connection, entry)
-            taking = Checkpointing(database, signer, tmp_path / "kept", moments.__next__, 60)
+            nothing = Restoration(database, None, (), moments.__next__)
+            taking = Checkpointing(database, signer, tmp_path / "kept", moments.__next__, 60, restoration=nothing)
             assert await taking.take()
             await taking.take()  # nothing new: the same file
         found = checkpoints.read_folder(tmp_path / "kept", [new.public_key, old.public_key])

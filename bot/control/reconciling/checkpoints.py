@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from approvals.signing import KeyRing
+from bot.control.reconciling.restoring import Restoration
 from bot.process.periodic import Periodic
 from records import checkpoints
 from records.chain import Checkpoint
@@ -26,13 +27,21 @@ def signers_of(keys: KeyRing) -> list[Signer]:
 class Checkpointing:
     """Takes checkpoints. Database administrators should not be able to write `folder`: else a file proves less."""
 
-    def __init__(
-        self, database: Database, signer: Signer, folder: Path | None, clock: Callable[[], datetime], every: float
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        database: Database,
+        signer: Signer,
+        folder: Path | None,
+        clock: Callable[[], datetime],
+        every: float,
+        *,
+        restoration: Restoration,
     ) -> None:
         self._database = database
         self._signer = signer
         self._folder = folder
         self._clock = clock
+        self._restoration = restoration
         self._loop = Periodic("checkpoints", self._round, every, passing=(RecordsError, OSError), public=_why)
 
     @property
@@ -41,7 +50,8 @@ class Checkpointing:
         return self._loop
 
     async def _round(self) -> None:
-        await self.take()
+        if await self._restoration.look() is None:  # else its files would mix two histories
+            await self.take()
 
     async def take(self) -> Checkpoint | None:
         """Sign the chain's end unless that was done; write its file. None while the audit is empty.

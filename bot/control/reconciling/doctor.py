@@ -15,6 +15,7 @@ from approvals.values import Value
 from bot.control.reconciling import evidence
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.reconciler import Reconciler, changes
+from bot.control.reconciling.restoring import Restoration
 from bot.engine.client import (
     Engine,
     EngineRefusedError,
@@ -40,6 +41,7 @@ YOUNG = timedelta(seconds=30)
 class Ill(StrEnum):
     """A kind of damage to an instance."""
 
+    RESTORED = "restored"
     UNLISTABLE = "unlistable"
     WEDGED = "wedged"
     STALLED = "stalled"
@@ -57,6 +59,7 @@ class Ill(StrEnum):
 
 
 HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE, Ill.UNLISTABLE, Ill.FAILED}) | {
+    Ill.RESTORED,
     Ill.UNPROVEN,
     Ill.UNSIGNED_START,
 }
@@ -82,9 +85,14 @@ WHO: dict[notifications.Kind, str] = {
     "reminder": "Its approvers",
     "requester": "Its requester",
     "answer": "The person who decided",
+    "alarm": "The operators",
 }
 
 SENTENCES: dict[Ill, tuple[str, str]] = {
+    Ill.RESTORED: (
+        "{why}",
+        "Nothing: compare what was approved with what your systems did, then: countersign doctor --after-restore.",
+    ),
     Ill.UNLISTABLE: (
         "The engine cannot list its instances: {why}.",
         "Nothing: purge that instance by its id. Until then only what the database knows is examined.",
@@ -147,6 +155,7 @@ class Doctor:
         database: Database,
         engine: Engine,
         reconciler: Reconciler,
+        restoration: Restoration,
         mending: CardRepair,
         clock: Callable[[], datetime],
         own: tuple[str, ...] = (),
@@ -157,6 +166,7 @@ class Doctor:
         self._database = database
         self._engine = engine
         self._reconciler = reconciler
+        self.restoration = restoration
         self._mending = mending
         self._clock = clock
 
@@ -165,6 +175,8 @@ class Doctor:
     async def examine(self) -> tuple[Finding, ...]:
         """Return all that is wrong, the worst first. Changes nothing."""
         found = [each async for each in self._in_the_engine()]
+        if (lost := await self.restoration.look()) is not None:
+            found.append(_finding(Ill.RESTORED, "", why=lost.sentence))
         known = {each.instance_id for each in found if each.ill is Ill.WEDGED}
         found += [each async for each in self._in_the_database() if each.instance_id not in known]
         found += [each async for each in self._failed()]

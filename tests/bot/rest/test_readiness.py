@@ -2,10 +2,12 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
+from bot.control.reconciling.restoring import Restoration
 from bot.process.leadership import Job
 from bot.process.periodic import Loops
 from bot.rest.health import Health
@@ -32,6 +34,7 @@ class Parts:
             loops=Loops(),
             raises=cast("Any", self),
             leadership=cast("Any", self),
+            restoration=Restoration(database, None, (), lambda: datetime.now(UTC)),
             leaving=lambda: self.leaving,
         )
 
