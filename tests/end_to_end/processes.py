@@ -25,10 +25,10 @@ NOISE = ("Task was destroyed", "never retrieved", "Traceback", "Unclosed", "neve
 class AppProcess:
     """`countersign run` on a free port. What it writes is kept in a file."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, port: int = 0) -> None:
         self._log = log
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("SLACK_", "DAPR_"))}
-        command = [sys.executable, "-m", "bot.cli", "run", "--port", "0"]
+        command = [sys.executable, "-m", "bot.cli", "run", "--port", str(port)]
         self._process = subprocess.Popen(
             command,
             env=environment | variables(settings) | {"PYTHONPATH": str(ROOT), "PYTHONASYNCIODEBUG": "0"},

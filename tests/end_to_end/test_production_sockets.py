@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,9 +11,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot.process.settings import Settings
+from bot.slack.replay import Answer
 from bot.slack.sockets import Socket
 from cards import request_card
-from local.slack import LocalSlack
+from local.slack import Delivery, LocalSlack
+from local.slack.transport import Envelope
 from tests.end_to_end.processes import AppProcess, running_apps
 from tests.end_to_end.system import ROOT, System, buttons_of, eventually, settings_for
 
@@ -89,6 +92,36 @@ def test_a_bad_app_token_is_said_by_readyz_and_holds_up_no_end(tmp_path: Path) -
 def _slack_of(app: AppProcess) -> str:
     said = str(httpx.get(f"{app.url}/readyz", timeout=10).json()["checks"]["slack"])
     return said if "app token" in said else ""
+
+
+class SlowIngress:
+    """Takes half a second for each envelope."""
+
+    async def answer(self, payload: dict[str, Any], fingerprint: str) -> Answer:
+        await asyncio.sleep(0.5)
+        return Answer()
+
+
+async def test_a_socket_that_ends_answers_what_comes_until_it_is_closed(tmp_path: Path) -> None:
+    with LocalSlack(manifest=ROOT / "manifest.yml") as slack:
+        settings = settings_for(tmp_path, slack, "127.0.0.1:9", socket_mode=True)
+        ending = Socket(settings, SlowIngress())  # type: ignore[arg-type]  # as much of it as the socket asks
+        await ending.start()
+        await asyncio.to_thread(eventually, lambda: slack.sockets == 1)
+
+        async def delivered() -> Delivery:
+            envelope = Envelope("interactive", {"type": "block_actions"}, None)
+            given: Delivery = await asyncio.to_thread(slack.run, slack.on_loop(slack.workspace.deliver(envelope)))
+            return given
+
+        first = asyncio.create_task(delivered())
+        await asyncio.sleep(0.2)
+        stopped = asyncio.create_task(ending.stop())
+        await asyncio.sleep(0.1)
+        second = await delivered()
+        assert ((await first).status, second.status) == (200, 200)
+        await stopped
+        await asyncio.to_thread(eventually, lambda: slack.sockets == 0)
 
 
 async def test_an_address_is_used_once_however_the_connection_fails(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.system import REAL_SIDECAR
-from tests.torture import app, frozen, fuzz, slack_faults, stopping
+from tests.torture import app, frozen, fuzz, rolling, slack_faults, stopping
 
 pytestmark = pytest.mark.skipif(bool(REAL_SIDECAR), reason="a real runtime is not ours to kill")
 
@@ -16,6 +16,10 @@ SHORT: list[tuple[str, Callable[[Path], tuple[dict[str, Any], list[str]]]]] = [
     ("the sidecar frozen and dead", lambda folder: frozen.torture(1.5, folder, ("frozen", "dead"))),
     ("no worker", lambda folder: frozen.torture(1.5, folder, ("no worker",))),
     ("SIGTERM in the middle of posting and telling", lambda folder: stopping.torture(2, 7, folder)),
+    (
+        "a rolling restart under clicks over two sockets",
+        lambda folder: rolling.torture(folder, socket_mode=True, apps=2, rate=5, rounds=1),
+    ),
     ("Slack failing one call in five", lambda folder: slack_faults.torture(8, 1, folder)),
     ("800 inputs and 100 forged events", lambda folder: fuzz.torture(800, 100, 5, folder)),
 ]
