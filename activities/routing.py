@@ -20,7 +20,7 @@ from approvals.machine import State, start, step
 from approvals.orders import is_order_instance
 from approvals.people import Person
 from approvals.policy.routing import NoRoute, Policy, PolicyError, route
-from approvals.request import Route
+from approvals.request import ApprovalRequest, Route
 from approvals.requesters import UnknownRequesterError, canonical
 from approvals.signing import KeyRing
 from approvals.state import Origin, Started
@@ -108,7 +108,7 @@ class Routing:
         async with self._database.read() as connection:
             row = await instances.get(connection, asked.instance_id)
         ran_before = row is not None and row.run is not None and row.run != asked.run and row.phase != "starting"
-        anothers = is_order_instance(asked.instance_id) or (row is not None and row.request != asked.request)
+        anothers = is_order_instance(asked.instance_id) or _is_anothers(row, asked.request)
         if ran_before or (asked.sealed is None and anothers):
             raise StartRefusedError(TAKEN.format(instance_id=asked.instance_id))
         return row
@@ -185,7 +185,9 @@ class Routing:
         first, now = Stepped(*step(state, Started(at=state.run))), self._clock()
         async with self._database.write() as connection:
             row, new = await instances.begin(connection, known, now)
-            if not new:
+            if not new and row.request is None:
+                await instances.begin_again(connection, known.model_copy(update={"name": row.name}), now)
+            elif not new:
                 await instances.project(connection, row.instance_id, running, now, while_in=begun)
             if state.origin == "workflow":
                 await append_once(connection, state.run.isoformat(), _unsigned(state, now))
@@ -207,6 +209,13 @@ def _unsigned(state: State, at: datetime) -> audit.Entry:
         policy_version=state.route.policy_version,
         data={"kind": state.request.kind, "subject": state.request.subject},
     )
+
+
+def _is_anothers(row: instances.Instance | None, request: ApprovalRequest) -> bool:
+    """Return whether an id belongs to another request; a workflow that has asked nothing yet has a row without one."""
+    if row is None:
+        return False
+    return row.phase == "purged" if row.request is None else row.request != request
 
 
 def _policy_seen(version: str, before: str | None, at: datetime) -> audit.Entry:

@@ -27,7 +27,7 @@ def output_of(status: Literal["completed", "approved", "rejected"], outcome: Out
     return OrderOutput(
         status=status,
         reason=None if outcome.approved else outcome.reason,
-        outcome=_end(outcome),
+        outcome=end_of_outcome(outcome),
         approvers=tuple(_name(one) for one in outcome.by if one.approved),
         rejected_by=rejected[-1] if rejected else None,
         rule=outcome.rule,
@@ -38,7 +38,8 @@ def _name(one: Approval) -> str:
     return one.name or next(iter(one.emails), one.person.key)
 
 
-def _end(outcome: Outcome) -> EndCode:
+def end_of_outcome(outcome: Outcome) -> EndCode:
+    """Return the code of the end that an outcome is."""
     if outcome.approved:
         return "approved"
     return "timed_out" if outcome.reason == "approval_timeout" else "rejected"

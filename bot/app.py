@@ -13,6 +13,8 @@ from activities.slack.channels import problems as channel_problems
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.policy.routing import PolicyError
 from bot.dashboard import site as dashboard
+from bot.engine.extensions import load
+from bot.engine.worker import OURS
 from bot.process.correlation import CorrelationMiddleware
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
@@ -88,9 +90,13 @@ async def migrated(database: Database, patience_s: float) -> None:
 
 
 def create_app(settings: Settings, parts: Callable[[Settings], Services] = Services) -> FastAPI:
-    """Return the web app, made of `parts`. Raises: MissingSettingsError before anything starts (law: fail closed)."""
+    """Return the web app, made of `parts`.
+
+    Raises: MissingSettingsError, ExtensionError before anything starts (law: fail closed).
+    """
     if missing := settings.missing():
         raise MissingSettingsError("\n".join(missing))
+    load(OURS)
     for caution in settings.cautions():
         log.warning(caution)
 

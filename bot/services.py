@@ -50,7 +50,8 @@ from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
 from bot.decisions.submitting import Decisions
 from bot.engine.client import Engine
-from bot.engine.worker import NAMES, STARTABLE, Worker
+from bot.engine.extensions import Extensions, load
+from bot.engine.worker import NAMES, OURS, STARTABLE, Worker
 from bot.process.background import Background
 from bot.process.leadership import Job, Leadership
 from bot.process.periodic import Loops, Periodic
@@ -215,11 +216,17 @@ class Services:
         )
 
     @cached_property
+    def extensions(self) -> Extensions:
+        """The workflows and activities of other packages. Raises: ExtensionError."""
+        return load(OURS)
+
+    @cached_property
     def worker(self) -> Worker:
         """The Dapr worker of this process."""
         bulk_activities = BulkActivities(self.database, Acting(self.operations, self.database).act, self.clock)
         loop = asyncio.get_running_loop()
-        return Worker(self.settings.sidecar_address, self.activities, bulk_activities, loop, self._approvals)
+        address, own = self.settings.sidecar_address, self.extensions
+        return Worker(address, self.activities, bulk_activities, loop, self._approvals, own)
 
     async def drain(self) -> None:
         """Let running activities and messages to Slack end at an orderly shutdown."""
@@ -267,7 +274,8 @@ class Services:
         """The management calls."""
         parts = Parts(self.database, self.engine, self.notifier.take, self.clock)
         keys = self.settings.keys
-        starting = Starting(self.database, self.engine, STARTABLE, keys, self.callbacks, self.clock)
+        names = (*STARTABLE, *self.extensions.workflows)
+        starting = Starting(self.database, self.engine, names, keys, self.callbacks, self.clock)
         return Operations(parts, self.access, self.subjects, starting)
 
     @cached_property
@@ -284,7 +292,9 @@ class Services:
             access=self.access,
             subjects=self.subjects,
             directory=self.directory,
-            facts=FactFinder(self.database, self.engine, NAMES, lambda: self.worker.ready, self.clock),
+            facts=FactFinder(
+                self.database, self.engine, (*NAMES, *self.extensions.workflows), lambda: self.worker.ready, self.clock
+            ),
             stand_ins=DelegatedRequests(
                 database=self.database,
                 directory=self.directory,

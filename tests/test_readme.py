@@ -180,12 +180,6 @@ def test_the_example_workflow_waits_for_the_answer_and_returns_it() -> None:
         assert run.output == output
 
 
-def test_the_place_to_register_a_workflow_is_there() -> None:
-    page = (ROOT / "docs" / "tutorial" / "your-own-process.md").read_text(encoding="utf-8")
-    assert "`WORKFLOWS` in `bot/engine/worker.py`" in page
-    assert hasattr(import_module("bot.engine.worker"), "WORKFLOWS")
-
-
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
 

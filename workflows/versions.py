@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from workflows.approval import approval_workflow
+from workflows.asking import request_approval_workflow
 from workflows.obtain import FIRST_VERSION
 
 Code = Callable[[Any, Any], Any]
@@ -54,3 +55,6 @@ class UnknownVersionError(Exception):
 
 
 APPROVALS = Versions("approval_workflow", (Version(FIRST_VERSION, approval_workflow),), latest=FIRST_VERSION)
+REQUESTS = Versions(
+    "request_approval_workflow", (Version(FIRST_VERSION, request_approval_workflow),), latest=FIRST_VERSION
+)

@@ -46,13 +46,14 @@ def run(
     """
     from bot.app import MissingSettingsError, create_app
     from bot.cli.serving import Leaving, leave, serve
+    from bot.engine.extensions import ExtensionError
     from bot.process import logs
 
     settings = settings_or_exit()
     logs.configure(settings.log_level)
     try:
         app = create_app(settings)
-    except MissingSettingsError as error:
+    except (MissingSettingsError, ExtensionError) as error:
         output.fail(f"Countersign does not start.\n{error}", output.MISUSED)
     _demand_policy(settings)
 

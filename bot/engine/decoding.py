@@ -14,10 +14,14 @@ from typing import Any
 import grpc
 from dapr.ext.workflow._durabletask.internal import protos
 
-from approvals.mailbox import LONGEST_EVENT
+from approvals.mailbox import LONGEST_EVENT, plain
+
+DECISION = "approval_decision"
+OBJECT_MARK = "__durabletask_autoobject__"
+"""The key by which the SDK makes an object of a mapping."""
 
 UNREADABLE = '{"unreadable": true}'
-"""Stands for an activity's result that is no JSON: only a stranger at the sidecar's port completes with one."""
+"""Stands for what is no plain JSON: an activity's result, or another event of somebody else's workflow."""
 
 
 class EventsAsText(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInterceptor):
@@ -84,15 +88,36 @@ def name_version(past: Iterable[protos.HistoryEvent], unnamed: Mapping[str, str]
 
 
 def wrap(events: Iterable[protos.HistoryEvent]) -> None:
-    """Make each raised event's payload a JSON string of its raw text; the size is looked at first."""
+    """Make each decision's payload a JSON string of its raw text; the size is looked at first.
+
+    Other events are waited for by workflows of other packages, which get them decoded, as from any worker.
+    """
     for event in events:
         if event.HasField("eventRaised") and event.eventRaised.HasField("input"):
-            raw = event.eventRaised.input.value
-            event.eventRaised.input.value = json.dumps(raw if len(raw) <= LONGEST_EVENT else too_long(raw))
+            raw, is_decision = event.eventRaised.input.value, _is_decision(event)
+            text = raw if len(raw) <= LONGEST_EVENT else too_long(raw)
+            event.eventRaised.input.value = json.dumps(text) if is_decision else harmless(text)
         for kind in ("taskCompleted", "childWorkflowInstanceCompleted"):
             if event.HasField(kind) and getattr(event, kind).HasField("result"):
                 result = getattr(event, kind).result
                 result.value = readable(result.value)
+
+
+def _is_decision(event: protos.HistoryEvent) -> bool:
+    """Return whether it is the event of a decision: the engine ignores case (docs/explanation/dapr.md)."""
+    return bool(event.eventRaised.name.casefold() == DECISION)
+
+
+def harmless(text: str) -> str:
+    """Return a payload that the SDK can decode, whatever was raised."""
+    if not text or text == "null":
+        return text
+    found = None if OBJECT_MARK in text else plain(text)
+    try:
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate can be sent nowhere
+    except UnicodeEncodeError:
+        found = None
+    return UNREADABLE if found is None else text
 
 
 def too_long(raw: str) -> str:
@@ -113,5 +138,5 @@ def unwrap(answer: protos.WorkflowResponse) -> None:
     """Give each carried-over event back the text that was raised: the next run's work item is wrapped again."""
     for action in answer.actions:
         for event in action.completeWorkflow.carryoverEvents:
-            if event.eventRaised.HasField("input"):
+            if event.eventRaised.HasField("input") and _is_decision(event):
                 event.eventRaised.input.value = json.loads(event.eventRaised.input.value)

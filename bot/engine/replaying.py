@@ -14,7 +14,8 @@ from dapr.ext.workflow._durabletask import worker
 from dapr.ext.workflow._durabletask.internal import protos
 
 from bot.engine.decoding import name_version, wrap
-from bot.engine.worker import register, unnamed
+from bot.engine.extensions import load
+from bot.engine.worker import OURS, register, unnamed
 from workflows.versions import APPROVALS, Versions
 
 log = logging.getLogger("replay")
@@ -26,7 +27,7 @@ class Replay:
     def __init__(self, approvals: Versions = APPROVALS) -> None:
         self._approvals = approvals
         self._runtime = WorkflowRuntime(host="127.0.0.1", port="1")
-        register(self._runtime, approvals)
+        register(self._runtime, approvals, load(OURS))
 
     def executed(
         self, instance_id: str, past: Sequence[protos.HistoryEvent], new: Sequence[protos.HistoryEvent]

@@ -13,17 +13,18 @@ from dapr.ext.workflow._durabletask.worker import VersionNotRegisteredException
 from activities import Activities
 from activities.bulk import BulkActivities
 from bot.engine.decoding import EventsAsText
+from bot.engine.extensions import NONE, Extensions, fresh
 from bot.process import logs
 from workflows.bulk import bulk_workflow
-from workflows.versions import APPROVALS, Code, UnknownVersionError, Versions
+from workflows.versions import APPROVALS, REQUESTS, Code, UnknownVersionError, Versions
 
 log = structlog.get_logger(__name__)
 
 WORKFLOWS = (bulk_workflow,)
-"""Workflows without versions. approval_workflow has them: workflows/versions.py."""
+"""Workflows without versions. Those of workflows/versions.py have them."""
 
-NAMES = (APPROVALS.workflow, *(workflow.__name__ for workflow in WORKFLOWS))
-STARTABLE = (APPROVALS.workflow,)
+NAMES = (APPROVALS.workflow, REQUESTS.workflow, *(workflow.__name__ for workflow in WORKFLOWS))
+STARTABLE = (APPROVALS.workflow, REQUESTS.workflow)
 """Workflows that an operator may start by name. A bulk operation needs its dry run's token, so it is not among them."""
 
 ACTIVITIES = (
@@ -35,6 +36,8 @@ ACTIVITIES = (
     "process_order",
     "call_back",
 )
+OURS = (*NAMES, *ACTIVITIES, "bulk_batch")
+"""Names that no other package may take."""
 
 DRAIN_S = 8.0
 """Seconds that activities under way have to end: a call to Slack takes no longer."""
@@ -54,19 +57,22 @@ Activity = Callable[[WorkflowActivityContext, Any], Awaitable[Any]]
 class Worker:
     """Connects in a thread of its own (docs/explanation/dapr.md#the-worker-blocks-until-there-is-a-sidecar)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
         self,
         address: str,
         activities: Activities,
         bulk: BulkActivities,
         loop: asyncio.AbstractEventLoop,
         approvals: Versions = APPROVALS,
+        extensions: Extensions = NONE,
     ) -> None:
         self._runtime = _runtime(address, approvals)
-        register(self._runtime, approvals)
+        register(self._runtime, approvals, extensions)
         for name in ACTIVITIES:
             self._runtime.register_activity(self._on_loop(getattr(activities, name), loop), name=name)
         self._runtime.register_activity(self._on_loop(bulk.bulk_batch, loop), name="bulk_batch")
+        for name, activity in extensions.activities.items():
+            self._runtime.register_activity(fresh(activity), name=name)  # on the SDK's threads: it may block
         self._activities = activities
         self._running: set[asyncio.Task[Any]] = set()
         self._leaving = False
@@ -139,14 +145,19 @@ class Worker:
         return await activity(ctx, value)
 
 
-def register(runtime: WorkflowRuntime, approvals: Versions) -> None:
-    """Register the workflows. The approvals' plain name stays free: the SDK would prefer it to every version."""
-    for version in approvals.each:
-        code, latest = _stalling(approvals.code_of(version)), version.name == approvals.latest
-        runtime.register_versioned_workflow(code, name=approvals.workflow, version_name=version.name, is_latest=latest)
+def register(runtime: WorkflowRuntime, approvals: Versions, extensions: Extensions = NONE) -> None:
+    """Register the workflows. A versioned one's plain name stays free: the SDK would prefer it to every version."""
+    for versions in (approvals, REQUESTS):
+        for version in versions.each:
+            code, latest = _stalling(versions.code_of(version)), version.name == versions.latest
+            runtime.register_versioned_workflow(
+                code, name=versions.workflow, version_name=version.name, is_latest=latest
+            )
     for workflow in WORKFLOWS:
         # Registered under a wrapper of its own: the SDK marks a function as registered, once for the process.
         runtime.register_workflow(_unmarked(workflow), name=workflow.__name__)
+    for name, function in extensions.workflows.items():
+        runtime.register_workflow(fresh(function), name=name)
 
 
 def _runtime(address: str, approvals: Versions) -> WorkflowRuntime:

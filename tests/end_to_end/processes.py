@@ -25,13 +25,14 @@ NOISE = ("Task was destroyed", "never retrieved", "Traceback", "Unclosed", "neve
 class AppProcess:
     """`countersign run` on a free port. What it writes is kept in a file."""
 
-    def __init__(self, settings: Settings, log: Path, port: int = 0) -> None:
+    def __init__(self, settings: Settings, log: Path, port: int = 0, packages: Path | None = None) -> None:
         self._log = log
+        path = os.pathsep.join(str(each) for each in (packages, ROOT) if each)
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("SLACK_", "DAPR_"))}
         command = [sys.executable, "-m", "bot.cli", "run", "--port", str(port)]
         self._process = subprocess.Popen(
             command,
-            env=environment | variables(settings) | {"PYTHONPATH": str(ROOT), "PYTHONASYNCIODEBUG": "0"},
+            env=environment | variables(settings) | {"PYTHONPATH": path, "PYTHONASYNCIODEBUG": "0"},
             cwd=log.parent,
             stdout=subprocess.PIPE,
             stderr=log.open("ab"),
@@ -110,16 +111,25 @@ def variables(settings: Settings) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running_apps(
-    folder: Path, count: int = 1, *, sidecar: str | None = None, socket_mode: bool = False, **changes: Any
+    folder: Path,
+    count: int = 1,
+    *,
+    sidecar: str | None = None,
+    socket_mode: bool = False,
+    packages: Path | None = None,
+    **changes: Any,
 ) -> Iterator[tuple[System, list[AppProcess]]]:
-    """Start the parts, the apps as processes on one sidecar and one database. Slack calls the first over HTTP."""
+    """Start the parts, the apps as processes on one sidecar and one database. Slack calls the first over HTTP.
+
+    `packages` is a folder with installed packages that the apps find beside their own.
+    """
     with contextlib.ExitStack() as stack:
         for stop in SHARED if REAL_SIDECAR and sidecar is None else ():
             stop()
         sidecar = sidecar or REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
         slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
         settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)
-        apps = [AppProcess(settings, folder / f"app-{number}.log") for number in range(count)]
+        apps = [AppProcess(settings, folder / f"app-{number}.log", packages=packages) for number in range(count)]
         for app in apps:
             stack.enter_context(app)
         slack.deliver_to = None if socket_mode else f"{apps[0].url}/slack/events"
