@@ -33,6 +33,7 @@ from bot.control.operations.bulk import Bulk
 from bot.control.operations.bulk_items import Acting
 from bot.control.operations.calls import Parts
 from bot.control.operations.orders import Orders
+from bot.control.operations.quotas import Quotas
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting
 from bot.control.reading.audit_trail import AuditTrail
@@ -235,8 +236,9 @@ class Services:
     @cached_property
     def orders(self) -> Orders:
         """Starts orders."""
+        keys, quotas = self.settings.keys, Quotas(self.policies)
         return Orders(
-            self.database, self.engine, self.policies, self.directory, self.settings.keys, self.callbacks, self.clock
+            self.database, self.engine, self.policies, self.directory, keys, self.callbacks, quotas, self.clock
         )
 
     @cached_property
@@ -274,8 +276,8 @@ class Services:
         """The management calls."""
         parts = Parts(self.database, self.engine, self.notifier.take, self.clock)
         keys = self.settings.keys
-        names = (*STARTABLE, *self.extensions.workflows)
-        starting = Starting(self.database, self.engine, names, keys, self.callbacks, self.clock)
+        names, quotas = (*STARTABLE, *self.extensions.workflows), Quotas(self.policies)
+        starting = Starting(self.database, self.engine, names, keys, self.callbacks, quotas, self.clock)
         return Operations(parts, self.access, self.subjects, starting)
 
     @cached_property

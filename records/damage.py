@@ -15,9 +15,11 @@ from records.database import Database
 from records.instances import Instance
 from records.intake import Row
 from records.keys import ApiKey
+from records.leaders import Leader
 from records.ledger import LedgerRow
 from records.notifications import Row as NotificationRow
 from records.policies import PolicySeen
+from records.quotas import Use
 from records.replays import Replay
 from records.slack_pace import Held
 from records.unreadable import BadRow, bad_row
@@ -59,9 +61,11 @@ KINDS: tuple[tuple[sa.Table, type[Value]], ...] = (
     (tables.bulk_items, Item),
     (tables.replays, Replay),
     (tables.leases, _Lease),
+    (tables.leaders, Leader),
     (tables.notifications, NotificationRow),
     (tables.sent, _Sent),
     (tables.slack_pace, Held),
+    (tables.quota_uses, Use),
     (tables.waiting, _Waiting),
     (tables.revoked_sessions, _RevokedSession),
 )

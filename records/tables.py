@@ -233,6 +233,18 @@ slack_pace = Table(
     Index("slack_pace_by_end", "not_before"),
 )
 
+# What was taken of quotas; a row counts until its moment, and is forgotten some time after it.
+quota_uses = Table(
+    "quota_uses",
+    metadata,
+    Column("subject", BytewiseWords, primary_key=True),
+    Column("instance_id", BytewiseWords, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Index("quota_uses_by_subject", "subject", "until"),
+    Index("quota_uses_by_end", "until"),
+)
+
 order_ledger = Table(
     "order_ledger",
     metadata,

@@ -37,6 +37,7 @@ from approvals.values import absent
 ROLES = ("requester", "operator", "auditor", "admin")
 MOST_RULES = 200
 MOST_NEEDED = 20
+MOST_IN_A_QUOTA = 100_000
 AUTOMATIC = "automatic"
 
 
@@ -200,6 +201,34 @@ class DelegationRule(Entry, Delegation):
     )
 
 
+class Quota(Entry):
+    """How many requests in which time."""
+
+    what: ClassVar[str] = "a quota"
+
+    at_most: Annotated[int, whole_number("at_most", MOST_IN_A_QUOTA)] = Field(
+        description=f"how many requests, from 1 to {MOST_IN_A_QUOTA:,}", examples=[200]
+    )
+    within: Duration = Field(description="in which time, counted back from each start", examples=["1 hour"])
+
+
+class Quotas(Entry):
+    """How much may be asked. What is above is refused by every door, with the time until it is free again."""
+
+    what: ClassVar[str] = "quotas"
+
+    per_key: Quota | None = Field(
+        default=None,
+        description="requests that one API key, or one person without a key, may start",
+        examples=[{"at_most": 200, "within": "1 hour"}],
+    )
+    per_approver: Quota | None = Field(
+        default=None,
+        description="requests that may be asked of one approver: a group, a user or an e-mail of the rules",
+        examples=[{"at_most": 100, "within": "1 day"}],
+    )
+
+
 # ---- the file -------------------------------------------------------------------------------------------------------
 
 
@@ -315,6 +344,11 @@ class Policy(Entry):
         default="",
         description="where operators are told what needs them; without it, each operator is told directly",
         examples=["countersign-alarms"],
+    )
+    quotas: Quotas | None = Field(
+        default=None,
+        description="how many requests may be started by one key, and asked of one approver; without it, any number",
+        examples=[{"per_key": {"at_most": 200, "within": "1 hour"}}],
     )
     services: Names = Field(
         default=(),

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from approvals.policy.condition import Condition
-from approvals.policy.model import DelegationRule, EscalationRule, Policy, Rule, StageRule
+from approvals.policy.model import DelegationRule, EscalationRule, Policy, Quota, Quotas, Rule, StageRule
 from approvals.policy.reading import Entry
 from approvals.policy.schema import parse_policy
 
@@ -18,6 +18,7 @@ def _with(entry: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 
 
 DELEGATION = {"approver": "U01", "delegate": "U02", "since": "2026-01-01", "until": "2026-02-01"}
+FEW = {"at_most": 1, "within": "1 day"}
 LATER = {"after": "1 h", "to": {"user": "U02"}}
 AROUND: dict[type[Entry], Any] = {
     Policy: lambda key, value: _with({"rules": [ASK]}, key, value),
@@ -25,6 +26,8 @@ AROUND: dict[type[Entry], Any] = {
     StageRule: lambda key, value: {"rules": [{"stages": [_with(ASK, key, value)]}]},
     Condition: lambda key, value: {"rules": [ASK | ({"when": {key: value}} if key else {})]},
     EscalationRule: lambda key, value: {"rules": [ASK | {"escalate": _with(LATER, key, value)}]},
+    Quotas: lambda key, value: {"rules": [ASK], "quotas": _with({}, key, value)},
+    Quota: lambda key, value: {"rules": [ASK], "quotas": {"per_key": _with(FEW, key, value)}},
     DelegationRule: lambda key, value: {"rules": [ASK], "delegations": [_with(DELEGATION, key, value)]},
 }
 """The smallest policy around one key of each model."""

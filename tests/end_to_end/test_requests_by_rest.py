@@ -1,10 +1,12 @@
 """Another service asks for a yes by REST, of a kind that is no order, and waits for the answer."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.end_to_end.conftest import Systems
 from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually
 
 KEYS = ("requester",)
@@ -81,3 +83,25 @@ def test_a_request_is_shown_to_those_whom_it_concerns(story: System) -> None:
     request_id = ask(story, story.order_id("mine")).json()["id"]
     assert look(story, request_id).status_code == 200
     assert look(story, request_id, by="someone.else@example.com").status_code in {403, 404}
+
+
+def test_a_key_s_quota_holds_at_every_door_with_the_time_to_wait(
+    systems: Systems, story_policy: Path, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.yml"
+    policy.write_text(story_policy.read_text() + "quotas: {per_key: {at_most: 2, within: 1 hour}}\n")
+    system = systems.get("quotas", policy=policy)
+
+    def order(name: str) -> httpx.Response:
+        return system.post(f"/orders/{system.order_id(name)}/start", {"amount": "2400"}, roles=KEYS)
+
+    same = [ask(system, "the same", key="once").status_code for _ in range(3)]
+    assert [*same, order("first").status_code] == [201, 200, 200, 200]
+    for answer in (order("second"), ask(system, "another")):
+        assert answer.status_code == 429, answer.text
+        assert 3500 < int(answer.headers["Retry-After"]) <= 3600
+        assert "Your key may start 2 requests in 1 hour" in answer.json()["detail"]
+    known = {"subject": "q", "amount": "1", "currency": "USD", "requester": REQUESTER}
+    body = {"name": "approval_workflow", "input": known}
+    by_name = [system.post("/workflows", body, roles=("operator",)).status_code for _ in range(3)]
+    assert by_name == [201, 201, 429]

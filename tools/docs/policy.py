@@ -7,7 +7,7 @@ import yaml
 from approvals.policy.condition import BOUNDS, Condition
 from approvals.policy.fields import FieldRule
 from approvals.policy.kinds import KindRule
-from approvals.policy.model import MOST_RULES, DelegationRule, EscalationRule, Policy, Rule, StageRule
+from approvals.policy.model import MOST_RULES, DelegationRule, EscalationRule, Policy, Quota, Quotas, Rule, StageRule
 from approvals.policy.reading import Entry
 from tools.docs import tables
 
@@ -23,6 +23,8 @@ SECTIONS: Final[tuple[tuple[str, str, type[Entry]], ...]] = (
     ("A field of a kind", "", FieldRule),
     ("escalate", "", EscalationRule),
     ("delegations", "", DelegationRule),
+    ("quotas", "", Quotas),
+    ("a quota", "", Quota),
 )
 
 NOT_WRITTEN: Final = frozenset({"automatic"})

@@ -25,6 +25,7 @@ from approvals.signing import KeyRing
 from approvals.state import binding_of
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
+from bot.control.operations.quotas import Quotas
 from bot.engine.client import AlreadyExistsError, Engine, EngineRefusedError, EngineUnavailableError
 from bot.process.correlation import correlation_id
 from records import audit, instances
@@ -89,6 +90,7 @@ class Orders:
         directory: Directory,
         keys: KeyRing,
         callbacks: Callbacks,
+        quotas: Quotas,
         clock: Callable[[], datetime],
     ) -> None:
         self._directory = directory
@@ -97,6 +99,7 @@ class Orders:
         self._engine = engine
         self._policies = policies
         self._callbacks = callbacks
+        self._quotas = quotas
         self._clock = clock
 
     async def start(
@@ -105,7 +108,7 @@ class Orders:
         """Start a request's workflow: an order's under the order's own id, any other under the given one.
 
         Raises: Refused CONFLICT (the id is taken), INVALID (the policy has nobody to ask, or the engine takes no such
-        order), UNAVAILABLE (calling again is safe).
+        order), RATE_LIMITED by the policy's quotas, UNAVAILABLE (calling again is safe).
         """
         instance_id = instance_id or instance_id_of(request.subject)
         named = f"{request.kind.capitalize()} {request.subject}"
@@ -246,8 +249,10 @@ class Orders:
                 "currency": request.currency,
             },
         )
+        bounds = await self._quotas.of(request, actor)
         async with self._database.write() as connection:
             row, new = await instances.begin(connection, known, now)
             if new:
+                await self._quotas.take(connection, bounds, instance_id, now)
                 await audit.append(connection, entry)
         return row, new

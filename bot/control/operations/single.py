@@ -98,7 +98,7 @@ class Operations:
         start = self._starting.checked(name, value, instance_id, start_at, caller.email)
         async with self._turn(start.instance_id):
             found = await self._parts.engine.state(start.instance_id, payloads=False)
-            if found is not None or not await self._starting.begin(start):
+            if found is not None or not await self._starting.begin(start, caller.actor):
                 status = found.status if found else "known from before"
                 raise Refused(
                     Kind.CONFLICT,

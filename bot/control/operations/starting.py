@@ -16,6 +16,7 @@ from approvals.signing import KeyRing
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.orders import APPROVAL_WORKFLOW, ID_RULE, demand_callback, engine_id
+from bot.control.operations.quotas import Quotas
 from bot.engine.client import Engine
 from bot.process.correlation import correlation_id
 from records import instances
@@ -45,6 +46,7 @@ class Starting:
         names: tuple[str, ...],
         keys: KeyRing,
         callbacks: Callbacks,
+        quotas: Quotas,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -52,6 +54,7 @@ class Starting:
         self._keys = keys
         self._names = names
         self._callbacks = callbacks
+        self._quotas = quotas
         self._clock = clock
 
     def checked(
@@ -72,8 +75,8 @@ class Starting:
             value = request.model_dump(mode="json")
         return Start(name=name, value=value, instance_id=instance_id or uuid.uuid4().hex, start_at=start_at)
 
-    async def begin(self, start: Start) -> bool:
-        """Write the read model's row. False if there was one."""
+    async def begin(self, start: Start, actor: str) -> bool:
+        """Write the read model's row. False if there was one. Raises: Refused RATE_LIMITED by the policy's quotas."""
         request = ApprovalRequest.model_validate(start.value) if start.name == APPROVAL_WORKFLOW else None
         about: dict[str, Any] = {} if request is None else {"request": request, **_shown(request)}
         known = instances.Known(
@@ -84,8 +87,11 @@ class Starting:
             correlation_id=correlation_id(),
             **about,
         )
+        bounds = () if request is None else await self._quotas.of(request, actor)
         async with self._database.write() as connection:
             _, new = await instances.begin(connection, known, self._clock())
+            if new:
+                await self._quotas.take(connection, bounds, start.instance_id, self._clock())
         return new
 
     async def schedule(self, start: Start) -> None:

@@ -16,6 +16,7 @@ from bot.access.authenticating import Access, Caller
 from bot.access.throttle import Throttle
 from bot.control.operations.calls import Given, Parts
 from bot.control.operations.orders import Orders
+from bot.control.operations.quotas import Quotas
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting
 from bot.control.subjects import Subjects
@@ -58,7 +59,9 @@ class House:
         self.engine = FakeEngine()
         engine: Any = self.engine
         self.database = database
+        self.policy = policy
         self.notified: list[Any] = []
+        quotas = Quotas(PolicyFile(policy))
         callbacks = Callbacks(["orders.example"])
         keys, policies = parse_key_ring("k" * 40), PolicyFile(policy)
         access = Access(
@@ -70,10 +73,11 @@ class House:
             throttle=Throttle(),
         )
         subjects = Subjects(database, engine, access, directory, lambda: NOW)
-        self.starting = Starting(database, engine, ("approval_workflow", "nightly"), keys, callbacks, lambda: NOW)
+        names = ("approval_workflow", "nightly")
+        self.starting = Starting(database, engine, names, keys, callbacks, quotas, lambda: NOW)
         parts = Parts(database, engine, self.notified.extend, lambda: NOW)
         self.operations = Operations(parts, access, subjects, self.starting, turns_s=(0.0,))
-        self.orders = Orders(database, engine, policies, directory, keys, callbacks, lambda: NOW)
+        self.orders = Orders(database, engine, policies, directory, keys, callbacks, quotas, lambda: NOW)
 
     async def audited(self) -> list[str]:
         async with self.database.read() as connection:

@@ -1,5 +1,6 @@
 """Starting an order on an SQLite file and a fake engine: the same call again, other content, an engine that is away."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -83,3 +84,55 @@ async def test_a_callback_that_could_not_be_called_after_the_yes_starts_nothing(
 async def test_an_allowed_callback_is_started(house: House) -> None:
     started = await house.orders.start(request(callback="https://orders.example/approved"), "key:1", "rest")
     assert started.instance_id in house.engine.instances
+
+
+QUOTAS = "quotas: {per_key: {at_most: 3, within: 1 hour}, per_approver: {at_most: 4, within: 1 day}}\n"
+
+
+def said_by(refused: Refused) -> str:
+    """Return whose quota is used up."""
+    assert refused.kind is Kind.RATE_LIMITED
+    assert refused.retry_after is not None
+    return refused.message.partition(" may")[0]
+
+
+async def started(house: House, count: int, actor: str) -> list[str]:
+    """Start so many orders at once and return what became of each."""
+
+    async def one(number: int) -> str:
+        wanted = request(subject=f"{actor[4:]}-{number}")
+        try:
+            return "new" if (await house.orders.start(wanted, actor, "rest")).new else ""
+        except Refused as refused:
+            return said_by(refused)
+
+    return sorted(await asyncio.gather(*(one(number) for number in range(count))))
+
+
+async def test_a_key_and_an_approver_have_their_quotas_and_each_refusal_says_whose(house: House) -> None:
+    house.policy.write_text(house.policy.read_text() + QUOTAS)
+    assert await started(house, 5, "key:a") == ["Your key"] * 2 + ["new"] * 3
+    # The one that is left of the approver's four.
+    approver = "An approver of this request (manager@example.com)"
+    assert await started(house, 3, "key:b") == [approver] * 2 + ["new"]
+    assert len(house.engine.instances) == 4
+    assert (await house.audited()).count("order.started") == 4
+
+
+async def test_a_repeated_start_takes_nothing_and_a_refused_one_counts_for_nobody(house: House) -> None:
+    house.policy.write_text(house.policy.read_text() + QUOTAS)
+    for _ in range(5):
+        await house.orders.start(request(), "key:a", "rest")
+    await started(house, 9, "key:a")
+    assert (await started(house, 1, "key:b"))[0] == "new"
+
+
+async def test_a_workflow_started_by_name_takes_from_the_same_quotas(house: House) -> None:
+    house.policy.write_text(house.policy.read_text() + QUOTAS)
+    await started(house, 3, "key:a")
+    value = request(subject="other").model_dump(mode="json")
+    start = house.starting.checked("approval_workflow", value, "other", None, "op@example.com")
+    with pytest.raises(Refused, match="Your key") as raised:
+        await house.starting.begin(start, "key:a")
+    assert raised.value.kind is Kind.RATE_LIMITED
+    assert await house.starting.begin(start, "key:b")
