@@ -69,6 +69,7 @@ class AuditAction(StrEnum):
     WORKFLOW_FOUND_AHEAD = "workflow.found_ahead", "A row was behind its workflow and was rebuilt from its history."
     WORKFLOW_FOUND_VANISHED = "workflow.found_vanished", "A workflow ended and nothing of ours had written it down."
     WORKFLOW_FOUND_PURGED = "workflow.found_purged", "A workflow's history was purged outside Countersign."
+    RETENTION_SWEPT = "retention.swept", "What ended before a moment is forgotten: how many requests, and the moment."
     BULK_PLANNED = "bulk.planned", "A dry run listed what a bulk operation would hit."
     BULK_STARTED = "bulk.started", "A bulk operation began."
     BULK_CONTINUED = "bulk.continued", "A bulk operation went on with what had failed or was left."

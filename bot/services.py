@@ -46,6 +46,7 @@ from bot.control.reconciling.checkpoints import Checkpointing, signers_of
 from bot.control.reconciling.doctor import Doctor
 from bot.control.reconciling.reconciler import Every, Reconciler
 from bot.control.reconciling.restoring import Restoration
+from bot.control.reconciling.retention import Retention
 from bot.control.subjects import Subjects
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
@@ -352,7 +353,13 @@ class Services:
             keys=self.settings.keys,
             clock=self.clock,
             every=self.every,
+            engine_keeps=_days(self.settings.engine_retention_days),
         )
+
+    @cached_property
+    def retention(self) -> Retention:
+        """Forgets what ended long ago."""
+        return Retention(self.database, self.engine, self.clock, _days(self.settings.retention_days))
 
     @cached_property
     def restoration(self) -> Restoration:
@@ -400,6 +407,7 @@ class Services:
             Job.CARDS: (reconciler.cards,),
             Job.CHECKPOINTS: (self.checkpointing.loop,),
             Job.PRUNING: (self.replays.loop,),
+            Job.RETENTION: (self.retention.loop,),
         }
         return tuple(loop.led_by(self.leadership.lease(job)) for job, loops in led.items() for loop in loops)
 
@@ -474,6 +482,11 @@ class Services:
     def socket(self) -> Socket | None:
         """Socket Mode, if there is an app token."""
         return Socket(self.settings, self.ingress) if self.settings.socket_mode else None
+
+
+def _days(number: float) -> timedelta | None:
+    """Return a setting's days, None for 0."""
+    return timedelta(days=number) if number else None
 
 
 @asynccontextmanager

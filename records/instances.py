@@ -22,7 +22,7 @@ from records import search
 from records.columns import Json
 from records.sql import insert_or_ignore, one, rows
 from records.sqlite.prepared import Prepared
-from records.tables import instance_words, instances, intake, waiting
+from records.tables import instance_words, instances, intake, notifications, waiting
 
 Phase = Literal["starting", "waiting", "approved", "rejected", "timed_out", "terminated", "purged", "failed", "unknown"]
 ENDS: frozenset[Phase] = frozenset({"approved", "rejected", "timed_out", "terminated", "failed"})
@@ -293,6 +293,8 @@ async def forget(connection: AsyncConnection, instance_id: str, now: datetime) -
     done = await connection.execute(update.values(values))
     answered = sa.and_(intake.c.instance_id == instance_id, intake.c.answered_at.is_not(None))
     await connection.execute(sa.update(intake).where(answered).values(payload={}))  # it holds the reason that was typed
+    told = sa.and_(notifications.c.instance_id == instance_id, notifications.c.over_at.is_not(None))
+    await connection.execute(sa.delete(notifications).where(told))
     return bool(done.rowcount)
 
 

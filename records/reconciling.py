@@ -90,16 +90,49 @@ async def failed(connection: AsyncConnection, *, limit: int = 100) -> tuple[Inst
 
 
 async def ended(
-    connection: AsyncConnection, created_before: datetime, *, after: str = "", limit: int = 1_000
+    connection: AsyncConnection,
+    created_before: datetime,
+    *,
+    after: str = "",
+    ended_after: datetime | None = None,
+    limit: int = 1_000,
 ) -> tuple[str, ...]:
     """Return ids of ended rows that are not known to be purged; `after` is the last one seen."""
+    lately = () if ended_after is None else (instances.c.finished_at > ended_after,)
     query = sa.select(instances.c.instance_id).where(
         instances.c.instance_id > after,
         instances.c.finished_at.is_not(None),
         instances.c.phase != "purged",
         instances.c.created_at < created_before,
+        *lately,
     )
     return tuple((await connection.execute(query.order_by(instances.c.instance_id).limit(limit))).scalars())
+
+
+def _over(before: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition for what ended before a moment and is to be forgotten. A card that lags goes first."""
+    return sa.and_(
+        instances.c.finished_at.is_not(None),
+        instances.c.finished_at < before,
+        instances.c.phase != "purged",
+        instances.c.wanted == instances.c.shown,
+    )
+
+
+async def count_over(connection: AsyncConnection, before: datetime) -> int:
+    """Count rows that ended before a moment and are not forgotten."""
+    found = await connection.scalar(sa.select(sa.func.count()).select_from(instances).where(_over(before)))
+    return int(found or 0)
+
+
+async def over(
+    connection: AsyncConnection, before: datetime, *, after: tuple[datetime, str], limit: int
+) -> tuple[tuple[datetime, str], ...]:
+    """Return end and id of rows that ended before a moment and are not forgotten, oldest end first."""
+    end, name = instances.c.finished_at, instances.c.instance_id
+    later = sa.or_(end > after[0], sa.and_(end == after[0], name > after[1]))
+    query = sa.select(end, name).where(_over(before), later).order_by(end, name).limit(limit)
+    return tuple((ended, instance_id) for ended, instance_id in await connection.execute(query))
 
 
 async def entries_after(connection: AsyncConnection, seq: int, *, limit: int = 200) -> tuple[Chained, ...]:

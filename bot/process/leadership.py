@@ -38,6 +38,7 @@ class Job(StrEnum):
     CARDS = "cards"
     CHECKPOINTS = "checkpoints"
     PRUNING = "pruning"
+    RETENTION = "retention"
 
 
 class Lease:

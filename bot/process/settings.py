@@ -108,6 +108,15 @@ class Settings(BaseSettings):
     database_patience_seconds: float = Field(
         60.0, ge=0, le=3600, description="how long a start waits for a database server that is away"
     )
+    retention_days: float = Field(
+        0, ge=0, description="how long what has ended keeps its content and its history; 0 keeps it until it is purged"
+    )
+    engine_retention_days: float = Field(
+        0,
+        ge=0,
+        description="the engine's own stateRetentionPolicy: what ended longer ago may be missing there, and nothing is "
+        "noted; 0 if it has none",
+    )
     leader_lease_seconds: float = Field(
         15.0, ge=1, le=300, description="how long a job of a process that died, such as reconciling, waits for another"
     )

@@ -9,6 +9,7 @@ from typing import Literal
 
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, SlackRefusedError
+from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Resource, authorize
 from approvals.values import Moment, Value
 from bot.access.authenticating import Access, Caller
@@ -251,13 +252,17 @@ class Overview:
         async with self._database.read() as connection:
             entries = await audit.of_instance(connection, subject.instance_id, limit=1000)
         names = await self.actor_names(entry.actor for entry in entries)
-        return [business_event(entry, names) for entry in entries if entry.action not in story.UNTOLD]
+        told = [business_event(entry, names) for entry in entries if entry.action not in story.UNTOLD]
+        return [*told, *forgotten(subject.row, entries)]
 
     async def story(self, instance_id: str) -> tuple[story.StoryEvent, ...]:
         """Return what happened to a request as people tell it, oldest first. Whether it may be seen is not asked."""
         async with self._database.read() as connection:
             entries = await audit.of_instance(connection, instance_id, limit=1000)
-        return story.told(entries, await self.actor_names(entry.actor for entry in entries))
+            row = await instances.get(connection, instance_id)
+        told = story.told(entries, await self.actor_names(entry.actor for entry in entries))
+        gone = [story.StoryEvent(at=each.at, what=each.what, text=each.text) for each in forgotten(row, entries)]
+        return (*told, *gone)
 
     async def actor_names(self, actors: Iterable[str]) -> dict[str, str]:
         """Return the names of those the audit names by id: people as Slack knows them, keys by whose they are."""
@@ -328,6 +333,14 @@ def engine_event(event: EngineEvent, *, payloads: bool) -> TimeLineEvent:
     """Return an event of the engine's history as an event of the time line."""
     shown = event if payloads else event.model_copy(update={"payload": None})
     return TimeLineEvent(source="engine", **shown.model_dump())
+
+
+def forgotten(row: instances.Instance | None, entries: Sequence[audit.Chained]) -> list[TimeLineEvent]:
+    """Return the event of a request that retention has forgotten: its sweep has one entry for all of them."""
+    if row is None or row.phase != "purged" or any(entry.action in story.PURGES for entry in entries):
+        return []
+    what, text = "forgotten", "Its content was forgotten when the time was over for which requests are kept."
+    return [TimeLineEvent(at=row.updated_at, source="business", type=AuditAction.RETENTION_SWEPT, what=what, text=text)]
 
 
 def business_event(entry: audit.Chained, names: Mapping[str, str] | None = None) -> TimeLineEvent:

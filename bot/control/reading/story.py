@@ -42,6 +42,8 @@ UNTOLD: Final = frozenset({
     AuditAction.ACCESS_REFUSED, AuditAction.DECISION_SUBMITTED, AuditAction.CARD_POSTED, AuditAction.POLICY_CHANGED,
 })  # fmt: skip
 
+PURGES: Final = frozenset({AuditAction.WORKFLOW_PURGE, AuditAction.WORKFLOW_FOUND_PURGED})
+
 CODES: Final = {"approval_timeout": ""}
 """Reasons that are codes of the machine's, with what people are told in their place."""
 

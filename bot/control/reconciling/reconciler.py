@@ -92,12 +92,14 @@ class Reconciler:
         keys: KeyRing,
         clock: Callable[[], datetime],
         every: Every | None = None,
+        engine_keeps: timedelta | None = None,
     ) -> None:
         self._keys = keys
         self._database = database
         self._engine = engine
         self._clock = clock
         self._every = every or Every()
+        self._engine_keeps = engine_keeps
         self._mending = mending
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._followed: dict[str, _Followed] = {}
@@ -345,11 +347,15 @@ class Reconciler:
         return True
 
     async def _purged(self, known: set[str], began: datetime) -> int:
-        """Mark ended instances whose history was purged outside Countersign. Their audit stays."""
+        """Mark ended instances whose history was purged outside Countersign. Their audit stays.
+
+        What ended longer ago than the engine keeps it is missing there by its policy: nobody purged it.
+        """
         after, count = "", 0
+        lately = None if self._engine_keeps is None else began - self._engine_keeps
         while True:
             async with self._database.read() as connection:
-                ended = await reconciling.ended(connection, began, after=after)
+                ended = await reconciling.ended(connection, began, after=after, ended_after=lately)
             gone = [each for each in ended if each not in known]
             if len(gone) > MANY and not known:
                 log.error("the engine lists nothing: is this another engine's store?", unknown=len(gone))
