@@ -96,6 +96,7 @@ class Stranger:
                             protos.WorkflowResponse(instanceId=found, actions=actions, completionToken=token)
                         )
                         taken.append(found)
+                        stream.cancel()  # what it was handed besides goes to a true worker
                         return
 
         with grpc.insecure_channel(self._address) as channel:
