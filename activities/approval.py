@@ -31,7 +31,7 @@ from activities.slack.directory import Directory
 from activities.slack.failures import NonRetryableError, SlackRefusedError
 from activities.stepping import write_step
 from approvals.decision import Reason
-from approvals.evidence import Evidence, NotProvenError
+from approvals.evidence import Evidence, NotProvenError, TooEarlyError
 from approvals.request import CardRef
 from approvals.state import State
 from records import intake
@@ -78,6 +78,7 @@ class Activities:
         """Begin nothing that another process may as well do: waiting cards, and effects that are held."""
         self._cards.stop()
         self._processing.stop()
+        self._prover.stop()
 
     async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
         """Resolve the policy's route for a request and the requester in Slack; record the first step."""
@@ -141,8 +142,11 @@ class Activities:
 
     @asynccontextmanager
     async def _alarmed(self, evidence: Evidence, where: str) -> AsyncIterator[None]:
-        """Raise the alarm for what does not follow from evidence, after the transaction is rolled back."""
+        """Raise the alarm for what does not follow from evidence, or wait for the clock, after the rollback."""
         try:
             yield
         except NotProvenError as error:
             raise await self._prover.refuse(evidence, error, where) from error
+        except TooEarlyError as error:
+            await self._prover.reached(error)
+            raise

@@ -13,7 +13,7 @@ from activities.proving import Prover
 from activities.recording import append_once
 from approvals.audit_actions import AuditAction
 from approvals.decision import Outcome
-from approvals.evidence import NotProvenError, effect_key
+from approvals.evidence import NotProvenError, TooEarlyError, effect_key
 from approvals.orders import fits, instance_id_of
 from approvals.state import State
 from records import audit, instances, ledger
@@ -102,6 +102,9 @@ class Processing:
                     await _demand_no_other(connection, state)
         except NotProvenError as error:
             raise await self._prover.refuse(evidence, error, where) from error
+        except TooEarlyError as error:
+            await self._prover.reached(error)
+            raise
         return state, effect_key(state)
 
     async def _send(self, url: str, key: str, state: State) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Nothing is recorded as accepted, announced or done before it went through here (law: effects prove themselves).
 """
 
+import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
@@ -15,7 +17,7 @@ from activities.recording import append_once
 from activities.slack.failures import NonRetryableError
 from activities.stepping import Steps
 from approvals.audit_actions import AuditAction
-from approvals.evidence import Evidence, NotProvenError, demand_seal, derived, stepped
+from approvals.evidence import EARLY, Evidence, NotProvenError, TooEarlyError, demand_seal, derived, stepped
 from approvals.signing import KeyRing
 from approvals.state import State
 from records import audit, instances
@@ -40,6 +42,12 @@ class Proven(NamedTuple):
     row: instances.Instance
 
 
+WAITS_S = 600.0
+"""Seconds that one attempt waits for this machine's clock. The workflow's attempts add up to a week."""
+
+LOOK_S = 0.5
+
+
 class Prover:
     """Derives states. Raises: NonRetryableError after an alarm; NotOnRecordError and TooEarlyError, to try again."""
 
@@ -47,6 +55,23 @@ class Prover:
         self._database = database
         self.keys = keys
         self._clock = clock
+        self._stopping = False
+
+    async def reached(self, early: TooEarlyError) -> None:
+        """Wait until this machine's clock has nearly reached a moment, or has been set right; ten minutes at most.
+
+        An attempt that failed at once would spend the workflow's retries within hours.
+        """
+        until = time.monotonic() + WAITS_S
+        log.warning("this machine's clock is behind the engine's", moment=early.at.isoformat(), why=str(early))
+        while early.at > self._clock() + EARLY and time.monotonic() < until:
+            if self._stopping:
+                raise asyncio.CancelledError  # without an answer the sidecar hands it out again
+            await asyncio.sleep(LOOK_S)
+
+    def stop(self) -> None:
+        """Let nothing wait for the clock any longer in this process."""
+        self._stopping = True
 
     async def state(self, connection: AsyncConnection, evidence: Evidence) -> Proven:
         """Return where the request stands by its evidence. Raises: NotProvenError as well."""

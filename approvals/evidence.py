@@ -7,7 +7,7 @@ seal says who made a thing, never that it still holds. Why this way: docs/decisi
 
 import hashlib
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -36,7 +36,11 @@ class NotProvenError(Exception):
 
 
 class TooEarlyError(Exception):
-    """The engine says that a moment has come which our clock has not reached: try again later."""
+    """The engine says that the moment `at` has come, and our clock is more than EARLY before it: try again later."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(f"{at.isoformat()} is not reached yet by this machine's clock")
+        self.at = at
 
 
 class SealedStart(Value):
@@ -167,7 +171,7 @@ def derived(keys: KeyRing, evidence: Evidence, opening: State, now: Moment) -> S
 def stepped(keys: KeyRing, state: State, event: Counted, now: Moment) -> Stepped:
     """Return what follows from one more event. Raises: NotProvenError, TooEarlyError."""
     if event.at > now + EARLY:
-        raise TooEarlyError(f"{event.at.isoformat()} is not reached yet")
+        raise TooEarlyError(event.at)
     if event.vote is None:
         return Stepped(*step(state, TimeReached(at=event.at)))
     vote = event.vote
@@ -181,6 +185,15 @@ def stepped(keys: KeyRing, state: State, event: Counted, now: Moment) -> Stepped
     if accepted and (vote.stage, vote.round) != (state.stage, state.round):
         raise NotProvenError("a decision was judged for another stage than the one in which it would count")
     return following
+
+
+def counts_at(vote: SealedJudgement, now: Moment) -> Moment:
+    """Return when a decision counts: at the engine's `now`, though not more than EARLY before its judge's clock.
+
+    A judge's clock may be ahead. Its judgement is then counted later, and not refused as one that is said to have come
+    before it was judged: in a stage's last minutes that is too late, and at any other time it makes no difference.
+    """
+    return max(now, vote.judged_at - EARLY)
 
 
 def counted(event: Counted, before: State, after: State) -> tuple[Counted, ...]:

@@ -28,6 +28,7 @@ from approvals.evidence import (
     SealedStart,
     Stepped,
     counted,
+    counts_at,
     with_events,
 )
 from approvals.machine import (
@@ -197,7 +198,11 @@ def _decided(ctx: DaprWorkflowContext, progress: Progress, payloads: list[Any]) 
         return progress
     now = in_utc(ctx.current_utc_datetime)
     try:
-        return (yield from _happened(ctx, progress, [Counted(vote=vote, at=now) for vote in judged.judgements]))
+        return (
+            yield from _happened(
+                ctx, progress, [Counted(vote=vote, at=counts_at(vote, now)) for vote in judged.judgements]
+            )
+        )
     except TaskFailedError:
         # Not proven: a stranger completed the judging. The alarm is raised, and the true decision comes again.
         return _dropped(progress, len(judged.judgements), 0)

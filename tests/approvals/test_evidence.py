@@ -15,6 +15,7 @@ from approvals.evidence import (
     SealedStart,
     TooEarlyError,
     counted,
+    counts_at,
     derived,
     effect_key,
     is_ours,
@@ -171,6 +172,27 @@ def test_a_late_decision_is_not_made_early(story: Story) -> None:
     assert event.vote is not None
     with pytest.raises(NotProvenError):
         stepped(KEYS, state, event.model_copy(update={"at": event.vote.judged_at - 2 * EARLY}), LATER)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), EARLY, 2 * EARLY, timedelta(hours=1)])
+def test_a_judge_whose_clock_is_ahead_proves_what_it_judges(story: Story, ahead: timedelta) -> None:
+    """The engine's moment alone was refused as one that is said to have come before it was judged."""
+    state = waiting(opening(story))
+    judged = story.judged(story.decision(state), OK).judgement
+    sealed = seal_judgement(KEYS, judged, state, NOW + ahead)
+    at = counts_at(sealed, NOW)
+    assert NOW <= at <= max(NOW, NOW + ahead - EARLY)
+    assert stepped(KEYS, state, Counted(vote=sealed, at=at), NOW + ahead).state.approvals
+
+
+def test_a_judge_whose_clock_is_ahead_lets_nobody_in_after_the_deadline(story: Story) -> None:
+    state = waiting(opening(story))
+    deadline = NOW + 5 * HOUR
+    judged = story.judged(story.decision(state), OK).judgement
+    for seconds, counts in ((-61, True), (1, False)):
+        sealed = seal_judgement(KEYS, judged, state, deadline + EARLY + timedelta(seconds=seconds))
+        event = Counted(vote=sealed, at=counts_at(sealed, NOW))
+        assert bool(stepped(KEYS, state, event, event.at).state.approvals) is counts
 
 
 def test_what_was_looked_up_does_not_travel_and_the_seal_still_opens(story: Story) -> None:

@@ -137,6 +137,23 @@ def test_a_deadline_is_recorded_once_a_clock_that_is_behind_has_reached_it_and_a
     assert ("request.timed_out" in order.actions(), order.processed()) == (True, ())
 
 
+@pytest.mark.parametrize("off", [TEN, -TEN], ids=["ahead", "behind"])
+def test_a_true_decision_counts_whatever_the_clock_of_its_judge_says(
+    clocked: System, dial: Dial, off: timedelta
+) -> None:
+    """A worker more than a minute ahead refused it as not proven, each time that it was delivered."""
+    order = clocked.order(f"judged-{off > RIGHT}")
+    order.card()
+    dial.off = off
+    answer = order.approve_by_rest()
+    assert answer.status_code in {200, 202}, answer.text
+    if off < RIGHT:
+        eventually(lambda: order.decisions()[0].state == "pending")
+        dial.off = RIGHT  # it is recorded as soon as the clock is right, without one more attempt by hand
+    counted_once(order)
+    assert "evidence.refused" not in order.actions()
+
+
 def test_a_key_s_end_is_judged_by_the_app_s_clock_and_a_revoked_one_stays_revoked(clocked: System, dial: Dial) -> None:
     create = functools.partial(
         keys.create, secret=clocked.settings.keys.subkey(Purpose.API_KEY), now=datetime.now(UTC), name="short",
