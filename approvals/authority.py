@@ -42,6 +42,9 @@ class Role(StrEnum):
     OPERATOR = "operator"
     AUDITOR = "auditor"
     ADMIN = "admin"
+    ASKER = "requests:ask"
+    """A program's: it asks, and sees what it has asked. An API key gives it, the policy does not."""
+    FOR_OTHERS = "requests:for_others"
 
 
 Channel = Literal["slack", "rest", "dashboard", "cli"]
@@ -81,22 +84,27 @@ def _grant(
     roles: str,
     through: AbstractSet[Channel] = EVERYWHERE,
     statuses: frozenset[Status] | None = None,
+    asker: Relation | None = None,
     **relations: Relation,
 ) -> Grant:
     known: dict[Role, Relation] = dict.fromkeys(map(Role, roles.split()), "any")
     known |= {Role(role): relation for role, relation in relations.items()}
+    known |= {Role.ASKER: asker} if asker else {}
     return Grant(roles=known, through=frozenset(through), statuses=statuses)
 
 
 TABLE: Final[Mapping[Action, Grant]] = {
-    Action.START_ORDER: _grant("requester operator", NOT_IN_SLACK),
+    Action.START_ORDER: _grant("requester operator requests:ask", NOT_IN_SLACK),
+    Action.ASK_FOR_OTHERS: _grant("requester operator requests:for_others", NOT_IN_SLACK),
     Action.START_WORKFLOW: _grant("operator", NOT_IN_SLACK),
     Action.DECIDE: _grant("", {"slack", "rest", "dashboard"}, LIVE, approver="asked"),
-    Action.SEE_REQUEST: _grant("operator auditor admin", requester="own", approver="own_or_asked"),
-    Action.LIST: _grant("operator auditor admin", requester="own", approver="own_or_asked"),
-    Action.SEE_HISTORY: _grant("operator auditor", requester="own", approver="own_or_asked"),
-    Action.SEE_PAYLOADS: _grant("operator auditor", NOT_IN_SLACK, requester="own", approver="own_or_asked"),
-    Action.SEE_DIAGNOSIS: _grant("operator auditor", requester="own", approver="own_or_asked"),
+    Action.SEE_REQUEST: _grant("operator auditor admin", requester="own", approver="own_or_asked", asker="own"),
+    Action.LIST: _grant("operator auditor admin", requester="own", approver="own_or_asked", asker="own"),
+    Action.SEE_HISTORY: _grant("operator auditor", requester="own", approver="own_or_asked", asker="own"),
+    Action.SEE_PAYLOADS: _grant(
+        "operator auditor", NOT_IN_SLACK, requester="own", approver="own_or_asked", asker="own"
+    ),
+    Action.SEE_DIAGNOSIS: _grant("operator auditor", requester="own", approver="own_or_asked", asker="own"),
     Action.SEE_STATISTICS: _grant("operator auditor admin"),
     Action.BULK: _grant("operator"),
     Action.AUDIT_READ: _grant("auditor", NOT_IN_SLACK),

@@ -16,6 +16,7 @@ class Action(StrEnum):
     """An action that needs authorization. The values are what an API key's scope may name."""
 
     START_ORDER = "start_order"
+    ASK_FOR_OTHERS = "ask_for_others"
     START_WORKFLOW = "start_workflow"
     DECIDE = "decide"
     SEE_REQUEST = "see_request"

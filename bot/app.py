@@ -123,8 +123,17 @@ def _mount(app: FastAPI, services: Services) -> None:
     _mount_dashboard(app, services)  # before REST: its pages share addresses with REST and answer browsers alone
     app.include_router(metrics.routes(services.metrics))
     app.include_router(health.routes(services.health))
-    app.include_router(orders.routes(services.access, services.orders, services.decisions))
-    app.include_router(requests.routes(services.access, services.orders, services.decisions, services.overview))
+    app.include_router(orders.routes(services.access, services.asking, services.starting, services.decisions))
+    app.include_router(
+        requests.routes(
+            services.access,
+            services.asking,
+            services.starting,
+            services.decisions,
+            services.requests,
+            services.kinds,
+        )
+    )
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))

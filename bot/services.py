@@ -29,18 +29,20 @@ from bot.access.oidc import Oidc
 from bot.access.throttle import Throttle
 from bot.control.diagnosis.gathering import FactFinder
 from bot.control.observing import Observer
+from bot.control.operations.asking import Asking
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.bulk_items import Acting
 from bot.control.operations.calls import Parts
-from bot.control.operations.orders import Orders
 from bot.control.operations.quotas import Quotas
 from bot.control.operations.single import Operations
-from bot.control.operations.starting import Starting
+from bot.control.operations.starting import Starting, StartParts
 from bot.control.reading.audit_trail import AuditTrail
 from bot.control.reading.decided import DecisionsSearch
 from bot.control.reading.delegated_requests import DelegatedRequests
 from bot.control.reading.event_stream import EventStream
+from bot.control.reading.kinds import Kinds
 from bot.control.reading.overview import Overview
+from bot.control.reading.requests import Requests
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.checkpoints import Checkpointing, signers_of
 from bot.control.reconciling.doctor import Doctor
@@ -235,12 +237,36 @@ class Services:
         await asyncio.gather(self.worker.drain(), self.notifier.stop())
 
     @cached_property
-    def orders(self) -> Orders:
-        """Starts orders."""
-        keys, quotas = self.settings.keys, Quotas(self.policies)
-        return Orders(
-            self.database, self.engine, self.policies, self.directory, keys, self.callbacks, quotas, self.clock
+    def asking(self) -> Asking:
+        """Makes requests of what callers ask."""
+        return Asking(self.policies, self.access, self.subjects, self.clock)
+
+    @cached_property
+    def starting(self) -> Starting:
+        """The one starter."""
+        return Starting(
+            StartParts(
+                database=self.database,
+                engine=self.engine,
+                policies=self.policies,
+                directory=self.directory,
+                keys=self.settings.keys,
+                callbacks=self.callbacks,
+                quotas=Quotas(self.policies),
+                names=(*STARTABLE, *self.extensions.workflows),
+                clock=self.clock,
+            )
         )
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The kinds that can be asked for, and who would be asked."""
+        return Kinds(self.asking, self.clock)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """Requests as their askers see them."""
+        return Requests(self.database, self.overview, self.clock)
 
     @cached_property
     def details(self) -> Details:
@@ -276,10 +302,7 @@ class Services:
     def operations(self) -> Operations:
         """The management calls."""
         parts = Parts(self.database, self.engine, self.notifier.take, self.clock)
-        keys = self.settings.keys
-        names, quotas = (*STARTABLE, *self.extensions.workflows), Quotas(self.policies)
-        starting = Starting(self.database, self.engine, names, keys, self.callbacks, quotas, self.clock)
-        return Operations(parts, self.access, self.subjects, starting)
+        return Operations(parts, self.access, self.subjects, self.starting)
 
     @cached_property
     def decided(self) -> DecisionsSearch:

@@ -153,6 +153,13 @@ async def get(connection: AsyncConnection, instance_id: str) -> Instance | None:
     return await one(connection, sa.select(instances).where(instances.c.instance_id == instance_id), Instance)
 
 
+def valid_until(row: Instance) -> datetime | None:
+    """Return until when an approval may be used, by the rule that it was asked under; None for ever, or for none."""
+    if row.phase != "approved" or row.state is None or row.decided_at is None or row.state.route.valid_for is None:
+        return None
+    return row.decided_at + row.state.route.valid_for
+
+
 async def states(connection: AsyncConnection, instance_ids: Collection[str]) -> tuple[State, ...]:
     """Return where those requests stand that a workflow has written anything of. At most a page's ids at once."""
     wanted = (instances.c.instance_id.in_(instance_ids), instances.c.state.is_not(None))

@@ -45,14 +45,15 @@ class Filter(Value):
     `waiting_on` is a principal such as "group:managers"; `policy_versions` goes with it, for no index is by version.
     `decider` is a person whose decision is wanted: see Decider. `end` is how the request ended, purged or not.
     `amount_from` and `amount_to` are inclusive and of any currency unless `currency` is given.
-    `q` is described in `search`; `unfinished` leaves out what has ended in the engine; `finished_before` and
-    `progress_before` are for bulk operations.
+    `q` is described in `search`; `requests_only` leaves out what asks nobody, `unfinished` leaves out what has
+    ended in the engine; `finished_before` and `progress_before` are for bulk operations.
     """
 
     status: Status | None = None
     phase: Phase | None = None
     name: str | None = None
     not_named: str | None = None
+    requests_only: bool = False
     kind: str | None = None
     waiting_on: str | None = None
     policy_versions: tuple[str, ...] | None = None
@@ -326,6 +327,8 @@ def _equal(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         conditions.append(instances.c.amount_number <= float(wanted.amount_to))
     if wanted.not_named is not None:
         conditions.append(instances.c.name != wanted.not_named)
+    if wanted.requests_only:
+        conditions.append(instances.c.kind != "")
     if wanted.requesters is not None:
         conditions.append(instances.c.requester.in_(wanted.requesters))
     if wanted.policy_versions is not None:

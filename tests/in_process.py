@@ -111,7 +111,7 @@ class Program:
         """Start an order as a program does; returns its instance id."""
         known = {"subject": subject, "amount": amount, "currency": "USD", "requester": "requester@example.com"}
         request = ApprovalRequest(**known | fields)
-        return (await self.services.orders.start(request, "key:1", "rest")).instance_id
+        return (await self.services.starting.ask(request, "key:1", "rest")).instance_id
 
     async def asked(self, subject: str = "42", amount: str = "2400", **fields: Any) -> str:
         """Start an order and wait until its card stands."""

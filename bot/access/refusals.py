@@ -7,6 +7,8 @@ pages, Slack to a private message, a bulk operation to a result.
 from enum import StrEnum
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
@@ -67,6 +69,15 @@ def refused(verdict: Verdict, kind: Kind | None = None) -> Refused:
     """Return the refusal for a verdict that says no: the same message that Slack and the audit have."""
     found = kind or KIND_OF.get(verdict.reason, Kind.NOT_ALLOWED)
     return Refused(found, sentence(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
+
+
+def unusable(error: ValueError, what: str = "request") -> Refused:
+    """Return the refusal for values that a model did not take: its first message, with the field that it is about."""
+    found = error.errors(include_input=False, include_url=False) if isinstance(error, ValidationError) else []
+    if not found:
+        return Refused(Kind.INVALID, str(error))
+    where = ".".join(str(part)[:100] for part in found[0]["loc"]) or what
+    return Refused(Kind.INVALID, f"The {where} is not usable: {str(found[0]['msg']).removeprefix('Value error, ')}.")
 
 
 def unknown(reference: str) -> Refused:

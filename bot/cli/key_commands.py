@@ -53,7 +53,11 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
     name: Annotated[str, typer.Argument(help="what the key is for, for example 'order system'")],
     person: Annotated[str, typer.Option(help="e-mail of whoever it belongs to, as Slack knows it")],
     role: Annotated[
-        list[str], typer.Option(metavar="ROLE", help="requester, approver, operator, auditor or admin; more than once")
+        list[str],
+        typer.Option(
+            metavar="ROLE",
+            help="requester, approver, operator, auditor, admin; requests:ask for a program; more than once",
+        ),
     ],
     expires: Annotated[str, typer.Option(help="a duration, a date, or 'never'")] = "90d",
     scope: Annotated[

@@ -103,7 +103,9 @@ class Subjects:
         mine = {caller.email.casefold()} - {""}
         if caller.person is not None:
             mine |= {caller.person.user.casefold(), caller.person.key.casefold()}
-        return not mine.isdisjoint({row.requester.casefold(), (row.requester_person or "").casefold()})
+        submitter = row.request.submitted_by if row.request else ""
+        names = (row.requester, row.requester_person or "", submitter)
+        return not mine.isdisjoint({each.casefold() for each in names})
 
     async def _is_asked(self, caller: Caller, row: instances.Instance) -> bool:
         """Whether the caller is, or was, one of the people whom the request asked. A failed lookup is no."""

@@ -46,6 +46,12 @@ ENDED_FROM_OUTSIDE = frozenset({"terminated", "purged", "failed"})
 """Phases in which no workflow is left to answer, though its state still says that it waits."""
 
 
+DIGEST_NEEDED = (
+    "{} is under a rule of high risk, so a decision on it has to say what was seen: send the `digest` that "
+    "`countersign status` and GET /workflows/{{id}} show beside the request. Nothing was decided."
+)
+
+
 class DecisionSubmission(Value):
     """A submission. Its `id` makes it idempotent."""
 
@@ -103,6 +109,28 @@ class Decisions:
         self._deliverer = deliverer
         self._states = states
         self._clock = clock
+
+    async def bound(self, instance_id: str, digest: str | None) -> Binding:
+        """Return what a decision is bound to: the card as it stands, with the digest that the caller saw.
+
+        Raises: Refused NOT_FOUND, CONFLICT while nobody is asked yet, UNBOUND if a digest is needed.
+        """
+        async with self._database.read() as connection:
+            row = await instances.get(connection, instance_id)
+        if row is None:
+            raise Refused(
+                Kind.NOT_FOUND, f"No request has started as {instance_id}. Look at the id, or start it first."
+            )
+        if row.state is None:
+            raise Refused(
+                Kind.CONFLICT,
+                "It is starting and has not asked anybody yet. Try again in a moment.",
+                retry_after=1,
+            )
+        binding = binding_of(row.state)
+        if digest is None and row.state.route.risk == "high":
+            raise Refused(Kind.UNBOUND, DIGEST_NEEDED.format(instance_id))
+        return binding.model_copy(update={"digest": digest}) if digest else binding
 
     async def take(self, wanted: DecisionSubmission) -> Receipt:
         """Check a submission and take it in. A refusal is audited; nothing is raised for it.

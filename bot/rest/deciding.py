@@ -11,7 +11,6 @@ from approvals.people import Person
 from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, refused
-from bot.control.operations.orders import Orders
 from bot.decisions.submitting import Decisions, DecisionSubmission
 
 ANSWER_WITHIN = 5.0
@@ -53,7 +52,6 @@ class DecisionAnswer(BaseModel):
 
 async def decide(  # noqa: PLR0913, PLR0917 the services that a decision passes
     access: Access,
-    orders: Orders,
     decisions: Decisions,
     caller: Caller,
     instance_id: str,
@@ -69,7 +67,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the services that a decision passes
     wanted = DecisionSubmission(
         id=f"{caller.key_id}-{body.decision_id or uuid.uuid4().hex}",
         instance_id=instance_id,
-        binding=await orders.bound(instance_id, body.digest),
+        binding=await decisions.bound(instance_id, body.digest),
         person=person,
         approved=body.approved,
         reason=body.reason,

@@ -10,37 +10,25 @@ from approvals import ends
 from approvals.authority import Action, Resource
 from approvals.orders import instance_id_of
 from approvals.request import ApprovalRequest, in_plain_digits
-from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import Kind, Refused
-from bot.control.operations.orders import ID_SENTENCE, LARGEST, ORDER_ID, Orders, Started
+from bot.access.refusals import Kind, Refused, unusable
+from bot.control.operations.asking import Asked, Asking
+from bot.control.operations.ids import ORDER_ID, ORDER_ID_SENTENCE
+from bot.control.operations.starting import Started, Starting
 from bot.decisions.submitting import Decisions
 from bot.rest import deciding
 from bot.rest.callers import may
 from bot.rest.deciding import DecisionAnswer, DecisionBody
 from bot.rest.documented import problems
-from cards.money import decimals
-from cards.text import clean
 
 
 def _order_id(value: str) -> str:
     if not ORDER_ID.fullmatch(value):
-        raise ValueError(ID_SENTENCE)
+        raise ValueError(ORDER_ID_SENTENCE)
     return value
 
 
 OrderId = Annotated[str, Path(examples=["42"]), AfterValidator(_order_id)]
-
-
-def usable_amount(amount: Decimal) -> Decimal:
-    """Return the amount. Raises: ValueError with a message for each thing that is wrong with it."""
-    if not amount.is_finite():
-        raise ValueError("the amount must be a number")
-    if amount < 0:
-        raise ValueError("the amount must not be negative: refunds are not approved here")
-    if amount > LARGEST:
-        raise ValueError(f"the amount must be at most {LARGEST:,.0f}: a larger one is taken for a mistake")
-    return amount.copy_abs()  # "-0" is zero
 
 
 class OrderBody(BaseModel):
@@ -66,17 +54,6 @@ class OrderBody(BaseModel):
     requester: str | None = Field(None, min_length=1, max_length=254, description="an e-mail or a Slack user id")
     details: dict[str, str] = Field(default_factory=dict, max_length=20)
 
-    @field_validator("requester")
-    @classmethod
-    def _somebody(cls, value: str | None) -> str | None:
-        """Return the plain e-mail or id: one in brackets is nobody's to the rule that nobody decides on their own."""
-        if value is None:
-            return None
-        written = canonical(clean(value))
-        if not written:
-            raise ValueError("it must name somebody: an e-mail or a Slack user id; leave it out to ask for yourself")
-        return written
-
     @field_validator("amount", mode="before")
     @classmethod
     def _a_number(cls, value: Any) -> Any:
@@ -98,7 +75,7 @@ class StartedAnswer(BaseModel):
     detail: str = ""
 
 
-def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
+def routes(access: Access, asking: Asking, starting: Starting, decisions: Decisions) -> APIRouter:
     """Return the routes of orders."""
     router = APIRouter(prefix="/orders", tags=["orders"])
     may_start = Depends(may(access, Action.START_ORDER))
@@ -117,8 +94,8 @@ def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
     ) -> StartedAnswer:
         """Start an order's approval. The same call again answers the same instance."""
         query = {"amount": amount, "currency": currency, "description": description, "requester": requester}
-        request = await _request(order_id, body or OrderBody(), query, caller, orders)
-        started = await orders.start(request, caller.actor, "rest")
+        request = await _request(order_id, body or OrderBody(), query, caller, asking)
+        started = await starting.ask(request, caller.actor, "rest")
         return _started(started)
 
     @router.post("/{order_id}/approve", responses={**problems(404, 409, 428), 202: {"model": DecisionAnswer}})
@@ -136,7 +113,7 @@ def routes(access: Access, orders: Orders, decisions: Decisions) -> APIRouter:
         Without a body it approves; `?approved=false&reason=Over budget` rejects.
         """
         decision = _decision(body, {"approved": approved, "reason": reason, "digest": digest})
-        return await deciding.decide(access, orders, decisions, caller, instance_id_of(order_id), decision, response)
+        return await deciding.decide(access, decisions, caller, instance_id_of(order_id), decision, response)
 
     return router
 
@@ -166,7 +143,7 @@ def _started(started: Started) -> StartedAnswer:
 
 
 async def _request(
-    order_id: str, body: OrderBody, query: dict[str, str | None], caller: Caller, orders: Orders
+    order_id: str, body: OrderBody, query: dict[str, str | None], caller: Caller, asking: Asking
 ) -> ApprovalRequest:
     """Return the request that a call describes, in its body or (as tutorials do) in its query."""
     given = {name: value for name, value in query.items() if value is not None}
@@ -176,42 +153,8 @@ async def _request(
     try:
         merged = OrderBody.model_validate(body.model_dump(exclude_none=True) | given)
     except ValueError as error:
-        raise Refused(Kind.INVALID, _first_sentence(error)) from error
+        raise unusable(error) from error
     if merged.amount is None:
         raise Refused(Kind.INVALID, "The amount is missing: send it in the body or as ?amount=2400.")
-    currency = (merged.currency or await orders.default_currency()).upper()
-    amount = in_minor_units(merged.amount, currency)
-    try:
-        return ApprovalRequest(
-            subject=order_id,
-            amount=amount,
-            currency=currency,
-            description=merged.description or "",
-            requester=canonical(merged.requester or caller.email),
-            submitted_by=caller.email,
-            details=merged.details,
-        )
-    except ValueError as error:
-        raise Refused(Kind.INVALID, _first_sentence(error)) from error
-
-
-def in_minor_units(amount: Decimal, currency: str) -> Decimal:
-    """Return the amount with as many decimal places as the currency has. Raises: Refused INVALID."""
-    try:
-        usable = usable_amount(amount)
-    except ValueError as error:
-        raise Refused(Kind.INVALID, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
-    places = decimals(currency)
-    if usable != round(usable, places):
-        raise Refused(
-            Kind.INVALID, f"The amount has more than {places} decimal places, which {currency} does not have."
-        )
-    return round(usable, places)
-
-
-def _first_sentence(error: ValueError) -> str:
-    found: list[dict[str, Any]] = getattr(error, "errors", list)()
-    if not found:
-        return str(error)
-    where = ".".join(str(part) for part in found[0]["loc"]) or "request"
-    return f"The {where} is not usable: {str(found[0]['msg']).removeprefix('Value error, ')}."
+    given = merged.model_dump(exclude_none=True, exclude={"details"})
+    return await asking.request(caller, Asked(subject=order_id, details=merged.details, **given))

@@ -98,9 +98,7 @@ def test_an_id_that_the_engine_would_refuse_is_refused_with_a_sentence(http_syst
         assert "1 to 80 characters" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "body", [{"currency": "dollars"}, {"requester": ""}, {"requester": "  "}, {"colour": "red"}, {"details": {"a": 1}}]
-)
+@pytest.mark.parametrize("body", [{"currency": "dollars"}, {"requester": ""}, {"colour": "red"}, {"details": {"a": 1}}])
 def test_a_body_that_says_something_else_is_refused(http_system: System, body: dict[str, object]) -> None:
     answer = http_system.post(f"/orders/{http_system.order_id('body')}/start", {"amount": 1, **body})
     assert answer.status_code == 422
@@ -221,3 +219,8 @@ def test_the_card_says_who_asks_for_what_and_why_and_until_when(system: System) 
     assert [each["text"]["text"] for each in buttons.values()] == ["Approve", "Reject", "Details"]
     assert all(each["accessibility_label"] for each in buttons.values())
     assert "confirm" in buttons[request_card.APPROVE]
+
+
+def test_a_requester_who_is_nobody_is_refused_with_a_message(http_system: System) -> None:
+    answer = http_system.post(f"/orders/{http_system.order_id('blank')}/start", {"amount": 1, "requester": "  "})
+    assert (answer.status_code, "must name somebody" in answer.json()["detail"]) == (422, True)

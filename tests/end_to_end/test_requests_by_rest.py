@@ -105,3 +105,63 @@ def test_a_key_s_quota_holds_at_every_door_with_the_time_to_wait(
     body = {"name": "approval_workflow", "input": known}
     by_name = [system.post("/workflows", body, roles=("operator",)).status_code for _ in range(3)]
     assert by_name == [201, 201, 429]
+
+
+def get(system: System, path: str, *, by: str, roles: tuple[str, ...]) -> httpx.Response:
+    return system.http.get(path, headers={"Authorization": f"Bearer {system.token(by, *roles)}"})
+
+
+def test_a_service_needs_the_role_to_ask_and_nothing_more(story: System) -> None:
+    """It asks, sees what it asked, and can neither ask for others nor see, decide or manage anything else."""
+    ask_only, others = ("requests:ask",), ("requests:ask", "requests:for_others")
+    asked = story.post("/requests", {"kind": "deploy", "subject": story.order_id("ci")}, by=REQUESTER, roles=ask_only)
+    assert asked.status_code == 201, asked.text
+    path = f"/requests/{asked.json()['id']}"
+    assert get(story, path, by=REQUESTER, roles=ask_only).status_code == 200
+    listed = get(story, "/requests?mine=true", by=REQUESTER, roles=ask_only).json()["requests"]
+    assert asked.json()["id"] in [each["id"] for each in listed]
+    for_manager = {"kind": "deploy", "subject": story.order_id("for"), "requester": MANAGER}
+    refused = story.post("/requests", for_manager, by=REQUESTER, roles=ask_only)
+    assert (refused.status_code, "role" in refused.json()["detail"]) == (403, True)
+    foreign = story.post("/requests", for_manager, by=REQUESTER, roles=others)
+    assert foreign.status_code == 201, foreign.text
+    assert get(story, f"/requests/{foreign.json()['id']}", by=REQUESTER, roles=ask_only).status_code == 200
+    assert get(story, f"/requests/{foreign.json()['id']}", by="x@example.com", roles=ask_only).status_code == 403
+    decision = story.post(f"{path}/decision", {"approved": True}, by=REQUESTER, roles=ask_only)
+    assert decision.status_code == 403
+    stop = story.post(f"/workflows/{asked.json()['id']}/terminate", {"reason": "no"}, by=REQUESTER, roles=ask_only)
+    assert stop.status_code == 403
+
+
+def test_requests_are_listed_by_where_they_stand_and_by_kind_in_pages(story: System) -> None:
+    subject = story.order_id("listed")
+    waits = [ask(story, f"{subject} {number}").json()["id"] for number in range(3)]
+    for each in waits:
+        card_of(story, each).card()
+    found: list[str] = []
+    cursor = ""
+    while True:
+        answer = get(
+            story, f"/requests?status=waiting&kind=deploy&q={subject}&limit=2{cursor}", by=REQUESTER, roles=KEYS
+        )
+        assert answer.status_code == 200, answer.text
+        found += [each["id"] for each in answer.json()["requests"]]
+        assert {each["status"] for each in answer.json()["requests"]} == {"waiting"}
+        if answer.json()["cursor"] is None:
+            break
+        cursor = f"&cursor={answer.json()['cursor']}"
+    assert found == waits[::-1]
+    assert get(story, f"/requests?status=approved&q={subject}", by=REQUESTER, roles=KEYS).json()["requests"] == []
+    assert get(story, "/requests?status=never", by=REQUESTER, roles=KEYS).status_code == 422
+
+
+def test_a_preview_says_who_would_be_asked_until_when_and_asks_nobody(story: System) -> None:
+    subject = story.order_id("preview")
+    shown = story.post("/requests/preview", {"kind": "deploy", "subject": subject}, by=REQUESTER, roles=KEYS)
+    assert shown.status_code == 200, shown.text
+    stage = shown.json()["stages"][0]
+    assert (shown.json()["automatic"], stage["approvers"][0].split(":")[0], stage["needed"]) == (False, "group", 1)
+    assert stage["until"] == shown.json()["until"]
+    assert get(story, f"/requests?q={subject}", by=REQUESTER, roles=KEYS).json()["requests"] == []
+    nobody = story.post("/requests/preview", {"kind": "holiday", "subject": "x"}, by=REQUESTER, roles=KEYS)
+    assert (nobody.status_code, "No rule of the policy applies" in nobody.json()["detail"]) == (422, True)

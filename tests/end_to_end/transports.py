@@ -63,6 +63,13 @@ PEOPLE = (
     one(Role.OPERATOR, "operator"),
     one(Role.AUDITOR, "auditor"),
     one(Role.ADMIN, "vp"),
+    Who(
+        "service",
+        "requester@example.com",
+        "U0REQUESTER",
+        frozenset({Role.ASKER}),
+        frozenset({Role.REQUESTER, Role.APPROVER}),
+    ),
     Who("nobody", "manager2@example.com", "U0MANAGER2", NONE, frozenset({Role.APPROVER})),
     Who("narrow key or guest", "guest@example.com", "U0GUEST", EVERY, NONE, scopes=SCOPES),
     Who("revoked key or gone", "former@example.com", "U0GONE", NONE, NONE, key="revoked"),
@@ -126,6 +133,9 @@ class Rest:
         return {
             Action.SEE_STATISTICS: self.call(who, "GET", "/statistics"),
             Action.START_ORDER: self.call(who, "POST", f"/orders/{new}/start", json={"amount": "20"}),
+            Action.ASK_FOR_OTHERS: self.call(
+                who, "POST", f"/orders/{new}-other/start", json={"amount": "20", "requester": "manager2@example.com"}
+            ),
             Action.START_WORKFLOW: self.call(who, "POST", "/workflows", json=workflow),
             Action.BULK: self.call(who, "POST", "/workflows/bulk", json=bulk),
         }

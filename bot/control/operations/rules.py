@@ -10,7 +10,7 @@ from approvals.audit_actions import AuditAction
 from approvals.statuses import ENDED
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.calls import TAKEN, Call, Done
-from bot.control.operations.starting import ID_SENTENCE, INSTANCE_ID
+from bot.control.operations.ids import INSTANCE_ID, INSTANCE_ID_SENTENCE
 
 
 async def pause(call: Call) -> Done:
@@ -56,7 +56,7 @@ async def rerun(call: Call) -> Done:
     """Run a finished instance again from one of its events, as a new instance."""
     old, event_id, new_id = call.subject.instance_id, call.given.event_id, call.given.new_id
     if new_id is not None and not INSTANCE_ID.fullmatch(new_id):
-        raise Refused(Kind.CONFLICT, f"{ID_SENTENCE} Nothing was started.")
+        raise Refused(Kind.CONFLICT, f"{INSTANCE_ID_SENTENCE} Nothing was started.")
     if new_id == old:
         raise Refused(Kind.CONFLICT, TAKEN.format(new_id))
     made: list[str] = []

@@ -95,10 +95,10 @@ class Operations:
         Raises: Refused INVALID for a name, an id or an input, CONFLICT if the id is taken.
         """
         await self._access.demand(caller, Action.START_WORKFLOW)
-        start = self._starting.checked(name, value, instance_id, start_at, caller.email)
+        start = await self._starting.checked(name, value, instance_id, start_at, caller.email)
         async with self._turn(start.instance_id):
             found = await self._parts.engine.state(start.instance_id, payloads=False)
-            if found is not None or not await self._starting.begin(start, caller.actor):
+            if found is not None or not (await self._starting.begin(start, caller.actor))[1]:
                 status = found.status if found else "known from before"
                 raise Refused(
                     Kind.CONFLICT,

@@ -1,127 +1,286 @@
-"""Starting a workflow by its name: ids the engine takes, names a worker knows, never a silent second run."""
+"""The one starter: every workflow that a person or a program starts begins here, whichever face they came by.
 
+The read model's row comes first and the engine second, so that the same call finds the same instance again.
+"""
+
+import asyncio
 import difflib
 import secrets
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+import structlog
+from pydantic import Field, ValidationError
 
-from activities.callbacks import Callbacks
+from activities.callbacks import BadCallbackError, Callbacks
+from activities.policies import PolicyFile
+from activities.requesters import resolve
+from activities.slack.directory import Directory
+from activities.slack.failures import LookupFailedError
+from approvals.audit_actions import AuditAction
+from approvals.digest import content_digest
 from approvals.evidence import sealed_input
+from approvals.orders import instance_id_of
+from approvals.policy.routing import NoRoute, Policy, PolicyError, route
 from approvals.request import ApprovalRequest
+from approvals.requesters import UnknownRequesterError
 from approvals.signing import KeyRing
 from approvals.values import Value
-from bot.access.refusals import Kind, Refused
-from bot.control.operations.orders import APPROVAL_WORKFLOW, ID_RULE, demand_callback, engine_id
+from bot.access.refusals import Kind, Refused, unusable
+from bot.control.operations.ids import INSTANCE_ID, INSTANCE_ID_SENTENCE
 from bot.control.operations.quotas import Quotas
-from bot.engine.client import Engine
+from bot.engine.client import AlreadyExistsError, Engine, EngineRefusedError, EngineUnavailableError
 from bot.process.correlation import correlation_id
-from records import instances
+from records import audit, instances
 from records.database import Database
 
-INSTANCE_ID = engine_id(128)
-ID_SENTENCE = f"An instance id has 1 to 128 characters: {ID_RULE}"
+APPROVAL_WORKFLOW = "approval_workflow"
 SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
+
+REQUESTER_S = 2.0
+"""Seconds that a start waits for Slack to say who the requester is."""
+
+log = structlog.get_logger(__name__)
 
 
 class Start(Value):
-    """A workflow to start. `value` is its input as JSON."""
+    """A workflow to start: a request, or another one with `value` as its input in JSON."""
 
-    name: str
+    name: str = APPROVAL_WORKFLOW
+    request: ApprovalRequest | None = None
     value: Any = None
-    instance_id: str
+    instance_id: str = Field(default_factory=lambda: uuid.uuid4().hex)
     start_at: datetime | None = None
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of what is asked, whoever submits it; None for what is no request."""
+        return None if self.request is None else content_digest(self.request.model_copy(update={"submitted_by": ""}))
+
+    @property
+    def named(self) -> str:
+        """What messages call it."""
+        return f"{self.request.kind.capitalize()} {self.request.subject}" if self.request else self.instance_id
+
+
+class Started(Value):
+    """A started request. `new` is False if the same call had started it before; `outcome` is how that one ended."""
+
+    instance_id: str
+    new: bool
+    outcome: str | None = None
+
+
+class StartParts(NamedTuple):
+    """The services that a start needs. `names` are the workflows that may be started by name."""
+
+    database: Database
+    engine: Engine
+    policies: PolicyFile
+    directory: Directory
+    keys: KeyRing
+    callbacks: Callbacks
+    quotas: Quotas
+    names: tuple[str, ...]
+    clock: Callable[[], datetime]
 
 
 class Starting:
-    """Checks and starts. `names` are the workflows that a worker of this app knows and that may be started so."""
+    """Checks a start, writes its row, hands it to the engine."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
-        self,
-        database: Database,
-        engine: Engine,
-        names: tuple[str, ...],
-        keys: KeyRing,
-        callbacks: Callbacks,
-        quotas: Quotas,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._engine = engine
-        self._keys = keys
-        self._names = names
-        self._callbacks = callbacks
-        self._quotas = quotas
-        self._clock = clock
+    def __init__(self, parts: StartParts) -> None:
+        self._parts = parts
 
-    def checked(
+    # ---- a request: the same call again finds the same request ------------------------------------------------------
+
+    async def ask(self, request: ApprovalRequest, actor: str, through: str, instance_id: str | None = None) -> Started:
+        """Start a request's workflow: an order's under the order's own id, any other under the given one.
+
+        Raises: Refused CONFLICT (the id is taken), INVALID (the policy has nobody to ask, or the engine takes no such
+        request), RATE_LIMITED by the policy's quotas, UNAVAILABLE (calling again is safe).
+        """
+        start = Start(request=request, instance_id=instance_id or instance_id_of(request.subject))
+        await self.check(start)
+        row, new = await self.begin(start, actor, self._asked(start, actor, through))
+        if not new and (found := _found(start, row)) is not None:
+            return found
+        try:
+            return await self._schedule_once(start, new=new)
+        except EngineRefusedError as error:
+            raise Refused(Kind.INVALID, f"The workflow engine refused {start.named}: {error}") from error
+        except EngineUnavailableError as error:
+            raise Refused(
+                Kind.UNAVAILABLE,
+                f"The workflow engine does not answer, so {start.named} may not have started. Call again: the same "
+                "call is safe.",
+                retry_after=5,
+            ) from error
+
+    def _asked(self, start: Start, actor: str, through: str) -> audit.Entry:
+        request = start.request
+        about = {"requester": request.requester, "currency": request.currency} if request else {}
+        amount = None if request is None or request.amount is None else str(request.amount)
+        return audit.Entry(
+            at=self._parts.clock(),
+            actor=actor,
+            action=AuditAction.ORDER_STARTED,
+            instance_id=start.instance_id,
+            request_digest=start.digest or "",
+            through=through,
+            correlation_id=correlation_id(),
+            data=about | {"amount": amount},
+        )
+
+    async def _schedule_once(self, start: Start, *, new: bool) -> Started:
+        """Hand a request to the engine. Look first (docs/explanation/dapr.md#a-finished-id-runs-again)."""
+        engine, instance_id = self._parts.engine, start.instance_id
+        if (found := await engine.state(instance_id, payloads=False)) is not None:
+            if found.finished:
+                raise Refused(
+                    Kind.CONFLICT,
+                    f"{start.named} has run and is over ({found.status}). It is not run again under the same id: use "
+                    "a new one.",
+                )
+            return Started(instance_id=instance_id, new=False)
+        try:
+            await self.schedule(start)
+        except AlreadyExistsError:
+            return Started(instance_id=instance_id, new=False)
+        except EngineUnavailableError as error:
+            if await self._quietly_found(instance_id) is None:
+                raise
+            log.info("a start whose answer was lost has worked", instance_id=instance_id, why=str(error))
+        return Started(instance_id=instance_id, new=new)
+
+    async def _quietly_found(self, instance_id: str) -> object | None:
+        """Return the instance if a call whose answer was lost has started it after all."""
+        try:
+            return await self._parts.engine.state(instance_id, payloads=False)
+        except EngineUnavailableError:
+            return None
+
+    # ---- by name: an id is started once -----------------------------------------------------------------------------
+
+    async def checked(
         self, name: str, value: Any, instance_id: str | None, start_at: datetime | None, submitted_by: str
     ) -> Start:
-        """Return the start. Raises: Refused INVALID for a name, an id or an input."""
-        if name not in self._names:
-            near = difflib.get_close_matches(name, self._names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(self._names)}."
+        """Return a start by name. Raises: Refused INVALID for a name, an id or an input."""
+        names = self._parts.names
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(names)}."
             raise Refused(Kind.INVALID, f"No workflow named {name[:100]!r} can be started here.{hint}")
         if instance_id is not None and not INSTANCE_ID.fullmatch(instance_id):
-            raise Refused(Kind.INVALID, ID_SENTENCE)
-        if start_at is not None and start_at <= self._clock():
+            raise Refused(Kind.INVALID, INSTANCE_ID_SENTENCE)
+        if start_at is not None and start_at <= self._parts.clock():
             start_at = None  # what should have started already starts now
-        if name == APPROVAL_WORKFLOW:
-            request = _request(value, submitted_by)
-            demand_callback(self._callbacks, request)
-            value = request.model_dump(mode="json")
-        return Start(name=name, value=value, instance_id=instance_id or uuid.uuid4().hex, start_at=start_at)
+        request = _input(value, submitted_by) if name == APPROVAL_WORKFLOW else None
+        own = {"instance_id": instance_id} if instance_id else {}
+        start = Start(name=name, request=request, value=value, start_at=start_at, **own)
+        await self.check(start)
+        return start
 
-    async def begin(self, start: Start, actor: str) -> bool:
-        """Write the read model's row. False if there was one. Raises: Refused RATE_LIMITED by the policy's quotas."""
-        request = ApprovalRequest.model_validate(start.value) if start.name == APPROVAL_WORKFLOW else None
-        about: dict[str, Any] = {} if request is None else {"request": request, **_shown(request)}
-        known = instances.Known(
-            instance_id=start.instance_id,
-            name=start.name,
-            custom_status="" if start.start_at is None else SCHEDULED.format(start.start_at),
-            phase="starting" if request else "unknown",
-            correlation_id=correlation_id(),
-            **about,
-        )
-        bounds = () if request is None else await self._quotas.of(request, actor)
-        async with self._database.write() as connection:
-            _, new = await instances.begin(connection, known, self._clock())
+    # ---- the steps that both have -----------------------------------------------------------------------------------
+
+    async def check(self, start: Start) -> None:
+        """Refuse a request that could not be decided, or whose yes could not be told. Raises: Refused INVALID."""
+        if start.request is None:
+            return
+        try:
+            self._parts.callbacks.demand(start.request.callback)
+        except BadCallbackError as error:
+            raise Refused(Kind.INVALID, str(error)) from error
+        policy = await self._policy()
+        await self._check_requester(start.request, policy)
+        found = route(policy, start.request)
+        # A requester given by Slack id is resolved by the workflow: only then is their manager known.
+        if isinstance(found, NoRoute) and "@" in start.request.requester:
+            raise Refused(Kind.INVALID, found.sentence)
+
+    async def begin(
+        self, start: Start, actor: str, entry: audit.Entry | None = None
+    ) -> tuple[instances.Instance, bool]:
+        """Write the read model's row, with an audit entry if it is new. Returns the row that stands.
+
+        Raises: Refused RATE_LIMITED by the policy's quotas.
+        """
+        quotas, now = self._parts.quotas, self._parts.clock()
+        bounds = () if start.request is None else await quotas.of(start.request, actor)
+        async with self._parts.database.write() as connection:
+            row, new = await instances.begin(connection, _known(start), now)
             if new:
-                await self._quotas.take(connection, bounds, start.instance_id, self._clock())
-        return new
+                await quotas.take(connection, bounds, start.instance_id, now)
+            if new and entry is not None:
+                await audit.append(connection, entry)
+        return row, new
 
     async def schedule(self, start: Start) -> None:
         """Hand it to the engine. Raises: AlreadyExistsError, EngineUnavailableError."""
         value = start.value
-        if start.name == APPROVAL_WORKFLOW:
-            request = ApprovalRequest.model_validate(value)
-            value = sealed_input(self._keys, request, start.instance_id, secrets.token_hex(16))
-        await self._engine.schedule(start.name, start.instance_id, value, start.start_at)
+        if start.request is not None:
+            value = sealed_input(self._parts.keys, start.request, start.instance_id, secrets.token_hex(16))
+        await self._parts.engine.schedule(start.name, start.instance_id, value, start.start_at)
+
+    async def _policy(self) -> Policy:
+        try:
+            return await self._parts.policies.current()
+        except PolicyError as error:
+            raise Refused(Kind.UNAVAILABLE, f"The policy cannot be used, so nothing was started. {error}") from error
+
+    async def _check_requester(self, request: ApprovalRequest, policy: Policy) -> None:
+        """Refuse a requester who is nobody. If Slack does not answer, the workflow asks it before anybody decides."""
+        try:
+            async with asyncio.timeout(REQUESTER_S):
+                await resolve(request.requester, policy, self._parts.directory)
+        except UnknownRequesterError as error:
+            raise Refused(Kind.INVALID, str(error)) from error
+        except (LookupFailedError, TimeoutError) as error:
+            log.info("a requester is looked up later", why=str(error), subject=request.subject)
 
 
-def _request(value: Any, submitted_by: str) -> ApprovalRequest:
+def _found(start: Start, row: instances.Instance) -> Started | None:
+    """Return the request that the same call started before; None if it still has to reach the engine.
+
+    Raises: Refused CONFLICT if it was another request, or is gone.
+    """
+    if row.content_digest != start.digest:
+        raise Refused(
+            Kind.CONFLICT,
+            f"{start.named} was started before with other content. Nothing was changed: use a new id.",
+        )
+    if row.phase == "purged":
+        raise Refused(
+            Kind.CONFLICT,
+            f"{start.named} has run and was purged. It is not run again under the same id: use a new one.",
+        )
+    if row.phase == "starting":
+        return None
+    return Started(instance_id=start.instance_id, new=False, outcome=row.ended_as)
+
+
+def _input(value: Any, submitted_by: str) -> ApprovalRequest:
     """Return the input of an approval. Its submitter is the caller (law: identity comes from signatures alone)."""
     try:
         return ApprovalRequest.model_validate(
             value | {"submitted_by": submitted_by} if isinstance(value, dict) else value
         )
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part)[:100] for part in first["loc"]) or "input"
-        message = first["msg"].removeprefix("Value error, ")
-        raise Refused(Kind.INVALID, f"The input is no approval request: {where}: {message}.") from error
+        raise unusable(error, "input") from error
 
 
-def _shown(request: ApprovalRequest) -> dict[str, Any]:
-    return {
-        "kind": request.kind,
-        "subject": request.subject,
-        "amount": request.amount,
-        "currency": request.currency,
-        "description": request.description,
-        "requester": request.requester,
-    }
+def _known(start: Start) -> instances.Known:
+    request = start.request
+    about: dict[str, Any] = {}
+    if request is not None:
+        shown = request.model_dump(include={"kind", "subject", "amount", "currency", "description", "requester"})
+        about = shown | {"request": request, "content_digest": start.digest}
+    return instances.Known(
+        instance_id=start.instance_id,
+        name=start.name,
+        custom_status="" if start.start_at is None else SCHEDULED.format(start.start_at),
+        phase="starting" if request else "unknown",
+        correlation_id=correlation_id(),
+        **about,
+    )

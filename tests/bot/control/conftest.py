@@ -15,10 +15,9 @@ from approvals.signing import parse_key_ring
 from bot.access.authenticating import Access, Caller
 from bot.access.throttle import Throttle
 from bot.control.operations.calls import Given, Parts
-from bot.control.operations.orders import Orders
 from bot.control.operations.quotas import Quotas
 from bot.control.operations.single import Operations
-from bot.control.operations.starting import Starting
+from bot.control.operations.starting import Starting, StartParts
 from bot.control.subjects import Subjects
 from records import audit
 from records.database import Database
@@ -73,11 +72,21 @@ class House:
             throttle=Throttle(),
         )
         subjects = Subjects(database, engine, access, directory, lambda: NOW)
-        names = ("approval_workflow", "nightly")
-        self.starting = Starting(database, engine, names, keys, callbacks, quotas, lambda: NOW)
+        self.starting = Starting(
+            StartParts(
+                database=database,
+                engine=engine,
+                policies=policies,
+                directory=directory,
+                keys=keys,
+                callbacks=callbacks,
+                quotas=quotas,
+                names=("approval_workflow", "nightly"),
+                clock=lambda: NOW,
+            )
+        )
         parts = Parts(database, engine, self.notified.extend, lambda: NOW)
         self.operations = Operations(parts, access, subjects, self.starting, turns_s=(0.0,))
-        self.orders = Orders(database, engine, policies, directory, keys, callbacks, quotas, lambda: NOW)
 
     async def audited(self) -> list[str]:
         async with self.database.read() as connection:

@@ -7,6 +7,7 @@ import pytest
 
 from approvals.request import ApprovalRequest
 from bot.access.refusals import Kind, Refused
+from bot.decisions.submitting import Decisions
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
 from tests.bot.control.conftest import House
 
@@ -19,22 +20,22 @@ def request(**fields: Any) -> ApprovalRequest:
 
 
 async def test_the_same_call_again_finds_the_same_instance(house: House) -> None:
-    first = await house.orders.start(request(), "key:1", "rest")
-    again = await house.orders.start(request(), "key:1", "rest")
+    first = await house.starting.ask(request(), "key:1", "rest")
+    again = await house.starting.ask(request(), "key:1", "rest")
     assert (first.instance_id, first.new, again.instance_id, again.new) == (ID, True, ID, False)
     assert await house.audited() == ["order.started"]
 
 
 async def test_other_content_under_the_same_id_is_a_conflict(house: House) -> None:
-    await house.orders.start(request(), "key:1", "rest")
+    await house.starting.ask(request(), "key:1", "rest")
     with pytest.raises(Refused, match="with other content") as raised:
-        await house.orders.start(request(amount="2401"), "key:1", "rest")
+        await house.starting.ask(request(amount="2401"), "key:1", "rest")
     assert raised.value.kind is Kind.CONFLICT
 
 
 async def test_an_order_for_which_nobody_can_be_asked_starts_nothing(house: House) -> None:
     with pytest.raises(Refused) as raised:
-        await house.orders.start(request(amount="9000"), "key:1", "rest")
+        await house.starting.ask(request(amount="9000"), "key:1", "rest")
     assert raised.value.kind is Kind.INVALID
     assert (house.engine.instances, await house.audited()) == ({}, [])
 
@@ -51,38 +52,42 @@ async def test_an_engine_that_does_not_take_it_is_said_and_the_same_call_is_safe
 ) -> None:
     house.engine.failing = error
     with pytest.raises(Refused) as raised:
-        await house.orders.start(request(), "key:1", "rest")
+        await house.starting.ask(request(), "key:1", "rest")
     assert (raised.value.kind, raised.value.retry_after) == (kind, retry_after)
-    assert (await house.orders.start(request(), "key:1", "rest")).instance_id in house.engine.instances
+    assert (await house.starting.ask(request(), "key:1", "rest")).instance_id in house.engine.instances
 
 
 async def test_an_id_that_has_run_is_not_run_again(house: House) -> None:
     house.engine.put(ID, "COMPLETED")
     with pytest.raises(Refused, match="has run and is over"):
-        await house.orders.start(request(), "key:1", "rest")
+        await house.starting.ask(request(), "key:1", "rest")
 
 
 async def test_a_decision_is_bound_only_where_somebody_is_asked(house: House) -> None:
+    none: Any = None
+    decisions = Decisions(
+        database=house.database, judge=none, keys=none, deliverer=none, states=none, background=none, clock=none
+    )
     with pytest.raises(Refused, match="No request has started"):
-        await house.orders.bound(ID, None)
-    await house.orders.start(request(), "key:1", "rest")
+        await decisions.bound(ID, None)
+    await house.starting.ask(request(), "key:1", "rest")
     with pytest.raises(Refused, match="has not asked anybody yet"):
-        await house.orders.bound(ID, None)
+        await decisions.bound(ID, None)
 
 
 @pytest.mark.parametrize("url", ["http://orders.example/", "https://evil.example/", "ftp://orders.example/", ""])
 async def test_a_callback_that_could_not_be_called_after_the_yes_starts_nothing(house: House, url: str) -> None:
     with pytest.raises(Refused, match="callback") as raised:
-        await house.orders.start(request(callback=url), "key:1", "rest")
+        await house.starting.ask(request(callback=url), "key:1", "rest")
     assert raised.value.kind is Kind.INVALID
     assert (house.engine.instances, await house.audited()) == ({}, [])
     value = request(callback=url).model_dump(mode="json")
     with pytest.raises(Refused, match="callback"):
-        house.starting.checked("approval_workflow", value, "i", None, "req@example.com")
+        await house.starting.checked("approval_workflow", value, "i", None, "req@example.com")
 
 
 async def test_an_allowed_callback_is_started(house: House) -> None:
-    started = await house.orders.start(request(callback="https://orders.example/approved"), "key:1", "rest")
+    started = await house.starting.ask(request(callback="https://orders.example/approved"), "key:1", "rest")
     assert started.instance_id in house.engine.instances
 
 
@@ -102,7 +107,7 @@ async def started(house: House, count: int, actor: str) -> list[str]:
     async def one(number: int) -> str:
         wanted = request(subject=f"{actor[4:]}-{number}")
         try:
-            return "new" if (await house.orders.start(wanted, actor, "rest")).new else ""
+            return "new" if (await house.starting.ask(wanted, actor, "rest")).new else ""
         except Refused as refused:
             return said_by(refused)
 
@@ -122,7 +127,7 @@ async def test_a_key_and_an_approver_have_their_quotas_and_each_refusal_says_who
 async def test_a_repeated_start_takes_nothing_and_a_refused_one_counts_for_nobody(house: House) -> None:
     house.policy.write_text(house.policy.read_text() + QUOTAS)
     for _ in range(5):
-        await house.orders.start(request(), "key:a", "rest")
+        await house.starting.ask(request(), "key:a", "rest")
     await started(house, 9, "key:a")
     assert (await started(house, 1, "key:b"))[0] == "new"
 
@@ -131,8 +136,8 @@ async def test_a_workflow_started_by_name_takes_from_the_same_quotas(house: Hous
     house.policy.write_text(house.policy.read_text() + QUOTAS)
     await started(house, 3, "key:a")
     value = request(subject="other").model_dump(mode="json")
-    start = house.starting.checked("approval_workflow", value, "other", None, "op@example.com")
+    start = await house.starting.checked("approval_workflow", value, "other", None, "op@example.com")
     with pytest.raises(Refused, match="Your key") as raised:
         await house.starting.begin(start, "key:a")
     assert raised.value.kind is Kind.RATE_LIMITED
-    assert await house.starting.begin(start, "key:b")
+    assert (await house.starting.begin(start, "key:b"))[1]

@@ -49,6 +49,8 @@ class Patient(Services):
 SAYS_LESS = {
     "POST /orders/{order_id}/start": "the amount stands in the query or in the body, and has a currency's places",
     "POST /requests": "which kinds there are is the policy's to know, and a currency comes with its amount",
+    "POST /requests/preview": "the same",
+    "GET /requests": "a cursor was given out for one sorting",
     "POST /workflows": "which names can be started is the worker's to know",
     "POST /workflows/bulk": "the real call needs a dry run's token, and an action fits only some statuses",
     "GET /workflows": "a cursor was given out for one sorting; a moment may be written in several ways",
