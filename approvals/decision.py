@@ -69,6 +69,7 @@ class Reason(StrEnum):
     LOOKUP_FAILED = "lookup_failed"
     REASON_MISSING = "reason_missing"
     NOT_PERMITTED = "not_permitted"
+    MEMBERS_ONLY = "members_only"
     ROLES_UNKNOWN = "roles_unknown"
     NOT_IN_THIS_STATUS = "not_in_this_status"
 

@@ -120,6 +120,10 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.NOT_PERMITTED: (
         "Nothing was done because your role does not include it. Ask an admin for the role if you need it."
     ),
+    Reason.MEMBERS_ONLY: (
+        "Nothing was done because only full members of this workspace see and decide requests, and your account is "
+        "that of a guest, a bot or another workspace. Ask a full member to look for you."
+    ),
     Reason.ROLES_UNKNOWN: (
         "Nothing was done because your role could not be looked up: Slack could not be asked, or the policy file "
         "cannot be read. Try again in a minute; if it stays so, tell whoever runs Countersign."

@@ -46,7 +46,8 @@ class Verb:
 
     `question` has a place for the instance's name. `usage` is what follows /approval; without one Slack does not offer
     the verb. `only` begins the refusal in a status that does not fit; `already` answers in a status in which there is
-    nothing left to do. `plain` takes a reason and nothing else.
+    nothing left to do. `judges_itself`: its rule looks at the status, so `only` is for a face that asks beforehand.
+    `plain` takes a reason and nothing else.
     """
 
     name: str
@@ -60,11 +61,20 @@ class Verb:
     example: str = ""
     usage: str = ""
     only: str = ""
+    judges_itself: bool = False
     already: Mapping[Status, str] = field(default_factory=dict)
     needs_reason: bool = False
     plain: bool = True
     bulk: bool = False
     danger: bool = False
+
+    def hindrance(self, status: Status, name: str) -> str | None:
+        """Return why there is nothing to do in a status, None if there is."""
+        if (text := self.already.get(status)) is not None:
+            return text
+        if self.only and status not in self.statuses:
+            return f"{self.only}, and {name} is {status}."
+        return None
 
 
 VERBS: Final[Mapping[str, Verb]] = {
@@ -127,6 +137,8 @@ VERBS: Final[Mapping[str, Verb]] = {
             summary="Forget a finished workflow; the audit stays.",
             warning="Its history is forgotten for good; the audit log stays. Only what is finished can be purged.",
             usage="purge ID | --older-than 30d",
+            only="Only a workflow that is over can be purged",
+            judges_itself=True,
             plain=False,
             bulk=True,
             danger=True,
@@ -140,6 +152,8 @@ VERBS: Final[Mapping[str, Verb]] = {
             question="Run {} again?",
             summary="Run a finished workflow again from one of its events.",
             warning="It runs again as a new instance, from the event that you choose. The old one stays as it is.",
+            only="Only a workflow that is over can be run again",
+            judges_itself=True,
             plain=False,
         ),
         Verb(
@@ -151,6 +165,8 @@ VERBS: Final[Mapping[str, Verb]] = {
             question="Raise an event at {}?",
             summary="Raise an event at a workflow.",
             warning="The event reaches the workflow as if another system had sent it. A decision cannot be raised so.",
+            only="Only a workflow that is not over takes an event",
+            judges_itself=True,
             plain=False,
         ),
         Verb(

@@ -2,7 +2,7 @@
 
 from cards import parts
 from cards.card_view import CardView
-from cards.surface import Message
+from cards.surface import Message, View
 from cards.text import one_line
 from cards.thread import end_elements
 
@@ -45,16 +45,21 @@ def sentence(text: str) -> Message:
     return Message(text=parts.fallback(shown), blocks=(parts.sentence(shown),))
 
 
-def recorded() -> Message:
+def not_counted(text: str) -> View:
+    """Return the modal that says why a click does not count: it opens where the person looks, unlike a message."""
+    return View(title="Not counted", close="Close", blocks=(parts.sentence(one_line(text)),))
+
+
+def recorded(name: str) -> Message:
     """Return what a person is told whose decision is durable and not yet answered for by the workflow."""
-    return sentence(UNDECIDED)
+    return sentence(f"{name}{UNDECIDED}")
 
 
-def kept_while_paused() -> Message:
+def kept_while_paused(name: str) -> Message:
     """Return the message to a person whose decision counts when the paused request is resumed."""
     return sentence(
-        "Your decision is recorded and safe. An operator has paused this request: the decision counts as soon as it is "
-        "resumed, and you need not click again."
+        f"{name}Your decision is recorded and safe. An operator has paused this request: the decision counts as soon "
+        "as it is resumed, and you need not click again."
     )
 
 

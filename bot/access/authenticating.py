@@ -42,7 +42,7 @@ class Caller(Value):
     """A person or program whose identity is proven. `actor` is its name in the audit.
 
     `roles_known` is False if the roles could not be looked up: then there are none (law: fail closed), and a refusal
-    says so.
+    says so. `member` is False for a guest and for others whom no policy can give a role.
     """
 
     actor: str
@@ -53,6 +53,7 @@ class Caller(Value):
     key_id: str = ""
     scopes: frozenset[Action] | None = None
     roles_known: bool = True
+    member: bool = True
 
     @property
     def initiator(self) -> "Initiator":
@@ -183,6 +184,8 @@ class Access:
         if not verdict.allowed:
             if not caller.roles_known:
                 verdict = Verdict(allowed=False, reason=Reason.ROLES_UNKNOWN, rule="access")
+            elif not caller.member:
+                verdict = Verdict(allowed=False, reason=Reason.MEMBERS_ONLY, rule="access")
             await self.audit_refusal(caller, action, verdict, instance_id)
             raise refused(verdict, Kind.NOT_ALLOWED)
 
@@ -223,20 +226,21 @@ class Access:
         """
         try:
             profile = await self._directory.profile(person.user)
-            roles = await self._roles(person, profile) if profile else frozenset[Role]()
+            member = profile is not None and unfitness(person, profile, await self._home()) is None
+            roles = await self._roles(profile) if profile and member else frozenset[Role]()
         except (LookupFailedError, PolicyError) as error:
             log.warning("roles could not be looked up", why=str(error))
             return Caller(
                 actor=person.key, email="", roles=frozenset(), through="slack", person=person, roles_known=False
             )
         email = (profile.email or "") if profile else ""
-        return Caller(actor=person.key, email=email, roles=roles, through="slack", person=person)
+        return Caller(actor=person.key, email=email, roles=roles, through="slack", person=person, member=member)
 
-    async def _roles(self, person: Person, profile: Profile) -> frozenset[Role]:
+    async def _home(self) -> Home:
         us = await self._directory.team()
-        home = Home(team=us.get("team_id") or "", enterprise=us.get("enterprise_id") or None)
-        if unfitness(person, profile, home) is not None:
-            return frozenset()
+        return Home(team=us.get("team_id") or "", enterprise=us.get("enterprise_id") or None)
+
+    async def _roles(self, profile: Profile) -> frozenset[Role]:
         policy = await self._policies.current()
         groups = {
             policy.groups.get(principal.group, principal.group)

@@ -2,11 +2,13 @@
 
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from bot.cli import output
+from bot.cli.moments import age
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 from bot.cli.seeing import shown_line
@@ -26,6 +28,7 @@ class Wanted(NamedTuple):
     action: str
     filter: dict[str, Any]
     reason: str
+    without: tuple[str, ...] = ()
 
 
 def sure(question: str, *, yes: bool) -> None:
@@ -51,15 +54,30 @@ def run(wanted: Wanted, *, dry_run: bool, yes: bool, output_as: Format) -> None:
         if dry_run and output_as is Format.JSON:
             output.print_json(plan)
             return
+        left_out = _left_out(plan, wanted.without)
+        total = plan["total"] - len(left_out)
         if output_as is Format.TABLE:
             _show(plan)
-        if dry_run or not plan["total"]:
+            if left_out:
+                output.say(f"Left out: {', '.join(left_out)}.")
+        if dry_run or not total:
             output.note("Nothing was done.")
             return
-        sure(f"{wanted.action.capitalize()} these {plan['total']} for good?", yes=yes)
+        these = "this one" if total == 1 else f"these {total}"
+        sure(f"{wanted.action.capitalize()} {these} for good?", yes=yes)
         real = {"action": wanted.action, "dry_run": False, "token": plan["token"], "reason": wanted.reason}
+        real |= {"without": left_out} if left_out else {}
         begun = remote.post("/workflows/bulk", real)
         _finish(remote, begun, output_as)
+
+
+def _left_out(plan: dict[str, Any], without: tuple[str, ...]) -> list[str]:
+    """Return the instance ids that are left out; they were typed as instance ids or as orders' ids."""
+    named = {name: each["id"] for each in plan["lines"] for name in (each["id"], each["subject"]) if name}
+    named |= {each: each for each in plan["ids"]}
+    if (unknown := [each for each in without if each not in named]) and plan["total"]:
+        output.fail(f"{', '.join(unknown)} would not be hit, so nothing was done. Look at the list.", output.MISUSED)
+    return [named[each] for each in without if each in named]
 
 
 def _show(plan: dict[str, Any]) -> None:
@@ -119,6 +137,25 @@ def _results(remote: Remote, operation_id: str) -> list[dict[str, Any]]:
         found += page["results"]
         after = page["after"]
     return found
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=100, help="at most so many")] = 20, output_as: Output = Format.TABLE
+) -> None:
+    """List what was done to many workflows, newest first.
+
+    Example: countersign bulk list
+    """
+    with connected() as remote:
+        found = remote.get(path_of("workflows", "bulk"), limit=limit)["operations"]
+    if output_as is Format.TABLE:
+        now = datetime.now(UTC)
+        found = [
+            each | {"id": each["operation_id"], "begun": age(datetime.fromisoformat(each["created_at"]), now)}
+            for each in found
+        ]
+    output.rows(("ID", "ACTION", "STATE", "DONE", "FAILED", "TOTAL", "BEGUN", "FILTER", "REASON"), found, output_as)
 
 
 @app.command()

@@ -87,6 +87,7 @@ def terminate(  # noqa: PLR0913 one workflow, or a filter for many
     ] = False,
     older_than: Annotated[str, typer.Option(help="with --stuck: without progress for this long")] = "2h",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be hit")] = False,
+    without: Annotated[list[str] | None, typer.Option(metavar="ID", help="with many: leave this one out")] = None,
     yes: Yes = False,
     output_as: Output = Format.TABLE,
 ) -> None:
@@ -96,7 +97,12 @@ def terminate(  # noqa: PLR0913 one workflow, or a filter for many
     """
     _one_or_many(reference, many=stuck, options="--stuck")
     if reference is None:
-        wanted = bulk.Wanted(action="terminate", filter={"stuck": True, "older_than": older_than}, reason=reason)
+        wanted = bulk.Wanted(
+            action="terminate",
+            filter={"stuck": True, "older_than": older_than},
+            reason=reason,
+            without=tuple(without or ()),
+        )
         if not dry_run:
             _given(reason)
         bulk.run(wanted, dry_run=dry_run, yes=yes, output_as=output_as)
@@ -118,6 +124,7 @@ def purge(  # noqa: PLR0913 one workflow, or a filter for many
     force: Annotated[bool, typer.Option("--force", help="one that is wedged and cannot end any more")] = False,
     reason: Why = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be hit")] = False,
+    without: Annotated[list[str] | None, typer.Option(metavar="ID", help="with many: leave this one out")] = None,
     yes: Yes = False,
     output_as: Output = Format.TABLE,
 ) -> None:
@@ -128,8 +135,10 @@ def purge(  # noqa: PLR0913 one workflow, or a filter for many
     _one_or_many(reference, many=completed or every, options="--completed or --all")
     if reference is None:
         which = {"completed": True} if completed else {"everything": True}
-        typed = f"countersign purge --{'completed' if completed else 'all'} --older-than {older_than or 0}"
-        wanted = bulk.Wanted(action="purge", filter=which | {"older_than": older_than}, reason=reason or typed)
+        typed = f"countersign purge --{'completed' if completed else 'all'}"
+        typed += f" --older-than {older_than}" if older_than else ""
+        filter_ = which | {"older_than": older_than}
+        wanted = bulk.Wanted("purge", filter_, reason=reason or typed, without=tuple(without or ()))
         bulk.run(wanted, dry_run=dry_run, yes=yes, output_as=output_as)
         return
     if dry_run:

@@ -32,6 +32,15 @@ class Subject(Value):
     begun: bool = False
 
     @property
+    def name(self) -> str:
+        """The name by which people know it: `order 42`; the instance id of what is no request."""
+        return (
+            f"{self.row.kind} {self.row.subject}"
+            if self.row and self.row.kind and self.row.subject
+            else self.instance_id
+        )
+
+    @property
     def status(self) -> Status:
         """One of Dapr's statuses; the read model's last one if the engine has forgotten the instance."""
         if self.engine is not None:

@@ -15,6 +15,7 @@ from approvals.verbs import VERBS, Verb
 from bot.access.authenticating import Access
 from bot.access.refusals import CORRECTABLE, Kind, Refused
 from bot.control.operations.calls import Given
+from bot.control.operations.rules import hindrance
 from bot.control.operations.single import Operations, as_json
 from bot.control.reading.overview import Overview
 from bot.control.subjects import Subject, Subjects
@@ -74,6 +75,8 @@ class Acting:
     async def ask(self, request: Request, reference: str, verb: str) -> Response:
         """Ask why, and whether it is really wanted."""
         visit, subject, wanted = await self._entered(request, reference, verb)
+        if (text := hindrance(wanted, subject)) is not None:
+            return self._desk.go(request, f"/w/{segment(subject.instance_id)}", f"{subject.name}: {text}", good=False)
         return await self._confirm(request, visit, subject, wanted, {}, "")
 
     async def act(self, request: Request, reference: str, verb: str) -> Response:

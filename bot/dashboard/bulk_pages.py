@@ -24,9 +24,9 @@ RESULTS = 100
 RECENT = 20
 LONGEST_REASON = 1000
 TEXTS = ("status", "name", "waiting_on", "q", "older_than")
+OUT = "without "
+"""The beginning of a check box's name; the instance that is taken out follows."""
 FLAGS = ("stuck", "completed", "everything")
-FIRST: dict[str, str] = {"action": "terminate", "stuck": "on", "older_than": "2h"}
-"""The form's first values: the usual case."""
 
 
 class BulkPages:
@@ -49,7 +49,7 @@ class BulkPages:
     async def ask(self, request: Request) -> Response:
         """Show the form, and earlier bulk operations."""
         visit = await self._entered(request)
-        return await self._form(request, visit, request.query_params or FIRST, "")
+        return await self._form(request, visit, request.query_params, "")
 
     async def dry_run(self, request: Request) -> Response:
         """List what would be hit. Nothing is done to any of it."""
@@ -76,7 +76,8 @@ class BulkPages:
                 "A bulk operation needs a reason of up to 1000 characters: it stands in the audit with your name. "
                 "Nothing was done. Go back and say why.",
             )
-        status = await self._bulk.start(visit.caller, given.get("token", ""), reason)
+        without = {name.removeprefix(OUT) for name in given if name.startswith(OUT)}
+        status = await self._bulk.start(visit.caller, given.get("token", ""), reason, without=without)
         return self._desk.go(request, f"/bulk/{status.operation_id}", "It has started. This page follows it.")
 
     async def show(self, request: Request, operation_id: str) -> Response:

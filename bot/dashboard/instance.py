@@ -18,6 +18,7 @@ from approvals.values import Value
 from approvals.verbs import VERBS
 from bot.access.authenticating import Access
 from bot.access.refusals import Refused
+from bot.control.operations.rules import hindrance
 from bot.control.reading.lines import meaning
 from bot.control.reading.overview import Listed, Overview, Source, TimeLineEvent
 from bot.control.subjects import Subject, Subjects
@@ -88,7 +89,11 @@ class Instances:
             meaning=meaning(line) or status_message(subject.status),
             card=card,
             standing=await self.standing(visit, subject, resource),
-            verbs=[verb for verb in VERBS.values() if may(visit.caller, verb.action, resource)],
+            verbs=[
+                verb
+                for verb in VERBS.values()
+                if may(visit.caller, verb.action, resource) and hindrance(verb, subject) is None
+            ],
             answers=await self._answers(visit, subject, resource),
             events=events[-SHOWN_EVENTS:],
             engine=engine,

@@ -28,6 +28,8 @@ from records.database import Database
 VISIT = "countersign_visit"
 SAID = "countersign_said"
 LONGEST_FORM = 64 * 1024
+MOST_FIELDS = 100
+"""Fields of a form: a dry run has a check box for each of its lines."""
 
 
 WHY = {
@@ -170,7 +172,7 @@ class Door:
             raise Refused(
                 Kind.TOO_LARGE, "The form is too long, so nothing was done. Shorten what you typed and send it again."
             )
-        form = await request.form(max_files=0, max_fields=50, max_part_size=LONGEST_FORM)
+        form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_FORM)
         if not self.seals.is_token(session_id, str(form.get("csrf", ""))):
             raise Refused(
                 Kind.NOT_ALLOWED,

@@ -281,7 +281,9 @@ class Deliverer:
         async with self._database.read() as connection:
             found = await instances.get(connection, row.instance_id)
         place = found.cards[-1].channel if found and found.cards else None
+        name = f"{found.kind} {found.subject}: ".lstrip() if found and found.subject else ""
+        text = f"{name}{sentence(verdict.reason)}"
         try:
-            await self._announcer.tell(place or None, user, private.sentence(sentence(verdict.reason)))
+            await self._announcer.tell(place or None, user, private.sentence(text))
         except (SlackUnavailableError, SlackRefusedError) as error:
             log.warning("a person could not be told what became of their decision", why=str(error))

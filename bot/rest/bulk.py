@@ -74,6 +74,9 @@ class BulkBody(BaseModel):
     filter: BulkFilter | None = None
     dry_run: bool = True
     reason: str = Field("", max_length=1000, description="needed for the real call; stands in the audit")
+    without: frozenset[Annotated[str, Field(max_length=200)]] = Field(
+        frozenset(), max_length=1000, description="instance ids of the dry run's list to which nothing is done"
+    )
     token: str | None = Field(None, max_length=200, description="from the dry run; the real call hits what it listed")
 
 
@@ -160,7 +163,7 @@ def _starting(router: APIRouter, who: Any, bulk: Bulk) -> None:
             raise Refused(
                 Kind.INVALID, "The real call takes the token of a dry run. Nothing was done: make a dry run first."
             )
-        started = await bulk.start(caller, body.token, body.reason, body.action)
+        started = await bulk.start(caller, body.token, body.reason, body.action, body.without)
         response.status_code = 202
         response.headers["Location"] = f"/workflows/bulk/{started.operation_id}"
         return started

@@ -75,14 +75,14 @@ class Clicks:
         except NotConfirmed as error:
             await ack()  # the message says that it is not confirmed; Slack's own error would hide it
             self._say(_place(body), person_of(body), private.sentence(error.message))
-            self._follow_up_late(error.late, _place(body), person_of(body), binding)
+            self._follow_up_late(error.late, body, _place(body), binding)
             return
         except RecordsError:
             # Not recorded, so not acknowledged (law: acknowledged means durable); Slack's own error explains nothing.
             self._say(_place(body), person_of(body), private.went_wrong(correlation_id()))
             raise
         await ack()
-        self._follow_up(receipt, _place(body), person_of(body), binding)
+        self._follow_up(receipt, body, _place(body), binding)
 
     async def ask_reason(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Open the modal that asks why; the trigger lives three seconds, so it comes before all else."""
@@ -95,7 +95,7 @@ class Clicks:
             binding = parse_binding(action.get("value"))
             refusal = await self._decisions.refusal(binding, person)
             if refusal is not None:
-                await self._tell(place, person, await self._refusal(binding, refusal.reason))
+                await self._refuse(body, place, await self._refusal(binding, refusal.reason))
                 return
             view = await self._details.rejection(binding, place)
             await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
@@ -119,15 +119,20 @@ class Clicks:
             receipt = await self._take(body, context, binding, approved=False, reason=rejection.reason)
         except NotConfirmed as error:
             await ack(FieldErrors(errors={reject_modal.BLOCK: error.message}).response())
-            self._follow_up_late(error.late, place, person_of(body), binding)
+            self._follow_up_late(error.late, body, place, binding)
             return
         except RecordsError as error:
             # The form stays open with what was typed, so that the person loses nothing.
             log.warning("a rejection could not be recorded", why=str(error))
             await ack(FieldErrors(errors={reject_modal.BLOCK: NOT_RECORDED}).response())
             return
-        await ack()
-        self._follow_up(receipt, place, person_of(body), binding)
+        if receipt.taken or receipt.repeated:
+            await ack()
+            self._follow_up(receipt, body, place, binding)
+        else:
+            text = await self._refusal(binding, receipt.verdict.reason)
+            await ack(response_action="update", view=private.not_counted(text).payload())
+            self._background.start(self._mend(receipt, place, binding), "mend a second card")
 
     async def details(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Show everything: a loading modal at once, its content when it is there."""
@@ -164,16 +169,17 @@ class Clicks:
         )
         return await self._decisions.take(wanted)
 
-    def _follow_up(self, receipt: Receipt, place: CardRef | None, person: Person, binding: Binding) -> None:
+    def _follow_up(self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding) -> None:
         """Send the person who clicked what the card does not show. A duplicate gets no second message."""
         if receipt.repeated:
             return
-        self._background.start(self._after(receipt, place, person, binding), "follow up a click")
+        self._background.start(self._after(receipt, body, place, binding), "follow up a click")
 
     def _follow_up_late(
-        self, late: "asyncio.Task[Receipt]", place: CardRef | None, person: Person, binding: Binding
+        self, late: "asyncio.Task[Receipt]", body: Body, place: CardRef | None, binding: Binding
     ) -> None:
         """Tell the person what became of a decision that was not confirmed in time."""
+        person = person_of(body)
 
         async def follow() -> None:
             try:
@@ -184,20 +190,21 @@ class Clicks:
                 return
             if receipt.taken:
                 await self._tell(place, person, await self._undecided(binding.instance_id))
-            await self._after(receipt, place, person, binding)
+            await self._after(receipt, body, place, binding)
 
         self._background.start(follow(), "follow up a late click")
 
-    async def _after(self, receipt: Receipt, place: CardRef | None, person: Person, binding: Binding) -> None:
+    async def _after(self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding) -> None:
         if not receipt.taken:
-            await self._tell(place, person, await self._refusal(binding, receipt.verdict.reason))
+            await self._refuse(body, place, await self._refusal(binding, receipt.verdict.reason))
         elif await self._decisions.answer(receipt, SOON) is None:
-            await self._tell(place, person, await self._undecided(binding.instance_id))
+            await self._tell(place, person_of(body), await self._undecided(binding.instance_id))
         if place is not None:
             await self._mend(receipt, place, binding)
 
     async def _undecided(self, instance_id: str) -> Message:
-        return private.kept_while_paused() if await self._details.paused(instance_id) else private.recorded()
+        name = await self._name(instance_id)
+        return private.kept_while_paused(name) if await self._details.paused(instance_id) else private.recorded(name)
 
     async def _mend(self, receipt: Receipt, place: CardRef, binding: Binding) -> None:
         """Rewrite a second card, which stands where Slack's answer to the first posting was lost."""
@@ -212,11 +219,24 @@ class Clicks:
         except (SlackRefusedError, SlackUnavailableError) as error:
             log.warning("a second card could not be rewritten", instance_id=binding.instance_id, why=str(error))
 
-    async def _refusal(self, binding: Binding, reason: Reason) -> Message:
-        """Return why an answer does not count, with the request's name: it stands at the end of a busy channel."""
-        state = await self._details.state(binding.instance_id)
-        name = f"{state.request.kind} {state.request.subject}: " if state else ""
-        return private.sentence(f"{name}{sentence(reason)}")
+    async def _refusal(self, binding: Binding, reason: Reason) -> str:
+        """Return why an answer does not count, with the request's name."""
+        return f"{await self._name(binding.instance_id)}{sentence(reason)}"
+
+    async def _name(self, instance_id: str) -> str:
+        state = await self._details.state(instance_id)
+        return f"{state.request.kind} {state.request.subject}: " if state else ""
+
+    async def _refuse(self, body: Body, place: CardRef | None, text: str) -> None:
+        """Say in a modal why a click does not count; if its trigger is too old, in a message.
+
+        Not in the card's thread: Slack shows a private message in a thread only if somebody has answered there.
+        """
+        try:
+            view = private.not_counted(text).payload()
+            await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view)
+        except (SlackRefusedError, SlackUnavailableError, KeyError):
+            await self._tell(place, person_of(body), private.sentence(text))
 
     def _say(self, place: CardRef | None, person: Person, message: Message) -> None:
         self._background.start(self._tell(place, person, message), "tell a clicker")

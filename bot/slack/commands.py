@@ -11,12 +11,15 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from activities.slack.client import Slack
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.authority import Action, Resource, authorize, fitting
+from approvals.decision import Reason
+from approvals.messages import sentence
 from approvals.people import Person
 from approvals.verbs import IN_SLACK, VERBS, Verb
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import TRANSLATED, message_of
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.calls import Given
+from bot.control.operations.rules import hindrance
 from bot.control.operations.single import Operations
 from bot.control.reading.overview import Overview, may_list_all
 from bot.control.subjects import Subjects
@@ -24,7 +27,7 @@ from bot.engine.client import EngineUnavailableError
 from bot.slack import bulk_words, lines
 from bot.slack.clicks import person_of
 from bot.slack.home import Home
-from cards import Message, command, confirm_modal, private
+from cards import Message, command, confirm_modal, operations, private
 from cards.binding import UnreadableCardError
 from cards.confirm_modal import Confirmed, Operation
 from cards.paging import ACTIONS, PAGE_SIZE, Page, parse_page
@@ -56,6 +59,18 @@ LISTS = {
 ALIASES = {"finished": "decided", "me": "waiting"}
 FEW = 5
 """Lines of each further list below what waits for the asker."""
+
+SEEING = {
+    "status": Action.SEE_REQUEST,
+    "list": Action.LIST,
+    "mine": Action.LIST,
+    "decided": Action.LIST,
+    "history": Action.SEE_HISTORY,
+    "why": Action.SEE_DIAGNOSIS,
+    "stats": Action.SEE_STATISTICS,
+    "bulk": Action.BULK,
+}
+"""The verbs that only show something, with what they take."""
 
 SPAN = timedelta(days=30)
 """The period of /approval stats."""
@@ -93,6 +108,7 @@ class Commands:
             "history": self._history,
             "why": self._why,
             "stats": self._statistics,
+            "bulk": self._operations_on_many,
         }
 
     def register(self, app: AsyncApp) -> None:
@@ -104,21 +120,24 @@ class Commands:
     async def run(self, ack: AsyncAck, body: Body) -> None:
         """Answer one command."""
         verb, rest = _words(str(body.get("text") or ""))
-        message = await self._answered(self._dispatch(body, verb.casefold() or "help", rest))
+        message = await self._answered(self._dispatch(body, verb.casefold() or "help", rest), about=rest)
         if message is None:
             await ack()
         else:
             await ack(text=message.text, blocks=list(message.blocks), response_type="ephemeral")
 
-    async def _answered(self, work: Awaitable[Message | None]) -> Message | None:
-        """Return the answer, or the message of what refused: Slack's one map of the error model."""
+    async def _answered(self, work: Awaitable[Message | None], about: str = "") -> Message | None:
+        """Return the answer, or the message of what refused: Slack's one map of the error model.
+
+        A refusal begins with the id that was typed, `about`: the answer stands at the end of a busy channel.
+        """
         try:
             async with asyncio.timeout(PATIENCE):
                 return await work
         except (TimeoutError, EngineUnavailableError):
             return private.sentence(ENGINE_AWAY)
         except TRANSLATED as error:
-            return private.sentence(message_of(error))
+            return private.sentence(_naming(about, message_of(error)))
         except UnreadableCardError as error:
             return private.sentence(str(error))
         except (SlackUnavailableError, SlackRefusedError):
@@ -135,9 +154,10 @@ class Commands:
     # ---- seeing -----------------------------------------------------------------------------------------------------
 
     async def _help(self, caller: Caller, rest: str, body: Body) -> Message:
+        if caller.roles_known and not caller.member:
+            return private.sentence(sentence(Reason.MEMBERS_ONLY))
         hidden = {verb.name for verb in IN_SLACK.values() if not _may(caller, verb)}
-        if not authorize(caller.as_actor, Action.SEE_STATISTICS).allowed:
-            hidden.add("stats")
+        hidden |= {name for name, action in SEEING.items() if not _may_see(caller, action)}
         return command.help_text(frozenset(hidden))
 
     async def _status(self, caller: Caller, rest: str, body: Body) -> Message:
@@ -214,6 +234,10 @@ class Commands:
     async def _statistics(self, caller: Caller, rest: str, body: Body) -> Message:
         return command.statistics(lines.of_statistics(await self._overview.statistics(caller, self._clock() - SPAN)))
 
+    async def _operations_on_many(self, caller: Caller, rest: str, body: Body) -> Message:
+        """Return the operations on many; `bulk list` is the same."""
+        return operations.listing(tuple(map(lines.of_operation, await self._bulk.listed(caller, PAGE_SIZE))))
+
     async def turn_page(self, ack: AsyncAck, body: Body, action: Body, respond: Callable[..., Awaitable[Any]]) -> None:
         """Show another page in the place of the one whose button was clicked."""
         await ack()
@@ -249,6 +273,8 @@ class Commands:
             return command.usage(verb.name, NEEDS_ID)
         subject = await self._subjects.find(reference)
         await self._subjects.demand(caller, verb.action, subject, in_any_status=True)
+        if (text := hindrance(verb, subject)) is not None:
+            return private.sentence(f"{subject.name}: {text}")
         operation = Operation(
             verb=verb.name, instance_id=subject.instance_id, channel=str(body.get("channel_id") or "")
         )
@@ -313,3 +339,14 @@ def _words(text: str) -> tuple[str, str]:
 def _may(caller: Caller, verb: Verb) -> bool:
     """Whether the caller's role includes a verb, in whatever status."""
     return authorize(caller.as_actor, verb.action, Resource(status=fitting(verb.action))).allowed
+
+
+def _may_see(caller: Caller, action: Action) -> bool:
+    """Whether there can be anything that the caller may see: their own, what asks them, or all."""
+    return authorize(caller.as_actor, action, Resource(own=True, asked=True)).allowed
+
+
+def _naming(about: str, message: str) -> str:
+    reference = about.split(maxsplit=1)[0] if about else ""
+    named = reference and not bulk_words.is_bulk(about) and reference.casefold() not in message.casefold()
+    return f"{reference[:100]}: {message}" if named else message

@@ -3,9 +3,11 @@
 from decimal import Decimal
 
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
+from bot.control.operations import bulk
 from bot.control.reading.lines import Workflow, meaning
 from bot.control.reading.overview import Listed, TimeLineEvent
 from bot.control.reading.story import StoryEvent
+from cards.operations import OperationLine
 from cards.values import HistoryLine, InstanceLine, LinePage, Statistics
 from records import statistics
 
@@ -77,6 +79,11 @@ def of_story(event: StoryEvent) -> HistoryLine:
         by=user or None,
         by_name=event.name or ("" if user else event.actor),
     )
+
+
+def of_operation(found: bulk.Status) -> OperationLine:
+    """Return one operation on many as Slack shows it."""
+    return OperationLine.model_validate(found.model_dump(include=set(OperationLine.model_fields)))
 
 
 def of_statistics(found: statistics.Statistics) -> Statistics:

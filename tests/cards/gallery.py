@@ -6,19 +6,24 @@ from datetime import timedelta
 from decimal import Decimal
 
 from approvals import ends
+from approvals.decision import Reason
+from approvals.messages import sentence
 from approvals.people import SlackUser
 from approvals.request import CardRef
+from approvals.verbs import VERBS
 from cards import (
     command,
     confirm_modal,
     details_modal,
     home,
+    operations,
     private,
     reject_modal,
     request_card,
     thread,
 )
 from cards.confirm_modal import Operation
+from cards.operations import OperationLine
 from cards.paging import Page
 from cards.surface import Message, View
 from cards.values import Diagnosis, DryRun, HistoryLine, InstanceLine, LinePage, Statistics
@@ -84,6 +89,17 @@ ANSWER = Diagnosis(
     evidence="The history holds an event approval_decison that nothing waits for.",
     next_step="Raise approval_decision, or use the buttons on the card.",
 )
+_OPERATION = OperationLine(
+    operation_id="5f0c9a7d1b3e4c5d8e9f0a1b2c3d4e5f",
+    action="terminate",
+    state="done",
+    filter="no progress for 2 h",
+    reason="Ordered twice",
+    total=12,
+    done=11,
+    failed=1,
+    created_at=NOW,
+)
 _TARGET = reject_modal.RejectTarget(binding=BINDING, card=CardRef(channel="C0APPROVALS", ts="1767621600.000000"))
 _ONE = Operation(verb="terminate", instance_id=BINDING.instance_id, channel="C0APPROVALS")
 _MANY = Operation(verb="terminate", token="dry-run-1", channel="C0APPROVALS")
@@ -103,8 +119,10 @@ def messages() -> dict[str, Message]:
         "requester asked": private.asked(WAITING, LINE.card_link),
         "requester advanced": private.advanced(CARDS["advanced"]),
         **{f"requester {name}": private.ended(CARDS[name], LINE.card_link) for name in _ENDS},
-        "clicker recorded": private.recorded(),
-        "clicker refused": private.sentence("You asked for this yourself, so somebody else has to decide."),
+        "clicker recorded": private.recorded("order 42: "),
+        "clicker recorded while paused": private.kept_while_paused("order 42: "),
+        "clicker refused": private.sentence(f"order 42: {sentence(Reason.OWN_REQUEST)}"),
+        "guest": private.sentence(sentence(Reason.MEMBERS_ONLY)),
         "clicker went wrong": private.went_wrong("01JGV5"),
         **_commands(),
     }
@@ -133,6 +151,9 @@ def _commands() -> dict[str, Message]:
         "command list empty": command.listing("Waits for you", "waiting", LinePage()),
         "command history": command.history(LINE.instance_id, HISTORY, following=Page(verb="history", cursor="c")),
         "command why": command.why(LINE.instance_id, (ANSWER,)),
+        "command bulk": operations.listing((_OPERATION,)),
+        "command bulk empty": operations.listing(()),
+        "command cannot": private.sentence(f"order 42: {VERBS['terminate'].hindrance('COMPLETED', 'order 42')}"),
         "command why not": command.why(LINE.instance_id, ()),
         "command stats": command.statistics(NUMBERS),
     }
@@ -142,6 +163,7 @@ def views() -> dict[str, View]:
     """Return every modal and home tab, by name."""
     return {
         "reject": reject_modal.build(_TARGET, WAITING.what, WAITING.amount, WAITING.requester),
+        "not counted": private.not_counted(f"order 42: {sentence(Reason.NOT_AN_APPROVER)}"),
         "details loading": details_modal.loading(LINE.instance_id),
         "details failed": details_modal.failed("The workflow cannot be reached just now. Try again in a minute."),
         "details": details_modal.build(details_modal.DetailsView(card=CARDS["counted"], history=HISTORY)),

@@ -92,7 +92,7 @@ SENTENCES = [
     (private.ended(CARDS["rejected"]), "Rejected. <@U0MANAGER> rejected, 2026-01-05 14:00 UTC: “Too expensive"),
     (private.ended(CARDS["timed_out"]), "This is not a no"),
     (private.ended(CARDS["terminated"]), "<@U0OPERATOR> stopped this request"),
-    (private.recorded(), "You need not click again"),
+    (private.recorded("order 42: "), "You need not click again"),
     (private.went_wrong("01JGV5"), "give your operator this number: 01JGV5"),
 ]
 

@@ -46,6 +46,8 @@ they would take its work."""
 MANAGER = "manager@example.com"
 REQUESTER = "requester@example.com"
 CHANNEL = "approvals"
+NOT_COUNTED = {"type": "plain_text", "text": "Not counted", "emoji": False}
+"""The title of the modal that refuses a click."""
 
 
 def eventually(found: Callable[[], T], seconds: float = 15.0) -> T:
@@ -150,14 +152,18 @@ class System:
     # ---- what people do and see
 
     def deliver(self, payload: dict[str, Any]) -> Delivery:
-        """Send an interaction as Slack sends it, freshly signed or in a new envelope."""
+        """Send an interaction as Slack sends it, freshly signed or in a new envelope. A click's trigger is spent."""
+        if payload.get("type") == "block_actions":
+            payload = payload | {"trigger_id": "spent"}
         envelope = Envelope("interactive", payload, None)
         delivered: Delivery = self.act(self.slack.on_loop(self.slack.workspace.deliver(envelope)))
         return delivered
 
     def private(self, user: str) -> list[str]:
         """Return what only this person sees, and what the bot wrote to them."""
-        return [message.text for message in (*self.slack.ephemerals(user), *self.slack.dms(user))]
+        messages = [message.text for message in (*self.slack.ephemerals(user), *self.slack.dms(user))]
+        refused = [view for view in self.slack.modals(user) if view.body.get("title") == NOT_COUNTED]
+        return [*messages, *(json.dumps(view.blocks, ensure_ascii=False) for view in refused)]
 
     @contextlib.contextmanager
     def hears(self, user: str, part: str) -> Iterator[None]:
@@ -220,7 +226,7 @@ class Order:
     def open_rejection(self, user: str) -> None:
         """Press Reject and wait for the modal that asks why."""
         self.click(user, request_card.REJECT)
-        eventually(lambda: self.system.slack.modals(user))
+        eventually(lambda: any(view.callback_id == reject_modal.CALLBACK for view in self.system.slack.modals(user)))
 
     def reject(self, user: str, reason: str) -> Outcome:
         """Reject with a reason."""

@@ -181,8 +181,10 @@ def test_bulk_terminate_hits_what_the_dry_run_showed_and_nothing_else(operator: 
         order.card()
     operator.get_by_role("link", name="Bulk").click()
     accessible(operator)
-    operator.get_by_label("stuck").uncheck()
-    operator.get_by_label("Longer than").fill("")
+    expect(operator.get_by_label("stuck")).not_to_be_checked()
+    expect(operator.get_by_label("Longer than")).to_have_value("")
+    expect(operator.get_by_label("Do what")).to_have_value("")
+    operator.get_by_label("Do what").select_option("terminate")
     operator.get_by_label("Words").fill(f"surplus {system.order_id('x')[2:]}")  # not what an earlier run left
     picture(operator, "bulk")
     operator.get_by_role("button", name="Dry run").click()
@@ -198,6 +200,44 @@ def test_bulk_terminate_hits_what_the_dry_run_showed_and_nothing_else(operator: 
     picture(operator, "bulk-done")
     assert [order.status() for order in surplus] == ["TERMINATED"] * 3
     assert later.status() == "RUNNING"
+
+
+def test_one_is_taken_out_of_a_dry_run_and_a_dry_run_of_nothing_asks_for_nothing(
+    operator: Page, system: System
+) -> None:
+    spare, drop = (system.order(f"spare-{name}", "900", description="spare lamps") for name in ("keep", "drop"))
+    for order in (spare, drop):
+        order.card()
+    operator.goto(f"{system.url}/bulk?action=terminate&q=spare {system.order_id('x')[2:]}")
+    operator.get_by_role("button", name="Dry run").click()
+    operator.get_by_label(f"Leave out order {spare.id}").check()
+    accessible(operator)
+    operator.get_by_label("Reason").fill("Only one was too many")
+    operator.get_by_role("button", name="Terminate this one").click()
+    expect(operator.get_by_role("heading", name="Terminate: done")).to_be_visible()
+    expect(operator.get_by_text("It was taken out of the list before the start")).to_be_visible()
+    assert (spare.status(), drop.status()) == ("RUNNING", "TERMINATED")
+    operator.goto(f"{system.url}/bulk?action=terminate&q=nothing-like-this")
+    operator.get_by_role("button", name="Dry run").click()
+    expect(operator.get_by_role("heading", name="Nothing to terminate")).to_be_visible()
+
+
+def test_what_cannot_be_done_has_no_button_and_its_page_says_why(operator: Page, system: System) -> None:
+    order = system.order("no-buttons", "900")
+    order.card()
+    operator.goto(f"{system.url}/w/{order.instance_id}")
+    manage = operator.get_by_role("region", name="Manage")
+    expect(manage.get_by_role("link", name="Terminate…")).to_be_visible()
+    expect(manage.get_by_role("link", name="Purge…")).to_have_count(0)
+    order.reject("U0MANAGER", "Too dear")
+    assert order.output()["outcome"] == "rejected"
+    operator.goto(f"{system.url}/w/{order.instance_id}/terminate")
+    expect(operator.get_by_role("status").filter(has_text="It is over already")).to_be_visible()
+    expect(manage.get_by_role("link", name="Terminate…")).to_have_count(0)
+    manage.get_by_role("link", name="Purge…").click()
+    operator.get_by_label("Reason").fill("Old")
+    operator.get_by_role("button", name="Purge").click()
+    expect(manage.get_by_role("link")).to_have_text(["Add a note…"])
 
 
 def test_statistics_have_plots_with_tables_beside_them(operator: Page) -> None:

@@ -87,6 +87,15 @@ def test_help_names_every_verb(system: System) -> None:
         assert f"/approval {verb}" in said
 
 
+def test_a_guest_is_told_that_no_role_can_be_had_and_gets_no_list_of_verbs(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "guests")
+    for words in ("help", "list", "stats", f"status {order_id}", f"terminate {order_id} because"):
+        said = say(system, "U0GUEST", words)
+        assert "only full members" in said, words
+        assert "Ask an admin" not in said, words
+        assert "/approval status" not in said, words
+
+
 def test_an_unknown_verb_gets_the_nearest_one(system: System) -> None:
     assert "/approval history" in say(system, "U0REQUESTER", "histroy 42")
 
@@ -139,11 +148,10 @@ def test_a_command_that_a_role_does_not_include_is_no_event_of_the_request(syste
 
 def test_pausing_twice_is_one_pause_and_resuming_what_runs_is_a_sentence(system: System, key: dict[str, str]) -> None:
     order_id, ts = start(system, key, "pause")
-    assert "It is running already" in resume(system, order_id)
+    assert "It is running already" in say(system, "U0OPERATOR", f"resume {order_id}")
     say(system, "U0OPERATOR", f"pause {order_id} stocktaking")
     assert "It is paused" in confirm(system, "U0OPERATOR")
-    say(system, "U0OPERATOR", f"pause {order_id} again")
-    assert "It is paused already" in confirm(system, "U0OPERATOR")
+    assert "It is paused already" in say(system, "U0OPERATOR", f"pause {order_id} again")
     system.act(system.slack.act_as("U0MANAGER").click("approvals", ts, "approval_approve"))
     assert "It goes on" in resume(system, order_id)
     eventually(lambda: "Approved" in card_text(system, order_id))
@@ -171,6 +179,66 @@ def test_only_operators_manage(system: System, key: dict[str, str]) -> None:
     assert not system.slack.modals("U0MANAGER")
     assert "role" in said
     assert "Waiting (Running in Dapr)" in say(system, "U0OPERATOR", f"status {order_id}")
+
+
+def test_what_cannot_be_is_said_at_once_in_place_of_a_modal(system: System, key: dict[str, str]) -> None:
+    order_id, ts = start(system, key, "cannot")
+    running = {"resume": "It is running already", "purge": "Only a workflow that is over can be purged"}
+    for verb, text in running.items():
+        assert_told(system, f"{verb} {order_id} so", f"order {order_id}: {text}")
+    system.act(system.slack.act_as("U0MANAGER").click("approvals", ts, "approval_approve"))
+    eventually(lambda: "Completed in Dapr" in say(system, "U0OPERATOR", f"status {order_id}"))
+    over = {"terminate": "It is over already", "pause": "Only a running", "resume": "Only a paused"}
+    for verb, text in over.items():
+        assert_told(system, f"{verb} {order_id} so", f"order {order_id}: {text}")
+    say(system, "U0OPERATOR", f"purge {order_id}")
+    assert "purged" in confirm(system, "U0OPERATOR")
+    for verb in ("purge", "terminate", "pause", "resume"):
+        assert_told(system, f"{verb} {order_id} so", "Its history is purged")
+
+
+def assert_told(system: System, words: str, text: str) -> None:
+    """Hold that the operator gets the message at once, and no modal."""
+    operator = system.slack.act_as("U0OPERATOR")
+    while operator.modals():
+        system.act(operator.close())
+    said = say(system, "U0OPERATOR", words)
+    assert text in said, (words, said)
+    assert not operator.modals(), words
+
+
+def test_a_refused_command_names_what_was_typed(system: System, key: dict[str, str]) -> None:
+    order_id, _ = start(system, key, "names")
+    assert f"{order_id}: Nothing was done because your role" in say(
+        system, "U0MANAGER", f"terminate {order_id} why not"
+    )
+    assert "list: " not in say(system, "U0GUEST", "list")
+
+
+def test_a_refused_click_opens_a_modal_that_names_the_order(system: System, key: dict[str, str]) -> None:
+    order_id, ts = start(system, key, "modal")
+    before = len(system.slack.ephemerals("U0VP"))
+    system.act(system.slack.act_as("U0VP").click("approvals", ts, "approval_approve"))
+    shown = eventually(lambda: system.slack.modals("U0VP"))[-1]
+    assert shown.body["title"]["text"] == "Not counted"
+    assert f"order {order_id}: The answer does not count because the policy does not name you" in str(shown.blocks)
+    assert len(system.slack.ephemerals("U0VP")) == before
+    system.act(system.slack.act_as("U0VP").close())
+    system.act(system.slack.act_as("U0VP").click("approvals", ts, "approval_reject"))
+    shown = eventually(lambda: system.slack.modals("U0VP"))[-1]
+    assert shown.body["title"]["text"] == "Not counted"
+
+
+def test_a_rejection_that_comes_too_late_is_told_in_its_own_form(system: System, key: dict[str, str]) -> None:
+    order_id, ts = start(system, key, "form")
+    manager, other = system.slack.act_as("U0MANAGER"), system.slack.act_as("U0MANAGER2")
+    system.act(other.click("approvals", ts, "approval_reject"))
+    eventually(other.modals)
+    system.act(manager.click("approvals", ts, "approval_approve"))
+    eventually(lambda: "Approved" in card_text(system, order_id))
+    outcome = system.act(other.submit(values={"reason": "Too dear"}))
+    assert f"order {order_id}: " in str(outcome.body)
+    assert "Not counted" in str(outcome.body)
 
 
 def test_purge_forgets_the_history_and_never_the_audit(system: System, key: dict[str, str]) -> None:
@@ -211,6 +279,11 @@ def test_terminating_what_is_stuck_shows_the_dry_run_and_hits_only_that(system: 
     later, _ = start(system, key, "later")
     assert "has begun" in confirm(system, "U0OPERATOR", reason="clean up")
     eventually(lambda: "Stopped" in say(system, "U0OPERATOR", f"status {order_id}"), 60)
+    listed = say(system, "U0OPERATOR", "bulk list")
+    assert "Done in bulk" in listed
+    assert "Terminate" in listed
+    assert "Reason: clean up" in listed
+    assert "role" in say(system, "U0MANAGER", "bulk")
     assert "Waiting" in say(system, "U0OPERATOR", f"status {later}")
 
 

@@ -13,7 +13,7 @@ from approvals.decision import Reason
 from approvals.messages import sentence
 from approvals.verbs import IN_SLACK, VERBS
 from bot.dashboard.cookies import LIFETIME, CookieSigner, Session
-from cards import request_card
+from cards import confirm_modal, request_card
 from tests.bot.cli.calling import run
 from tests.end_to_end.system import CHANNEL, Order, System, buttons_of, eventually
 
@@ -276,11 +276,14 @@ class Slash(Rest):
 
     def say(self, who: Who, text: str) -> Answer:
         hands = self.system.slack.act_as(who.user)
+        if hands.modals():  # of a click that did not count
+            self.system.act(hands.close(everything=True))
         said = str(self.system.act(hands.slash("/approval", text, CHANNEL)).body)
-        if hands.modals():
+        if any(view.callback_id == confirm_modal.CALLBACK for view in hands.modals()):
             said += str(self.system.act(hands.submit()).body)
             self.system.act(hands.close(everything=True))
-        return Answer("refused" if sentence(Reason.NOT_PERMITTED) in said else "done", said)
+        refusals = map(sentence, (Reason.NOT_PERMITTED, Reason.MEMBERS_ONLY))
+        return Answer("refused" if any(each in said for each in refusals) else "done", said)
 
     def act(self, who: Who, verb: str, instance: str, new: str, event: int) -> Answer:
         return self.say(who, f"{verb} {instance} tried")

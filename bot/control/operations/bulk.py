@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
 from approvals.audit_actions import AuditAction
@@ -31,6 +32,7 @@ FRESH = timedelta(hours=1)
 STARTING = timedelta(seconds=30)
 """Grace period before a missing workflow counts as stopped."""
 
+TAKEN_OUT = "It was taken out of the list before the start: nothing was done to it."
 LISTED = 1_000
 LINES = 50
 
@@ -130,8 +132,18 @@ class Bulk:
             expires_at=now + FRESH,
         )
 
-    async def start(self, caller: Caller, token: str, reason: str, action: BulkAction | None = None) -> Status:
-        """Do what the token's dry run has shown, and nothing else. The same token again is the same operation."""
+    async def start(
+        self,
+        caller: Caller,
+        token: str,
+        reason: str,
+        action: BulkAction | None = None,
+        without: AbstractSet[str] = frozenset(),
+    ) -> Status:
+        """Do what the token's dry run has shown, and nothing else. The same token again is the same operation.
+
+        `without` are instance ids that are taken out of the list: nothing is done to them.
+        """
         async with self._database.read() as connection:
             operation = await bulk.by_token(connection, _hash(token))
         if operation is None or operation.actor != caller.actor:
@@ -144,7 +156,7 @@ class Bulk:
                 Kind.CONFLICT, f"The dry run was for {operation.action}, not {action}. Nothing was done: make another."
             )
         if operation.state == "planned":
-            await self._begin(caller, operation, token, reason)
+            await self._begin(caller, operation, token, reason, without)
         return await self.status(caller, operation.id)
 
     async def status(self, caller: Caller, operation_id: str) -> Status:
@@ -174,6 +186,10 @@ class Bulk:
         async with self._database.read() as connection:
             found = await bulk.page(connection, limit=limit)
         return tuple([await self.status(caller, each.id) for each in found])
+
+    async def listed(self, caller: Caller, limit: int) -> tuple[Status, ...]:
+        """Return the newest operations that were more than a dry run, with their progress."""
+        return tuple([await self.status(caller, each.id) for each in await self.begun(caller, limit)])
 
     async def begun(self, caller: Caller, limit: int) -> tuple[bulk.Operation, ...]:
         """Return the newest operations that were more than a dry run, without their progress."""
@@ -226,7 +242,9 @@ class Bulk:
         await self._access.demand(caller, Action.BULK)
         await self._access.demand(caller, single, Resource(status=fitting(single)))
 
-    async def _begin(self, caller: Caller, operation: bulk.Operation, token: str, reason: str) -> None:
+    async def _begin(
+        self, caller: Caller, operation: bulk.Operation, token: str, reason: str, without: AbstractSet[str]
+    ) -> None:
         now, ids = self._clock(), await self._all_ids(operation.id)
         if now - operation.created_at > FRESH:
             raise Refused(
@@ -238,14 +256,19 @@ class Bulk:
             )
         if not reason.strip() and not operation.reason.strip():
             raise Refused(Kind.INVALID, "A bulk operation needs a reason: it stands in the audit with your name.")
+        out = sorted(set(ids) & without)
+        if len(out) != len(without):
+            raise Refused(Kind.INVALID, "What is taken out must be in the dry run's list. Nothing was done.")
         async with self._database.write() as connection:
             started = await bulk.move(connection, operation.id, "running", now, of=("planned",))
+            for each in out if started else ():
+                await bulk.finish(connection, operation.id, each, now, state="skipped", result=TAKEN_OUT)
             if started and reason.strip():
                 await bulk.give_reason(connection, operation.id, reason)
             if started:
                 why = reason or operation.reason
                 await audit.append(
-                    connection, self._entry(caller, operation, AuditAction.BULK_STARTED, why, total=len(ids))
+                    connection, self._entry(caller, operation, AuditAction.BULK_STARTED, why, total=len(ids) - len(out))
                 )
         if started:
             await self._schedule(operation.id)

@@ -8,9 +8,20 @@ from typing import Final
 
 from approvals.audit_actions import AuditAction
 from approvals.statuses import ENDED
+from approvals.verbs import Verb
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.calls import TAKEN, Call, Done
 from bot.control.operations.ids import INSTANCE_ID, INSTANCE_ID_SENTENCE
+from bot.control.subjects import Subject
+
+PURGED: Final = "Its history is purged, so the engine knows nothing of it any more. Nothing was done."
+
+
+def hindrance(verb: Verb, subject: Subject) -> str | None:
+    """Return why a verb has nothing to do now: a face says it in place of a question that cannot be answered."""
+    if subject.row is not None and subject.row.phase == "purged" and verb.name != "note":
+        return PURGED
+    return verb.hindrance(subject.status, subject.name)
 
 
 async def pause(call: Call) -> Done:

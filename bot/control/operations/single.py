@@ -65,8 +65,8 @@ class Operations:
         call = Call(self._parts, verb.action, by, subject, given)
         if (text := verb.already.get(subject.status)) is not None:
             return call.done(text, changed=False)
-        if verb.only and subject.status not in verb.statuses:
-            raise Refused(Kind.CONFLICT, f"{verb.only}, and {subject.instance_id} is {subject.status}.")
+        if not verb.judges_itself and (text := verb.hindrance(subject.status, subject.instance_id)) is not None:
+            raise Refused(Kind.CONFLICT, text)
         return await RULES[verb.name](call)
 
     async def _audit_lost(self, caller: Caller, reference: str, given: Given) -> None:

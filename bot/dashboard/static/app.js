@@ -76,6 +76,17 @@ function keepAsking() {
 // A plot that is wider than the screen begins with its newest days.
 for (const plot of document.querySelectorAll(".plot")) plot.scrollLeft = plot.scrollWidth;
 
+// The button of a dry run counts what is not left out.
+const spared = [...document.querySelectorAll('input[form="start"]')];
+for (const box of spared) {
+  box.addEventListener("change", () => {
+    const button = document.querySelector("#start button");
+    const left = Number(button.dataset.total) - spared.filter((each) => each.checked).length;
+    button.textContent = `${button.dataset.verb} ${left === 1 ? "this one" : `these ${left.toLocaleString("en")}`}`;
+    button.disabled = left === 0;
+  });
+}
+
 tell(document);
 setInterval(() => tell(document), 30_000);
 if (document.querySelector("[data-live]")) {

@@ -387,6 +387,19 @@ def test_what_is_stuck_is_terminated_together(remote: Cli, start: Start, parts: 
     assert {"order-" + order + "-workflow"} <= {each["instance_id"] for each in done["results"]}
     assert remote("bulk", "status", done["operation_id"], "-o", "json").json["done"] == done["done"]
     assert phase(remote, order) == "terminated"
+    listed = remote("bulk", "list").out
+    assert "cleaning up" in next(line for line in listed.splitlines() if done["operation_id"] in line)
+
+
+def test_one_can_be_left_out_of_what_is_done_to_many(remote: Cli, start: Start, parts: Demo) -> None:
+    spared, order = start(name="-a"), start(name="-b")
+    stuck = ("terminate", "--stuck", "--older-than", "1s", "--reason", "cleaning up", "--yes")
+    parts.until("a second has passed", lambda: f"order-{order}-workflow" in dry_run(remote, *stuck[:4])["ids"])
+    other = remote(*stuck, "--without", "none-such")
+    assert (other.code, "none-such would not be hit" in other.err) == (2, True)
+    done = remote(*stuck, "--without", spared)
+    assert (done.code, f"Left out: order-{spared}-workflow." in done.out) == (0, True), done.err
+    assert (phase(remote, spared), phase(remote, order)) == ("waiting", "terminated")
 
 
 def dry_run(remote: Cli, *words: str) -> dict[str, Any]:
