@@ -4,7 +4,8 @@ Payloads that are no JSON, nested too deep, or marked as an SDK object end an in
 The one public seam is a gRPC interceptor: it writes each payload as a JSON string, so that decoding always succeeds and
 gives the raw text (docs/explanation/dapr.md). What is carried over to the next run is unwrapped again.
 
-The same seam names the version of a history that was begun before versions had names.
+The same seam names the version of a history that was begun before versions had names, and hands a request's workflow
+every event as its one event: one that it never waits for would stay in its history, and a flood of them would fill it.
 """
 
 import json
@@ -15,8 +16,12 @@ import grpc
 from dapr.ext.workflow._durabletask.internal import protos
 
 from approvals.mailbox import LONGEST_EVENT, plain
+from workflows.obtain import APPROVAL_DECISION as DECISION
+from workflows.versions import APPROVALS, REQUESTS
 
-DECISION = "approval_decision"
+ONE_MAILBOX = frozenset({APPROVALS.workflow, REQUESTS.workflow})
+"""Workflows that wait for the one event approval_decision, and for no other."""
+
 OBJECT_MARK = "__durabletask_autoobject__"
 """The key by which the SDK makes an object of a mapping."""
 
@@ -32,29 +37,31 @@ class EventsAsText(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInter
 
     def __init__(self, unnamed: Mapping[str, str]) -> None:
         self._unnamed = unnamed
+        self._names = Names()
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         """Wrap the events of each work item."""
         stream = continuation(details, request)
-        return WorkItems(stream, self._unnamed) if details.method.endswith("/GetWorkItems") else stream
+        return WorkItems(stream, self._unnamed, self._names) if details.method.endswith("/GetWorkItems") else stream
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         """Wrap the events of a history that is read whole; unwrap those that a turn carries over."""
         if details.method.endswith("/CompleteOrchestratorTask"):
             unwrap(request)
+            self._names.answered(request)
         answer = continuation(details, request)
         if details.method.endswith("/GetInstanceHistory") and answer.code() is grpc.StatusCode.OK:
-            wrap(answer.result().events)
-            name_version(answer.result().events, self._unnamed)
+            receive(answer.result().events, (), self._unnamed, begun_as(answer.result().events) in ONE_MAILBOX)
         return answer
 
 
 class WorkItems:
     """The stream of work items. All else, like cancelling it, is the stream's own."""
 
-    def __init__(self, stream: Any, unnamed: Mapping[str, str]) -> None:
+    def __init__(self, stream: Any, unnamed: Mapping[str, str], names: "Names") -> None:
         self._stream = stream
         self._unnamed = unnamed
+        self._names = names
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -62,13 +69,61 @@ class WorkItems:
     def __next__(self) -> Any:
         item = next(self._stream)
         if item.HasField("workflowRequest"):
-            wrap(item.workflowRequest.pastEvents)
-            wrap(item.workflowRequest.newEvents)
-            name_version(item.workflowRequest.pastEvents, self._unnamed)
+            work = item.workflowRequest
+            receive(work.pastEvents, work.newEvents, self._unnamed, self._names.has_one_mailbox(work))
         return item
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+class Names:
+    """Remembers which instances are of other workflows: an engine that sends only new events names them just once."""
+
+    def __init__(self) -> None:
+        self._others: set[str] = set()
+
+    def has_one_mailbox(self, work: protos.WorkflowRequest) -> bool:
+        """Return whether the instance waits for the one event alone."""
+        name = begun_as((*work.pastEvents, *work.newEvents))
+        if name and name not in ONE_MAILBOX:
+            self._others.add(work.instanceId)
+        elif name:
+            self._others.discard(work.instanceId)
+        return work.instanceId not in self._others
+
+    def answered(self, answer: protos.WorkflowResponse) -> None:
+        """Forget an instance that ends."""
+        if any(action.HasField("completeWorkflow") for action in answer.actions):
+            self._others.discard(answer.instanceId)
+
+
+def begun_as(events: Iterable[protos.HistoryEvent]) -> str:
+    """Return the workflow's name, if its beginning is among these events."""
+    started = (event.executionStarted for event in events if event.HasField("executionStarted"))
+    return next((each.name for each in started), "")
+
+
+def receive(
+    past: Iterable[protos.HistoryEvent],
+    new: Iterable[protos.HistoryEvent],
+    unnamed: Mapping[str, str],
+    one_mailbox: bool,  # noqa: FBT001 whether the workflow waits for the one event alone
+) -> None:
+    """Make events what a worker of ours works with. `past` are those of turns that have ended."""
+    for events in (past, new):
+        if one_mailbox:
+            rename(events)
+        wrap(events)
+    name_version(past, unnamed)
+
+
+def rename(events: Iterable[protos.HistoryEvent]) -> None:
+    """Make each event of another name one that can be no decision: the workflow drops and counts it."""
+    for event in events:
+        if event.HasField("eventRaised") and event.eventRaised.name.casefold() != DECISION:
+            event.eventRaised.input.value = json.dumps({"event": event.eventRaised.name[:100]})
+            event.eventRaised.name = DECISION
 
 
 def name_version(past: Iterable[protos.HistoryEvent], unnamed: Mapping[str, str]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from dapr.ext.workflow._durabletask.internal import protos
 
 from approvals.values import Moment, Value, in_utc
+from bot.engine.decoding import ONE_MAILBOX
+from workflows.obtain import APPROVAL_DECISION
 
 FAR = 9000
 """A timer of this year or later is the engine's way to say "for ever"."""
@@ -166,11 +168,14 @@ class _Reader:
         self._failed: dict[str, Attempts] = {}
         self._suspension: Suspension | None = None
         self._stalled = ""
+        self._one_mailbox = False
 
     def take(self, event: protos.HistoryEvent) -> None:
         """Read one event."""
         kind, at = event.WhichOneof("eventType"), in_utc(event.timestamp.ToDatetime())
         match kind:
+            case "executionStarted":
+                self._one_mailbox = event.executionStarted.name in ONE_MAILBOX
             case "timerCreated":
                 self._timer(event, at)
             case "timerFired":
@@ -207,11 +212,12 @@ class _Reader:
 
     def _event(self, raised: protos.EventRaisedEvent, at: Moment) -> None:
         empty = raised.input.value.strip() in NOTHING
-        wanted = raised.name.casefold()
+        own = raised.name.casefold()
+        wanted = APPROVAL_DECISION if self._one_mailbox else own  # it is handed all events as this one
         key = next((key for key, wait in self._waits.items() if wait.open and wait.name.casefold() == wanted), None)
         if key is not None:
             self._waits[key] = self._waits[key].model_copy(update={"answered_at": at})
-        self._raised.append(Raised(name=raised.name, at=at, empty=empty, taken=key is not None))
+        self._raised.append(Raised(name=raised.name, at=at, empty=empty, taken=key is not None and own == wanted))
 
     def _task(self, event: protos.HistoryEvent, kind: str, at: Moment) -> None:
         if kind == "taskScheduled":

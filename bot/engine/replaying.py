@@ -13,7 +13,7 @@ from dapr.ext.workflow import WorkflowRuntime
 from dapr.ext.workflow._durabletask import worker
 from dapr.ext.workflow._durabletask.internal import protos
 
-from bot.engine.decoding import name_version, wrap
+from bot.engine.decoding import ONE_MAILBOX, begun_as, receive
 from bot.engine.extensions import load
 from bot.engine.worker import OURS, register, unnamed
 from workflows.versions import APPROVALS, Versions
@@ -33,8 +33,7 @@ class Replay:
         self, instance_id: str, past: Sequence[protos.HistoryEvent], new: Sequence[protos.HistoryEvent]
     ) -> worker.ExecutionResults:
         """Return what this code asks for in the turn of `new`, after `past`, as a worker of ours would."""
-        before, turn = _received(past), _received(new)
-        name_version(before, unnamed(self._approvals))
+        before, turn = _received(past, new, self._approvals)
         registry = getattr(self._runtime, "_WorkflowRuntime__worker")._registry  # noqa: B009, SLF001 private names
         return worker._OrchestrationExecutor(registry, log).execute(instance_id, before, turn)  # noqa: SLF001
 
@@ -48,17 +47,18 @@ class Replay:
 
 def version_of(history: Sequence[protos.HistoryEvent], approvals: Versions = APPROVALS) -> str:
     """Return the version with which an instance began."""
-    past = _received(history)
-    name_version(past, unnamed(approvals))
+    past, _ = _received(history, (), approvals)
     started = (event.workflowStarted for event in past if event.HasField("workflowStarted"))
     return next((turn.version.name for turn in started), "")
 
 
-def _received(events: Sequence[protos.HistoryEvent]) -> list[protos.HistoryEvent]:
+def _received(
+    past: Sequence[protos.HistoryEvent], new: Sequence[protos.HistoryEvent], approvals: Versions
+) -> tuple[list[protos.HistoryEvent], list[protos.HistoryEvent]]:
     """Return events as a worker of ours receives them."""
-    found = [copy.deepcopy(event) for event in events]
-    wrap(found)
-    return found
+    before, turn = [[copy.deepcopy(event) for event in events] for events in (past, new)]
+    receive(before, turn, unnamed(approvals), begun_as((*before, *turn)) in ONE_MAILBOX)
+    return before, turn
 
 
 def _said(action: Any) -> str:

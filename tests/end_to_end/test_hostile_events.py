@@ -17,6 +17,9 @@ from tests.hostile import PAYLOADS, fuzzed
 FUZZED = int(os.environ.get("COUNTERSIGN_TEST_FUZZED", "600"))
 """Payloads; `make torture` sends 10,000."""
 
+FLOOD = int(os.environ.get("COUNTERSIGN_TEST_FLOOD", "1000"))
+"""Events of another name; `make torture` sends 5,000."""
+
 LONGEST = 256 * 1024
 
 
@@ -30,13 +33,13 @@ class Port:
     def raise_text(self, instance_id: str, text: str) -> None:
         self.stub.RaiseEvent(self._request(instance_id, text))
 
-    def raise_all(self, instance_id: str, texts: list[str]) -> None:
-        for call in [self.stub.RaiseEvent.future(self._request(instance_id, text)) for text in texts]:
+    def raise_all(self, instance_id: str, texts: list[str], name: str = "approval_decision") -> None:
+        for call in [self.stub.RaiseEvent.future(self._request(instance_id, text, name)) for text in texts]:
             call.result()
 
     @staticmethod
-    def _request(instance_id: str, text: str) -> protos.RaiseEventRequest:
-        return protos.RaiseEventRequest(instanceId=instance_id, name="approval_decision", input=StringValue(value=text))
+    def _request(instance_id: str, text: str, name: str = "approval_decision") -> protos.RaiseEventRequest:
+        return protos.RaiseEventRequest(instanceId=instance_id, name=name, input=StringValue(value=text))
 
 
 @pytest.fixture
@@ -75,15 +78,18 @@ def test_no_fuzzed_payload_ends_a_request(http_system: System, port: Port) -> No
     assert order.result() == {"status": "completed"}
 
 
-def test_five_thousand_tiny_events_do_not_keep_the_managers_click_waiting(http_system: System, port: Port) -> None:
-    order = http_system.order("flooded")
+@pytest.mark.parametrize(("name", "count"), [("approval_decision", 5000), ("another_event", FLOOD)])
+def test_thousands_of_tiny_events_do_not_keep_the_managers_click_waiting(
+    http_system: System, port: Port, name: str, count: int
+) -> None:
+    order = http_system.order(f"flooded-{name[:7]}")
     order.card()
-    for _ in range(50):
-        port.raise_all(order.instance_id, ["{}"] * 50 + ['{"approved": true}'] * 50)
+    for _ in range(count // 100):
+        port.raise_all(order.instance_id, ["{}"] * 50 + ['{"approved": true}'] * 50, name)
     clicked = time.monotonic()
     order.click("U0MANAGER")
     assert order.result() == {"status": "completed"}
     assert time.monotonic() - clicked < 10
     history = port.stub.GetInstanceHistory(protos.GetInstanceHistoryRequest(instanceId=order.instance_id))
     assert history.ByteSize() < 1_000_000
-    assert refused(order) == 5000
+    assert refused(order) == count

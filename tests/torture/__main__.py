@@ -23,6 +23,7 @@ def programs(scale: float, seed: int) -> Iterator[tuple[str, list[str]]]:
     yield "leaders", ["--trials", many(200), "--seed", str(seed)]
     yield "rolling", ["--apps", "3", "--rate", "20", "--rounds", many(3)]
     yield "slack_faults", ["--requests", many(1_000), "--seed", str(seed)]
+    yield "hostile", ["--payloads", many(10_000), "--flood", many(5_000)]
     yield "fuzz", ["--inputs", many(100_000), "--events", many(10_000), "--seed", str(seed)]
 
 
