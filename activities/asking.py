@@ -18,7 +18,7 @@ from activities.slack.rendering import card_view
 from approvals.audit_actions import AuditAction
 from approvals.machine import CardPosted, State, binding_of, step
 from approvals.request import CardRef
-from cards import request_card
+from cards import Message, request_card
 from records import audit, instances
 from records.database import Database
 
@@ -37,6 +37,9 @@ PATIENCE_S: Final = 50.0
 
 HELD = timedelta(seconds=30)
 """The lease of a process that posts a card: a call takes 8 s at most."""
+
+RENAMED: Final = frozenset({"channel_not_found", "is_archived", "not_in_channel"})
+"""Slack's errors for a name that is no longer the channel's, or is another channel's now."""
 
 LOOK_AGAIN_S: Final = 2.0
 
@@ -111,9 +114,19 @@ class Cards:
                 self._begun.discard(nonce)
 
     async def _new_card(self, state: State) -> CardRef:
+        """Post a card. A channel that was renamed since an earlier stage is found by that card's channel id."""
         message = request_card.build(await card_view(self._directory, state))
+        try:
+            return await self._post(state, state.route.channel, message)
+        except SlackRefusedError as error:
+            earlier = [card.channel for card in state.cards if card.ts]
+            if error.error not in RENAMED or not earlier:
+                raise
+            return await self._post(state, earlier[-1], message)
+
+    async def _post(self, state: State, channel: str, message: Message) -> CardRef:
         return await self._slack.post(
-            state.route.channel,
+            channel,
             message,
             str(uuid.UUID(binding_of(state).nonce)),
             urgency=Urgency.NEW_CARD,

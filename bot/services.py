@@ -46,6 +46,7 @@ from bot.control.reading.requests import Requests
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.checkpoints import Checkpointing, signers_of
 from bot.control.reconciling.doctor import Doctor
+from bot.control.reconciling.reaching import EVERY_S, Reach
 from bot.control.reconciling.reconciler import Every, Reconciler
 from bot.control.reconciling.restoring import Restoration
 from bot.control.reconciling.retention import Retention
@@ -392,6 +393,12 @@ class Services:
         return Restoration(self.database, settings.checkpoint_dir, trusted, self.clock)
 
     @cached_property
+    def reach(self) -> Reach:
+        """Looks whether those who are asked can still decide."""
+        every_s = min(EVERY_S, self.settings.reconcile_every_seconds)
+        return Reach(self.database, self.slack, self.directory, self.clock, self.settings.link_base, every_s)
+
+    @cached_property
     def checkpointing(self) -> Checkpointing:
         """Signs the audit's end."""
         settings = self.settings
@@ -431,6 +438,7 @@ class Services:
             Job.CHECKPOINTS: (self.checkpointing.loop,),
             Job.PRUNING: (self.replays.loop,),
             Job.RETENTION: (self.retention.loop,),
+            Job.REACH: (self.reach.loop,),
         }
         return tuple(loop.led_by(self.leadership.lease(job)) for job, loops in led.items() for loop in loops)
 
@@ -525,6 +533,7 @@ async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Docto
             engine=services.engine,
             reconciler=services.reconciler,
             restoration=services.restoration,
+            reach=services.reach,
             mending=CardRepair(
                 services.database, services.announcer, services.directory, services.clock, settled=young
             ),

@@ -27,15 +27,17 @@ Delivery = Callable[[Begin], Awaitable[object]]
 
 
 class Alarm(Value):
-    """The content of an alarm. Without a `user` its recipients are looked up when it is sent."""
+    """The content of an alarm: for a user, for a card's thread, or for the operators as they are when it is sent."""
 
     text: str
     user: str = ""
+    channel: str = ""
+    thread: str = ""
 
 
-def alarm(key: str, text: str, instance_id: str = "") -> Notification:
-    """Return the alarm's row: one for each `key`, however many processes see the same."""
-    content = Alarm(text=text).model_dump(exclude_defaults=True)
+def alarm(key: str, text: str, instance_id: str = "", **to: str) -> Notification:
+    """Return the alarm's row: one for each `key`, however many processes see the same. `to` is an Alarm's fields."""
+    content = Alarm(text=text, **to).model_dump(exclude_defaults=True)
     return Notification(id=f"alarm/{key}", instance_id=instance_id, kind="alarm", content=content)
 
 
@@ -63,6 +65,9 @@ class Alarms:
         how: dict[str, Any] = {"urgency": Urgency.ANSWER, "patience": FOR_EVER}
         if content.user:
             return lambda begin: self._slack.direct(content.user, message, message_id, begin=begin, **how)
+        if content.thread:
+            how |= {"thread": content.thread}
+            return lambda begin: self._slack.post(content.channel, message, message_id, begin=begin, **how)
         policy = await self._policy()
         if not policy.operators_channel:
             people = await self._operators(policy)

@@ -20,19 +20,22 @@ async def problems(slack: Slack, names: tuple[str, ...]) -> dict[str, str]:
 
     Raises: SlackRefusedError (`missing_scope` if channels:read or groups:read was not granted), SlackUnavailableError.
     """
-    joined = await _joined(slack)
-    found = {name: _problem(name, joined.get(name)) for name in names}
+    there = await joined(slack)
+    found = {name: problem_of(name, there) for name in names}
     return {name: problem for name, problem in found.items() if problem}
 
 
-def _problem(name: str, channel: Mapping[str, Any] | None) -> str:
+def problem_of(name: str, there: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what keeps cards out of a channel, given by name or id; nothing if they can be posted."""
+    channel = there.get(name)
     if channel is None:
         return (
             f"The bot is not in the channel {_shown(name)}, so no card can be posted there. Create the channel if it "
             "is missing, then write /invite @Countersign in it."
         )
     if channel.get("is_archived"):
-        return f"The channel {_shown(name)} is archived. Unarchive it, or name another `channel` in the policy."
+        called = _shown(str(channel.get("name") or name))
+        return f"The channel {called} is archived. Unarchive it, or name another `channel` in the policy."
     return ""
 
 
@@ -40,7 +43,7 @@ def _shown(name: str) -> str:
     return name if name[:1] in {"C", "G"} and name.isupper() else f"#{name}"
 
 
-async def _joined(slack: Slack) -> dict[str, Mapping[str, Any]]:
+async def joined(slack: Slack) -> dict[str, Mapping[str, Any]]:
     """Return the channels that the bot is in, by id and by name."""
     found: dict[str, Mapping[str, Any]] = {}
     cursor = ""

@@ -14,6 +14,7 @@ from approvals.audit_actions import AuditAction
 from approvals.values import Value
 from bot.control.reconciling import evidence
 from bot.control.reconciling.card_repair import CardRepair
+from bot.control.reconciling.reaching import AWAY, HELP, Reach
 from bot.control.reconciling.reconciler import Reconciler, changes
 from bot.control.reconciling.restoring import Restoration
 from bot.engine.client import (
@@ -54,12 +55,14 @@ class Ill(StrEnum):
     UNANSWERED = "unanswered"
     UNTOLD = "untold"
     UNREADABLE = "unreadable"
+    UNREACHED = "unreached"
     UNPROVEN = "unproven"
     UNSIGNED_START = "unsigned_start"
 
 
 HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE, Ill.UNLISTABLE, Ill.FAILED}) | {
     Ill.RESTORED,
+    Ill.UNREACHED,
     Ill.UNPROVEN,
     Ill.UNSIGNED_START,
 }
@@ -156,6 +159,7 @@ class Doctor:
         engine: Engine,
         reconciler: Reconciler,
         restoration: Restoration,
+        reach: Reach | None = None,
         mending: CardRepair,
         clock: Callable[[], datetime],
         own: tuple[str, ...] = (),
@@ -167,6 +171,7 @@ class Doctor:
         self._engine = engine
         self._reconciler = reconciler
         self.restoration = restoration
+        self._reach = reach
         self._mending = mending
         self._clock = clock
 
@@ -183,6 +188,7 @@ class Doctor:
         found += [each for each in await self._cards() if each.instance_id not in known]
         found += [each for each in await self._decisions() if each.instance_id not in known]
         found += await self._untold()
+        found += await self._unreached()
         found += [_finding(Ill.UNREADABLE, bad.key, row=bad.sentence) async for bad in damage.find(self._database)]
         for each in await evidence.unproven_entries(self._database):
             found.append(_finding(Ill.UNPROVEN, each.instance_id, entry=each.sentence))
@@ -284,6 +290,20 @@ class Doctor:
         return [
             _finding(Ill.UNANSWERED, instance_id, since=f"{at:%Y-%m-%d %H:%M:%S} UTC")
             for instance_id, at in since.items()
+        ]
+
+    async def _unreached(self) -> list[Finding]:
+        """Name what waits where nobody can decide it. Without Slack the rest is examined all the same."""
+        if self._reach is None:
+            return []
+        try:
+            found = [each async for each in self._reach.find()]
+        except AWAY as error:
+            log.warning("who is asked could not be looked up in Slack", why=str(error))
+            return []
+        return [
+            Finding(ill=Ill.UNREACHED, instance_id=each.instance_id, sentence=each.why, healing=HELP[each.what])
+            for each in found
         ]
 
     async def _untold(self) -> list[Finding]:

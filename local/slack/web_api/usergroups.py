@@ -32,12 +32,12 @@ def list_groups(call: Call) -> Json:
 
 
 def list_members(call: Call) -> Json:
-    """List the members of a user group. Raises no_such_subteam."""
+    """List the members of a user group: a deactivated person is in none. Raises no_such_subteam."""
     (group_id,) = required(call.arguments, "usergroup")
     group = call.world.groups.get(group_id)
     if group is None or (group.disabled and not flag(call.arguments, "include_disabled")):
         raise SlackError("no_such_subteam")
-    return {"users": list(group.members)}
+    return {"users": [user for user in group.members if not call.world.users[user].deleted]}
 
 
 METHODS = {
