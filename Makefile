@@ -37,7 +37,7 @@ unit: install  ## run the tests that start no process, with the branch coverage 
 check: install docs  ## lint, formatting, types, import rules, hosted workflows, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy approvals workflows activities records cards bot local tools
+	$(BIN)/mypy approvals workflows activities records cards bot local tools client/src
 	$(BIN)/lint-imports
 	$(BIN)/zizmor --quiet --offline .github
 

@@ -21,6 +21,7 @@ def programs(scale: float, seed: int) -> Iterator[tuple[str, list[str]]]:
     yield "frozen", ["--seconds", str(max(2.0, 60 * scale))]
     yield "stopping", ["--trials", many(20), "--seed", str(seed)]
     yield "leaders", ["--trials", many(200), "--seed", str(seed)]
+    yield "strangers", ["--trials", many(50), "--seed", str(seed)]
     yield "rolling", ["--apps", "3", "--rate", "20", "--rounds", many(3)]
     yield "slack_faults", ["--requests", many(1_000), "--seed", str(seed)]
     yield "hostile", ["--payloads", many(10_000), "--flood", many(5_000)]
