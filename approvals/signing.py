@@ -56,6 +56,10 @@ class KeyRing:
         self._secrets = {key_id: secret.encode() for key_id, secret in secrets.items()}
         self.current = next(iter(secrets))
 
+    def become(self, other: "KeyRing") -> None:
+        """Take another ring's keys from now on, for everybody who holds this one: a rotation needs no restart."""
+        self._secrets, self.current = dict(other._secrets), other.current  # noqa: SLF001 another of this class
+
     def __repr__(self) -> str:
         return f"KeyRing(current={self.current!r}, keys={len(self._secrets)})"
 

@@ -156,6 +156,7 @@ def _mount_dashboard(app: FastAPI, services: Services) -> None:
     dashboard.mount(
         app,
         settings=services.settings,
+        keys=services.keys,
         database=services.database,
         access=services.access,
         directory=services.directory,

@@ -24,6 +24,7 @@ from activities.slack.directory import Directory
 from activities.slack.notifier import POLL_S, Notifier
 from activities.slack.sending import Sender
 from activities.slack.shared_pace import SharedPace
+from approvals.signing import KeyRing
 from bot.access.authenticating import Access
 from bot.access.oidc import Oidc
 from bot.access.throttle import Throttle
@@ -44,7 +45,7 @@ from bot.control.reading.kinds import Kinds
 from bot.control.reading.overview import Overview
 from bot.control.reading.requests import Requests
 from bot.control.reconciling.card_repair import CardRepair
-from bot.control.reconciling.checkpoints import Checkpointing, signers_of
+from bot.control.reconciling.checkpoints import Checkpointing, TrustedKeys, signers_of
 from bot.control.reconciling.doctor import Doctor
 from bot.control.reconciling.reaching import EVERY_S, Reach
 from bot.control.reconciling.reconciler import Every, Reconciler
@@ -59,7 +60,9 @@ from bot.engine.extensions import Extensions, load
 from bot.engine.worker import NAMES, OURS, STARTABLE, Worker
 from bot.process.background import Background
 from bot.process.leadership import Job, Leadership
+from bot.process.live_secrets import LiveSecrets
 from bot.process.periodic import Loops, Periodic
+from bot.process.secret_files import rereading
 from bot.process.settings import Settings
 from bot.rest.health import Health
 from bot.rest.metrics import Metrics
@@ -99,6 +102,19 @@ class Services:
     # ---- outside: what is talked to ---------------------------------------------------------------------------------
 
     @cached_property
+    def secrets(self) -> LiveSecrets:
+        """The secrets as they are now."""
+        return LiveSecrets(self.settings, rereading(type(self.settings)), self._use_token)
+
+    def _use_token(self, token: str) -> None:
+        self.slack.use(token)
+
+    @property
+    def keys(self) -> KeyRing:
+        """The key ring; a rotation changes it in its place."""
+        return self.secrets.keys
+
+    @cached_property
     def database(self) -> Database:
         """The intake, the read model, the audit."""
         return Database.open(self.settings.database_url)
@@ -113,8 +129,8 @@ class Services:
         """Slack's Web API."""
         settings = self.settings
         shared = SharedPace(self.database, self.clock)
-        token, pace = settings.slack_bot_token.get_secret_value(), settings.slack_posts_per_second
-        return Slack(token, settings.slack_api_url, posts_per_second=pace, shared=shared)
+        pace = settings.slack_posts_per_second
+        return Slack(self.secrets.bot_token, settings.slack_api_url, posts_per_second=pace, shared=shared)
 
     @cached_property
     def engine(self) -> Engine:
@@ -143,13 +159,13 @@ class Services:
     @cached_property
     def prover(self) -> Prover:
         """Derives from sealed evidence what the engine claims."""
-        return Prover(self.database, self.settings.keys, self.clock)
+        return Prover(self.database, self.keys, self.clock)
 
     @cached_property
     def judge(self) -> Judge:
         """Judges decisions, at the door and for the workflow."""
         unsigned = self.settings.accept_unsigned_decisions
-        return Judge(self.directory, self.settings.keys, self.clock, accept_unsigned=unsigned)
+        return Judge(self.directory, self.keys, self.clock, accept_unsigned=unsigned)
 
     @cached_property
     def announcer(self) -> Announcer:
@@ -179,7 +195,7 @@ class Services:
         return Decisions(
             database=self.database,
             judge=self.judge,
-            keys=self.settings.keys,
+            keys=self.keys,
             deliverer=self.deliverer,
             states=self.states,
             background=self.background,
@@ -251,7 +267,7 @@ class Services:
                 engine=self.engine,
                 policies=self.policies,
                 directory=self.directory,
-                keys=self.settings.keys,
+                keys=self.keys,
                 callbacks=self.callbacks,
                 quotas=Quotas(self.policies),
                 names=(*STARTABLE, *self.extensions.workflows),
@@ -288,7 +304,7 @@ class Services:
             database=self.database,
             directory=self.directory,
             policies=self.policies,
-            key_ring=self.settings.keys,
+            key_ring=self.keys,
             clock=self.clock,
             throttle=self.throttle,
             oidc=oidc_of(self.settings, self.http),
@@ -335,8 +351,7 @@ class Services:
     @cached_property
     def audit_trail(self) -> AuditTrail:
         """The audit, for auditors."""
-        trusted = tuple(each.public_key for each in signers_of(self.settings.keys))
-        return AuditTrail(self.database, self.access, trusted, self.clock)
+        return AuditTrail(self.database, self.access, TrustedKeys(self.keys), self.clock)
 
     @cached_property
     def bulk(self) -> Bulk:
@@ -346,7 +361,7 @@ class Services:
             engine=self.engine,
             access=self.access,
             overview=self.overview,
-            keys=self.settings.keys,
+            keys=self.keys,
             clock=self.clock,
         )
 
@@ -374,7 +389,7 @@ class Services:
             database=self.database,
             engine=self.engine,
             mending=self.mending,
-            keys=self.settings.keys,
+            keys=self.keys,
             clock=self.clock,
             every=self.every,
             engine_keeps=_days(self.settings.engine_retention_days),
@@ -389,8 +404,7 @@ class Services:
     def restoration(self) -> Restoration:
         """Notices a restored database."""
         settings = self.settings
-        trusted = tuple(each.public_key for each in signers_of(settings.keys))
-        return Restoration(self.database, settings.checkpoint_dir, trusted, self.clock)
+        return Restoration(self.database, settings.checkpoint_dir, TrustedKeys(self.keys), self.clock)
 
     @cached_property
     def reach(self) -> Reach:
@@ -402,10 +416,14 @@ class Services:
     def checkpointing(self) -> Checkpointing:
         """Signs the audit's end."""
         settings = self.settings
-        signer = signers_of(settings.keys)[0]
         every = settings.checkpoint_every_minutes * 60
         return Checkpointing(
-            self.database, signer, settings.checkpoint_dir, self.clock, every, restoration=self.restoration
+            self.database,
+            lambda: signers_of(self.keys)[0],
+            settings.checkpoint_dir,
+            self.clock,
+            every,
+            restoration=self.restoration,
         )
 
     @cached_property
@@ -426,7 +444,7 @@ class Services:
     @cached_property
     def _beside(self) -> tuple[Periodic, ...]:
         telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
-        return self.leadership.loop, self.deliverer.loop, telling, self.restoration.loop, *self._led
+        return self.leadership.loop, self.secrets.loop, self.deliverer.loop, telling, self.restoration.loop, *self._led
 
     @cached_property
     def _led(self) -> tuple[Periodic, ...]:
@@ -476,7 +494,7 @@ class Services:
     @cached_property
     def bolt(self) -> AsyncApp:
         """The Bolt app with its listeners."""
-        app = bolt_app(self.settings)
+        app = bolt_app(lambda: self.secrets.bot_token)
         Clicks(
             decisions=self.decisions,
             slack=self.slack,
@@ -506,8 +524,7 @@ class Services:
     @cached_property
     def ingress(self) -> Ingress:
         """The door for Slack over HTTP."""
-        secret = self.settings.slack_signing_secret.get_secret_value()
-        return Ingress(self.bolt, secret, self.replays, lambda: self.clock().timestamp())
+        return Ingress(self.bolt, lambda: self.secrets.signing, self.replays, lambda: self.clock().timestamp())
 
     @cached_property
     def socket(self) -> Socket | None:

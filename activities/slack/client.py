@@ -66,6 +66,12 @@ class Slack:
             )
         return self._client
 
+    def use(self, token: str) -> None:
+        """Use another token from the next call on."""
+        self._token = token
+        if self._client is not None:
+            self._client.token = token
+
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None and self._client.session is not None:

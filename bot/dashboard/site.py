@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from activities.policies import PolicyFile
 from activities.slack.directory import Directory
+from approvals.signing import KeyRing
 from bot.access.authenticating import Access
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.bulk import Bulk
@@ -45,6 +46,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     app: FastAPI,
     *,
     settings: Settings,
+    keys: KeyRing,
     database: Database,
     access: Access,
     directory: Directory,
@@ -61,7 +63,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     clock: Callable[[], datetime],
 ) -> None:
     """Serve the dashboard. Before REST, whose addresses it shares: pages answer browsers alone."""
-    seals = CookieSigner(settings.keys)
+    seals = CookieSigner(keys)
     door = Door(database=database, access=access, seals=seals, clock=clock, public_url=settings.public_url)
     desk, names = PageRenderer(door, clock), Names(directory, policies)
     secret = settings.slack_client_secret.get_secret_value()

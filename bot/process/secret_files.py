@@ -1,5 +1,6 @@
 """Secrets from files: NAME_FILE names the file that holds NAME, as Compose, systemd and Kubernetes hand it over."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ class SecretFiles(PydanticBaseSettingsSource):
             SecretFileError: a file cannot be read, is empty, or its setting is there as well.
         """
         prefix = str(self.config.get("env_prefix", ""))
-        names = {key: _name(key, field, prefix) for key, field in self.settings_cls.model_fields.items()}
-        secrets = {key: name for key, name in names.items() if name is not None and f"{name}_FILE" in self._given}
+        names = _names(self.settings_cls, prefix)
+        secrets = {key: name for key, name in names.items() if f"{name}_FILE" in self._given}
         return {_key(key, name, prefix): self._read(name) for key, name in secrets.items()}
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
@@ -54,6 +55,24 @@ class SecretFiles(PydanticBaseSettingsSource):
         if not text or len(value) > LARGEST_BYTES:
             raise SecretFileError(f"{name}_FILE names {path}, which holds no secret: it is empty or far too long.")
         return text
+
+
+def rereading(settings: type[BaseSettings]) -> Callable[[], dict[str, str]]:
+    """Return what reads the files again: the value of each setting that a file holds. Raises: SecretFileError."""
+    prefix = str(settings.model_config.get("env_prefix", ""))
+
+    def read() -> dict[str, str]:
+        found = SecretFiles(settings, DotEnvSettingsSource(settings), EnvSettingsSource(settings))()
+        names = {_key(key, name, prefix): key for key, name in _names(settings, prefix).items()}
+        return {names[key]: value for key, value in found.items()}
+
+    return read
+
+
+def _names(settings: type[BaseSettings], prefix: str) -> dict[str, str]:
+    """Return the secrets' fields with their names in the environment."""
+    found = {key: _name(key, field, prefix) for key, field in settings.model_fields.items()}
+    return {key: name for key, name in found.items() if name is not None}
 
 
 def _name(key: str, field: FieldInfo, prefix: str) -> str | None:

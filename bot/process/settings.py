@@ -28,7 +28,8 @@ class Settings(BaseSettings):
     slack_signing_secret: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("SLACK_SIGNING_SECRET"),
-        description="verifies what Slack sends over HTTP; POST /slack/events is open only if it is set",
+        description="verifies what Slack sends over HTTP; POST /slack/events is open only if it is set. "
+        "Two with a comma between are both taken, while it is rotated",
     )
     slack_app_token: SecretStr = Field(
         SecretStr(""),
@@ -195,6 +196,12 @@ class Settings(BaseSettings):
         return parse_key_ring(self.secret_key.get_secret_value())
 
     @property
+    def signing_secrets(self) -> tuple[bytes, ...]:
+        """Slack's signing secrets: while it is rotated there are two, with a comma between."""
+        parts = self.slack_signing_secret.get_secret_value().split(",")
+        return tuple(part.strip().encode() for part in parts if part.strip())
+
+    @property
     def link_base(self) -> str:
         """The base of links that people get."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
@@ -252,7 +259,7 @@ class Settings(BaseSettings):
     def _weak(self) -> list[str]:
         """Return a message for each secret that somebody could guess."""
         secrets = {
-            "SLACK_SIGNING_SECRET": [self.slack_signing_secret.get_secret_value().strip()],
+            "SLACK_SIGNING_SECRET": [secret.decode() for secret in self.signing_secrets],
             OWN_KEY: [
                 part.partition(":")[2] if ":" in part else part
                 for part in self.secret_key.get_secret_value().strip().split(",")

@@ -1,5 +1,6 @@
 """The Bolt app. Its listeners run before the response (docs/explanation/slack.md#the-default-ack-is-slow)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -8,21 +9,19 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 
 from bot.process.correlation import correlation_id
-from bot.process.settings import Settings
 from cards import private
 
 log = structlog.get_logger(__name__)
 
 
-def bolt_app(settings: Settings) -> AsyncApp:
+def bolt_app(token: Callable[[], str]) -> AsyncApp:
     """Return the app without listeners (docs/explanation/slack.md#bolt-asks-slack-before-the-first-listener)."""
-    token = settings.slack_bot_token.get_secret_value()
 
     async def authorize(**_context: Any) -> AuthorizeResult:
-        return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token)
+        return AuthorizeResult(enterprise_id=None, team_id=None, bot_token=token())
 
     app = AsyncApp(
-        signing_secret=settings.slack_signing_secret.get_secret_value() or "unused in Socket Mode",
+        signing_secret="unused",  # noqa: S106 the ingress verifies
         authorize=authorize,
         process_before_response=True,
         request_verification_enabled=False,  # the ingress has verified the raw bytes

@@ -6,7 +6,7 @@ Bolt's own reading is skipped (mode "socket_mode"): it parses before it verifies
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from bot.process.correlation import correlation_id
 from bot.slack.replay import Answer, ReplayGuard
 from bot.slack.shapes import is_listened_to, is_slacks
-from bot.slack.signature import MAX_BODY, Flaw, SignedBytes, early_flaw, flaw
+from bot.slack.signature import MAX_BODY, Flaw, SignedBytes, early_flaw, flaw_of_any
 from cards import private
 from records.errors import RecordsError
 
@@ -47,10 +47,14 @@ class Ingress:
     """Answers POST /slack/events: 401, 413 or 400 by itself, everything else by Bolt."""
 
     def __init__(
-        self, app: AsyncApp, secret: str, replays: ReplayGuard, clock: Callable[[], float] = time.time
+        self,
+        app: AsyncApp,
+        secrets: Callable[[], Sequence[bytes]],
+        replays: ReplayGuard,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
-        self._secret = secret.encode()
+        self._secrets = secrets
         self._replays = replays
         self._clock = clock
 
@@ -69,7 +73,7 @@ class Ingress:
             return _refusal(413, "The request is larger than 1 MiB.")
         except ClientDisconnect:
             return _refusal(400, "The request broke off.")
-        wrong = flaw(signed, self._secret, now)
+        wrong = flaw_of_any(signed, self._secrets(), now)
         if wrong is not None:
             return _unsigned(wrong, timestamp, now, len(signed.body))
         try:

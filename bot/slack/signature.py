@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 
 from approvals.values import Value
@@ -63,6 +64,17 @@ def flaw(signed: SignedBytes, secret: bytes, now: float) -> Flaw | None:
     # Compared as bytes: compare_digest refuses text that is not ASCII.
     good = hmac.compare_digest(wanted.encode(), signed.signature.encode("utf-8", "surrogateescape"))
     return None if good else Flaw.SIGNATURE
+
+
+def flaw_of_any(signed: SignedBytes, secrets: Sequence[bytes], now: float) -> Flaw | None:
+    """Return None if one of the secrets has signed the bytes: while it is rotated there are two.
+
+    Raises: ValueError if there is no secret.
+    """
+    if not secrets:
+        raise ValueError("there is no signing secret")
+    found = [flaw(signed, secret, now) for secret in secrets]
+    return None if None in found else found[0]
 
 
 def sign(timestamp: str, body: bytes, secret: bytes) -> str:

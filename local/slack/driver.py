@@ -127,6 +127,10 @@ class LocalSlack:
         """The secret that deliveries are signed with."""
         return self.workspace.settings.signing_secret
 
+    def rotate_signing_secret(self, secret: str) -> None:
+        """Sign with another secret from now on, as after a rotation on the app's page at Slack."""
+        self.workspace.http.secret = secret
+
     @property
     def deliver_to(self) -> str | None:
         """The app's request URL for everything."""

@@ -31,7 +31,7 @@ class HttpDelivery:
     """Posts to the app's request URLs."""
 
     def __init__(self, secret: str, timeout: float) -> None:
-        self._secret = secret
+        self.secret = secret
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
         self.deliver_to: str | None = None
@@ -49,7 +49,7 @@ class HttpDelivery:
             "Content-Type": content_type,
             "User-Agent": "Slackbot 1.0 (local workspace)",
             "X-Slack-Request-Timestamp": timestamp,
-            "X-Slack-Signature": signature(self._secret, timestamp, body),
+            "X-Slack-Signature": signature(self.secret, timestamp, body),
         }
         if envelope.retry:
             headers |= {"X-Slack-Retry-Num": str(envelope.retry), "X-Slack-Retry-Reason": envelope.retry_reason or ""}

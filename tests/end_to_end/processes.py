@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,14 +25,22 @@ NOISE = ("Task was destroyed", "never retrieved", "Traceback", "Unclosed", "neve
 class AppProcess:
     """`countersign run` on a free port. What it writes is kept in a file."""
 
-    def __init__(self, settings: Settings, log: Path, port: int = 0, packages: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Path,
+        port: int = 0,
+        packages: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._log = log
         path = os.pathsep.join(str(each) for each in (packages, ROOT) if each)
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("SLACK_", "DAPR_"))}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SLACK_", "DAPR_"))}
+        own = variables(settings) if environment is None else environment
         command = [sys.executable, "-m", "bot.cli", "run", "--port", str(port)]
         self._process = subprocess.Popen(
             command,
-            env=environment | variables(settings) | {"PYTHONPATH": path, "PYTHONASYNCIODEBUG": "0"},
+            env={**inherited, **own} | {"PYTHONPATH": path, "PYTHONASYNCIODEBUG": "0"},
             cwd=log.parent,
             stdout=subprocess.PIPE,
             stderr=log.open("ab"),

@@ -1,6 +1,7 @@
 """What an operator is woken by, and what an auditor keeps: /metrics and the signed checkpoints."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def test_the_metrics_tell_what_waits_and_hold_nothing_that_a_user_typed(system: 
     assert "canary" not in system.http.get("/metrics").text
 
 
+def _same(signer: checkpoints.Signer) -> checkpoints.Signer:
+    return signer
+
+
 async def test_checkpoints_are_files_that_any_key_of_the_ring_proves_and_a_wrong_one_does_not(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, secret_key=f"new:{'n' * 40},old:{'o' * 40}")
     new, old = signers_of(settings.keys)
@@ -46,7 +51,9 @@ async def test_checkpoints_are_files_that_any_key_of_the_ring_proves_and_a_wrong
             async with database.write() as connection:
                 await audit.append(connection, entry)
             nothing = Restoration(database, None, (), moments.__next__)
-            taking = Checkpointing(database, signer, tmp_path / "kept", moments.__next__, 60, restoration=nothing)
+            taking = Checkpointing(
+                database, partial(_same, signer), tmp_path / "kept", moments.__next__, 60, restoration=nothing
+            )
             assert await taking.take()
             await taking.take()  # nothing new: the same file
         found = checkpoints.read_folder(tmp_path / "kept", [new.public_key, old.public_key])

@@ -1,6 +1,6 @@
 """Reading and verifying the audit for the dashboard: pages of it, whom it names, and whether the chain is whole."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from approvals.audit_actions import AuditAction
@@ -32,7 +32,7 @@ class AuditTrail:
     """Shows the audit to auditors. `trusted` are the public keys whose checkpoints count. Raises: Refused."""
 
     def __init__(
-        self, database: Database, access: Access, trusted: tuple[bytes, ...], clock: Callable[[], datetime]
+        self, database: Database, access: Access, trusted: Collection[bytes], clock: Callable[[], datetime]
     ) -> None:
         self._database = database
         self._access = access

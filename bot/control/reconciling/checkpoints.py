@@ -5,7 +5,7 @@ checkpoint and sign none.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -24,13 +24,32 @@ def signers_of(keys: KeyRing) -> list[Signer]:
     return [Signer.from_seed(seed) for seed in keys.checkpoint_seeds()]
 
 
+class TrustedKeys(Collection[bytes]):
+    """The public keys whose checkpoints count: those of the ring as it is now."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+
+    def _now(self) -> list[bytes]:
+        return [each.public_key for each in signers_of(self._keys)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._now())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._now()
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+
 class Checkpointing:
     """Takes checkpoints. Database administrators should not be able to write `folder`: else a file proves less."""
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         database: Database,
-        signer: Signer,
+        signer: Callable[[], Signer],
         folder: Path | None,
         clock: Callable[[], datetime],
         every: float,
@@ -59,7 +78,7 @@ class Checkpointing:
         Raises: RecordsError; OSError if the folder cannot be written, and then the database has it nevertheless.
         """
         async with self._database.write() as connection:
-            last = await checkpoints.take(connection, self._signer, self._clock())
+            last = await checkpoints.take(connection, self._signer(), self._clock())
         if last is None or self._folder is None:
             return last
         async with self._database.read() as connection:
