@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass
 
+from approvals.percents import whole_percents
 from approvals.verbs import IN_SLACK
 from cards import parts
 from cards.details_modal import history_blocks
@@ -177,9 +178,9 @@ def why(instance_id: str, answers: tuple[Diagnosis, ...]) -> Message:
 
 
 def _answer(one: Diagnosis) -> Block:
-    elements = [parts.words(parts.typed(one.sentence, 700), bold=True)]
-    elements += [parts.words(f"\nSeen: {parts.typed(one.evidence, 700)}")] if one.evidence.strip() else []
-    elements += [parts.words(f"\nNext: {parts.typed(one.next_step, 700)}")] if one.next_step.strip() else []
+    elements = parts.dated(parts.typed(one.sentence, 700), bold=True)
+    elements += parts.dated(f"\nSeen: {parts.typed(one.evidence, 700)}") if one.evidence.strip() else []
+    elements += parts.dated(f"\nNext: {parts.typed(one.next_step, 700)}") if one.next_step.strip() else []
     return parts.rich(*elements)
 
 
@@ -192,18 +193,19 @@ def statistics(numbers: Statistics) -> Message:
     blocks = [parts.header("How approvals go"), parts.sentence(summary)]
     blocks += _table("Waiting by rule", numbers.waiting_by_rule)
     blocks += _table("Waiting by approver", numbers.waiting_by_approver)
-    blocks += _table("How requests ended", numbers.outcomes, total=ended)
-    blocks += _table("Decided per day", numbers.decided_per_day[-_LONGEST_TABLE:])
+    blocks += _table("How requests ended", numbers.outcomes, shares=True)
+    blocks += _table("Decided per day (UTC)", numbers.decided_per_day[-_LONGEST_TABLE:])
     blocks.append(parts.sentence(f"Refused decisions: {numbers.refusals}. Counted since {in_utc(numbers.since)}."))
     if numbers.oldest:
         blocks += [parts.rich(parts.words("The oldest that waits", bold=True)), line(numbers.oldest)]
     return Message(text=parts.fallback(summary), blocks=tuple(blocks))
 
 
-def _table(title: str, rows: tuple[tuple[str, int], ...], total: int = 0) -> list[Block]:
+def _table(title: str, rows: tuple[tuple[str, int], ...], *, shares: bool = False) -> list[Block]:
     elements = [parts.words(title, bold=True)]
+    percents = whole_percents(dict(rows)) if shares else {}
     for name, count in rows[:_LONGEST_TABLE]:
-        share = f" ({100 * count / total:.0f} %)" if total else ""
+        share = f" ({percents[name]} %)" if shares else ""
         elements.append(parts.words(f"\n{parts.typed(name)}: {count}{share}"))
     more = len(rows) - _LONGEST_TABLE
     elements += [parts.words(f"\n{more} more")] if more > 0 else []

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
-from cards.moments import FORMAT, WITH_SECONDS, in_utc
+from cards.moments import FORMAT, WITH_SECONDS, in_utc, parted
 from cards.surface import Block, Message
 from cards.text import NOTHING, clean, cut, escaped, length, one_line
 
@@ -157,6 +157,13 @@ def moment_with_seconds(when: datetime) -> Block:
     """Return a rich text date with its seconds, for a time line."""
     fallback = f"{when:%Y-%m-%d %H:%M:%S} UTC"
     return {"type": "date", "timestamp": int(when.timestamp()), "format": WITH_SECONDS, "fallback": fallback}
+
+
+def dated(text: str, *, bold: bool = False) -> list[Block]:
+    """Return a text whose written moments are dates in the reader's own time zone."""
+    return [
+        moment_with_seconds(part) if isinstance(part, datetime) else words(part, bold=bold) for part in parted(text)
+    ]
 
 
 def link(url: str | None, text: str) -> list[Block]:

@@ -39,7 +39,10 @@ class Duration(Value):
 
 
 class Statistics(Value):
-    """All figures at once. `outcomes` counts requests by how they ended, `refusals` refused decisions by reason."""
+    """All figures at once. `outcomes` counts requests by how they ended, `refusals` refused decisions by reason.
+
+    What a rule decided without asking anybody is counted apart: `approved_by_rule`, `rejected_by_rule`.
+    """
 
     since: Moment
     until: Moment
@@ -79,7 +82,12 @@ async def gather(connection: AsyncConnection, since: datetime, until: datetime) 
 ASKED = sa.func.coalesce(instances.c.asked_at, instances.c.created_at, type_=instances.c.created_at.type)
 
 
-ENDED_AS = sa.func.coalesce(instances.c.ended_as, sa.literal_column("'unknown'"))
+_BY_RULE = sa.and_(instances.c.ended_as.in_(("approved", "rejected")), instances.c.asked_at.is_(None))
+ENDED_AS = sa.case(
+    (_BY_RULE, instances.c.ended_as + sa.literal_column("'_by_rule'")),
+    else_=sa.func.coalesce(instances.c.ended_as, sa.literal_column("'unknown'")),
+)
+"""How a request ended. What a rule decides by itself, without asking anybody, is no decision of people's."""
 
 
 def _waits(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:

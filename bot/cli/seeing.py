@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from approvals.ends import shown
+from approvals.percents import whole_percents
 from approvals.statuses import Status, status_message
 from bot.cli import output
 from bot.cli.moments import age
@@ -289,12 +291,12 @@ def stats(
 
 
 def _tables(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, Any]]]]:
-    shares = found["shares"]
+    shares = whole_percents(found["outcomes"])
     return [
         ("WAITING BY RULE", [(each["what"] or "-", each["count"]) for each in found["waiting_by_rule"]]),
         ("WAITING BY APPROVER", [(each["what"], each["count"]) for each in found["waiting_by_approver"]]),
-        ("OUTCOME", [(name, f"{count} ({shares[name]:.0%})") for name, count in found["outcomes"].items()]),
-        ("DAY", [(day["day"], sum(day["outcomes"].values())) for day in found["decided_per_day"]]),
+        ("OUTCOME", [(shown(name), f"{count} ({shares[name]} %)") for name, count in found["outcomes"].items()]),
+        ("DAY (UTC)", [(day["day"], sum(day["outcomes"].values())) for day in found["decided_per_day"]]),
         ("REFUSED BECAUSE", list(found["refusals"].items())),
     ]
 

@@ -1,11 +1,10 @@
 """/statistics : what waits now and how decisions went, as figures, plots, and tables that say the same."""
 
-from collections.abc import Mapping
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from approvals.moments import moment_of
+from approvals.percents import whole_percents
 from bot.control.reading.overview import Overview
 from bot.dashboard import charts
 from bot.dashboard.names import Names
@@ -62,13 +61,3 @@ class Figures:
 def _told(reason: str) -> str:
     """Return a reason in a few words: its message speaks to the person who clicked, and here nobody did."""
     return reason.replace("_", " ").capitalize()
-
-
-def whole_percents(outcomes: Mapping[str, int]) -> dict[str, int]:
-    """Return the shares in percent, rounded so that they are 100 together (largest remainders first)."""
-    total = sum(outcomes.values())
-    if not total:
-        return {}
-    shares = {name: 100 * count // total for name, count in outcomes.items()}
-    left = sorted(outcomes, key=lambda name: -(100 * outcomes[name] % total))
-    return shares | {name: shares[name] + 1 for name in left[: 100 - sum(shares.values())]}

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from bot.dashboard import words
-from cards.moments import span
+from cards.moments import parted, span
 from cards.money import money
 
 HERE = Path(__file__).parent
@@ -75,6 +76,7 @@ class Templates:
         self._environment.globals.update(asset=asset)
         self._environment.filters.update(
             age=age,
+            dated=dated,
             money=amount_text,
             utc=utc,
             utc_seconds=utc_seconds,
@@ -88,6 +90,16 @@ class Templates:
         """Return a page as an answer."""
         text = self._environment.get_template(name).render(**values)
         return guarded(HTMLResponse(text, status))
+
+
+def dated(text: str) -> Markup:
+    """Return a text with its written moments as <time> elements: the page's script shows them on the reader's clock."""
+    return Markup("").join(
+        Markup('<time datetime="{}" data-seconds>{}</time>').format(iso(part), utc_seconds(part))
+        if isinstance(part, datetime)
+        else escape(part)
+        for part in parted(text)
+    )
 
 
 def age(moment: datetime, now: datetime) -> str:

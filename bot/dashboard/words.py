@@ -15,7 +15,7 @@ PHASES = {
 }
 """The choices of the list's filter."""
 
-OUTCOMES = tuple(ENDS)
+OUTCOMES = (*ENDS, "approved_by_rule", "rejected_by_rule")
 """In the order in which charts stack them."""
 
 

@@ -2,12 +2,14 @@
 
 from decimal import Decimal
 
+from approvals.ends import shown
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
 from bot.control.operations import bulk
 from bot.control.reading.lines import Workflow, meaning
 from bot.control.reading.overview import Listed, TimeLineEvent
 from bot.control.reading.story import StoryEvent
 from cards.operations import OperationLine
+from cards.parts import name_of
 from cards.values import HistoryLine, InstanceLine, LinePage, Statistics
 from records import statistics
 
@@ -92,11 +94,11 @@ def of_statistics(found: statistics.Statistics) -> Statistics:
         since=found.since,
         waiting=found.waiting,
         waiting_by_rule=tuple((each.what or "no rule", each.count) for each in found.by_rule),
-        waiting_by_approver=tuple((each.what, each.count) for each in found.by_approver),
+        waiting_by_approver=tuple((name_of(principal(each.what)), each.count) for each in found.by_approver),
         decided_per_day=tuple((each.day.isoformat(), sum(each.outcomes.values())) for each in found.per_day),
         median=found.duration.median,
         p90=found.duration.p90,
-        outcomes=tuple(found.outcomes.items()),
+        outcomes=tuple((shown(name).lower(), count) for name, count in found.outcomes.items()),
         timeouts=found.timeouts,
         refusals=sum(found.refusals.values()),
     )

@@ -201,6 +201,22 @@ def test_statistics_give_counts_times_and_shares() -> None:
     assert "approved: 30 (75 %)" in shown(message)
 
 
+def test_shares_are_a_hundred_together() -> None:
+    thirds = NUMBERS.model_copy(update={"outcomes": (("approved", 3), ("rejected", 2), ("nobody answered", 2))})
+    text = shown(command.statistics(thirds))
+    assert all(part in text for part in ("approved: 3 (43 %)", "rejected: 2 (29 %)", "nobody answered: 2 (28 %)"))
+
+
+def test_a_moment_in_a_diagnosis_is_a_date_on_the_readers_own_clock() -> None:
+    seen = ANSWER.model_copy(
+        update={"evidence": "It waits since 2026-01-05 14:00:07 UTC, in room 2026-99-99 00:00 UTC."}
+    )
+    elements = command.why("order-42-workflow", (seen,)).blocks[1]["elements"][0]["elements"]
+    dates = [each for each in elements if each["type"] == "date"]
+    assert [(each["timestamp"], each["fallback"]) for each in dates] == [(1767621607, "2026-01-05 14:00:07 UTC")]
+    assert any("2026-99-99 00:00 UTC" in each.get("text", "") for each in elements)
+
+
 def test_statistics_of_nothing_are_no_error() -> None:
     message = command.statistics(Statistics(since=NOW - timedelta(days=1)))
     assert "0 wait now. Time to a decision: no decision yet." in message.text

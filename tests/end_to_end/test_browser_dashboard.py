@@ -251,6 +251,30 @@ def test_statistics_have_plots_with_tables_beside_them(operator: Page) -> None:
     picture(operator, "statistics")
 
 
+def test_the_statistics_follow_what_happens_and_stay_in_utc(
+    operator: Page, system: System, orders: dict[str, Order]
+) -> None:
+    operator.goto(f"{system.url}/statistics")
+    waiting = operator.locator("dl.figures div").filter(has_text="Waiting now").locator("dd")
+    before = int(waiting.inner_text().replace(",", ""))
+    system.order("figures", "900").card()
+    expect(waiting).to_have_text(f"{before + 1:,}")
+    expect(operator.locator(".lead time")).to_contain_text("UTC")
+
+
+def test_a_page_has_one_clock_the_readers_own(browser: Browser, system: System) -> None:
+    order = system.order("clocks", "900")
+    order.card()
+    page = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB").new_page()
+    page.goto(f"{system.url}/sign-in")
+    page.get_by_label("API key").fill(system.token("operator@example.com", "operator"))
+    page.get_by_role("button", name="Sign in").click()
+    page.goto(f"{system.url}/w/{order.instance_id}")
+    expect(page.locator(".answers time").first).to_be_visible()
+    assert "UTC" not in page.locator("main").inner_text()
+    page.context.close()
+
+
 def test_the_audit_is_searched_and_verified(operator: Page, orders: dict[str, Order]) -> None:
     operator.get_by_role("link", name="Audit").click()
     operator.get_by_role("button", name="Verify the whole chain").click()

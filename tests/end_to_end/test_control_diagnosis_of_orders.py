@@ -20,7 +20,22 @@ def test_a_decision_was_refused_because(room: Room) -> None:
         lambda: [each for each in room.get(path)["answers"] if "did not count" in each["sentence"]],
     )[0]
     assert "refused because" in answer["evidence"]
-    assert "group:managers" in answer["next_step"]
+    assert "@managers" in answer["next_step"]
+
+
+def test_a_person_whose_answer_was_refused_is_named_and_so_is_why(room: Room) -> None:
+    order = room.system.order("named")
+    instance_id = order.instance_id
+    assert order.click("U0VP").ok
+    path = f"/workflows/{instance_id}/diagnosis"
+    answer = eventually(
+        lambda: [each for each in room.get(path)["answers"] if "did not count" in each["sentence"]],
+    )[0]
+    assert "the policy does not name you" in answer["evidence"]
+    assert "T0LOCAL" not in answer["evidence"]
+    events = room.get(f"/workflows/{instance_id}/history")["events"]
+    refused = [each for each in events if each["source"] == "business" and "refused" in each["what"]]
+    assert "the policy does not name you" in refused[0]["text"]
 
 
 def test_an_event_raised_at_an_id_that_does_not_exist_is_remembered(room: Room) -> None:

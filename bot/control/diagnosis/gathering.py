@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.audit_actions import AuditAction
 from bot.control.diagnosis.facts import Elsewhere, Facts, Refusal, Unposted
+from bot.control.reading.story import text_of
 from bot.control.subjects import Subject
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.history import History, Raised
@@ -157,7 +158,7 @@ def _refusal(entries: tuple[audit.Chained, ...]) -> Refusal | None:
     decided = [entry for entry in entries if entry.action in REFUSED or entry.action == AuditAction.REQUEST_ACCEPTED]
     if not decided or decided[-1].action not in REFUSED:
         return None
-    return Refusal(at=decided[-1].at, who=decided[-1].actor, sentence=decided[-1].reason)
+    return Refusal(at=decided[-1].at, who=decided[-1].actor, sentence=text_of(decided[-1]))
 
 
 def _unposted(row: instances.Instance | None, entries: tuple[audit.Chained, ...]) -> Unposted | None:

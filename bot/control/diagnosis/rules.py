@@ -47,6 +47,13 @@ def moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _people(facts: Facts) -> list[str]:
+    """Return whom it waits for as people write them: `@managers`, an e-mail."""
+    return [
+        f"@{name}" if kind == "group" else name for kind, _, name in (each.partition(":") for each in facts.waiting_on)
+    ]
+
+
 def _live(facts: Facts) -> bool:
     return facts.status in {"RUNNING", "SUSPENDED"}
 
@@ -239,7 +246,7 @@ def refused(facts: Facts) -> Found | None:
     """See that a decision came and did not count."""
     if facts.refused is None or facts.phase != "waiting" or not _live(facts):
         return None
-    whom = ", ".join(facts.waiting_on) or "nobody"
+    whom = ", ".join(_people(facts)) or "nobody"
     return {
         "at": moment(facts.refused.at),
         "who": facts.refused.who,
@@ -319,7 +326,7 @@ def asked(facts: Facts) -> Found | None:
         "approved": str(progress.counted),
         "needed": str(progress.needed),
         "by": f" ({', '.join(names)})" if names else "",
-        "whom": " or ".join(facts.waiting_on) or "nobody",
+        "whom": " or ".join(_people(facts)) or "nobody",
         "until": moment(facts.deadline) if facts.deadline else "its deadline",
         "stage": stage,
     }
@@ -329,7 +336,7 @@ def waiting(facts: Facts) -> Found | None:
     """See a wait with an end, as it should be."""
     for wait in facts.open_waits if _live(facts) else ():
         if wait.until is not None:
-            whom = f", for {', '.join(facts.waiting_on)}" if facts.waiting_on else ""
+            whom = f", for {', '.join(_people(facts))}" if facts.waiting_on else ""
             until = facts.deadline if facts.deadline is not None and facts.phase == "waiting" else wait.until
             return {
                 "event": wait.name,

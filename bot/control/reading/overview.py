@@ -14,6 +14,7 @@ from approvals.authority import Action, Resource, authorize
 from approvals.values import Moment, Value
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
+from bot.control.diagnosis.facts import Facts
 from bot.control.diagnosis.gathering import FactFinder
 from bot.control.diagnosis.rules import diagnose
 from bot.control.reading import story
@@ -215,7 +216,15 @@ class Overview:
             return diagnose(await self._facts.unknown(reference))
         await self._subjects.demand(caller, Action.SEE_DIAGNOSIS, subject)
         everything = authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed
-        return diagnose(await self._facts.find(subject, neighbours=everything))
+        return diagnose(await self._named(await self._facts.find(subject, neighbours=everything)))
+
+    async def _named(self, facts: Facts) -> Facts:
+        """Name the person whose decision was refused as Slack knows them."""
+        if facts.refused is None:
+            return facts
+        names = await self.actor_names([facts.refused.who])
+        who = names.get(facts.refused.who, facts.refused.who)
+        return facts.model_copy(update={"refused": facts.refused.model_copy(update={"who": who})})
 
     async def statistics(self, caller: Caller, since: datetime) -> statistics.Statistics:
         """Return what waits now, and the figures of decisions since a moment."""

@@ -44,6 +44,8 @@ UNTOLD: Final = frozenset({
 
 PURGES: Final = frozenset({AuditAction.WORKFLOW_PURGE, AuditAction.WORKFLOW_FOUND_PURGED})
 
+REFUSED: Final = frozenset({AuditAction.DECISION_REFUSED, AuditAction.REQUEST_REFUSED})
+
 CODES: Final = {"approval_timeout": ""}
 """Reasons that are codes of the machine's, with what people are told in their place."""
 
@@ -71,7 +73,7 @@ def event_of(entry: audit.Chained, names: Mapping[str, str]) -> StoryEvent:
         what=_what(entry),
         actor=entry.actor if person else "",
         name=names.get(entry.actor, "") if person else "",
-        text=_text(entry),
+        text=text_of(entry),
     )
 
 
@@ -84,7 +86,9 @@ def _what(entry: audit.Chained) -> str:
     return TOLD.get(entry.action, plain)
 
 
-def _text(entry: audit.Chained) -> str:
+def text_of(entry: audit.Chained) -> str:
     """Return the words that were typed, or the message for a machine's reason."""
+    if entry.action in REFUSED and entry.verdict in set(Reason):
+        return sentence(Reason(entry.verdict))  # what was typed with the answer is no reason of its refusal
     reason = CODES.get(entry.reason, entry.reason)
     return sentence(Reason(reason)) if reason in set(Reason) else reason

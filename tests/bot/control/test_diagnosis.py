@@ -130,7 +130,7 @@ CASES: list[tuple[str, Facts, str]] = [
     (
         "refused",
         facts(phase="waiting", waiting_on=("group:vps",), refused=Refusal(at=THEN, who="T/U", sentence="Not yours.")),
-        "T/U: Not yours.",
+        "T/U was told: “Not yours.”",
     ),
     ("undelivered", facts(undelivered_since=THEN), "in the intake since"),
     (
@@ -143,7 +143,7 @@ CASES: list[tuple[str, Facts, str]] = [
     ("overdue", facts(history=history(timers=(Timer(fires_at=NOW - timedelta(minutes=2)),))), "2 minutes ago"),
     ("overdue", facts(phase="waiting", deadline=NOW - timedelta(minutes=2)), "2 minutes ago"),
     ("no_deadline", facts(history=history(wait(until=None))), "wait for ever"),
-    ("waiting", facts(history=history(wait()), waiting_on=("group:managers",)), "for group:managers"),
+    ("waiting", facts(history=history(wait()), waiting_on=("group:managers",)), "for @managers"),
     ("timer", facts(history=history(timers=(Timer(fires_at=NOW + timedelta(hours=1)),))), "2026-01-05 16:00:00 UTC"),
     ("nothing", facts(), "it is RUNNING"),
 ]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from approvals.authority import Role
-from approvals.statuses import STATUSES
+from approvals.statuses import STATUSES, Status
 from approvals.verbs import VERBS
 from bot.access.authenticating import Initiator
 from bot.access.refusals import Kind, Refused
@@ -76,9 +76,15 @@ MISFITS = [
     for status in STATUSES
     if verb.only and status not in verb.statuses and status not in verb.already
 ]
+ASKED = [(name, status) for name, status in MISFITS if not VERBS[name].judges_itself]
 
 
 @pytest.mark.parametrize(("verb", "status"), MISFITS)
+def test_a_face_can_say_beforehand_that_a_status_does_not_fit(verb: str, status: Status) -> None:
+    assert VERBS[verb].hindrance(status, "order 42") == f"{VERBS[verb].only}, and order 42 is {status}."
+
+
+@pytest.mark.parametrize(("verb", "status"), ASKED)
 async def test_a_status_that_does_not_fit_is_said(house: House, given: Given, verb: str, status: str) -> None:
     house.engine.put("i", status)
     with pytest.raises(Refused, match=f"{VERBS[verb].only}, and i is {status}") as raised:

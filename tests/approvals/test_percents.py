@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.dashboard.figures import whole_percents
+from approvals.percents import whole_percents
 
 
 @pytest.mark.parametrize("counts", [{"a": 3, "b": 2, "c": 2}, {"a": 1, "b": 1, "c": 1}, {"a": 199, "b": 1}, {"a": 5}])
