@@ -26,6 +26,12 @@ class Callbacks:
         self._allowed = frozenset(allowed_host(each) for each in allowed)
         self._plain_to_loopback = plain_to_loopback
 
+    def also(self, hosts: Iterable[str]) -> "Callbacks":
+        """Return the rule of one key, which has hosts of its own beside those that are allowed to all."""
+        wider = Callbacks(hosts, plain_to_loopback=self._plain_to_loopback)
+        wider._allowed |= self._allowed
+        return wider
+
     def demand(self, callback: str | None) -> None:
         """Refuse what may not be called; no callback is fine. Raises: BadCallbackError."""
         if callback is None:

@@ -43,6 +43,11 @@ class AuditAction(StrEnum):
     EFFECT_SENT = "effect.sent", "Another system took an approved request."
     EFFECT_REFUSED = "effect.refused", "An approved request may not be sent to the address that it names."
 
+    REQUEST_CONSUMED = "request.consumed", "An approval was used; it can be used once."
+    WEBHOOK_GIVEN_UP = "webhook.given_up", "A receiver did not take the end of a request in three days, or wants none."
+    WEBHOOK_REDRIVEN = "webhook.redriven", "A delivery to another system was begun again."
+    WEBHOOK_ROTATED = "webhook.rotated", "A key's webhook secret was replaced; the one before it signs too."
+
     EVIDENCE_REFUSED = "evidence.refused", "The engine asked for what does not follow from sealed evidence."
     EVIDENCE_MISSING = "evidence.missing", "A decision counted that none of our doors took in."
     START_UNSIGNED = "start.unsigned", "A workflow asked that none of our doors has started; its card says so."

@@ -96,6 +96,8 @@ def _grant(
 TABLE: Final[Mapping[Action, Grant]] = {
     Action.START_ORDER: _grant("requester operator requests:ask", NOT_IN_SLACK),
     Action.ASK_FOR_OTHERS: _grant("requester operator requests:for_others", NOT_IN_SLACK),
+    Action.CONSUME: _grant("operator", NOT_IN_SLACK, requester="own", asker="own"),
+    Action.WEBHOOKS: _grant("operator", NOT_IN_SLACK, requester="own", asker="own"),
     Action.START_WORKFLOW: _grant("operator", NOT_IN_SLACK),
     Action.DECIDE: _grant("", {"slack", "rest", "dashboard"}, LIVE, approver="asked"),
     Action.SEE_REQUEST: _grant("operator auditor admin", requester="own", approver="own_or_asked", asker="own"),

@@ -26,6 +26,7 @@ class Purpose(StrEnum):
     CSRF = "csrf"
     DRY_RUN = "dry-run"
     CURSOR = "cursor"
+    WEBHOOK = "webhook"
     SEALED_REQUEST = "sealed-request"
     SEALED_ROUTE = "sealed-route"
     SEALED_JUDGEMENT = "sealed-judgement"

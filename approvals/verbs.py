@@ -17,6 +17,8 @@ class Action(StrEnum):
 
     START_ORDER = "start_order"
     ASK_FOR_OTHERS = "ask_for_others"
+    CONSUME = "consume"
+    WEBHOOKS = "webhooks"
     START_WORKFLOW = "start_workflow"
     DECIDE = "decide"
     SEE_REQUEST = "see_request"

@@ -18,7 +18,20 @@ from bot.engine.worker import OURS
 from bot.process.correlation import CorrelationMiddleware
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
-from bot.rest import audit, bulk, documented, events, health, metrics, orders, problems, requests, statistics, workflows
+from bot.rest import (
+    audit,
+    bulk,
+    documented,
+    events,
+    health,
+    metrics,
+    orders,
+    problems,
+    requests,
+    statistics,
+    webhooks,
+    workflows,
+)
 from bot.rest.headers import SafeHeaders
 from bot.services import Services
 from bot.slack.ingress import Ingress
@@ -134,6 +147,7 @@ def _mount(app: FastAPI, services: Services) -> None:
             services.kinds,
         )
     )
+    app.include_router(webhooks.routes(services.access, services.deliveries))
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))
     app.include_router(workflows.routes(services.access, services.operations, services.overview, services.clock))

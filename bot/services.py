@@ -1,6 +1,7 @@
 """The composition root: the only place that picks implementations and wires them. Nothing happens at import."""
 
 import asyncio
+import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -24,6 +25,10 @@ from activities.slack.directory import Directory
 from activities.slack.notifier import POLL_S, Notifier
 from activities.slack.sending import Sender
 from activities.slack.shared_pace import SharedPace
+from activities.webhooks.addresses import LOOPBACK
+from activities.webhooks.delivering import POLL_S as HOOKS_S
+from activities.webhooks.delivering import Webhooks
+from activities.webhooks.sending import Sender as WebhookSender
 from approvals.signing import KeyRing
 from bot.access.authenticating import Access
 from bot.access.oidc import Oidc
@@ -37,6 +42,7 @@ from bot.control.operations.calls import Parts
 from bot.control.operations.quotas import Quotas
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting, StartParts
+from bot.control.operations.webhooks import Deliveries
 from bot.control.reading.audit_trail import AuditTrail
 from bot.control.reading.decided import DecisionsSearch
 from bot.control.reading.delegated_requests import DelegatedRequests
@@ -209,6 +215,13 @@ class Services:
         return Callbacks(settings.callback_hosts, plain_to_loopback=settings.slack_is_local)
 
     @cached_property
+    def webhooks(self) -> Webhooks:
+        """Tells other systems of ends."""
+        networks = tuple(ipaddress.ip_network(each) for each in self.settings.callback_networks)
+        allowed = (*networks, *LOOPBACK) if self.settings.slack_is_local else networks
+        return Webhooks(self.database, WebhookSender(allowed), self.keys, self.clock)
+
+    @cached_property
     def processing(self) -> Processing:
         """Does what an approval is for."""
         return Processing(
@@ -251,12 +264,12 @@ class Services:
 
     async def drain(self) -> None:
         """Let running activities and messages to Slack end at an orderly shutdown."""
-        await asyncio.gather(self.worker.drain(), self.notifier.stop())
+        await asyncio.gather(self.worker.drain(), self.notifier.stop(), self.webhooks.stop())
 
     @cached_property
     def asking(self) -> Asking:
         """Makes requests of what callers ask."""
-        return Asking(self.policies, self.access, self.subjects, self.clock)
+        return Asking(self.policies, self.access, self.subjects, self.callbacks, self.clock)
 
     @cached_property
     def starting(self) -> Starting:
@@ -274,6 +287,11 @@ class Services:
                 clock=self.clock,
             )
         )
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What other systems were told."""
+        return Deliveries(self.database, self.access, self.webhooks, self.callbacks, self.clock)
 
     @cached_property
     def kinds(self) -> Kinds:
@@ -444,7 +462,16 @@ class Services:
     @cached_property
     def _beside(self) -> tuple[Periodic, ...]:
         telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
-        return self.leadership.loop, self.secrets.loop, self.deliverer.loop, telling, self.restoration.loop, *self._led
+        hooks = Periodic("webhooks", self.webhooks.look, HOOKS_S, passing=(RecordsError,), public=public_message)
+        return (
+            self.leadership.loop,
+            self.secrets.loop,
+            self.deliverer.loop,
+            telling,
+            hooks,
+            self.restoration.loop,
+            *self._led,
+        )
 
     @cached_property
     def _led(self) -> tuple[Periodic, ...]:

@@ -18,7 +18,8 @@ from approvals.request import ApprovalRequest, CardRef
 from approvals.state import State
 from approvals.statuses import ENDED, Status
 from approvals.values import Moment, Value
-from records import search
+from approvals.webhooks import Callback
+from records import search, webhooks
 from records.columns import Json
 from records.sql import insert_or_ignore, one, rows
 from records.sqlite.prepared import Prepared
@@ -66,6 +67,7 @@ class Known(Value):
     correlation_id: str = ""
     decided_at: Moment | None = None
     finished_at: Moment | None = None
+    callback: Callback | None = None
 
 
 class Instance(Known):
@@ -80,6 +82,8 @@ class Instance(Known):
     updated_at: Moment
     ended_as: Phase | None = None
     amount_number: float | None = None
+    consumed_at: Moment | None = None
+    consumed_by: str | None = None
 
 
 class Changes(Value):
@@ -258,12 +262,49 @@ async def project(  # noqa: PLR0913 two of them are conditions
         return await get(connection, instance_id) is not None
     allowed = [] if while_in is None else [instances.c.phase.in_(while_in)]
     update = sa.update(instances).where(instances.c.instance_id == instance_id, *allowed).values(values)
-    created = await connection.scalar(update.returning(instances.c.created_at))
-    if created is None:
+    found = (await connection.execute(update.returning(instances.c.created_at, instances.c.callback))).one_or_none()
+    if found is None:
         return False
+    created, callback = found
+    if changes.phase in ENDS and callback is not None:
+        await _tell_end(connection, instance_id, now)
     if "waiting_on" in values:
         await _wait_on(connection, instance_id, created, values["waiting_on"])
     return True
+
+
+async def _tell_end(connection: AsyncConnection, instance_id: str, now: datetime) -> None:
+    """Write what the other system is to be told, with the end that it is told of."""
+    row = await get(connection, instance_id)
+    if row is not None and row.callback is not None:
+        told = webhooks.of_end(row.callback, instance_id, row.created_at, ended(row, now), now)
+        await webhooks.enqueue(connection, told)
+
+
+def ended(row: Instance, now: datetime) -> dict[str, Any]:
+    """Return a request that has ended as other systems are told of it."""
+    until = valid_until(row)
+    approvals = row.state.approvals if row.state else ()
+    return {
+        "id": row.instance_id,
+        "kind": row.kind,
+        "subject": row.subject,
+        "status": row.ended_as,
+        "amount": None if row.amount is None else str(row.amount),
+        "currency": row.currency or None,
+        "fields": row.request.fields if row.request else {},
+        "requester": row.requester,
+        "decided_by": [
+            {"person": each.person.key, "name": each.name, "stage": each.stage + 1, "approved": each.approved}
+            | {"reason": each.reason, "at": each.at.isoformat(), "through": each.through}
+            for each in approvals
+        ],
+        "digest": row.digest,
+        "created_at": row.created_at.isoformat(),
+        "ended_at": (row.decided_at or now).isoformat(),
+        "valid_until": until.isoformat() if until else None,
+        "sequence": 1,
+    }
 
 
 async def _wait_on(
@@ -302,6 +343,7 @@ async def forget(connection: AsyncConnection, instance_id: str, now: datetime) -
     await connection.execute(sa.update(intake).where(answered).values(payload={}))  # it holds the reason that was typed
     told = sa.and_(notifications.c.instance_id == instance_id, notifications.c.over_at.is_not(None))
     await connection.execute(sa.delete(notifications).where(told))
+    await webhooks.forget(connection, instance_id)
     return bool(done.rowcount)
 
 

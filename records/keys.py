@@ -24,7 +24,8 @@ NOBODY = "0" * 64
 class ApiKey(Value):
     """A key without its secret. `person` is an e-mail, `last_used_at` right to a minute.
 
-    `scopes` are the only actions that it may be used for; None means all that its roles give.
+    `scopes` are the only actions that it may be used for; None means all that its roles give. `callback_hosts` are
+    HOST or HOST:PORT that its requests' callbacks may name; `webhook_round` counts the rotations of their secret.
     """
 
     id: str
@@ -37,6 +38,8 @@ class ApiKey(Value):
     revoked_at: Moment | None = None
     last_used_at: Moment | None = None
     scopes: tuple[str, ...] | None = None
+    callback_hosts: tuple[str, ...] | None = None
+    webhook_round: int = 1
 
 
 class KeyReason(StrEnum):
@@ -78,6 +81,7 @@ async def create(  # noqa: PLR0913 a key's properties
     created_by: str,
     expires_at: datetime | None = None,
     scopes: tuple[str, ...] | None = None,
+    callback_hosts: tuple[str, ...] | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key. Returns it with its token, which can't be had again. `secret` is the HMAC key (32 bytes or more)."""
     key = ApiKey(
@@ -89,6 +93,7 @@ async def create(  # noqa: PLR0913 a key's properties
         created_by=created_by,
         expires_at=expires_at,
         scopes=scopes,
+        callback_hosts=callback_hosts,
     )
     token = f"cs_{key.id}_{secrets.token_urlsafe(32)}"
     await connection.execute(sa.insert(keys), key.model_dump() | {"mac": _mac(token, secret)})
@@ -136,6 +141,13 @@ async def revoke(connection: AsyncConnection, key_id: str, now: datetime) -> boo
         sa.update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=now)
     )
     return bool(done.rowcount)
+
+
+async def rotate(connection: AsyncConnection, key_id: str) -> int | None:
+    """Begin a new round of a key's webhook secret; returns it, None for an unknown key."""
+    update = sa.update(keys).where(keys.c.id == key_id).values(webhook_round=keys.c.webhook_round + 1)
+    found: int | None = await connection.scalar(update.returning(keys.c.webhook_round))
+    return found
 
 
 async def get(connection: AsyncConnection, key_id: str) -> ApiKey | None:

@@ -53,6 +53,9 @@ instances = Table(
     Column("decided_at", Instant),
     Column("finished_at", Instant),
     Column("ended_as", Words),
+    Column("callback", Json),
+    Column("consumed_at", Instant),
+    Column("consumed_by", Words),
     Index("instances_by_creation", "created_at", "instance_id"),
     Index("instances_by_status", "engine_status", "created_at", "instance_id"),
     Index("instances_by_phase", "phase", "created_at", "instance_id"),
@@ -162,6 +165,8 @@ keys = Table(
     Column("revoked_at", Instant),
     Column("last_used_at", Instant),
     Column("scopes", Json),
+    Column("callback_hosts", Json),
+    Column("webhook_round", Integer, nullable=False, server_default="1"),
 )
 
 # Who may call the engine for an instance now, when several processes might.
@@ -243,6 +248,36 @@ quota_uses = Table(
     Column("until", Instant, nullable=False),
     Index("quota_uses_by_subject", "subject", "until"),
     Index("quota_uses_by_end", "until"),
+)
+
+# What other systems are told of ends: due until it is taken or given up, and then the log of it.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", BytewiseWords, primary_key=True),
+    Column("instance_id", BytewiseWords, nullable=False),
+    Column("signer", Words, nullable=False),
+    Column("url", Words, nullable=False),
+    Column("event", Words, nullable=False),
+    Column("body", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("holder", Words, nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("last_status", Integer),
+    Column("problem", Words, nullable=False, server_default=""),
+    Column("created_at", Instant, nullable=False),
+    Column("over_at", Instant),
+    Index("webhooks_by_creation", "created_at", "id"),
+    Index("webhooks_by_instance", "instance_id", "created_at"),
+)
+UNTOLD = sa.text("state = 'due'")
+Index(
+    "webhooks_due",
+    webhook_deliveries.c.next_attempt_at,
+    webhook_deliveries.c.id,
+    sqlite_where=UNTOLD,
+    postgresql_where=UNTOLD,
 )
 
 order_ledger = Table(

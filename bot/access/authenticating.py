@@ -52,6 +52,7 @@ class Caller(Value):
     person: Person | None = None
     key_id: str = ""
     scopes: frozenset[Action] | None = None
+    callback_hosts: tuple[str, ...] = ()
     roles_known: bool = True
     member: bool = True
 
@@ -264,6 +265,7 @@ def of_key(key: keys.ApiKey, through: Channel) -> Caller:
         through=through,
         key_id=key.id,
         scopes=_scopes(key.scopes),
+        callback_hosts=key.callback_hosts or (),
     )
 
 

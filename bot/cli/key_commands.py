@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from activities.callbacks import allowed_host
 from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Role
 from approvals.signing import Purpose
@@ -48,6 +49,13 @@ def _person(text: str) -> str:
     return text.strip().lower()
 
 
+def _host(text: str) -> str:
+    try:
+        return allowed_host(text)
+    except ValueError as error:
+        output.fail(f"--callback-host: {error}.", output.MISUSED)
+
+
 @app.command()
 def create(  # noqa: PLR0913, PLR0917 options of a command
     name: Annotated[str, typer.Argument(help="what the key is for, for example 'order system'")],
@@ -63,6 +71,10 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
     scope: Annotated[
         list[str] | None,
         typer.Option(metavar="ACTION", help="only this of what the roles give, such as start_order; more than once"),
+    ] = None,
+    callback_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST[:PORT]", help="a host that its requests' callbacks may name; more than once"),
     ] = None,
     output_as: Output = Format.TABLE,
 ) -> None:
@@ -80,6 +92,8 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
     whose = _person(person)
     scopes = tuple(dict.fromkeys(_known(each, "action", Action).value for each in scope)) if scope else None
 
+    hosts = tuple(dict.fromkeys(map(_host, callback_host))) if callback_host else None
+
     async def make(database: Database) -> tuple[keys.ApiKey, str]:
         async with database.write() as connection:
             made, token = await keys.create(
@@ -92,6 +106,7 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
                 created_by=operator(),
                 expires_at=until,
                 scopes=scopes,
+                callback_hosts=hosts,
             )
             await audit.append(connection, _entry(AuditAction.KEY_CREATED, made, now))
         return made, token

@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         description="HOST or HOST:PORT that a request's callback may name, with commas between; https only, port 443 "
         "if none is named. Beside a local Slack, http to this machine too",
     )
+    callback_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="networks that webhooks may reach beside public addresses, with commas between, like 10.0.0.0/8",
+    )
     accept_unsigned_decisions: bool = Field(
         default=False, description="for tutorials only: takes decisions that carry no signature. Never in production"
     )
@@ -144,7 +148,7 @@ class Settings(BaseSettings):
         files = SecretFiles(settings_cls, dotenv_settings, env_settings)
         return init_settings, files, env_settings, dotenv_settings
 
-    @field_validator("callback_hosts", "oidc_algorithms", mode="before")
+    @field_validator("callback_hosts", "callback_networks", "oidc_algorithms", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -153,6 +157,11 @@ class Settings(BaseSettings):
     @classmethod
     def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(allowed_host(each) for each in value)
+
+    @field_validator("callback_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ipaddress.ip_network(each)) for each in value)
 
     @field_validator("log_level")
     @classmethod

@@ -51,6 +51,9 @@ class RequestBody(BaseModel):
     requester: str | None = Field(
         None, min_length=1, max_length=254, description="an e-mail or a Slack user id; the caller if left out"
     )
+    callback: str | None = Field(
+        None, min_length=1, max_length=2000, description="https URL that is told how it ended, as a signed webhook"
+    )
 
     @property
     def asked(self) -> Asked:
@@ -92,7 +95,8 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         """Ask. The same `Idempotency-Key` with the same content answers the same request, whatever became of it."""
         request = await asking.request(caller, body.asked)
         instance_id = _instance_id(request, caller, idempotency_key)
-        started = await starting.ask(request, caller.actor, "rest", instance_id)
+        callback = await asking.callback(caller, body.asked)
+        started = await starting.ask(request, caller.actor, "rest", instance_id, callback)
         response.headers["Location"] = f"/requests/{instance_id}"
         if not started.new:
             response.status_code = 200

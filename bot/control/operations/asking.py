@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from activities.callbacks import BadCallbackError, Callbacks
 from activities.policies import PolicyFile
 from activities.recording import named
 from approvals.authority import Action
@@ -17,6 +18,7 @@ from approvals.policy.routing import Policy, PolicyError
 from approvals.request import ApprovalRequest
 from approvals.requesters import canonical
 from approvals.values import Value
+from approvals.webhooks import Callback
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, unusable
 from bot.control.operations.ids import ORDER_ID, ORDER_ID_SENTENCE
@@ -43,12 +45,21 @@ class Asked(Value):
     details: dict[str, str] = Field(default_factory=dict)
     fields: dict[str, Any] = Field(default_factory=dict)
     requester: str | None = None
+    callback: str | None = None
 
 
 class Asking:
     """Makes requests of what callers ask. Raises: Refused INVALID with a message for each mistake, NOT_ALLOWED."""
 
-    def __init__(self, policies: PolicyFile, access: Access, subjects: Subjects, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        policies: PolicyFile,
+        access: Access,
+        subjects: Subjects,
+        callbacks: Callbacks,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._callbacks = callbacks
         self._policies = policies
         self._access = access
         self._subjects = subjects
@@ -94,6 +105,19 @@ class Asking:
             return {"fields": kind.checked(asked.fields, self._clock().date())}
         except FieldsError as error:
             raise Refused(Kind.INVALID, str(error), problems=error.problems) from error
+
+    async def callback(self, caller: Caller, asked: Asked) -> Callback | None:
+        """Return where the end is told: the caller's own callback, or else the effect of the kind."""
+        if asked.callback is not None:
+            if not caller.key_id:
+                raise Refused(Kind.INVALID, "A callback is signed by the secret of an API key: ask with one.")
+            try:
+                self._callbacks.also(caller.callback_hosts).demand(asked.callback)
+            except BadCallbackError as error:
+                raise Refused(Kind.INVALID, str(error)) from error
+            return Callback(url=asked.callback, signer=caller.key_id)
+        kind = (await self.policy()).kinds.get(asked.kind)
+        return Callback(url=kind.effect, signer=f"kind:{asked.kind}") if kind and kind.effect else None
 
     async def may_ask(self, caller: Caller, policy: Policy, kind: str) -> bool:
         """Return whether a kind's `who` names the caller; a kind that names nobody, or is not declared, takes all."""

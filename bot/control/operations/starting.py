@@ -28,6 +28,7 @@ from approvals.request import ApprovalRequest
 from approvals.requesters import UnknownRequesterError
 from approvals.signing import KeyRing
 from approvals.values import Value
+from approvals.webhooks import Callback
 from bot.access.refusals import Kind, Refused, unusable
 from bot.control.operations.ids import INSTANCE_ID, INSTANCE_ID_SENTENCE
 from bot.control.operations.quotas import Quotas
@@ -53,6 +54,7 @@ class Start(Value):
     value: Any = None
     instance_id: str = Field(default_factory=lambda: uuid.uuid4().hex)
     start_at: datetime | None = None
+    callback: Callback | None = None
 
     @property
     def digest(self) -> str | None:
@@ -95,13 +97,21 @@ class Starting:
 
     # ---- a request: the same call again finds the same request ------------------------------------------------------
 
-    async def ask(self, request: ApprovalRequest, actor: str, through: str, instance_id: str | None = None) -> Started:
+    async def ask(
+        self,
+        request: ApprovalRequest,
+        actor: str,
+        through: str,
+        instance_id: str | None = None,
+        callback: Callback | None = None,
+    ) -> Started:
         """Start a request's workflow: an order's under the order's own id, any other under the given one.
 
         Raises: Refused CONFLICT (the id is taken), INVALID (the policy has nobody to ask, or the engine takes no such
         request), RATE_LIMITED by the policy's quotas, UNAVAILABLE (calling again is safe).
         """
-        start = Start(request=request, instance_id=instance_id or instance_id_of(request.subject))
+        known_as = instance_id or instance_id_of(request.subject)
+        start = Start(request=request, instance_id=known_as, callback=callback)
         await self.check(start)
         row, new = await self.begin(start, actor, self._asked(start, actor, through))
         if not new and (found := _found(start, row)) is not None:
@@ -245,7 +255,7 @@ def _found(start: Start, row: instances.Instance) -> Started | None:
 
     Raises: Refused CONFLICT if it was another request, or is gone.
     """
-    if row.content_digest != start.digest:
+    if row.content_digest != start.digest or _asked_for(row.callback) != _asked_for(start.callback):
         raise Refused(
             Kind.CONFLICT,
             f"{start.named} was started before with other content. Nothing was changed: use a new id.",
@@ -258,6 +268,11 @@ def _found(start: Start, row: instances.Instance) -> Started | None:
     if row.phase == "starting":
         return None
     return Started(instance_id=start.instance_id, new=False, outcome=row.ended_as)
+
+
+def _asked_for(callback: Callback | None) -> Callback | None:
+    """Return a callback that the caller named: the effect of a kind is the policy's, and may change meanwhile."""
+    return None if callback is None or callback.signer.startswith("kind:") else callback
 
 
 def _input(value: Any, submitted_by: str) -> ApprovalRequest:
@@ -282,5 +297,6 @@ def _known(start: Start) -> instances.Known:
         custom_status="" if start.start_at is None else SCHEDULED.format(start.start_at),
         phase="starting" if request else "unknown",
         correlation_id=correlation_id(),
+        callback=start.callback,
         **about,
     )

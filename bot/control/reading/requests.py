@@ -117,6 +117,7 @@ def shown(line: Workflow, row: instances.Instance, now: datetime, *, with_conten
         **same
         | {
             "status": status_of(line, row, now),
+            "currency": line.currency or None,
             "description": line.description if with_content else "",
             "fields": request.fields if request else {},
             "digest": row.digest,

@@ -51,6 +51,8 @@ SAYS_LESS = {
     "POST /requests": "which kinds there are is the policy's to know, and a currency comes with its amount",
     "POST /requests/preview": "the same",
     "GET /requests": "a cursor was given out for one sorting",
+    "GET /webhooks/deliveries": "a cursor was given out for one list",
+    "POST /webhooks/test": "which hosts may be called is the key's and the settings' to know",
     "POST /workflows": "which names can be started is the worker's to know",
     "POST /workflows/bulk": "the real call needs a dry run's token, and an action fits only some statuses",
     "GET /workflows": "a cursor was given out for one sorting; a moment may be written in several ways",

@@ -1,0 +1,204 @@
+"""Another system is told of every end by a signed webhook: under one id, and again until it takes it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import standardwebhooks
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually, running
+
+POLICY = """
+version: 1
+channel: approvals
+groups: {managers: managers}
+kinds:
+  refund: {fields: [{name: order, label: Order}]}
+rules:
+  - {name: at once, when: {kind: nothing}, approve: automatic}
+  - {name: short, when: {kind: short}, approve: {group: managers}, within: 1 s}
+  - {name: all, when: {kind: any, currency: any}, approve: {group: managers}, valid_for: 1 day}
+"""
+ASK = ("requests:ask",)
+
+
+class Receiver:
+    """Another system's web server. `answers` are its next statuses; it says 204 after them."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(outer.answers.pop(0) if outer.answers else 204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def of(self, request_id: str) -> list[tuple[dict[str, str], dict[str, Any]]]:
+        found = [(headers, json.loads(body)) for headers, body in self.got]
+        return [each for each in found if each[1]["data"]["id"] == request_id]
+
+    def ended(self, request_id: str) -> tuple[dict[str, str], dict[str, Any]]:
+        eventually(lambda: len(self.of(request_id)) > 0)
+        return self.of(request_id)[-1]
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+    yield found
+    found.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[System]:
+    folder: Path = tmp_path_factory.mktemp("webhooks")
+    (folder / "policy.yml").write_text(POLICY)
+    host = f"127.0.0.1:{receiver.server.server_port}"
+    with running(folder, policy=folder / "policy.yml", callback_hosts=host) as found:
+        yield found
+
+
+def get(system: System, path: str, *, roles: tuple[str, ...] = ASK, by: str = REQUESTER) -> httpx.Response:
+    return system.http.get(path, headers={"Authorization": f"Bearer {system.token(by, *roles)}"})
+
+
+def asked(system: System, receiver: Receiver, kind: str = "refund", **body: Any) -> str:
+    fields = {"fields": {"order": "7"}} if kind == "refund" else {}
+    wanted = {"kind": kind, "subject": system.order_id("hook"), "callback": receiver.url, **fields, **body}
+    answer = system.post("/requests", wanted, by=REQUESTER, roles=ASK)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def card_of(system: System, request_id: str) -> Order:
+    found = Order(system, request_id)
+    found.instance_id = request_id
+    return found
+
+
+def secrets(system: System) -> list[str]:
+    return list(get(system, "/webhooks/secret").json()["secrets"])
+
+
+def approved(system: System, receiver: Receiver) -> str:
+    request_id = asked(system, receiver)
+    card_of(system, request_id).click("U0MANAGER")
+    return request_id
+
+
+def test_an_approval_is_told_by_a_webhook_that_the_published_library_verifies(
+    system: System, receiver: Receiver
+) -> None:
+    request_id = approved(system, receiver)
+    headers, told = receiver.ended(request_id)
+    raw = next(body for _, body in receiver.got if json.loads(body)["data"]["id"] == request_id)
+    hook = standardwebhooks.Webhook(secrets(system)[0])
+    assert hook.verify(raw, headers) == told
+    assert (told["type"], told["data"]["status"], told["data"]["fields"]) == (
+        "request.approved",
+        "approved",
+        {"order": "7"},
+    )
+    assert [each["person"].split("/")[1] for each in told["data"]["decided_by"]] == ["U0MANAGER"]
+    shown = get(system, f"/requests/{request_id}").json()
+    same = ("id", "kind", "subject", "status", "amount", "currency", "fields", "requester", "digest")
+    assert {name: told["data"][name] for name in same} == {name: shown[name] for name in same}
+    for changed in (raw.replace(b"approved", b"rejected"), raw + b" "):
+        with pytest.raises(WebhookVerificationError):
+            hook.verify(changed, headers)
+
+
+def test_every_end_is_told_in_its_own_word_and_once(system: System, receiver: Receiver) -> None:
+    yes, no, late, stopped = (
+        approved(system, receiver),
+        *(asked(system, receiver, kind) for kind in ("refund", "short", "x")),
+    )
+    card_of(system, no).card()
+    system.post(f"/requests/{no}/decision", {"approved": False, "reason": "no"}, by=MANAGER, roles=("approver",))
+    card_of(system, stopped).card()
+    system.post(f"/workflows/{stopped}/terminate", {"reason": "an error"}, by=MANAGER, roles=("operator",))
+    types = [receiver.ended(each)[1]["type"] for each in (yes, no, late, stopped)]
+    assert types == ["request.approved", "request.rejected", "request.timed_out", "request.terminated"]
+    assert [len(receiver.of(each)) for each in (yes, no, late, stopped)] == [1, 1, 1, 1]
+
+
+def test_a_receiver_that_fails_gets_it_again_under_the_same_id_and_the_request_has_ended_long_before(
+    system: System, receiver: Receiver
+) -> None:
+    receiver.answers = [500]
+    request_id = approved(system, receiver)
+    receiver.ended(request_id)
+    assert get(system, f"/requests/{request_id}").json()["status"] == "approved"
+    eventually(lambda: len(receiver.of(request_id)) == 2, 20)
+    ids = {headers["webhook-id"] for headers, _ in receiver.of(request_id)}
+    bodies = {body for _, body in receiver.got if json.loads(body)["data"]["id"] == request_id}
+    assert (len(ids), len(bodies)) == (1, 1)
+    path = f"/webhooks/deliveries?request={request_id}"
+    eventually(lambda: get(system, path).json()["deliveries"][0]["state"] == "sent")
+    shown = get(system, path).json()["deliveries"][0]
+    assert (shown["id"], shown["attempts"], shown["last_status"]) == (ids.pop(), 2, 204)
+
+
+def test_a_receiver_that_wants_no_more_is_left_alone_and_an_operator_can_begin_again(
+    system: System, receiver: Receiver
+) -> None:
+    receiver.answers = [410]
+    request_id = approved(system, receiver)
+    path = f"/webhooks/deliveries?request={request_id}&state=given_up"
+    eventually(lambda: len(get(system, path).json()["deliveries"]) == 1)
+    delivery = get(system, path).json()["deliveries"][0]["id"]
+    other = system.post(f"/webhooks/deliveries/{delivery}/redrive", by=MANAGER, roles=ASK)
+    assert other.status_code == 403
+    again = system.post(f"/webhooks/deliveries/{delivery}/redrive", by=MANAGER, roles=("operator",))
+    assert (again.status_code, again.json()["state"]) == (200, "due")
+    eventually(lambda: len(receiver.of(request_id)) == 2)
+    assert len({headers["webhook-id"] for headers, _ in receiver.of(request_id)}) == 1
+    twice = system.post(f"/webhooks/deliveries/{'x' * 9}/redrive", by=MANAGER, roles=("operator",))
+    assert twice.status_code == 404
+
+
+def test_a_rotated_secret_and_the_one_before_both_sign(system: System, receiver: Receiver) -> None:
+    before = secrets(system)
+    rotated = system.post("/webhooks/secret/rotate", by=REQUESTER, roles=ASK).json()["secrets"]
+    assert (rotated[1:], rotated[0] in before) == (before[:1], False)
+    answer = system.post("/webhooks/test", {"url": receiver.url}, by=REQUESTER, roles=ASK)
+    assert answer.json() == {"taken": True, "status": 204, "problem": ""}
+    headers, raw = receiver.got[-1]
+    for secret in rotated:
+        assert standardwebhooks.Webhook(secret).verify(raw, headers)["type"] == "test"
+    others = get(system, "/webhooks/secret", by=MANAGER).json()["secrets"]
+    with pytest.raises(WebhookVerificationError):
+        standardwebhooks.Webhook(others[0]).verify(raw, headers)
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/", "http://127.0.0.1:1/", "ftp://127.0.0.1/", "x"])
+def test_a_callback_to_a_host_that_is_not_allowed_asks_nobody(system: System, url: str) -> None:
+    body = {"kind": "deploy", "subject": "x", "callback": url}
+    refused = system.post("/requests", body, by=REQUESTER, roles=ASK)
+    assert (refused.status_code, "callback" in refused.json()["detail"]) == (422, True)
+    assert system.post("/webhooks/test", {"url": url}, by=REQUESTER, roles=ASK).status_code == 422
+
+
+def test_a_callback_is_part_of_what_an_idempotency_key_repeats(system: System, receiver: Receiver) -> None:
+    headers = {"Authorization": f"Bearer {system.token(REQUESTER, *ASK)}", "Idempotency-Key": "the same callback"}
+    body = {"kind": "deploy", "subject": "keyed", "callback": receiver.url}
+    answers = [system.http.post("/requests", json=body, headers=headers).status_code for _ in range(2)]
+    other = system.http.post("/requests", json=body | {"callback": f"{receiver.url}/other"}, headers=headers)
+    assert (answers, other.status_code) == ([201, 200], 409)
