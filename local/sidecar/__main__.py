@@ -23,11 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="ID=PORT",
         help="a further app-id, on a port of its own",
     )
+    parser.add_argument("--secrets", type=Path, metavar="FILE", help="JSON of the secret store named secrets")
     given = parser.parse_args(arguments)
     ids = [given.app_id, *(app_id for app_id, _ in given.app)]
     if len(set(ids)) < len(ids):
         parser.error(f"an app-id is named twice: {', '.join(ids)}. Give each app-id one port.")
-    return run(given.db, given.port, given.host, app_id=given.app_id, apps=dict(given.app))
+    return run(given.db, given.port, given.host, app_id=given.app_id, apps=dict(given.app), secrets=given.secrets)
 
 
 def _app(text: str) -> tuple[str, int]:

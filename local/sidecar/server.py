@@ -13,10 +13,12 @@ from types import TracebackType
 from typing import Self
 
 import grpc
+from dapr.proto import api_service_v1
 
 from local.sidecar import schema
 from local.sidecar.errors import SidecarError
 from local.sidecar.runtime import Runtime
+from local.sidecar.secret_store import SecretStore
 from local.sidecar.service import Service
 from local.sidecar.wire import MAX_MESSAGE, stubs
 
@@ -56,8 +58,11 @@ async def serve(  # noqa: PLR0913, PLR0917 - the parts of one server
     token: str,
     ready: Callable[[Addresses], None],
     stop: asyncio.Event,
+    secrets: Path | None = None,
 ) -> None:
     """Serve each app-id on its own port until `stop` is set; the first owns the instances of a file without app-ids.
+
+    `secrets` is the file of the secret store.
 
     Calls `ready` with the addresses once calls are answered. Raises SidecarError.
     """
@@ -67,7 +72,7 @@ async def serve(  # noqa: PLR0913, PLR0917 - the parts of one server
     try:
         schema.prepare(database, next(iter(ports)))
         runtime = Runtime(database)
-        servers = {app_id: _server(runtime, app_id, token) for app_id in ports}
+        servers = {app_id: _server(runtime, app_id, token, secrets) for app_id in ports}
         try:
             addresses = {app_id: f"{host}:{_bind(servers[app_id], host, port)}" for app_id, port in ports.items()}
             for server in servers.values():
@@ -83,10 +88,13 @@ async def serve(  # noqa: PLR0913, PLR0917 - the parts of one server
         os.close(descriptor)
 
 
-def _server(runtime: Runtime, app_id: str, token: str) -> grpc.aio.Server:
+def _server(runtime: Runtime, app_id: str, token: str, secrets: Path | None) -> grpc.aio.Server:
     """Make the server of one app-id: as with the runtime, the port says which app a worker or client belongs to."""
     server = grpc.aio.server(options=_OPTIONS)
-    stubs.add_TaskHubSidecarServiceServicer_to_server(Service(runtime.app(app_id), token), server)
+    service = Service(runtime.app(app_id), token)
+    stubs.add_TaskHubSidecarServiceServicer_to_server(service, server)
+    stored = SecretStore(secrets, service.check_token)
+    api_service_v1.add_DaprServicer_to_server(stored, server)  # type: ignore[no-untyped-call]  # generated code
     return server
 
 
@@ -105,6 +113,7 @@ def run(  # noqa: PLR0913 - an option of the program each
     app_id: str = APP_ID,
     apps: Mapping[str, int] | None = None,
     token: str | None = None,
+    secrets: Path | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; print the addresses when ready. Return the exit status: 0, or 1 with a message.
 
@@ -117,7 +126,7 @@ def run(  # noqa: PLR0913 - an option of the program each
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         secret = os.environ.get("DAPR_API_TOKEN", "") if token is None else token
-        await serve(database, host, {app_id: port, **(apps or {})}, secret, _announce, stop)
+        await serve(database, host, {app_id: port, **(apps or {})}, secret, _announce, stop, secrets)
 
     def _announce(addresses: Addresses) -> None:
         main, *others = addresses.items()
@@ -147,8 +156,10 @@ class Sidecar:
         app_id: str = APP_ID,
         apps: Mapping[str, int] | None = None,
         token: str | None = None,
+        secrets: Path | None = None,
     ) -> None:
         self._database = database
+        self._secrets = secrets
         self._host = host
         self._ports = {app_id: port, **(apps or {})}
         self._token = os.environ.get("DAPR_API_TOKEN", "") if token is None else token
@@ -197,7 +208,7 @@ class Sidecar:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await serve(self._database, self._host, self._ports, self._token, self._announce, self._stop)
+        await serve(self._database, self._host, self._ports, self._token, self._announce, self._stop, self._secrets)
 
     def _announce(self, addresses: Addresses) -> None:
         self.addresses = addresses
