@@ -564,6 +564,21 @@ def _days(number: float) -> timedelta | None:
     return timedelta(days=number) if number else None
 
 
+def doctor(services: Services, young: timedelta) -> Doctor:
+    """Return the doctor of these parts; it ignores what moved less than `young` ago."""
+    return Doctor(
+        database=services.database,
+        engine=services.engine,
+        reconciler=services.reconciler,
+        restoration=services.restoration,
+        reach=services.reach,
+        mending=CardRepair(services.database, services.announcer, services.directory, services.clock, settled=young),
+        clock=services.clock,
+        own=STARTABLE,
+        young=young,
+    )
+
+
 @asynccontextmanager
 async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Doctor]:
     """Give what `countersign doctor` works with: the app's parts without its web server and its worker."""
@@ -572,19 +587,7 @@ async def doctor_of(settings: Settings, young: timedelta) -> AsyncIterator[Docto
         for closing in (services.database.close, services.engine.close, services.slack.close):
             stack.push_async_callback(closing)
         await services.database.migrate()
-        yield Doctor(
-            database=services.database,
-            engine=services.engine,
-            reconciler=services.reconciler,
-            restoration=services.restoration,
-            reach=services.reach,
-            mending=CardRepair(
-                services.database, services.announcer, services.directory, services.clock, settled=young
-            ),
-            clock=services.clock,
-            own=STARTABLE,
-            young=young,
-        )
+        yield doctor(services, young)
 
 
 def oidc_of(settings: Settings, http: httpx.AsyncClient) -> Oidc | None:

@@ -18,9 +18,12 @@ from approvals.values import Value, in_utc
 from bot.engine.client import AlreadyExistsError, EngineRefusedError, Instance, UnknownInstanceError
 from bot.engine.history import RecordedHistory
 from bot.engine.worker import WORKFLOWS
+from workflows.versions import APPROVALS
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 ATTEMPTS = 3
+LATEST = next(version for version in APPROVALS.each if version.name == APPROVALS.latest)
+CODE = {workflow.__name__: workflow for workflow in WORKFLOWS} | {APPROVALS.workflow: APPROVALS.code_of(LATEST)}
 PAGE = 3
 
 
@@ -35,6 +38,9 @@ class FakeEngine:
         self.activities: dict[str, Callable[..., Any]] = {}
         self.failing: Exception | None = None
         self.away: Exception | None = None
+        self.unlistable: Exception | None = None
+        self.ill: dict[str, Exception] = {}
+        """What is raised for single instances."""
         self.swallow = 0
         """So many raises are taken and lost, as by an engine that dies before it has stored them."""
         self._plays: dict[str, _Play] = {}
@@ -67,6 +73,8 @@ class FakeEngine:
 
     async def state(self, instance_id: str, *, payloads: bool = True) -> Instance | None:
         self._answer()
+        if instance_id in self.ill:
+            raise self.ill[instance_id]
         return self.instances.get(instance_id)
 
     async def history(self, instance_id: str) -> RecordedHistory:
@@ -76,6 +84,8 @@ class FakeEngine:
 
     async def instance_ids(self, token: str | None = None) -> tuple[list[str], str | None]:
         self._answer()
+        if self.unlistable is not None:
+            raise self.unlistable
         after, ids = int(token or 0), list(self.instances)
         return ids[after : after + PAGE], str(after + PAGE) if after + PAGE < len(ids) else None
 
@@ -184,7 +194,7 @@ class _Play:
     def __init__(self, engine: FakeEngine, instance_id: str, name: str, value: Any) -> None:
         self._engine = engine
         self.instance_id = instance_id
-        self._workflow: Any = {workflow.__name__: workflow for workflow in WORKFLOWS}[name]
+        self._workflow: Any = CODE[name]
         self._continued: Any = None
         self.events: list[str] = []
         self.news, self.running = asyncio.Event(), asyncio.Event()
@@ -255,7 +265,8 @@ class _Play:
                 raise TimeoutError
             self.news.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.news.wait(), 0.02)  # the clock goes on by itself
+                async with asyncio.timeout(0.02):  # the clock goes on by itself; wait_for may swallow a cancellation
+                    await self.news.wait()
         return self.events.pop(0)
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
+
 from activities.bulk import BulkActivities
+from activities.slack.directory import Directory
 from approvals.authority import Role
 from approvals.request import ApprovalRequest
 from bot.access.authenticating import Caller
@@ -24,12 +27,14 @@ from cards import request_card
 from local.slack import Delivery, LocalSlack, Message
 from local.slack.http_delivery import HttpDelivery
 from local.slack.transport import FAILED, Envelope
-from records import audit, instances, intake
+from records import audit, instances, intake, tables
 from tests.fake_engine import FakeEngine
+from tests.migrated import migrated
 
 ROOT = Path(__file__).parents[1]
 T = TypeVar("T")
 CHANNEL = "approvals"
+NAME = "countersign.db"
 
 
 class Clock:
@@ -72,16 +77,24 @@ class Program:
         self.clock = Clock()
         self.slack = slack
         self.engine = FakeEngine(self.clock)
+        self.policy = folder / "policy.yml"
+        self.policy.write_text((ROOT / "policy.yml").read_text())
         values = {
             "slack_bot_token": slack.bot_token,
             "slack_signing_secret": slack.signing_secret,
             "slack_api_url": slack.api_url,
-            "database_url": f"sqlite:///{folder / 'countersign.db'}",
-            "policy": ROOT / "policy.yml",
+            "database_url": f"sqlite:///{folder / NAME}",
+            "policy": self.policy,
             "secret_key": "k" * 48,
         }
         self.services = Services(Settings(_env_file=None, **(values | settings)))
-        replaced = {"clock": self.clock, "engine": self.engine, "worker": SimpleNamespace(ready=True)}
+        directory = Directory(self.services.slack, lambda: time.monotonic() + self.clock.ahead.total_seconds())
+        replaced = {
+            "directory": directory,
+            "clock": self.clock,
+            "engine": self.engine,
+            "worker": SimpleNamespace(ready=True),
+        }
         vars(self.services).update(replaced)
 
     def plays(self) -> None:
@@ -128,6 +141,18 @@ class Program:
     async def becomes(self, instance_id: str, phase: str) -> instances.Instance:
         """Wait until a request's row is in a phase."""
         return await eventually(lambda: self.row(instance_id), lambda row: row.phase == phase)
+
+    async def begun(self, instance_id: str, **changes: Any) -> None:
+        """Make a row without an instance."""
+        async with self.services.database.write() as connection:
+            known = instances.Known(instance_id=instance_id, name="approval_workflow")
+            await instances.begin(connection, known, self.clock())
+        await self.mark(instance_id, **changes)
+
+    async def forget_rows(self) -> None:
+        """Lose the read model, as by a restore of an older database."""
+        async with self.services.database.write() as connection:
+            await connection.execute(sa.delete(tables.instances))
 
     async def mark(self, instance_id: str, **changes: Any) -> None:
         """Change a row as something else has left it."""
@@ -203,8 +228,8 @@ async def eventually(look: Callable[[], Awaitable[T]], good: Callable[[T], objec
 async def in_process(folder: Path, **settings: Any) -> AsyncIterator[Program]:
     """Give the app's parts, with workflows that run."""
     async with LocalSlack(manifest=ROOT / "manifest.yml") as slack:
+        await migrated(folder / NAME)
         program = Program(folder, slack, **settings)
-        await program.services.database.migrate()
         slack.workspace.http = Straight(program.services)
         program.plays()
         yield program

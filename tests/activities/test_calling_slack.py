@@ -23,6 +23,7 @@ from cards import private
 from local.slack import LocalSlack
 from records import audit, instances
 from records.database import Database
+from tests.migrated import migrated
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 HISTORY = {"oauth_config": {"scopes": {"bot": ["chat:write", "usergroups:read", "users:read", "channels:history"]}}}
@@ -43,8 +44,7 @@ async def slack(workspace: LocalSlack) -> AsyncIterator[Slack]:
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    found = Database.open(f"sqlite:///{tmp_path / 'c.db'}")
-    await found.migrate()
+    found = Database.open(await migrated(tmp_path / "c.db"))
     yield found
     await found.close()
 

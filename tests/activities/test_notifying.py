@@ -28,6 +28,7 @@ from cards import Message, private
 from local.slack import LocalSlack
 from records import instances, notifications
 from records.database import Database
+from tests.migrated import migrated
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 REQUESTER = Person(team="T0LOCAL", user="U0REQUESTER")
@@ -153,8 +154,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def parts(tmp_path: Path, clock: Clock) -> AsyncIterator[Parts]:
-    database = Database.open(f"sqlite:///{tmp_path / 'c.db'}")
-    await database.migrate()
+    database = Database.open(await migrated(tmp_path / "c.db"))
     async with LocalSlack() as workspace:
         found = Parts(workspace, database, clock)
         yield found

@@ -9,6 +9,7 @@ import pytest
 
 from records.database import Database
 from records.tables import VERSION_TABLE, metadata
+from tests.migrated import migrated
 from tests.postgres import Cluster, running_cluster
 
 NOW = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
@@ -38,7 +39,7 @@ async def emptied(cluster: Cluster, *, wholly: bool) -> str:
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Give the URL of each kind of database, for tests that use `database` from elsewhere too."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/records.db"
+        return await migrated(tmp_path / "records.db")
     return await emptied(request.getfixturevalue("cluster"), wholly=False)
 
 
@@ -57,7 +58,8 @@ async def bare(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 async def database(place: str) -> AsyncIterator[Database]:
     """Give a migrated database of each kind."""
     opened = Database.open(place)
-    await opened.migrate()
+    if place.startswith("postgresql"):
+        await opened.migrate()
     yield opened
     await opened.close()
 
@@ -65,8 +67,7 @@ async def database(place: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
     """Give a migrated SQLite database, for what is SQLite's alone or the same everywhere."""
-    opened = Database.open(f"sqlite:///{tmp_path}/records.db", busy_ms=200)
-    await opened.migrate()
+    opened = Database.open(await migrated(tmp_path / "records.db"), busy_ms=200)
     yield opened
     await opened.close()
 

@@ -365,6 +365,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 async def test_two_processes_that_append_at_once_never_fork_the_chain(database: Database, place: str) -> None:
     def run(actor: str) -> str:
         command = [sys.executable, "-c", APPENDER, place, actor]

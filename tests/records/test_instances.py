@@ -306,6 +306,7 @@ async def test_reconciliation_finds_the_unfinished_and_the_unknown(database: Dat
         assert await listing.ids(connection, ended, after="order-done-workflow") == ()
 
 
+@pytest.mark.slow
 async def test_each_filter_and_order_is_served_by_an_index_at_ten_thousand_rows(
     sqlite: Database, now: datetime
 ) -> None:

@@ -48,6 +48,7 @@ async def test_what_was_committed_moves_into_the_file_while_others_write(tmp_pat
     await database.close()
 
 
+@pytest.mark.slow
 async def test_the_log_is_used_again_from_its_beginning(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     database = Database.open(f"sqlite:///{path}")

@@ -22,6 +22,7 @@ from bot.control.subjects import Subjects
 from records import audit
 from records.database import Database
 from tests.fake_engine import FakeEngine
+from tests.migrated import migrated
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 POLICY = """
@@ -100,8 +101,7 @@ def caller(*roles: Role) -> Caller:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     (tmp_path / "policy.yml").write_text(POLICY)
-    database = Database.open(f"sqlite:///{tmp_path}/house.db")
-    await database.migrate()
+    database = Database.open(await migrated(tmp_path / "house.db"))
     yield House(database, tmp_path / "policy.yml")
     await database.close()
 

@@ -13,6 +13,7 @@ from bot.access.refusals import Refused
 from bot.control.operations.selection import Selection, check, filters
 from records import bulk
 from records.database import Database
+from tests.migrated import migrated
 from workflows.bulk import bulk_workflow
 
 NOW = datetime(2026, 1, 5, 14, tzinfo=UTC)
@@ -21,8 +22,7 @@ COUNT = BATCH + 20
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database.open(f"sqlite:///{tmp_path / 'countersign.db'}")
-    await opened.migrate()
+    opened = Database.open(await migrated(tmp_path / "countersign.db"))
     yield opened
     await opened.close()
 

@@ -23,7 +23,7 @@ async def test_an_engine_that_was_away_gets_the_decision_when_it_is_back(program
     program.engine.away = None
     await program.later(seconds=6)
     await program.services.deliverer.round()
-    assert await program.ended(order) == {"status": "completed"}
+    assert (await program.ended(order))["status"] == "completed"
 
 
 async def failed(program: Program) -> int:
@@ -37,7 +37,7 @@ async def test_a_refusal_of_the_engine_is_tried_again_too(program: Program) -> N
     await eventually(lambda: failed(program))
     await program.later(seconds=6)
     await program.services.deliverer.round()
-    assert await program.ended(order) == {"status": "completed"}
+    assert (await program.ended(order))["status"] == "completed"
 
 
 async def test_a_decision_of_a_process_that_died_is_delivered_by_the_loop(program: Program) -> None:
@@ -49,7 +49,7 @@ async def test_a_decision_of_a_process_that_died_is_delivered_by_the_loop(progra
     assert (await taken(program, order)).attempts == 1
     await program.later(seconds=31)
     await program.services.deliverer.round()
-    assert await program.ended(order) == {"status": "completed"}
+    assert (await program.ended(order))["status"] == "completed"
 
 
 async def test_a_decision_for_an_instance_that_is_gone_is_answered_and_told(program: Program) -> None:
@@ -78,7 +78,7 @@ async def test_a_raise_whose_answer_is_lost_is_repeated_and_counts_once(program:
     await eventually(lambda: raised(program))
     await program.later(seconds=31)
     await program.services.deliverer.round()
-    assert await program.ended(order) == {"status": "completed"}
+    assert (await program.ended(order))["status"] == "completed"
     assert (await program.audited(order)).count("request.accepted") == 1
     assert len(program.engine.raised) == 2
 
@@ -111,7 +111,7 @@ async def test_a_pause_keeps_a_decision_that_was_raised_and_raises_it_no_more(pr
     assert (row.state, row.verdict) == ("raised", None)
     assert len(program.engine.raised) == 2  # the second one made sure that it has the event
     await program.engine.resume(order)
-    assert await program.ended(order) == {"status": "completed"}
+    assert (await program.ended(order))["status"] == "completed"
 
 
 async def test_an_answer_is_waited_for_and_none_comes_of_an_unknown_decision(program: Program) -> None:

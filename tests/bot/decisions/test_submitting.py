@@ -19,6 +19,7 @@ from bot.process.background import Background
 from records import audit, instances
 from records.database import Database
 from tests.approvals.story import ANN, BOB, NOW, OK, Story
+from tests.migrated import migrated
 
 STORY = Story()
 
@@ -81,8 +82,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    database = Database.open(f"sqlite:///{tmp_path}/decisions.db")
-    await database.migrate()
+    database = Database.open(await migrated(tmp_path / "decisions.db"))
     yield Desk(database)
     await database.close()
 

@@ -27,6 +27,8 @@ async def readiness() -> bool:
 serve(app, "127.0.0.1", 0, Leaving(begin=lambda: ready.__setitem__(0, False), drain_s=2.5))
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[tuple["subprocess.Popen[str]", str]]:

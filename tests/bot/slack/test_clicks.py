@@ -23,7 +23,7 @@ async def text_of_card(program: Program, instance_id: str, part: str) -> str:
 async def test_an_approval_completes_the_order_and_everybody_is_told(program: Program) -> None:
     order = await program.asked()
     assert (await program.click("U0MANAGER", order)).ok
-    assert await program.ended(order) == {"status": "completed"}
+    assert (await program.ended(order))["status"] == "completed"
     assert [each for each in await program.audited(order) if not each.startswith("policy.")] == [
         "order.started",
         "request.asked",
@@ -45,7 +45,7 @@ async def test_a_rejection_asks_why_and_the_reason_is_the_outcome(program: Progr
     empty = await manager.submit(values={reject_modal.ACTION: "  \n "})
     assert reject_modal.BLOCK in (empty.errors or {})
     assert (await manager.submit(values={reject_modal.ACTION: "Too dear"})).ok
-    assert await program.ended(order) == {"status": "rejected", "reason": "Too dear"}
+    assert (await program.ended(order))["reason"] == "Too dear"
     await text_of_card(program, order, "Too dear")
 
 
@@ -56,7 +56,7 @@ async def test_two_clicks_at_the_same_moment_count_once(program: Program) -> Non
     clicks = [manager.click(CHANNEL, card.ts, request_card.APPROVE) for _ in range(2)]
     first, second = await asyncio.gather(*clicks)
     assert (first.ok, second.ok) == (True, True)
-    assert await program.ended(order) == {"status": "completed"}
+    assert (await program.ended(order))["status"] == "completed"
     await program.later(seconds=31)  # what came too late for the workflow is answered at its next delivery
     await program.services.deliverer.round()
     verdicts = await eventually(lambda: program.verdicts(order), lambda found: len(found) == 2 and None not in found)
@@ -136,4 +136,4 @@ async def test_a_click_on_a_paused_request_counts_when_it_goes_on(program: Progr
     await eventually(lambda: program.verdicts(order), lambda found: found == [None])
     assert (await program.row(order)).phase == "waiting"
     await program.engine.resume(order)
-    assert await program.ended(order) == {"status": "completed"}
+    assert (await program.ended(order))["status"] == "completed"
