@@ -39,7 +39,7 @@ check: install docs  ## lint, formatting, types, import rules, hosted workflows,
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy approvals workflows activities records cards bot local tools client/src
 	$(BIN)/lint-imports
-	$(BIN)/zizmor --quiet --offline .github
+	$(BIN)/zizmor --quiet --offline .github action.yml
 
 docs: install  ## build the documentation into site/; a stale page or a broken link fails
 	$(BIN)/python -m tools.docs --check

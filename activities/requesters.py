@@ -20,7 +20,7 @@ async def resolve(written: str, policy: Policy | None, directory: Directory) -> 
 
     Raises: UnknownRequesterError; LookupFailedError if Slack does not say.
     """
-    name, known = requesters.canonical(written), (*policy.services, *policy.agents) if policy else ()
+    name, known = requesters.canonical(written), policy.programs if policy else ()
     if requesters.is_address(name):
         profile = await directory.find(name)
         if profile is not None and not profile.bot:

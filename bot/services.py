@@ -33,6 +33,7 @@ from approvals.signing import KeyRing
 from bot.access.authenticating import Access
 from bot.access.oidc import Oidc
 from bot.access.throttle import Throttle
+from bot.access.workloads import Workloads
 from bot.control.diagnosis.gathering import FactFinder
 from bot.control.observing import Observer
 from bot.control.operations.asking import Asking
@@ -326,6 +327,7 @@ class Services:
             clock=self.clock,
             throttle=self.throttle,
             oidc=oidc_of(self.settings, self.http),
+            workloads=Workloads(self.http, self.settings.oidc_algorithms),
         )
 
     @cached_property

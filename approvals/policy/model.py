@@ -31,6 +31,7 @@ from approvals.policy.reading import (
     whole_number,
     yes_or_no,
 )
+from approvals.policy.workloads import WorkloadRule
 from approvals.request import Delegation
 from approvals.values import absent
 
@@ -360,6 +361,21 @@ class Policy(Entry):
         description="software agents that may be a request's requester",
         examples=[["purchasing-agent"]],
     )
+    workloads: Annotated[tuple[WorkloadRule, ...], listed("workloads")] = Field(
+        default=(),
+        exclude_if=absent,
+        description="programs that prove themselves by a token of their platform, such as jobs of GitHub Actions",
+        examples=[
+            [
+                {
+                    "name": "shop-ci",
+                    "issuer": "https://token.actions.githubusercontent.com",
+                    "claims": {"repository": "acme/shop"},
+                    "may_ask": "deploy",
+                }
+            ]
+        ],
+    )
     kinds: Annotated[dict[str, KindRule], BeforeValidator(_kinds)] = Field(
         default_factory=dict,
         exclude_if=absent,
@@ -369,6 +385,19 @@ class Policy(Entry):
     rules: Annotated[tuple[Rule, ...], from_node(_rules)] = Field(
         default=(), description="read from the top; the first that applies wins"
     )
+
+    @field_validator("workloads")
+    @classmethod
+    def _distinct(cls, workloads: tuple[WorkloadRule, ...]) -> tuple[WorkloadRule, ...]:
+        names = [each.name.casefold() for each in workloads]
+        if twice := next((each.name for each in workloads if names.count(each.name.casefold()) > 1), None):
+            raise ValueError(f"two workloads are called {twice!r}: each needs a name of its own")
+        return workloads
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The names that may be a requester's though nobody in Slack has them."""
+        return (*self.services, *self.agents, *(each.name for each in self.workloads))
 
     @classmethod
     def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:

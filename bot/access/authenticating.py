@@ -25,6 +25,7 @@ from approvals.values import Value
 from bot.access.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
 from bot.access.refusals import Kind, Refused, refused
 from bot.access.throttle import Throttle
+from bot.access.workloads import Workloads
 from bot.process.correlation import correlation_id
 from records import audit, keys
 from records.database import Database
@@ -42,7 +43,8 @@ class Caller(Value):
     """A person or program whose identity is proven. `actor` is its name in the audit.
 
     `roles_known` is False if the roles could not be looked up: then there are none (law: fail closed), and a refusal
-    says so. `member` is False for a guest and for others whom no policy can give a role.
+    says so. `member` is False for a guest and for others whom no policy can give a role. `kinds` are those that a
+    workload may ask for: None means all.
     """
 
     actor: str
@@ -55,6 +57,7 @@ class Caller(Value):
     callback_hosts: tuple[str, ...] = ()
     roles_known: bool = True
     member: bool = True
+    kinds: tuple[str, ...] | None = None
 
     @property
     def initiator(self) -> "Initiator":
@@ -89,6 +92,7 @@ class Access:
         clock: Callable[[], datetime],
         throttle: Throttle,
         oidc: Oidc | None = None,
+        workloads: Workloads | None = None,
     ) -> None:
         self._database = database
         self._directory = directory
@@ -97,6 +101,7 @@ class Access:
         self._clock = clock
         self._throttle = throttle
         self._oidc = oidc
+        self._workloads = workloads
 
     async def identify(self, token: str, source: str) -> Caller:
         """Return whom an API key or a bearer token belongs to. `source` is the client's address.
@@ -109,9 +114,36 @@ class Access:
                 "This call needs an API key: send it as 'Authorization: Bearer cs_…'. "
                 "Create one with: countersign keys create.",
             )
+        if is_jwt(token) and (found := await self._by_workload(token, source)) is not None:
+            return found
         if self._oidc is not None and is_jwt(token):
             return await self.by_oidc(self._oidc, token, source)
         return await self.by_key(token, source)
+
+    async def _by_workload(self, token: str, source: str) -> Caller | None:
+        """Return the program whose platform signed the token; None for a token of an issuer of no workload.
+
+        Raises: Refused BAD_CREDENTIALS, RATE_LIMITED, UNAVAILABLE.
+        """
+        try:
+            known = (await self._policies.current()).workloads
+        except PolicyError as error:
+            log.warning("no workload is known: the policy cannot be used", why=str(error))
+            return None
+        if self._workloads is None or not self._workloads.claimed(token, known):
+            return None
+        try:
+            found = await self._workloads.of(token, known)
+        except BadTokenError as error:
+            self._demand_patience(source)
+            log.warning("a workload's token was refused", why=str(error), source=source)
+            raise Refused(Kind.BAD_CREDENTIALS, str(error)) from error
+        except ProviderUnavailableError as error:
+            raise Refused(Kind.UNAVAILABLE, str(error), retry_after=10) from error
+        roles = frozenset({Role.ASKER})
+        return Caller(
+            actor=f"workload:{found.name}", email=found.name, roles=roles, through="rest", kinds=found.may_ask
+        )
 
     async def by_oidc(self, oidc: Oidc, token: str, source: str) -> Caller:
         """Return who a bearer token of the identity provider names, with the roles the policy gives them now.

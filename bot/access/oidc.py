@@ -3,6 +3,8 @@
 Gives a verified e-mail and nothing else. What that person may do is the policy's to say.
 """
 
+import base64
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +41,17 @@ def is_jwt(token: str) -> bool:
     return not token.startswith("cs_") and token.count(".") == 2  # noqa: PLR2004 header, claims, signature
 
 
+def issuer_of(token: str) -> str:
+    """Return whom a token names as its issuer, unproven: it only chooses whose keys are tried. Empty for no token."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, IndexError, RecursionError):
+        return ""
+    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    return issuer if isinstance(issuer, str) else ""
+
+
 class Oidc:
     """Checks tokens of one issuer for one audience. `clock` gives Unix seconds, `monotonic` the age of the keys."""
 
@@ -64,6 +77,10 @@ class Oidc:
 
     async def email_of(self, token: str) -> str:
         """Return the verified e-mail that the token proves. Raises: BadTokenError, ProviderUnavailableError."""
+        return self._email(await self.claims_of(token))
+
+    async def claims_of(self, token: str) -> dict[str, Any]:
+        """Return what a token of this issuer and audience claims. Raises: BadTokenError, ProviderUnavailableError."""
         if len(token) > LARGEST_TOKEN:
             raise BadTokenError("This bearer token is too long to be one.")
         keys = await self._current()
@@ -72,7 +89,8 @@ class Oidc:
             claims = self._claims(token, newer)  # signed by a key that the issuer has rotated in
         if claims is None:
             raise BadTokenError("This bearer token is not signed by the identity provider. Sign in again.")
-        return self._email(claims)
+        self._demand_current(claims)
+        return claims
 
     def _claims(self, token: str, keys: KeySet) -> dict[str, Any] | None:
         """Return what the token claims, None if no known key has signed it with an allowed algorithm."""
@@ -82,7 +100,8 @@ class Oidc:
             return None
         return claims if isinstance(claims, dict) else None
 
-    def _email(self, claims: dict[str, Any]) -> str:
+    def _demand_current(self, claims: dict[str, Any]) -> None:
+        """Refuse a token of another issuer, for another audience, or of another time. Raises: BadTokenError."""
         registry = jwt.JWTClaimsRegistry(
             now=lambda: int(self._clock()),
             leeway=LEEWAY,
@@ -97,6 +116,8 @@ class Oidc:
                 f"This bearer token is not good here ({_word(error)}): it has expired, or it is for another service. "
                 "Sign in again."
             ) from error
+
+    def _email(self, claims: dict[str, Any]) -> str:
         email = claims.get("email")
         if not isinstance(email, str) or "@" not in email or claims.get("email_verified") is not True:
             raise BadTokenError("This bearer token names no verified e-mail, so it does not say who you are.")

@@ -17,6 +17,9 @@ from bot.cli.remote import Remote, connected, path_of
 POLL_S = 20
 """Seconds that the app holds a call while nothing happens: below the client's own timeout."""
 
+AGAIN_S = 2.0
+AWAY = "Countersign does not answer. The request goes on there; trying again."
+
 IN_CI = ("GITHUB_REPOSITORY", "GITHUB_WORKFLOW", "GITHUB_JOB", "GITHUB_SHA")
 """Together they name a job of GitHub Actions, but not its attempt: a job that is run again keeps its approval."""
 
@@ -44,7 +47,7 @@ def ask(  # noqa: PLR0913 what a request has
     """
     body = {
         "kind": kind, "subject": subject, "amount": amount, "currency": currency, "description": description,
-        "details": _fields(field or []), "requester": requester,
+        "fields": _fields(field or []), "requester": requester,
     }  # fmt: skip
     until = None if wait is None else time.monotonic() + _seconds(wait)
     with connected() as remote:
@@ -91,10 +94,21 @@ def _answered(remote: Remote, asked: dict[str, Any], until: float | None) -> dic
             said = _tell(found, said)
             left = POLL_S if until is None else max(1, min(POLL_S, int(until - time.monotonic())))
             # Before the card stands there is no link to print, so look again soon.
-            found = remote.get(path_of("requests", found["id"]), wait=left if found["card_link"] else 1)
+            newer = remote.poll(path_of("requests", found["id"]), wait=left if found["card_link"] else 1)
+            if newer is None:
+                said = _away(said)
+            found = newer or found
     except KeyboardInterrupt:
         output.fail(f"Stopped waiting. {asked['id']} goes on by itself.", STILL_WAITING)
     return found
+
+
+def _away(said: str) -> str:
+    """Say once that the app does not answer, and wait a moment: it may be starting again."""
+    if said != AWAY:
+        output.note(AWAY)
+    time.sleep(AGAIN_S)
+    return AWAY
 
 
 def _tell(found: dict[str, Any], said: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.cli import output
+from bot.cli.job_token import JobToken
 
 EXIT_CODES: Mapping[int, int] = {
     400: output.MISUSED,
@@ -26,6 +27,9 @@ EXIT_CODES: Mapping[int, int] = {
 }
 """By HTTP status; any other failure is output.FAILED."""
 
+
+PASSING = frozenset({429, 502, 503, 504})
+"""Statuses that say: try again."""
 
 UNREAD = ". Nothing was changed: ask again, and look at the app's log if it goes on."
 UNKNOWN = ", so whether the call took effect is not known. Look with `countersign status` before you call again."
@@ -46,6 +50,9 @@ class ClientSettings(BaseSettings):
     port: int = Field(8000, description="the app's own port, if the command runs in the app's folder")
     api_key: SecretStr = Field(SecretStr(""), description="whose key the commands send (cs_…)")
     app_id: str = Field("countersign", description="the sidecar's app-id, as `countersign workflow --app-id` names it")
+    audience: str = Field(
+        "countersign", description="the audience of the token that a CI job proves itself with, if there is no key"
+    )
     timeout_seconds: float = Field(
         30.0,
         gt=0,
@@ -64,6 +71,18 @@ class Remote:
     def get(self, path: str, **query: Any) -> Any:
         """Return what the app answers to a GET; parameters that are None are left out."""
         return self._json("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def poll(self, path: str, **query: Any) -> Any | None:
+        """Return what the app answers to a GET; None if it does not answer now, as while it starts again."""
+        try:
+            answer = self._http.get(path, params=query)
+        except httpx.TransportError:
+            return None
+        if answer.status_code in PASSING:
+            return None
+        if answer.is_error:
+            _fail(answer, output.FAILED)
+        return answer.json()
 
     def post(
         self,
@@ -135,17 +154,18 @@ def connected() -> Iterator[Remote]:
     except UnicodeDecodeError:
         output.fail(output.UNREADABLE_FILE, output.MISUSED)
     key = settings.api_key.get_secret_value().strip()
-    if not key:
+    job = None if key else JobToken.of_this_job(settings.audience)
+    if not key and job is None:
         output.fail(
             "COUNTERSIGN_API_KEY is missing. Where the app runs, make a key with `countersign keys create NAME "
             "--person EMAIL --role operator`, and set it in the environment or in .env.",
             output.MISUSED,
         )
     url = _address(settings.url.rstrip("/") or f"http://127.0.0.1:{settings.port}")
-    headers = {"Authorization": f"Bearer {key}", "User-Agent": "countersign-cli"}
+    headers = {"User-Agent": "countersign-cli"} | ({"Authorization": f"Bearer {key}"} if key else {})
     if not key.isascii() or not key.isprintable():
         output.fail("COUNTERSIGN_API_KEY is no key: copy it again, as `keys create` printed it.", output.MISUSED)
-    with httpx.Client(base_url=url, headers=headers, timeout=settings.timeout_seconds) as http:
+    with httpx.Client(base_url=url, headers=headers, timeout=settings.timeout_seconds, auth=job) as http:
         yield Remote(http, url)
 
 

@@ -121,6 +121,8 @@ class Asking:
 
     async def may_ask(self, caller: Caller, policy: Policy, kind: str) -> bool:
         """Return whether a kind's `who` names the caller; a kind that names nobody, or is not declared, takes all."""
+        if caller.kinds is not None and kind not in caller.kinds:
+            return False
         who = policy.kinds[kind].who if kind in policy.kinds else ()
         if not who:
             return True
@@ -131,7 +133,7 @@ class Asking:
         if not await self.may_ask(caller, policy, kind):
             raise Refused(
                 Kind.NOT_ALLOWED,
-                f"You may not ask for {policy.kinds[kind].title or kind}: the policy says who may. Nobody was asked.",
+                f"You may not ask for {_title(policy, kind)}: the policy says who may. Nobody was asked.",
             )
 
     async def _requester(self, caller: Caller, written: str | None) -> str:
@@ -147,6 +149,10 @@ class Asking:
         if found.casefold() != canonical(caller.email).casefold():
             await self._access.demand(caller, Action.ASK_FOR_OTHERS)
         return found
+
+
+def _title(policy: Policy, kind: str) -> str:
+    return (policy.kinds[kind].title if kind in policy.kinds else "") or kind
 
 
 def _resolved(policy: Policy, principal: Principal) -> Principal:
