@@ -155,7 +155,12 @@ def list_(
             each | {"id": each["operation_id"], "begun": age(datetime.fromisoformat(each["created_at"]), now)}
             for each in found
         ]
-    output.rows(("ID", "ACTION", "STATE", "DONE", "FAILED", "TOTAL", "BEGUN", "FILTER", "REASON"), found, output_as)
+    output.rows(
+        ("ID", "ACTION", "STATE", "DONE", "FAILED", "TOTAL", "BEGUN", "FILTER", "REASON"),
+        found,
+        output_as,
+        none="No bulk operation has been run.",
+    )
 
 
 @app.command()

@@ -133,7 +133,8 @@ def list_(output_as: Output = Format.TABLE) -> None:
     now = datetime.now(UTC)
     found = with_database(settings_or_exit(), _all)
     whole = [key.model_dump(mode="json") | {"state": _state(key, now)} for key in found]
-    output.rows(COLUMNS, [_line(key, now) for key in found], output_as, whole=whole)
+    none = "There is no key. `countersign keys create` makes one."
+    output.rows(COLUMNS, [_line(key, now) for key in found], output_as, whole=whole, none=none)
 
 
 async def _all(database: Database) -> list[keys.ApiKey]:

@@ -34,7 +34,7 @@ COMMANDS: Final = (
     Entry("ask", "asking:ask", "Ask people for a yes of any kind, and wait for it."),
     Entry("order", "order_commands:app", "Orders: start one, approve or reject it."),
     Entry("list", "seeing:list_", "List workflows, newest first."),
-    Entry("status", "seeing:status", "Show one workflow: where it stands and whom it waits for."),
+    Entry("status", "status_command:status", "Show one workflow: where it stands and whom it waits for."),
     Entry("history", "seeing:history", "Show what happened to a workflow, oldest first."),
     Entry("why", "seeing:why", "Say why a workflow does not go on, and what to do next."),
     Entry("watch", "watching:watch", "Follow a workflow until it is over."),

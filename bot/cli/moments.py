@@ -1,6 +1,6 @@
 """Moments as people type and read them: a date or a duration, an age of 5m or 2d. Imports little, for quick lists."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from bot.cli import output
 
@@ -22,3 +22,11 @@ def age(moment_: datetime, now: datetime) -> str:
         if passed >= timedelta(seconds=unit):
             return f"{int(passed.total_seconds()) // unit}{name}"
     return f"{int(passed.total_seconds())}s"
+
+
+def at_utc(at: str | datetime | None) -> str:
+    """Return a moment as people read it, `2026-11-24 12:33 UTC`; nothing for none."""
+    if not at:
+        return ""
+    moment_ = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return f"{moment_.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -50,15 +50,23 @@ WIDE = 10_000
 
 
 def rows(
-    columns: Sequence[str], lines: Iterable[Mapping[str, Any]], output: Format, *, whole: Sequence[Any] | None = None
+    columns: Sequence[str],
+    lines: Iterable[Mapping[str, Any]],
+    output: Format,
+    *,
+    whole: Sequence[Any] | None = None,
+    none: str = "There is nothing to show.",
 ) -> None:
     """Print a list. A table's columns are upper case, as `dapr workflow` prints them; JSON has every field.
 
-    `whole` is what JSON gives in place of lines that were made short for a table.
+    `whole` is what JSON gives in place of lines that were made short for a table; `none` is said when there is no line.
     """
     found = list(lines)
     if output is Format.JSON:
         print_json(found if whole is None else whole)
+        return
+    if not found:
+        note(none)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:

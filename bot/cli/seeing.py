@@ -8,9 +8,9 @@ import typer
 
 from approvals.ends import shown
 from approvals.percents import whole_percents
-from approvals.statuses import Status, status_message
+from approvals.statuses import Status
 from bot.cli import output
-from bot.cli.moments import age
+from bot.cli.moments import age, at_utc
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 
@@ -23,6 +23,9 @@ class ListFormat(StrEnum):
     TABLE = "table"
     WIDE = "wide"
     JSON = "json"
+
+
+ListOutput = Annotated[ListFormat, typer.Option("-o", "--output", help="wide shows more; json is for programs")]
 
 
 PAGE = 200
@@ -59,9 +62,7 @@ def list_(  # noqa: PLR0913 a list's filters
     mine: Annotated[bool, typer.Option("--mine", help="only what you have asked for")] = False,
     limit: Annotated[int, typer.Option(min=1, max=PAGE, help="how many at most")] = 50,
     every: Annotated[bool, typer.Option("--all", help="every page")] = False,
-    output_as: Annotated[
-        ListFormat, typer.Option("-o", "--output", help="wide has more columns; json is for programs")
-    ] = ListFormat.TABLE,
+    output_as: ListOutput = ListFormat.TABLE,
 ) -> None:
     """List workflows: first what waits for you, then all of them, newest first; your own, if you may not see all.
 
@@ -122,62 +123,17 @@ def _columns(found: list[dict[str, Any]], output_as: ListFormat) -> tuple[str, .
 def shown_line(each: dict[str, Any]) -> dict[str, Any]:
     """Return a workflow as a table's line, with its age."""
     now = datetime.now(UTC)
-    deadline = f"{datetime.fromisoformat(each['deadline']):%Y-%m-%d %H:%M} UTC" if each.get("deadline") else ""
-    shown = {"age": age(datetime.fromisoformat(each["created_at"]), now), "amount": amount_of(each)}
-    return each | shown | {"deadline": deadline, "description": each.get("description", "")[:60]}
+    return each | {
+        "age": age(datetime.fromisoformat(each["created_at"]), now),
+        "amount": amount_of(each),
+        "deadline": at_utc(each.get("deadline")),
+        "description": each.get("description", "")[:60],
+    }
 
 
 def amount_of(one: dict[str, Any]) -> str:
     """Return `2400.00 USD`, nothing for a request that is not about money."""
     return f"{one['amount']} {one['currency']}" if one.get("amount") is not None else ""
-
-
-def status(reference: Reference, output_as: Output = Format.TABLE) -> None:
-    """Show one workflow: where it stands, whom it waits for, since when and until when.
-
-    Example: countersign status 42
-    """
-    with connected() as remote:
-        found = remote.get(path_of("workflows", reference))
-    if output_as is Format.JSON:
-        output.print_json(found)
-        return
-    output.fields(_shown(found))
-
-
-def _shown(found: dict[str, Any]) -> dict[str, Any]:
-    one = found["workflow"]
-    kept = (
-        "custom_status", "phase", "description", "requester", "rule", "stage", "waiting_on", "since", "deadline",
-        "created_at", "decided_at", "finished_at", "card_link",
-    )  # fmt: skip
-    return {
-        "id": one["id"],
-        "name": one["name"],
-        "status": f"{one['status']}: {status_message(one['status'])}",
-        "what": f"{one['kind']} {one['subject']}".strip(),
-        "amount": amount_of(one),
-        "standing": one["standing"],
-        "approvals": f"{one['approved']} of {one['needed']}" if one["needed"] else "",
-        "decided by": "; ".join(map(_decision, one["decided_by"])),
-        **{name: _text(one[name]) for name in kept},
-        "digest": found["digest"] or "",
-        "purged": "The engine has forgotten its history; the audit stays." if found["purged"] else "",
-        "failure": found["failure"],
-        "input": found["input"],
-        "output": found["output"],
-    }
-
-
-def _decision(one: dict[str, Any]) -> str:
-    said = f": {one['reason']}" if one["reason"] else ""
-    at = datetime.fromisoformat(one["at"])
-    word = "approved" if one["approved"] else "rejected"
-    return f"{one['name'] or one['person']} {word} stage {one['stage']} at {at:%Y-%m-%d %H:%M} UTC{said}"
-
-
-def _text(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def history(
@@ -197,7 +153,7 @@ def history(
         output.rows(columns, time_line(events), output_as, whole=events)
         return
     business = [each for each in events if each["source"] == "business"]
-    output.rows(("AT", "WHAT", "BY", "DETAILS"), [business_line(each) for each in business], output_as)
+    output.rows(("AT (UTC)", "WHAT", "BY", "DETAILS"), [business_line(each) for each in business], output_as)
     output.note("`countersign history ID --engine` shows the workflow engine's events too.")
 
 
@@ -205,9 +161,9 @@ def business_line(event: dict[str, Any]) -> dict[str, Any]:
     """Return what a person, or the workflow, did as a table's line."""
     at = datetime.fromisoformat(event["at"])
     return {
-        "at": f"{at:%Y-%m-%d %H:%M:%S}",
+        "at_(utc)": f"{at:%Y-%m-%d %H:%M:%S}",
         "what": event["type"],
-        "by": event["actor"],
+        "by": event["actor_name"] or event["actor"],
         "details": _cut(event["text"]),
     }
 
@@ -272,7 +228,7 @@ def stats(
     if output_as is Format.JSON:
         output.print_json(found)
         return
-    oldest = f", the oldest since {found['oldest']}" if found["oldest"] else ""
+    oldest = f", the oldest since {at_utc(found['oldest'])}" if found["oldest"] else ""
     output.fields(
         {
             "waiting now": f"{found['waiting']}{oldest}",

@@ -18,14 +18,15 @@ RELATIONS = tuple({"own": own, "asked": asked} for own, asked in product((False,
 # Written from the words of the product and not from the table: one line for each action, role by role,
 # r(equester) a(pprover) o(perator) u(auditor) m (admin); "r:own" only on their own requests.
 EXPECTED = """
-start_order     r o            rest dashboard cli        any
+start_order     r o p          rest dashboard cli        any
+ask_for_others  r o f          rest dashboard cli        any
 start_workflow  o              rest dashboard cli        any
 decide          a:asked        slack rest dashboard      pending running suspended stalled
-see_request     r:own a:mine o u m  slack rest dashboard cli  any
-list            r:own a:mine o u m  slack rest dashboard cli  any
-see_history     r:own a:mine o u    slack rest dashboard cli  any
-see_payloads    r:own a:mine o u    rest dashboard cli   any
-see_diagnosis   r:own a:mine o u    slack rest dashboard cli  any
+see_request     r:own p:own a:mine o u m  slack rest dashboard cli  any
+list            r:own p:own a:mine o u m  slack rest dashboard cli  any
+see_history     r:own p:own a:mine o u    slack rest dashboard cli  any
+see_payloads    r:own p:own a:mine o u    rest dashboard cli   any
+see_diagnosis   r:own p:own a:mine o u    slack rest dashboard cli  any
 see_statistics  o u m          slack rest dashboard cli  any
 pause           o              slack rest dashboard cli  running
 resume          o              slack rest dashboard cli  suspended
@@ -41,7 +42,15 @@ policy_read     o u m          rest dashboard cli        any
 keys_manage     m              rest cli                  any
 doctor          o              rest cli                  any
 """
-LETTERS = {"r": Role.REQUESTER, "a": Role.APPROVER, "o": Role.OPERATOR, "u": Role.AUDITOR, "m": Role.ADMIN}
+LETTERS = {
+    "r": Role.REQUESTER,
+    "a": Role.APPROVER,
+    "o": Role.OPERATOR,
+    "u": Role.AUDITOR,
+    "m": Role.ADMIN,
+    "p": Role.ASKER,
+    "f": Role.FOR_OTHERS,
+}
 ROWS = {line.split()[0]: line.split()[1:] for line in EXPECTED.strip().splitlines()}
 
 
@@ -80,7 +89,7 @@ def test_the_whole_matrix_grants_exactly_what_is_expected() -> None:
             over += [case] if allowed and not should else []
             under += [case] if should and not allowed else []
             checked += 1
-    assert checked == 32 * 4 * len(Action) * len(STATUSES) * 4
+    assert checked == 2 ** len(Role) * 4 * len(Action) * len(STATUSES) * 4
     assert over == []
     assert under == []
 
