@@ -4,6 +4,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from approvals.digest import version_of
+from approvals.mistakes import clause
 from approvals.policy.file import PolicyError, read_tree
 from approvals.policy.model import Policy, Rule
 from approvals.policy.reading import Problems
@@ -16,7 +17,7 @@ def parse_policy(source: str, name: str = "policy.yml") -> Policy:
         policy = Policy.model_validate(tree, context=problems)
     except ValidationError as error:
         for each in error.errors():
-            problems.add(_line(each, tree.line), str(each["msg"]).removeprefix("Value error, "))
+            problems.add(_line(each, tree.line), clause(each))
         raise PolicyError(name, tuple(problems.found)) from None
     _refuse_repeated(policy.rules, problems)
     _refuse_unknown_fields(policy, problems)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
+from approvals.mistakes import clause, first_mistake
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
 from records.errors import BadCursorError, DatabaseUnavailableError, UnreadableRowError
 
@@ -73,11 +74,11 @@ def refused(verdict: Verdict, kind: Kind | None = None) -> Refused:
 
 def unusable(error: ValueError, what: str = "request") -> Refused:
     """Return the refusal for values that a model did not take: its first message, with the field that it is about."""
-    found = error.errors(include_input=False, include_url=False) if isinstance(error, ValidationError) else []
-    if not found:
+    if not isinstance(error, ValidationError):
         return Refused(Kind.INVALID, str(error))
-    where = ".".join(str(part)[:100] for part in found[0]["loc"]) or what
-    return Refused(Kind.INVALID, f"The {where} is not usable: {str(found[0]['msg']).removeprefix('Value error, ')}.")
+    first = first_mistake(error)
+    where = ".".join(str(part)[:100] for part in first["loc"]) or what
+    return Refused(Kind.INVALID, f"The {where} is not usable: {clause(first)}.")
 
 
 def unknown(reference: str) -> Refused:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from approvals.mistakes import clause, first_mistake
 from bot.cli import output
 from bot.cli.database_session import with_database
 from bot.cli.local_commands import settings_or_exit
@@ -70,9 +71,8 @@ def _wanted(given: dict[str, Any]) -> decided.Wanted:
     try:
         return DecisionQuery.model_validate(given).wanted(datetime.now(UTC))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        what = str(first["msg"]).removeprefix("Value error, ")
-        output.fail(f"--{first['loc'][0]} is not usable: {what}.", output.MISUSED)
+        first = first_mistake(error)
+        output.fail(f"--{first['loc'][0]} is not usable: {clause(first)}.", output.MISUSED)
 
 
 async def _all(database: Database, wanted: decided.Wanted) -> tuple[decided.Decided, ...]:

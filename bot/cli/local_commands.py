@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from approvals.mistakes import clause
 from bot.cli import output
 from bot.cli.output import Format, Output
 from bot.process.secret_files import SecretFileError
@@ -21,7 +22,7 @@ def settings_or_exit() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        found = "\n".join(f"{_name(each['loc'])}: {each['msg']}" for each in error.errors(include_input=False))
+        found = "\n".join(f"{_name(each['loc'])}: {clause(each)}" for each in error.errors(include_input=False))
         output.fail(f"The settings are not usable.\n{found}", output.MISUSED)
     except SecretFileError as error:
         output.fail(f"The settings are not usable.\n{error}", output.MISUSED)

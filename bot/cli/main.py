@@ -74,6 +74,16 @@ class Commands(TyperGroup):
             self.commands[entry.name] = loaded(entry)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command; an option's error is told without pydantic's words before it."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from approvals.mistakes import plain
+
+            error.message = f"{plain(error.message)}."
+            raise
+
 
 def loaded(entry: Entry) -> Any:
     """Return a command of the table, ready to be called."""

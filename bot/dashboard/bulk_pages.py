@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 
 from approvals.authority import Action
+from approvals.mistakes import clause, first_mistake
 from approvals.statuses import STATUSES
 from approvals.verbs import IN_BULK
 from bot.access.authenticating import Access
@@ -174,6 +175,5 @@ def _known(operation_id: str) -> str:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
-    what = str(first["msg"]).removeprefix("Value error, ")
-    return f"“{first['loc'][0]}” is not usable: {what}. Nothing was done."
+    first = first_mistake(error)
+    return f"“{first['loc'][0]}” is not usable: {clause(first)}. Nothing was done."

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from activities.policies import PolicyFile
 from approvals.authority import Action
 from approvals.durations import duration_text
+from approvals.mistakes import clause, first_mistake
 from approvals.policy.model import Rule, StageRule
 from approvals.policy.principals import approver_text
 from approvals.policy.routing import Explanation, Policy, PolicyError, explain
@@ -88,9 +89,8 @@ def _request(given: dict[str, str], policy: Policy, email: str) -> ApprovalReque
             requester=given["requester"] or email or "somebody@example.com",
         )
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        what = str(first["msg"]).removeprefix("Value error, ")
-        return f"“{first['loc'][0]}” is not usable: {what}."
+        first = first_mistake(error)
+        return f"“{first['loc'][0]}” is not usable: {clause(first)}."
 
 
 def _line(rule: Rule, policy: Policy) -> RuleLine:

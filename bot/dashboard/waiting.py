@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from approvals.authority import Action, Resource
 from approvals.ends import ENDS
+from approvals.mistakes import clause, first_mistake
 from approvals.statuses import STATUSES
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
@@ -165,10 +166,9 @@ def _wanted(request: Request) -> tuple[Wanted, str]:
 
 def query_mistake(error: ValidationError, instead: str = "The usual list is shown instead.") -> str:
     """Return the error of a filter, and the list shown in its place."""
-    first = error.errors(include_input=False, include_url=False)[0]
+    first = first_mistake(error)
     where = str(first["loc"][0]) if first["loc"] else "filter"
-    what = str(first["msg"]).removeprefix("Value error, ")
-    return f"The filter “{where}” is not usable: {what}. {instead}"
+    return f"The filter “{where}” is not usable: {clause(first)}. {instead}"
 
 
 def as_typed(text: str) -> str:

@@ -6,14 +6,16 @@ REST's one map from the error model to HTTP.
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
+from approvals.mistakes import clause
 from bot.access.refusals import TRANSLATED, Kind, Refused, as_refusal
 from bot.process.correlation import correlation_id
 
@@ -70,10 +72,10 @@ def problem_response(status: int, detail: str, headers: Mapping[str, str] | None
 def _invalid(error: RequestValidationError) -> JSONResponse:
     """Answer with a message for each error, without repeating what was sent."""
     errors = [
-        {"where": ".".join(str(part) for part in each["loc"]), "what": str(each["msg"]).removeprefix("Value error, ")}
-        for each in error.errors()
+        {"where": ".".join(str(part) for part in each["loc"]), "what": clause(each)}
+        for each in cast("list[ErrorDetails]", error.errors())
     ]
-    sentences = "; ".join(f"{each['where']}: {each['what'].rstrip('.')}" for each in errors)
+    sentences = "; ".join(f"{each['where']}: {each['what']}" for each in errors)
     return problem_response(422, f"The request is not usable: {sentences}.", errors=errors)
 
 
