@@ -96,18 +96,19 @@ class Story:
         card = self.asks("44", "900.00", "A conference ticket")
         for who, name in ((REQUESTER, "requester"), (VP, "VP")):
             _tell(name, "clicks Approve, and may not")
-            before = len(self._slack.ephemerals(who))
             self._click(who, card, "approve")
-            _tell(f"to {name} only", self._private_answer(who, before))
+            _tell(f"to {name} only", self._private_answer(who))
         self._shows(card)
         found = self._parts.call("GET", "/workflows/44")["workflow"]
         expect(found["status"] == "RUNNING", "order 44 should still wait")
         expect(bool(self._slack.message(CHANNEL, card).action_ids()), "the card of order 44 should still have buttons")
         return card
 
-    def _private_answer(self, who: str, before: int) -> str:
-        self._parts.until("a private answer came", lambda: len(self._slack.ephemerals(who)) > before)
-        return self._slack.ephemerals(who)[-1].text
+    def _private_answer(self, who: str) -> str:
+        person = self._slack.act_as(who)
+        opened = self._parts.until("a private answer came", person.modals)
+        self._parts.act(person.close())
+        return "".join(found["text"]["text"] for found in opened[-1].blocks)
 
     def terminate(self, card: str) -> None:
         """Let an operator end it from Slack."""

@@ -201,15 +201,17 @@ def test_one_sees_what_waits_for_oneself_and_what_one_has_asked_for(remote: Cli,
 
 
 def test_a_status_says_in_words_where_it_stands(remote: Cli, start: Start) -> None:
-    out = remote("status", start()).out
-    for expected in ("RUNNING: It is running", "2400.00 USD", "group:managers", "a manager within 3 days"):
+    order = start()
+    out, wide = remote("status", order).out, remote("status", order, "-o", "wide").out
+    for expected in ("Waiting", "2400.00 USD", "group:managers", "a manager within 3 days"):
         assert expected in out
+    assert ("RUNNING: It is running" in out, "RUNNING: It is running" in wide) == (False, True)
 
 
 def test_a_history_has_the_engines_events_and_the_businesses(remote: Cli, start: Start) -> None:
     order = start()
     told = remote("history", order)
-    assert told.out.splitlines()[0].split() == ["AT", "WHAT", "BY", "DETAILS"]
+    assert told.out.splitlines()[0].split() == ["AT", "(UTC)", "WHAT", "BY", "DETAILS"]
     assert ("request.asked" in told.out, "TimerCreated" in told.out) == (True, False)
     lines = remote("history", order, "--engine").out.splitlines()
     assert lines[0].split() == ["TYPE", "NAME", "EVENTID", "ELAPSED", "STATUS", "DETAILS"]
