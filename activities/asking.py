@@ -141,7 +141,7 @@ class Cards:
             return False
         self._begun.add(nonce)
         async with self._database.write() as connection:
-            row = await instances.get(connection, state.instance_id)
+            row = await instances.locked(connection, state.instance_id)
             mine = row is None or (_still_asked(row, state) and self._is_free(row, nonce, now))
             if mine:
                 posting = instances.Changes(posting=f"{nonce}/{self._holder}/{(now + HELD).timestamp():.3f}")
@@ -163,7 +163,7 @@ class Cards:
         posted, _ = step(state, CardPosted(card=card))
         shown = shown_of(posted)
         async with self._database.write() as connection:
-            row = await instances.get(connection, state.instance_id)
+            row = await instances.locked(connection, state.instance_id)
             # If the request ended while Slack was posting, the card must not offer a decision.
             wanted = "terminated" if row is not None and row.phase not in OURS else shown
             changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=wanted)

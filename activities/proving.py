@@ -73,10 +73,10 @@ class Prover:
         """Let nothing wait for the clock any longer in this process."""
         self._stopping = True
 
-    async def state(self, connection: AsyncConnection, evidence: Evidence) -> Proven:
-        """Return where the request stands by its evidence. Raises: NotProvenError as well."""
+    async def state(self, connection: AsyncConnection, evidence: Evidence, *, locked: bool = False) -> Proven:
+        """Return where the request stands by its evidence. `locked`: to be written. Raises: NotProvenError as well."""
         demand_seal(self.keys, evidence)
-        row = await instances.get(connection, evidence.instance_id)
+        row = await (instances.locked if locked else instances.get)(connection, evidence.instance_id)
         if row is None or row.state is None:
             raise NotOnRecordError(f"{evidence.instance_id} is not on record")
         state = derived(self.keys, evidence, row.state, self._clock())
@@ -90,7 +90,7 @@ class Prover:
 
     async def steps(self, connection: AsyncConnection, what: RecordInput) -> Steps:
         """Return what follows from the new events. Raises: NotProvenError as well."""
-        proven, now = await self.state(connection, what.evidence), self._clock()
+        proven, now = await self.state(connection, what.evidence, locked=True), self._clock()
         found, state = [], proven.state
         for event in what.events:
             following = stepped(self.keys, state, event, now)

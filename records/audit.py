@@ -12,12 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.audit_actions import AuditAction
 from approvals.values import Moment, Value
-from records import chain
-from records.chain import GENESIS, Checkpoint, Verification
+from records import appending, chain
+from records.chain import Checkpoint, Verification
 from records.columns import from_micros, storable
 from records.database import Database
 from records.sql import one, rows
-from records.sqlite.prepared import Prepared
 from records.tables import audit
 
 BATCH = 2_000
@@ -29,7 +28,6 @@ Named = Annotated[AuditAction, PlainValidator(storable), PlainSerializer(str, re
 class Entry(Value):
     """Something that happened. `actor` is a person's key (T…/U…), `key:<id>`, `system`; `data` any JSON object.
 
-    `action` is written as one of AuditAction; one that was read may be of a later release, and is its name alone.
     `action` is written as one of AuditAction; one that was read may be of a later release, and is its name alone.
     Of a decision `verdict` is the Reason's value (`allowed`, `own_request`, …) and `reason` the person's own words.
     """
@@ -67,25 +65,12 @@ class Filter(Value):
     until: Moment | None = None
 
 
-async def append(connection: AsyncConnection, entry: Entry) -> Chained:
-    """Add an entry at the end of the chain. Must be called inside `Database.write`, which lets one writer in at a time.
+async def append(connection: AsyncConnection, entry: Entry) -> None:
+    """Add an entry at the end of the chain, as the last statements of `Database.write`: it is not to be seen before.
 
-    Raises ValueError when `data` is not JSON (NaN, a datetime): then nothing was written.
+    Raises ValueError when `data` is not JSON (NaN, a datetime).
     """
-    last = (await HEAD.run(connection, {})).rows
-    seq, prev = (last[0][0] + 1, last[0][1]) if last else (1, GENESIS)
-    fields = {name: getattr(entry, name) for name in Entry.model_fields} | {"seq": seq, "prev": prev}
-    _, digest = chain.line(fields | {"at": _spelled(entry.at)})
-    await INSERT.run(connection, fields | {"hash": digest})
-    return Chained.model_construct(**fields, hash=digest)
-
-
-HEAD = Prepared(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))
-INSERT = Prepared(sa.insert(audit))
-
-
-def _spelled(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")
+    appending.add(connection, {name: getattr(entry, name) for name in Entry.model_fields})
 
 
 async def head(connection: AsyncConnection) -> Chained | None:
@@ -155,7 +140,7 @@ class Stored(NamedTuple):
     @property
     def at(self) -> str:
         """The moment as it stands in the line."""
-        return _spelled(from_micros(self.micros))
+        return chain.spelled(from_micros(self.micros))
 
     @property
     def body(self) -> str:

@@ -7,6 +7,7 @@ GENESIS.
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -50,6 +51,11 @@ def line(body: dict[str, Any]) -> tuple[str, str]:
     text = canonical(body)
     digest = sha256(text.encode("ascii")).hexdigest()
     return with_hash(text, digest), digest
+
+
+def spelled(moment: datetime) -> str:
+    """Return a moment as it stands in a line."""
+    return moment.isoformat(timespec="microseconds")
 
 
 def with_hash(body: str, digest: str) -> str:

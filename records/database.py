@@ -1,8 +1,9 @@
 """The way to the database: one transaction to write, a pool to read. Knows connections and errors, no tables.
 
-Writers are serialised in both databases: in this process by a fair lock, across processes by SQLite's write lock or a
-PostgreSQL advisory lock. So the audit chain has one end, and a lease or an "insert when absent" needs no further care.
-Writers that queue behind one another share a commit: each has its savepoint, all wait for the same fsync.
+On SQLite writers come one after the other: in this process by a fair lock, across processes by SQLite's own. Those that
+queue behind one another share a commit: each has its savepoint, all wait for the same fsync. On PostgreSQL they write
+beside one another, so what reads before it writes locks its row (`instances.locked`) or a name (`records.locks`). On
+both the audit's entries are a transaction's last statements; on PostgreSQL they alone are written under a lock for all.
 """
 
 import os
@@ -18,16 +19,17 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from records import addresses, failures, fencing, schema
+from records import addresses, failures, fencing, locks, schema
 from records.errors import DatabaseUnavailableError, LeaseLostError, RecordsError
 from records.sqlite import driver
 from records.sqlite.wal import PAGES, WriteAheadLog
 from records.unreadable import OPTION, BadRows
-from records.writing import Transactions, Writer
+from records.writing import InTurn, SideBySide, Transactions
 
-WRITE_LOCK = 0x636F756E  # "coun": the advisory lock that whoever writes holds, for the length of one transaction
 BUSY_MS = 5_000
 READERS = 4
+WRITERS = 4
+"""Connections that write at the same time on PostgreSQL."""
 FAILED = "a statement failed"
 TROUBLE_S = 60.0
 
@@ -41,9 +43,9 @@ class Database:
         self.bad_rows = BadRows()
         self._trouble, self._trouble_at = "", 0.0
         writing, reading = (each.execution_options(**{OPTION: self.bad_rows}) for each in (writing, reading))
-        self._engines = (writing, reading)
+        self.engines = (writing, reading)
         self._reading = reading
-        self._writer = Writer(writing, transactions)
+        self._writer = (InTurn if self.dialect == "sqlite" else SideBySide)(writing, transactions)
         self._log = WriteAheadLog(reading) if self.dialect == "sqlite" else None
 
     @classmethod
@@ -64,14 +66,14 @@ class Database:
             make: Callable[..., AsyncEngine] = partial(_sqlite_engine, parsed, busy_ms, pragmas)
             return cls(parsed, make(writes=True, size=1), make(writes=False, size=readers), IN_SQLITE)
         make = partial(_postgres_engine, parsed, busy_ms)
-        return cls(parsed, make(size=1), make(size=readers), IN_POSTGRES)
+        return cls(parsed, make(size=WRITERS), make(size=readers), IN_POSTGRES)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Give the connection of one write transaction; it is committed (fsync included) when the block has been left.
 
         An exception in the block undoes what the block did and nothing else. Keep it short and await only the
-        database in it: everybody who writes waits. Raises DatabaseUnavailableError, DatabaseUnusableError, and
+        database in it: others who write may wait. Raises DatabaseUnavailableError, DatabaseUnusableError, and
         LeaseLostError in the work of a loop whose lease another process holds by now.
         """
         try:
@@ -112,6 +114,7 @@ class Database:
         Raises DatabaseUnusableError for a foreign, damaged or newer database, which is left as it is.
         """
         async with self.write() as connection:
+            await locks.alone(connection, "schema")
             return await connection.run_sync(schema.upgrade, self.where)
 
     async def revision(self) -> str | None:
@@ -137,7 +140,7 @@ class Database:
         await self._writer.close()
         if self._log is not None:
             await self._log.close()
-        for engine in self._engines:
+        for engine in self.engines:
             await engine.dispose()
 
 
@@ -158,7 +161,12 @@ async def _rollback_sqlite(connection: AsyncConnection) -> None:
 
 async def _begin_postgres(connection: AsyncConnection) -> None:
     await connection.begin()  # else a rollback before the first statement does nothing
-    await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITE_LOCK})
+
+
+async def _rollback_postgres(connection: AsyncConnection) -> None:
+    if not connection.invalidated:
+        connection.info.pop(FAILED, None)
+    await connection.rollback()
 
 
 async def _commit_postgres(connection: AsyncConnection) -> None:
@@ -174,7 +182,7 @@ def _note_failure(context: sa.engine.ExceptionContext) -> None:
 
 
 IN_SQLITE = Transactions(_begin_sqlite, _commit_sqlite, _rollback_sqlite)
-IN_POSTGRES = Transactions(_begin_postgres, _commit_postgres, AsyncConnection.rollback)
+IN_POSTGRES = Transactions(_begin_postgres, _commit_postgres, _rollback_postgres)
 
 
 def _sqlite_engine(url: URL, busy_ms: int, pragmas: tuple[str, ...], *, writes: bool, size: int) -> AsyncEngine:
@@ -218,11 +226,20 @@ def _postgres_engine(url: URL, busy_ms: int, *, size: int) -> AsyncEngine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=busy_ms / 1000,
-        pool_pre_ping=True,
         hide_parameters=True,
     )
     sa.event.listen(engine.sync_engine, "handle_error", _note_failure)
+    sa.event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Let the pool open another connection in the place of one that the server has closed.
+
+    asyncpg hears of it without asking. A ping (SQLAlchemy's pool_pre_ping) would cost each transaction three calls.
+    """
+    if connection.driver_connection.is_closed():
+        raise sa.exc.DisconnectionError
 
 
 __all__ = ["Database", "DatabaseUnavailableError", "RecordsError"]

@@ -4,6 +4,7 @@ A projection: it follows what the workflow decided (law: the workflow is the onl
 figures in `statistics`.
 """
 
+import functools
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
@@ -21,8 +22,8 @@ from approvals.values import Moment, Value
 from approvals.webhooks import Callback
 from records import search, webhooks
 from records.columns import Json
-from records.sql import insert_or_ignore, one, rows
-from records.sqlite.prepared import Prepared
+from records.prepared import Prepared
+from records.sql import One, insert_all, insert_or_ignore, one, rows
 from records.tables import instance_words, instances, intake, notifications, waiting
 
 Phase = Literal["starting", "waiting", "approved", "rejected", "timed_out", "terminated", "purged", "failed", "unknown"]
@@ -136,7 +137,7 @@ async def begin(
     row = Instance(**dict(known) | own, amount_number=number)
     if await insert_or_ignore(connection, instances, _columns(row, Instance.model_fields)):
         await search.index(connection, row.instance_id, (row.subject, row.requester, row.description))
-        await _wait_on(connection, row.instance_id, row.created_at, row.waiting_on)
+        await _list_waiting(connection, row.instance_id, row.created_at, row.waiting_on)
         return row, True
     first = await get(connection, known.instance_id)
     if first is None:
@@ -154,7 +155,16 @@ async def begin_again(connection: AsyncConnection, known: Known, now: datetime) 
 
 async def get(connection: AsyncConnection, instance_id: str) -> Instance | None:
     """Return one row by the instance's id."""
-    return await one(connection, sa.select(instances).where(instances.c.instance_id == instance_id), Instance)
+    return await GET.get(connection, Instance, wanted=instance_id)
+
+
+async def locked(connection: AsyncConnection, instance_id: str) -> Instance | None:
+    """Return one row as `get` does, and let nobody else write it before this transaction ends."""
+    return await LOCKED.get(connection, Instance, wanted=instance_id)
+
+
+BY_ID = sa.select(instances).where(instances.c.instance_id == sa.bindparam("wanted"))
+GET, LOCKED = One(BY_ID), One(BY_ID.with_for_update())
 
 
 def valid_until(row: Instance) -> datetime | None:
@@ -242,11 +252,13 @@ async def project(  # noqa: PLR0913 two of them are conditions
     *,
     while_in: Collection[Phase] | None = None,
     progress: bool = True,
+    waited: bool = True,
 ) -> bool:
     """Write what changed. False when there is no such row, or it is not in one of the phases of `while_in`.
 
     A phase other than waiting ends the waiting; a final engine status sets `finished_at`, another one clears it.
-    Without `progress` (a reconciliation that only looked) `updated_at` stays.
+    Without `progress` (a reconciliation that only looked) `updated_at` stays. Without `waited` the caller says that
+    the request has waited for nobody yet.
     """
     values = _columns(changes, changes.model_fields_set)
     if changes.phase not in (None, "waiting", "starting"):
@@ -254,22 +266,22 @@ async def project(  # noqa: PLR0913 two of them are conditions
     if changes.phase in ENDS:
         values["ended_as"] = changes.phase
     if changes.engine_status is not None:
-        ended = sa.func.coalesce(instances.c.finished_at, sa.bindparam("ended", now, instances.c.finished_at.type))
-        values["finished_at"] = ended if changes.engine_status in ENDED else None
+        values["finished_at"] = now if changes.engine_status in ENDED else None
     if progress:
         values["updated_at"] = now
     if not values:
         return await get(connection, instance_id) is not None
-    allowed = [] if while_in is None else [instances.c.phase.in_(while_in)]
-    update = sa.update(instances).where(instances.c.instance_id == instance_id, *allowed).values(values)
-    found = (await connection.execute(update.returning(instances.c.created_at, instances.c.callback))).one_or_none()
-    if found is None:
+    update = _update(tuple(values), None if while_in is None else tuple(while_in), changes.engine_status in ENDED)
+    done = (await update.run(connection, values | {"wanted_id": instance_id})).rows
+    if not done:
         return False
-    created, callback = found
+    created, callback = done[0]
     if changes.phase in ENDS and callback is not None:
         await _tell_end(connection, instance_id, now)
     if "waiting_on" in values:
-        await _wait_on(connection, instance_id, created, values["waiting_on"])
+        if waited:
+            await NOT_WAITING.run(connection, {"wanted_id": instance_id})
+        await _list_waiting(connection, instance_id, created, values["waiting_on"])
     return True
 
 
@@ -307,13 +319,27 @@ def ended(row: Instance, now: datetime) -> dict[str, Any]:
     }
 
 
-async def _wait_on(
+@functools.cache
+def _update(columns: tuple[str, ...], while_in: tuple[Phase, ...] | None, ended: bool) -> Prepared:  # noqa: FBT001
+    """Return the UPDATE of some columns. A moment at which it ended stays, if there is one."""
+    values: dict[str, Any] = {name: sa.bindparam(name, type_=instances.c[name].type) for name in columns}
+    if ended:
+        values["finished_at"] = sa.func.coalesce(instances.c.finished_at, values["finished_at"])
+    allowed = [] if while_in is None else [instances.c.phase.in_([sa.literal(phase) for phase in while_in])]
+    where = (instances.c.instance_id == sa.bindparam("wanted_id"), *allowed)
+    return Prepared(
+        sa.update(instances).where(*where).values(values).returning(instances.c.created_at, instances.c.callback)
+    )
+
+
+NOT_WAITING = Prepared(sa.delete(waiting).where(waiting.c.instance_id == sa.bindparam("wanted_id")))
+
+
+async def _list_waiting(
     connection: AsyncConnection, instance_id: str, created_at: datetime, principals: Collection[str]
 ) -> None:
-    await connection.execute(sa.delete(waiting).where(waiting.c.instance_id == instance_id))
-    if principals:
-        row = {"created_at": created_at, "instance_id": instance_id}
-        await connection.execute(sa.insert(waiting), [row | {"principal": principal} for principal in set(principals)])
+    row = {"created_at": created_at, "instance_id": instance_id}
+    await insert_all(connection, waiting, [row | {"principal": principal} for principal in set(principals)])
 
 
 FORGOTTEN: dict[str, Any] = {

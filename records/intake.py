@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
+from records.prepared import Prepared
 from records.sql import Read, insert_or_ignore, one, readable, rows
 from records.tables import instances, intake
 
@@ -92,7 +93,8 @@ async def due(connection: AsyncConnection, now: datetime, limit: int, lease: tim
 
 
 async def _first(connection: AsyncConnection, query: sa.Select[Any], limit: int) -> Read[Row]:
-    return await rows(connection, query.order_by(intake.c.next_attempt_at, intake.c.id).limit(limit), Row)
+    few = query.order_by(intake.c.next_attempt_at, intake.c.id).limit(limit)
+    return await rows(connection, few.with_for_update(skip_locked=True), Row)
 
 
 def _never(now: datetime, lease: timedelta) -> sa.ColumnElement[bool]:
@@ -136,6 +138,29 @@ async def answer(connection: AsyncConnection, decision_id: str, verdict: dict[st
         .values(state="answered", verdict=verdict, answered_at=now, next_attempt_at=None)
     )
     return bool(done.rowcount)
+
+
+async def answer_last(
+    connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], instance_id: str, now: datetime
+) -> None:
+    """Keep the verdict on a decision as `answer` does, and make the instance's others due at once as `hurry` does."""
+    values = {"decision": decision_id, "verdict": verdict, "instance": instance_id, "now": now}
+    await ANSWER_LAST.run(connection, values)
+
+
+THIS = intake.c.id == sa.bindparam("decision")
+NOW = sa.bindparam("now", type_=intake.c.answered_at.type)
+VERDICT = sa.bindparam("verdict", type_=intake.c.verdict.type)
+ANSWER_LAST = Prepared(
+    sa.update(intake)
+    .where(sa.or_(THIS, intake.c.instance_id == sa.bindparam("instance")), intake.c.answered_at.is_(None))
+    .values(
+        state=sa.case((THIS, "answered"), else_=intake.c.state),
+        verdict=sa.case((THIS, VERDICT), else_=intake.c.verdict),
+        answered_at=sa.case((THIS, NOW), else_=intake.c.answered_at),
+        next_attempt_at=sa.case((THIS, sa.null()), else_=NOW),
+    )
+)
 
 
 async def answered(connection: AsyncConnection, decision_ids: Collection[str]) -> frozenset[str]:

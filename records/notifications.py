@@ -13,7 +13,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, rows
+from records.sql import insert_all, rows
 from records.tables import notifications
 
 Kind = Literal["card", "thread", "requester", "answer", "reminder", "alarm"]
@@ -45,13 +45,10 @@ class Row(Notification):
 
 async def enqueue(connection: AsyncConnection, wanted: Sequence[Notification], now: datetime) -> tuple[Row, ...]:
     """Insert notifications, each once; returns the new rows."""
-    new = []
-    for each in wanted:
-        own = {"urgency": URGENCY[each.kind], "next_attempt_at": now, "created_at": now}
-        row = Row(**dict(each) | own)
-        if await insert_or_ignore(connection, notifications, dict(row)):
-            new.append(row)
-    return tuple(new)
+    own = {"next_attempt_at": now, "created_at": now}
+    made = [Row(**dict(each) | own, urgency=URGENCY[each.kind]) for each in wanted]
+    new = {key for (key,) in await insert_all(connection, notifications, [dict(row) for row in made])}
+    return tuple(row for row in made if row.id in new)
 
 
 UNSENT = notifications.c.over_at.is_(None)

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
+from records import locks
 from records.sql import FEW, insert_or_ignore, one, rows
 from records.tables import policies
 
@@ -21,6 +22,7 @@ class PolicySeen(Value):
 
 async def saw(connection: AsyncConnection, version: str, content: str, now: datetime) -> tuple[bool, str | None]:
     """Note that a policy is in force. Returns whether it differs from the one before, and that one's version."""
+    await locks.alone(connection, "policies")
     before = await newest(connection)
     if before is not None and before.version == version:
         return False, version

@@ -62,6 +62,6 @@ async def get(connection: AsyncConnection, signature_hash: str) -> Replay | None
 async def prune(connection: AsyncConnection, now: datetime, *, limit: int = BATCH) -> int:
     """Forget up to `limit` requests that are older than KEEP. Returns how many; call again while it is `limit`."""
     old = sa.select(replays.c.signature_hash).where(replays.c.created_at < now - KEEP)
-    few = old.order_by(replays.c.created_at).limit(limit)
+    few = old.order_by(replays.c.created_at).limit(limit).with_for_update(skip_locked=True)
     done = await connection.execute(sa.delete(replays).where(replays.c.signature_hash.in_(few)))
     return int(done.rowcount)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.columns import storable
-from records.sql import inserting
+from records.sql import insert_all
 from records.tables import instance_words, instances
 
 WORDS = 32
@@ -28,8 +28,7 @@ def words(*texts: str) -> tuple[str, ...]:
 async def index(connection: AsyncConnection, instance_id: str, texts: tuple[str, ...]) -> None:
     """Make an instance findable by its id and texts."""
     rows = [{"word": word, "instance_id": instance_id} for word in words(instance_id, *texts)]
-    if rows:
-        await connection.execute(inserting(connection, instance_words).on_conflict_do_nothing(), rows)
+    await insert_all(connection, instance_words, rows)
 
 
 async def drop(connection: AsyncConnection, instance_id: str) -> None:

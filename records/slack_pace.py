@@ -40,7 +40,7 @@ async def take_slot(connection: AsyncConnection, key: str, now: datetime, spacin
     A moment that is further off than an hour was set before the clock went back, and counts as now.
     """
     await insert_or_ignore(connection, slack_pace, {"key": key, "not_before": now, "next_at": now})
-    found = await connection.scalar(sa.select(slack_pace.c.next_at).where(slack_pace.c.key == key))
+    found = await connection.scalar(sa.select(slack_pace.c.next_at).where(slack_pace.c.key == key).with_for_update())
     mine = max(now, found) if found is not None and found < now + timedelta(hours=1) else now
     await connection.execute(sa.update(slack_pace).where(slack_pace.c.key == key).values(next_at=mine + spacing))
     return mine
@@ -48,4 +48,5 @@ async def take_slot(connection: AsyncConnection, key: str, now: datetime, spacin
 
 async def forget(connection: AsyncConnection, before: datetime) -> None:
     """Forget queues that were stopped long ago: each person's direct messages are one."""
-    await connection.execute(sa.delete(slack_pace).where(slack_pace.c.not_before < before))
+    old = sa.select(slack_pace.c.key).where(slack_pace.c.not_before < before).with_for_update(skip_locked=True)
+    await connection.execute(sa.delete(slack_pace).where(slack_pace.c.key.in_(old)))

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from approvals.values import Value
 from records.columns import UNREADABLE
 from records.errors import UnreadableRowError
-from records.sqlite.prepared import Prepared
+from records.prepared import Prepared
 from records.unreadable import bad_row, set_aside
 
 V = TypeVar("V", bound=Value)
-One = TypeVar("One")
+T = TypeVar("T")
 
 
 def inserting(connection: AsyncConnection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
@@ -36,6 +36,32 @@ def _unless_there(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> Pr
     return Prepared(insert.on_conflict_do_nothing(), columns)
 
 
+MOST_ROWS = 32
+"""Rows in one INSERT."""
+
+
+async def insert_all(
+    connection: AsyncConnection, table: sa.Table, wanted: Sequence[Mapping[str, Any]]
+) -> list[Sequence[Any]]:
+    """Insert rows of the same columns unless their keys exist. Returns the keys of those that are new."""
+    new: list[Sequence[Any]] = []
+    for start in range(0, len(wanted), MOST_ROWS):
+        some = wanted[start : start + MOST_ROWS]
+        values = {f"{name}_{place}": value for place, row in enumerate(some) for name, value in row.items()}
+        insert = _all_unless_there(connection.dialect.name, table, tuple(some[0]), len(some))
+        new += (await insert.run(connection, values)).rows
+    return new
+
+
+@functools.cache
+def _all_unless_there(dialect: str, table: sa.Table, columns: tuple[str, ...], count: int) -> Prepared:
+    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    rows = [
+        {name: sa.bindparam(f"{name}_{place}", type_=table.c[name].type) for name in columns} for place in range(count)
+    ]
+    return Prepared(insert.values(rows).on_conflict_do_nothing().returning(*table.primary_key))
+
+
 class Read(tuple[V, ...]):  # noqa: SLOT001 an attribute beside the items is what it is for
     """Rows as values. `raw` has those that were set aside as well: by it a page knows whether it was full."""
 
@@ -45,10 +71,25 @@ class Read(tuple[V, ...]):  # noqa: SLOT001 an attribute beside the items is wha
 async def one(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]) -> V | None:
     """Return the only row as a value. Raises UnreadableRowError."""
     row = (await connection.execute(query)).mappings().one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _read(connection, query, dict(row), kind)
+
+
+class One:
+    """A query for one row, on a hot path: compiled once."""
+
+    def __init__(self, query: sa.Select[Any]) -> None:
+        self._query = query
+        self._prepared = Prepared(query)
+
+    async def get(self, connection: AsyncConnection, kind: type[V], **values: Any) -> V | None:
+        """Return the only row as a value, None if there is none. Raises UnreadableRowError."""
+        found = await self._prepared.mappings(connection, values)
+        return _read(connection, self._query, found[0], kind) if found else None
+
+
+def _read(connection: AsyncConnection, query: sa.Select[Any], row: Mapping[str, Any], kind: type[V]) -> V:
     try:
-        return kind.model_validate(dict(row))
+        return kind.model_validate(row)
     except ValidationError as error:
         bad = bad_row(query, row, error)
         set_aside(connection, bad)
@@ -76,7 +117,7 @@ FEW = 20
 """Rows to read when one is needed: the first may be damaged."""
 
 
-async def readable(connection: AsyncConnection, query: "sa.Select[tuple[One]]") -> list[One]:
+async def readable(connection: AsyncConnection, query: "sa.Select[tuple[T]]") -> list[T]:
     """Return what can be read of the first values of one column: an end of an index may be damaged."""
     found: Sequence[Any] = (await connection.execute(query.limit(FEW))).scalars().all()
     return [value for value in found if value is not UNREADABLE]

@@ -1,6 +1,7 @@
-"""Write transactions in turn, several in one commit. Knows nothing of what is written.
+"""Write transactions: on SQLite in turn and several in one commit, on PostgreSQL beside one another.
 
-The first writer of a group begins the transaction. Whoever leaves its block while others wait leaves the transaction
+Knows nothing of what is written, but that the audit's entries are a transaction's last statements. In turn: the first
+writer of a group begins the transaction. Whoever leaves its block while others wait leaves the transaction
 open for the next one; the last, or the one that fills the group, commits for all. A writer that fails is rolled back
 to its savepoint. Nobody is told of success before the commit that holds its work has returned.
 """
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from records import appending
 
 GROUP = 32
 T = TypeVar("T")
@@ -34,7 +37,79 @@ class Group:
         self.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # a member may have given up
 
 
-class Writer:
+class Tasks:
+    """Work that goes on to its end, so that a caller that is cancelled cannot leave a lock behind."""
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run it in a task of its own."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        return task
+
+    async def own(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run it to its end even when the caller is cancelled meanwhile."""
+        return await asyncio.shield(self.start(work))
+
+
+class SideBySide:
+    """Writers that rely on keys and row locks: a pooled connection for each. For one event loop."""
+
+    def __init__(self, engine: AsyncEngine, transactions: Transactions) -> None:
+        self._engine = engine
+        self._transactions = transactions
+        self._tasks = Tasks()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Give the connection for one writer's work; return after its commit."""
+        connection = await self._begun()
+        try:
+            yield connection
+        except BaseException:
+            await self._tasks.own(self._undo(connection))
+            raise
+        await self._tasks.own(self._commit(connection))
+
+    async def _begun(self) -> AsyncConnection:
+        connection = await self._engine.connect()
+        try:
+            await self._transactions.begin(connection)
+        except BaseException:
+            await self._tasks.own(connection.close())
+            raise
+        return connection
+
+    async def _undo(self, connection: AsyncConnection) -> None:
+        appending.drop(connection)
+        try:
+            await self._transactions.rollback(connection)
+        except Exception:  # noqa: BLE001 whatever it is, the connection is not to be used again
+            with suppress(SQLAlchemyError, OSError):
+                await connection.invalidate()
+        finally:
+            with suppress(SQLAlchemyError, OSError):
+                await connection.close()
+
+    async def _commit(self, connection: AsyncConnection) -> None:
+        try:
+            await appending.write(connection)
+            await self._transactions.commit(connection)
+        except BaseException:
+            await self._undo(connection)
+            raise
+        await connection.close()
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        if self._tasks.running:
+            await asyncio.wait(self._tasks.running)
+
+
+class InTurn:
     """One connection, one lock, first come first served. For one event loop."""
 
     def __init__(self, engine: AsyncEngine, transactions: Transactions) -> None:
@@ -44,25 +119,26 @@ class Writer:
         self._waiting = 0
         self._connection: AsyncConnection | None = None
         self._group: Group | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Give the connection for one writer's work; return after its commit."""
         connection, group = await self._enter()
+        entries = appending.kept(connection)
         try:
             savepoint = await connection.begin_nested() if group.members else None
             yield connection
             if savepoint is not None:
                 await savepoint.commit()
         except BaseException:
-            await self._own(self._undo(connection, group))
+            await self._tasks.own(self._undo(connection, group, entries))
             raise
         group.members += 1
         if self._waiting and group.members < GROUP:
             self._lock.release()
         else:
-            self._start(self._commit(connection, group))
+            self._tasks.start(self._commit(connection, group))
         await asyncio.shield(group.done)
 
     async def _enter(self) -> tuple[AsyncConnection, Group]:
@@ -72,7 +148,7 @@ class Writer:
         except BaseException:
             # The one before may have left its transaction open for us.
             self._waiting -= 1
-            self._start(self._sweep())
+            self._tasks.start(self._sweep())
             raise
         self._waiting -= 1
         if self._connection is not None and self._group is not None:
@@ -91,7 +167,7 @@ class Writer:
                 await self._discard()  # the server was restarted since the last write: nothing was done, so once more
                 connection = await self._begun()
         except BaseException:
-            self._start(self._let_go())  # a thread that waits for another process's lock is not to be waited for
+            self._tasks.start(self._let_go())  # a thread that waits for another process's lock is not to be waited for
             raise
         self._group = Group()
         return connection, self._group
@@ -108,8 +184,9 @@ class Writer:
         finally:
             self._lock.release()
 
-    async def _undo(self, connection: AsyncConnection, group: Group) -> None:
-        """Undo one writer's work; what others did in the same group is committed."""
+    async def _undo(self, connection: AsyncConnection, group: Group, entries: int) -> None:
+        """Undo one writer's work; what others did in the same group, with its first `entries`, is committed."""
+        appending.drop(connection, but=entries)
         if not group.members:
             await self._abandon(connection)
             return
@@ -130,6 +207,7 @@ class Writer:
         """Roll the whole transaction back and let the next one in."""
         self._group = None
         try:
+            appending.drop(connection)
             await self._transactions.rollback(connection)
         except Exception:  # noqa: BLE001 whatever it is, the connection is not to be used again
             await self._discard()
@@ -139,6 +217,7 @@ class Writer:
     async def _commit(self, connection: AsyncConnection, group: Group) -> None:
         """Commit for the whole group, tell its members, let the next one in."""
         try:
+            await appending.write(connection)
             await self._transactions.commit(connection)
         except Exception as error:  # noqa: BLE001 whatever it is, every member has to hear it
             group.done.set_exception(error)
@@ -164,17 +243,6 @@ class Writer:
                 await connection.invalidate()
             with suppress(SQLAlchemyError, OSError):
                 await connection.close()
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run in a task of its own, so that a caller that is cancelled cannot leave the lock behind."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run to its end even when the caller is cancelled meanwhile."""
-        return await asyncio.shield(self._start(work))
 
     async def close(self) -> None:
         """Wait for what is under way, then let the connection go."""

@@ -65,7 +65,10 @@ async def test_an_entry_s_line_is_canonical_json_and_parses_to_what_was_appended
 ) -> None:
     fields = {name: f"{name} {HOSTILE}" for name in Entry.model_fields if name not in {"at", "data"}}
     async with database.write() as connection:
-        entry = await audit.append(connection, Entry(at=now, data={"z": [1.5, None, HOSTILE], "a": {}}, **fields))
+        await audit.append(connection, Entry(at=now, data={"z": [1.5, None, HOSTILE], "a": {}}, **fields))
+    async with database.read() as connection:
+        entry = await audit.show(connection, 1)
+    assert entry is not None
     parsed = json.loads((await lines(database))[0])
     assert chain.line({name: parsed[name] for name in chain.FIELDS})[0] == (await lines(database))[0]
     assert parsed == json.loads(

@@ -138,6 +138,7 @@ async def test_a_purged_instance_is_forgotten_but_for_its_end_and_its_audit(data
         row = await one(connection, "42")
         assert (row.phase, row.ended_as, row.description, row.request) == ("purged", "rejected", "", None)
         assert (row.state, row.requester) == (None, "")
+    async with database.read() as connection:
         assert len(await audit.of_instance(connection, "order-42-workflow")) == 1
         assert await listing.count(connection, Filter(q="für")) == 0
         assert await listing.count(connection, Filter(q="order")) == 1

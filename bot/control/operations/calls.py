@@ -123,7 +123,7 @@ class Call:
         """Note the status that the engine gives the instance now; kept decisions are delivered at once."""
         now = self.parts.clock()
         async with self.parts.database.write() as connection:
-            row = await instances.get(connection, self.subject.instance_id)
+            row = await instances.locked(connection, self.subject.instance_id)
             changes = instances.Changes(engine_status=status)
             told: tuple[notifications.Notification, ...] = ()
             if row is not None and row.state is not None and row.cards and row.phase == "waiting":
@@ -148,7 +148,9 @@ class Call:
             at=now,
         )
         async with self.parts.database.write() as connection:
-            row = await instances.get(connection, self.subject.instance_id)  # its card may only just have been posted
+            row = await instances.locked(
+                connection, self.subject.instance_id
+            )  # its card may only just have been posted
             wanted = "terminated" if row is not None and row.cards else ""
             changes = instances.Changes(
                 engine_status="TERMINATED", phase="terminated", wanted=wanted, output=ending.model_dump_json()

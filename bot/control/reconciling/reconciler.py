@@ -370,7 +370,7 @@ class Reconciler:
         if await self._state(instance_id) is not None:
             return False
         async with self._database.write() as connection:
-            row = await instances.get(connection, instance_id)
+            row = await instances.locked(connection, instance_id)
             if row is None or row.phase == "purged" or row.wanted != row.shown:
                 return False  # a card that lags behind is mended first: forgetting would lose what it has to show
             await instances.forget(connection, instance_id, self._clock())
