@@ -1,7 +1,7 @@
 """The effects that workflows ask for. Each may run more than once, so each is safe to repeat."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,7 @@ from activities.slack.failures import NonRetryableError, SlackRefusedError
 from activities.stepping import write_step
 from approvals.decision import Reason
 from approvals.evidence import Evidence, NotProvenError, TooEarlyError
+from approvals.machine import CardPosted, step
 from approvals.request import CardRef
 from approvals.state import State
 from records import intake
@@ -88,10 +89,11 @@ class Activities:
         """Post the interactive card of a stage; returns where it stands. Posting again finds the card that stands."""
         state = await self._current(asked.evidence, "request_approval")
         with final():
-            card = await self._cards.post(state)
-        self._observer.state_changed(state)
-        await self._observer.card_posted(state.instance_id)  # it may have ended meanwhile
-        return card
+            posted = await self._cards.post(state)
+        self._observer.state_changed(step(state, CardPosted(card=posted.card))[0])
+        if posted.stale:
+            await self._observer.card_posted(state.instance_id)
+        return posted.card
 
     async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:
         """Raise the alarm for a card that Slack does not take: the request waits where nobody sees it."""
@@ -102,10 +104,13 @@ class Activities:
         """Judge what depends on a key or on Slack: the HMAC, who the person is, which groups they are in now.
 
         What is not signed by us is dropped: one audit entry says how many there were. What was answered is not judged
-        again.
+        again: a decision that was refused is not judged until it is allowed.
         """
-        state = await self._current(facts.evidence, "judge_decision")
-        judgements, dropped = await self._judge.events(facts.candidates, state, self._unanswered)
+        async with self._alarmed(facts.evidence, "judge_decision"), self._database.read() as connection:
+            state = await self._prover.current(connection, facts.evidence)
+            events = self._judge.read(facts.candidates, state)
+            answered = await intake.answered(connection, events.trusted) if events.trusted else ()
+        judgements, dropped = await self._judge.events(events, state, answered)
         dropped += Counter({Reason.MALFORMED: facts.malformed})
         if dropped:
             log.warning("events were refused", instance_id=state.instance_id, why=dict(dropped))
@@ -113,19 +118,14 @@ class Activities:
                 await recording.write_dropped(connection, state, dropped, facts.at, self._clock())
         return Judged(judgements=judgements, dropped=dropped.total())
 
-    async def _unanswered(self, decision_ids: Collection[str]) -> Collection[str]:
-        """Leave out what is answered already: a decision that was refused is not judged until it is allowed."""
-        async with self._database.read() as connection:
-            return set(decision_ids) - await intake.answered(connection, decision_ids)
-
     async def record(self, ctx: WorkflowActivityContext, what: RecordInput) -> None:
         """Write all of a step in one transaction: read model, audit, the intake's answers, whom to tell."""
         async with self._alarmed(what.evidence, "record"), self._database.write() as connection:
             steps = await self._prover.steps(connection, what)
             rows = await write_step(connection, steps, self._clock())
         self._observer.state_changed(steps.after)
-        for decision_id in steps.answered:
-            self._observer.decision_answered(decision_id)
+        for decision_id, verdict in steps.answers.items():
+            self._observer.decision_answered(decision_id, verdict)
         self._observer.notifications_added(rows)
 
     async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:

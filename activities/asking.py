@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -44,6 +44,13 @@ RENAMED: Final = frozenset({"channel_not_found", "is_archived", "not_in_channel"
 LOOK_AGAIN_S: Final = 2.0
 
 
+class Posted(NamedTuple):
+    """A card that stands. `stale`: the request ended while it was posted, so it has to be rewritten."""
+
+    card: CardRef
+    stale: bool
+
+
 class Cards:
     """Posts cards in Slack's turn. A card that waits in the queue holds up neither a stop nor another activity."""
 
@@ -61,11 +68,11 @@ class Cards:
         self._clock = clock
         self._look_again_s = look_again_s
         self._holder = uuid.uuid4().hex[:12]
-        self._posting: dict[str, asyncio.Task[CardRef]] = {}
+        self._posting: dict[str, asyncio.Task[Posted]] = {}
         self._begun: set[str] = set()
         self._stopping = False
 
-    async def post(self, state: State) -> CardRef:
+    async def post(self, state: State) -> Posted:
         """Return the card of the asked stage, posting it where none stands yet.
 
         Raises: SlackUnavailableError, SlackRefusedError, NonRetryableError for a request that is over.
@@ -88,19 +95,19 @@ class Cards:
             if nonce not in self._begun:
                 task.cancel()
 
-    def _forget(self, nonce: str, task: "asyncio.Task[CardRef]") -> None:
+    def _forget(self, nonce: str, task: "asyncio.Task[Posted]") -> None:
         self._posting.pop(nonce, None)
         self._begun.discard(nonce)
         if not task.cancelled():
             task.exception()  # nobody may be waiting any more
 
-    async def _posted(self, state: State) -> CardRef:
+    async def _posted(self, state: State) -> Posted:
         nonce = binding_of(state).nonce
         while True:
             async with self._database.read() as connection:
                 row = await instances.get(connection, state.instance_id)
             if row is not None and row.posted == nonce and len(row.cards) > state.stage:
-                return row.cards[state.stage]
+                return Posted(row.cards[state.stage], row.shown != row.wanted)
             if row is not None and not _still_asked(row, state):
                 raise NonRetryableError(f"{state.instance_id} is over, so its card is not posted any more.")
             card = None
@@ -158,19 +165,19 @@ class Cards:
         held = known == nonce and holder != self._holder and until != ""
         return not held or not now.timestamp() < float(until) < (now + 2 * HELD).timestamp()
 
-    async def _recorded(self, state: State, card: CardRef) -> CardRef:
+    async def _recorded(self, state: State, card: CardRef) -> Posted:
         nonce, now = binding_of(state).nonce, self._clock()
         posted, _ = step(state, CardPosted(card=card))
         shown = shown_of(posted)
         async with self._database.write() as connection:
-            row = await instances.locked(connection, state.instance_id)
-            # If the request ended while Slack was posting, the card must not offer a decision.
-            wanted = "terminated" if row is not None and row.phase not in OURS else shown
-            changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=wanted)
-            await instances.project(connection, state.instance_id, changes, now)
+            changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=shown)
+            stands = await instances.project(connection, state.instance_id, changes, now, while_in=OURS)
+            if not stands:  # it ended while Slack was posting: the card must not offer a decision
+                changes = changes.model_copy(update={"wanted": "terminated"})
+                await instances.project(connection, state.instance_id, changes, now)
             told = _entry(state, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
             await append_once(connection, f"{nonce}/{card.ts}", told)
-        return card
+        return Posted(card, not stands)
 
 
 def _still_asked(row: instances.Instance, state: State) -> bool:

@@ -6,8 +6,9 @@ One judge for the early check, before the intake, and for the workflow's own che
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 
@@ -32,8 +33,14 @@ NOW = 0.0
 """Seconds that a lookup may be old if the rule says `risk: high`."""
 
 
-Unanswered = Callable[[Collection[str]], Awaitable[Collection[str]]]
-"""Returns those of some decision ids that have no answer yet."""
+class Events(NamedTuple):
+    """The events of one turn: those with our signature by the decision's id, and the count of the others by reason."""
+
+    trusted: dict[str, Payload]
+    dropped: Counter[Reason]
+
+
+Judgements = tuple[tuple[SealedJudgement, ...], Counter[Reason]]
 
 
 class Judge:
@@ -47,17 +54,19 @@ class Judge:
         self._clock = clock
         self._accept_unsigned = accept_unsigned
 
-    async def events(
-        self, candidates: Sequence[str], state: State, unanswered: Unanswered
-    ) -> tuple[tuple[SealedJudgement, ...], Counter[Reason]]:
-        """Judge the texts of `approval_decision` events; returns also why others are dropped, with their count."""
+    def read(self, candidates: Sequence[str], state: State) -> Events:
+        """Read the texts of `approval_decision` events."""
         plain_raise = PlainRaise(binding=binding_of(state), at=self._clock()) if self._accept_unsigned else None
         payloads = [read_payload(plain(text), self._keys, plain_raise) for text in candidates]
         dropped = Counter(payload.refused for payload in payloads if payload.refused is not None)
         trusted = {each.decision.id: each for each in payloads if each.refused is None and each.decision is not None}
-        fresh = await unanswered(trusted.keys()) if trusted else ()
-        judged = await asyncio.gather(*(self._with_patience(trusted[each], state) for each in trusted if each in fresh))
-        return tuple(seal_judgement(self._keys, each, state, self._clock()) for each in judged), dropped
+        return Events(trusted, dropped)
+
+    async def events(self, events: Events, state: State, answered: Collection[str]) -> Judgements:
+        """Judge events, but those that were answered before; returns also why others are dropped, with their count."""
+        fresh = [payload for key, payload in events.trusted.items() if key not in answered]
+        judged = await asyncio.gather(*(self._with_patience(each, state) for each in fresh))
+        return tuple(seal_judgement(self._keys, each, state, self._clock()) for each in judged), events.dropped
 
     async def _with_patience(self, read: Payload, state: State) -> Judgement:
         if read.unsigned:

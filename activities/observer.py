@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from approvals.decision import Verdict
 from approvals.state import State
 from records import notifications
 
@@ -13,7 +14,7 @@ class ActivityObserver(Protocol):
     def state_changed(self, state: State) -> None:
         """Hear that a request's state stands in the database now."""
 
-    def decision_answered(self, decision_id: str) -> None:
+    def decision_answered(self, decision_id: str, verdict: Verdict) -> None:
         """Hear that the workflow has answered a decision."""
 
     def notifications_added(self, rows: Iterable[notifications.Row]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -95,7 +96,7 @@ class Routing:
             origin=origin,
             nonce=asked.sealed.nonce if asked.sealed else "",
         )
-        await self._begin(state)
+        await self._begin(state, row)
         return self._sealed(state)
 
     def _sealed(self, state: State) -> Routed:
@@ -166,8 +167,8 @@ class Routing:
         submitter = canonical(asked.request.submitted_by)
         return found.person, tuple(sorted({*found.emails, *([submitter] if "@" in submitter else [])}))
 
-    async def _begin(self, state: State) -> None:
-        """Make sure that the read model has a row that runs: some are started without our REST endpoint."""
+    async def _begin(self, state: State, row: instances.Instance | None) -> None:
+        """Record the first step. Some are started without our REST endpoint, and have no row yet."""
         known = instances.Known(
             instance_id=state.instance_id,
             name="",
@@ -180,18 +181,16 @@ class Routing:
             requester=state.request.requester,
             request=state.request,
         )
-        begun: tuple[instances.Phase, ...] = ("starting",)
-        running = instances.Changes(engine_status="RUNNING")
         first, now = Stepped(*step(state, Started(at=state.run))), self._clock()
+        running: dict[str, Any] = {"engine_status": "RUNNING"} if row is None or row.phase == "starting" else {}
         async with self._database.write() as connection:
-            row, new = await instances.begin(connection, known, now)
-            if not new and row.request is None:
+            if row is None:
+                await instances.begin(connection, known, now)
+            elif row.request is None:
                 await instances.begin_again(connection, known.model_copy(update={"name": row.name}), now)
-            elif not new:
-                await instances.project(connection, row.instance_id, running, now, while_in=begun)
             if state.origin == "workflow":
                 await append_once(connection, state.run.isoformat(), _unsigned(state, now))
-            rows = await write_step(connection, Steps(state, ((first, state.run),), first.state), now)
+            rows = await write_step(connection, Steps(state, ((first, state.run),), first.state), now, running)
         self._observer.state_changed(first.state)
         self._observer.notifications_added(rows)
 

@@ -1,16 +1,17 @@
 """Write one step of the machine in one transaction: read model, audit, the intake's answers, notifications."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.inputs import Recorded
-from activities.recording import OURS, entry, entry_key, projection
+from activities.recording import OURS, entry, entry_key, projection, waiting_on
 from activities.telling import notifications_of
 from approvals.audit_actions import AuditAction
-from approvals.decision import Decision
+from approvals.decision import Decision, Verdict
 from approvals.evidence import Stepped
 from approvals.judgement import NOBODY_KNOWN
 from approvals.machine import Announce, Answer, Record, Remind, State
@@ -38,9 +39,10 @@ class Steps(NamedTuple):
         )
 
     @property
-    def answered(self) -> tuple[str, ...]:
-        """The ids of the decisions that are answered."""
-        return tuple(each.effect.decision.id for each in self.records if each.effect.decision is not None)
+    def answers(self) -> dict[str, Verdict]:
+        """The answers to decisions, by their ids."""
+        found = [(each.effect.decision, each.effect.verdict) for each in self.records]
+        return {one.id: verdict for one, verdict in found if one is not None and verdict is not None}
 
     @property
     def tellings(self) -> tuple[tuple[State, Announce | Remind | Answer], ...]:
@@ -53,26 +55,48 @@ class Steps(NamedTuple):
         )
 
 
-async def write_step(connection: AsyncConnection, steps: Steps, at: Moment) -> Sequence[notifications.Row]:
-    """Write all that the steps mean; returns the new notifications. Writing it again changes nothing."""
+async def write_step(
+    connection: AsyncConnection, steps: Steps, at: Moment, also: Mapping[str, Any] = MappingProxyType({})
+) -> Sequence[notifications.Row]:
+    """Write all that the steps mean; returns the new notifications. Writing it again changes nothing.
+
+    `also` are further columns of the read model.
+    """
     records, after = steps.records, steps.after
     if not records or not await sent.note(connection, f"step/{after.instance_id}/{entry_key(records[0])}", at):
         return ()
     for what in records:
         await audit.append(connection, entry(what, at))
     if after != steps.before:
-        changes = instances.Changes(**projection(after))
-        await instances.project(connection, after.instance_id, changes, at, while_in=OURS)
-    for what in records:
-        record = what.effect
-        if record.decision is not None and record.verdict is not None:
-            verdict = record.verdict.model_dump(mode="json")
-            known = await intake.answer(connection, record.decision.id, verdict, at)
-            if not known and record.action == "accepted":
-                await _alarm_if_unsubmitted(connection, after, record.decision, at)
-    if after.outcome is not None and steps.before.outcome is None:
-        await intake.hurry(connection, after.instance_id, at)  # the workflow will take no further decision
+        changes = instances.Changes(**{**projection(after), **also})
+        waited = bool(waiting_on(steps.before))
+        await instances.project(connection, after.instance_id, changes, at, while_in=OURS, waited=waited)
+    await _answer(connection, steps, at)
     return await _tell(connection, steps, at)
+
+
+async def _answer(connection: AsyncConnection, steps: Steps, at: Moment) -> None:
+    """Keep the verdicts. After an end the other decisions are due: the workflow will take none of them any more."""
+    ended = steps.after.outcome is not None and steps.before.outcome is None
+    answered = [each for each in steps.records if each.effect.decision is not None and each.effect.verdict is not None]
+    for what in answered:
+        last = ended and what is answered[-1]
+        await _answer_one(connection, steps.after, what.effect, at, last=last)
+    if ended and not answered:
+        await intake.hurry(connection, steps.after.instance_id, at)
+
+
+async def _answer_one(connection: AsyncConnection, state: State, record: Record, at: Moment, *, last: bool) -> None:
+    decision, verdict = record.decision, record.verdict
+    if decision is None or verdict is None:
+        return
+    said = verdict.model_dump(mode="json")
+    if last:
+        known = await intake.answer_last(connection, decision.id, said, state.instance_id, at)
+    else:
+        known = await intake.answer(connection, decision.id, said, at)
+    if not known and record.action == "accepted":
+        await _alarm_if_unsubmitted(connection, state, decision, at)
 
 
 NOT_SUBMITTED = (

@@ -63,6 +63,7 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.leadership.hand_back)
         await services.leadership.loop.once()
         services.loops.start()
+        stack.push_async_callback(services.listener.stop)
         stack.push_async_callback(services.loops.stop)
         if services.socket is not None:
             await services.socket.start()

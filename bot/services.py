@@ -59,6 +59,7 @@ from bot.control.reconciling.reconciler import Every, Reconciler
 from bot.control.reconciling.restoring import Restoration
 from bot.control.reconciling.retention import Retention
 from bot.control.subjects import Subjects
+from bot.decisions.answers import CHANNEL, Answers
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
 from bot.decisions.submitting import Decisions
@@ -83,6 +84,7 @@ from bot.slack.replay import ReplayGuard
 from bot.slack.sockets import Socket
 from records.database import Database
 from records.errors import RecordsError, public_message
+from records.listening import LISTEN_S, Listener
 from workflows.versions import APPROVALS, Versions
 
 
@@ -189,7 +191,17 @@ class Services:
     @cached_property
     def deliverer(self) -> Deliverer:
         """Delivers the intake's decisions."""
-        return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer)
+        return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer, self.answers)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """The answers of workflows that are waited for."""
+        return Answers(self.database)
+
+    @cached_property
+    def listener(self) -> Listener:
+        """Hears from PostgreSQL of the answers that other processes record."""
+        return Listener(self.database, CHANNEL, self.answers.heard)
 
     @cached_property
     def states(self) -> StateCache:
@@ -204,6 +216,7 @@ class Services:
             judge=self.judge,
             keys=self.keys,
             deliverer=self.deliverer,
+            answers=self.answers,
             states=self.states,
             background=self.background,
             clock=self.clock,
@@ -247,7 +260,7 @@ class Services:
             processing=self.processing,
             prover=self.prover,
             clock=self.clock,
-            observer=Observer(self.states, self.deliverer, self.notifier, self.mending),
+            observer=Observer(self.states, self.answers, self.notifier, self.mending),
         )
 
     @cached_property
@@ -458,18 +471,20 @@ class Services:
 
     @cached_property
     def watched(self) -> Loops:
-        """All loops whose failures are shown; the one that looks for followers runs only while there are some."""
-        return Loops(*self._beside, self.following.loop)
+        """All loops whose failures are shown; those that look for followers and answers run only while some wait."""
+        return Loops(*self._beside, self.following.loop, self.answers.loop)
 
     @cached_property
     def _beside(self) -> tuple[Periodic, ...]:
         telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
+        hearing = Periodic("listening", self.listener.look, LISTEN_S, passing=(RecordsError,), public=public_message)
         hooks = Periodic("webhooks", self.webhooks.look, HOOKS_S, passing=(RecordsError,), public=public_message)
         return (
             self.leadership.loop,
             self.secrets.loop,
             self.deliverer.loop,
             telling,
+            hearing,
             hooks,
             self.restoration.loop,
             *self._led,

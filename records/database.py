@@ -37,11 +37,19 @@ TROUBLE_S = 60.0
 class Database:
     """An open database. Use `Database.open(url)`, then `migrate()` once, then `write()` and `read()`."""
 
-    def __init__(self, url: URL, writing: AsyncEngine, reading: AsyncEngine, transactions: Transactions) -> None:
+    def __init__(
+        self,
+        url: URL,
+        writing: AsyncEngine,
+        reading: AsyncEngine,
+        transactions: Transactions,
+        listening: AsyncEngine | None = None,
+    ) -> None:
         self.where = addresses.shown(url)
         self.dialect = url.get_backend_name()
         self.bad_rows = BadRows()
         self._trouble, self._trouble_at = "", 0.0
+        self._listening = listening
         writing, reading = (each.execution_options(**{OPTION: self.bad_rows}) for each in (writing, reading))
         self.engines = (writing, reading)
         self._reading = reading
@@ -66,7 +74,7 @@ class Database:
             make: Callable[..., AsyncEngine] = partial(_sqlite_engine, parsed, busy_ms, pragmas)
             return cls(parsed, make(writes=True, size=1), make(writes=False, size=readers), IN_SQLITE)
         make = partial(_postgres_engine, parsed, busy_ms)
-        return cls(parsed, make(size=WRITERS), make(size=readers), IN_POSTGRES)
+        return cls(parsed, make(size=WRITERS), make(size=readers), IN_POSTGRES, make(size=1))
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -135,12 +143,19 @@ class Database:
             rows = (await connection.exec_driver_sql("PRAGMA integrity_check(20)")).scalars().all()
         return tuple(str(row) for row in rows if row != "ok")
 
+    async def own_connection(self) -> Any:
+        """Return a connection to listen on, which its user invalidates; None on SQLite. Raises like `read`."""
+        if self._listening is None:
+            return None
+        with self._explained():
+            return await self._listening.raw_connection()
+
     async def close(self) -> None:
         """Let go of all connections; a commit under way is waited for."""
         await self._writer.close()
         if self._log is not None:
             await self._log.close()
-        for engine in self.engines:
+        for engine in (*self.engines, *([self._listening] if self._listening is not None else [])):
             await engine.dispose()
 
 

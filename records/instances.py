@@ -219,22 +219,6 @@ def _progress(state: Any) -> Progress | None:
         return None
 
 
-async def standing(connection: AsyncConnection, instance_id: str) -> tuple[str, datetime | None, int, int] | None:
-    """Return an instance's phase, run, stage and round: enough to see whether a state that is known still stands."""
-    found = (await STANDING.run(connection, {"wanted": instance_id})).rows
-    if not found:
-        return None
-    phase, run, stage, number = found[0]
-    return phase, run, stage, number
-
-
-STANDING = Prepared(
-    sa.select(instances.c.phase, instances.c.run, instances.c.stage, instances.c.round).where(
-        instances.c.instance_id == sa.bindparam("wanted")
-    )
-)
-
-
 async def find(connection: AsyncConnection, reference: str) -> Instance | None:
     """Return one row by instance id, or the newest one by its subject, such as an order's id."""
     exact = await get(connection, reference)

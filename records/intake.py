@@ -3,11 +3,13 @@
 Knows nothing of what a decision says: the payload is the signed event as it will be raised.
 """
 
+import functools
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
@@ -42,12 +44,31 @@ class Row(Submission):
     answered_at: Moment | None = None
 
 
+class Standing(NamedTuple):
+    """Where a request stands, as far as a decision depends on it."""
+
+    phase: str
+    run: datetime
+    stage: int
+    round: int
+
+
+class StaleError(Exception):
+    """A request stands elsewhere than its decision was checked against. Nothing was written."""
+
+
 async def submit(
-    connection: AsyncConnection, submission: Submission, now: datetime, *, lease: timedelta = timedelta(0)
+    connection: AsyncConnection,
+    submission: Submission,
+    now: datetime,
+    *,
+    lease: timedelta = timedelta(0),
+    expected: Standing | None = None,
 ) -> tuple[Row, bool]:
     """Take a decision in. Returns its row and whether it is new: the same id again gives the first row and False.
 
     With a `lease` the caller says that it delivers the decision itself at once, so `due` gives it to nobody before.
+    Raises: StaleError if the request does not stand as `expected`.
     """
     own: dict[str, Any] = {
         "state": "pending",
@@ -56,13 +77,33 @@ async def submit(
         "created_at": now,
     }
     fields: dict[str, Any] = dict.fromkeys(Row.model_fields) | dict(submission) | own
-    if await insert_or_ignore(connection, intake, fields):
+    if expected is None:
+        new = await insert_or_ignore(connection, intake, fields)
+    else:
+        insert = _insert_while(connection.dialect.name)
+        stands = {f"expected_{name}": value for name, value in expected._asdict().items()}
+        new = (await insert.run(connection, fields | stands)).changed == 1
+    if new:
         # The submission was validated and the rest is ours: a click waits for this.
         return Row.model_construct(**fields), True
     first = await get(connection, submission.id)
+    if first is None and expected is not None:
+        raise StaleError
     if first is None:
         raise LookupError(submission.id)
     return first, False
+
+
+@functools.cache
+def _insert_while(dialect: str) -> Prepared:
+    """Return the INSERT of a decision whose request stands as expected: one statement, for a click waits for it."""
+    values = [sa.bindparam(name, type_=intake.c[name].type) for name in Row.model_fields]
+    stands = [instances.c[name] == sa.bindparam(f"expected_{name}") for name in Standing._fields]
+    there = sa.exists().where(instances.c.instance_id == sa.bindparam("instance_id"), *stands)
+    insert = sqlite.insert(intake) if dialect == "sqlite" else postgresql.insert(intake)
+    return Prepared(
+        insert.from_select(list(Row.model_fields), sa.select(*values).where(there)).on_conflict_do_nothing()
+    )
 
 
 async def get(connection: AsyncConnection, decision_id: str) -> Row | None:
@@ -142,10 +183,10 @@ async def answer(connection: AsyncConnection, decision_id: str, verdict: dict[st
 
 async def answer_last(
     connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], instance_id: str, now: datetime
-) -> None:
+) -> bool:
     """Keep the verdict on a decision as `answer` does, and make the instance's others due at once as `hurry` does."""
     values = {"decision": decision_id, "verdict": verdict, "instance": instance_id, "now": now}
-    await ANSWER_LAST.run(connection, values)
+    return [decision_id] in [list(row) for row in (await ANSWER_LAST.run(connection, values)).rows]
 
 
 THIS = intake.c.id == sa.bindparam("decision")
@@ -160,6 +201,7 @@ ANSWER_LAST = Prepared(
         answered_at=sa.case((THIS, NOW), else_=intake.c.answered_at),
         next_attempt_at=sa.case((THIS, sa.null()), else_=NOW),
     )
+    .returning(intake.c.id)
 )
 
 
@@ -167,6 +209,12 @@ async def answered(connection: AsyncConnection, decision_ids: Collection[str]) -
     """Return which of these decisions the workflow has answered for."""
     known = sa.select(intake.c.id).where(intake.c.id.in_(decision_ids), intake.c.verdict.is_not(None))
     return frozenset(await connection.scalars(known))
+
+
+async def verdicts(connection: AsyncConnection, decision_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return the answers to decisions, of those that are answered."""
+    query = sa.select(intake.c.id, intake.c.verdict).where(intake.c.id.in_(decision_ids), intake.c.verdict.is_not(None))
+    return {key: verdict for key, verdict in await connection.execute(query) if isinstance(verdict, dict)}
 
 
 GOING_ON = ~sa.exists().where(instances.c.instance_id == intake.c.instance_id, instances.c.engine_status == "SUSPENDED")

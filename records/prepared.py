@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeDecorator
 from records.sqlite import driver
 
 Convert = Callable[[Any], Any]
-DIALECTS: dict[str, Dialect] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg.dialect()}
+DIALECTS: dict[str, Dialect] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg.dialect()}  # type: ignore[no-untyped-call]
 
 
 class Done(NamedTuple):
@@ -40,6 +40,7 @@ class Prepared:
         dialect = connection.dialect.name
         compiled = self._compiled.get(dialect) or self._compile(dialect)
         given = [bind(values.get(name, default)) for name, bind, default in compiled.parameters]
+        found: Sequence[Sequence[Any]]
         if dialect == "sqlite":
             cursor = await driver.of(connection).cursor().execute(compiled.text, given)
             found, changed = await cursor.fetchall(), cursor.rowcount

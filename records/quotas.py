@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
+from records import locks
 from records.sql import insert_or_ignore
 from records.tables import quota_uses
 
@@ -23,7 +24,8 @@ class Use(Value):
 
 
 async def full_until(connection: AsyncConnection, subject: str, at_most: int, now: datetime) -> datetime | None:
-    """Return when a use becomes free, None if one is free now. Needs `Database.write` with `take`: it lets one in."""
+    """Return when a use becomes free, None if one is free now. Until the transaction ends no other takes of it."""
+    await locks.alone(connection, f"quota of {subject}")
     ends = sa.select(quota_uses.c.until).where(quota_uses.c.subject == subject, quota_uses.c.until > now)
     nth = ends.order_by(quota_uses.c.until.desc()).offset(at_most - 1).limit(1)
     found: datetime | None = await connection.scalar(nth)
@@ -35,6 +37,6 @@ async def take(connection: AsyncConnection, subject: str, instance_id: str, now:
     use = {"subject": subject, "instance_id": instance_id, "at": now, "until": now + within}
     await insert_or_ignore(connection, quota_uses, use)
     old = sa.select(quota_uses.c.subject, quota_uses.c.instance_id).where(quota_uses.c.until <= now)
-    gone = old.order_by(quota_uses.c.until).limit(PRUNED_AT_ONCE)
+    gone = old.order_by(quota_uses.c.until).limit(PRUNED_AT_ONCE).with_for_update(skip_locked=True)
     key = sa.tuple_(quota_uses.c.subject, quota_uses.c.instance_id)
     await connection.execute(sa.delete(quota_uses).where(key.in_(gone)))

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from activities.slack.notifier import Notifier
+from approvals.decision import Verdict
 from approvals.state import State
 from bot.control.reconciling.card_repair import CardRepair
-from bot.decisions.delivery import Deliverer
+from bot.decisions.answers import Answers
 from bot.decisions.state_cache import StateCache
 from records import notifications
 
@@ -15,7 +16,7 @@ class Observer(NamedTuple):
     """Keeps states for the next click, wakes who waits for an answer, sends notifications, repairs late cards."""
 
     states: StateCache
-    deliverer: Deliverer
+    answers: Answers
     notifier: Notifier
     repair: CardRepair
 
@@ -23,9 +24,9 @@ class Observer(NamedTuple):
         """Keep it, so that the next click need not read it."""
         self.states.keep(state)
 
-    def decision_answered(self, decision_id: str) -> None:
+    def decision_answered(self, decision_id: str, verdict: Verdict) -> None:
         """Wake a request of this process that waits for the answer."""
-        self.deliverer.answered(decision_id)
+        self.answers.answered(decision_id, verdict)
 
     def notifications_added(self, rows: Iterable[notifications.Row]) -> None:
         """Send them now rather than at the next look."""

@@ -18,6 +18,7 @@ from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.audit_actions import AuditAction
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
+from bot.decisions.answers import Answers
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
 from bot.process.background import Background
 from bot.process.periodic import Periodic
@@ -107,21 +108,22 @@ class Raises:
 class Deliverer:
     """Raises the intake's decisions. One for each process; several processes share the work by leases."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
         self,
         database: Database,
         engine: Engine,
         background: Background,
         clock: Callable[[], datetime],
         announcer: Announcer,
+        answers: Answers,
     ) -> None:
         self._database = database
         self._engine = engine
         self._background = background
         self._clock = clock
         self._announcer = announcer
+        self._answers = answers
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._waiting: dict[str, asyncio.Event] = {}
         self._held: set[str] = set()
         self._loop = Periodic("deliverer", self.round, POLL, passing=(RecordsError,), public=public_message)
         self.raises = Raises()
@@ -131,36 +133,6 @@ class Deliverer:
     def deliver(self, row: intake.Row) -> None:
         """Begin to deliver a fresh decision, and wait for nothing; its lease keeps the loop away meanwhile."""
         self._background.start(self._deliver(row), f"deliver {row.id[:12]}")
-
-    def answered(self, decision_id: str) -> None:
-        """Wake the tasks of this process that wait for this decision's answer."""
-        if (event := self._waiting.get(decision_id)) is not None:
-            event.set()
-
-    async def answer(self, decision_id: str, seconds: float, *, fresh: bool = False) -> Verdict | None:
-        """Wait for the workflow's answer to a decision; None when there is none yet after `seconds`.
-
-        A `fresh` one was only just taken in: looking at once would find nothing and cost its delivery the time.
-        """
-        event = self._waiting.setdefault(decision_id, asyncio.Event())
-        try:
-            async with asyncio.timeout(seconds):
-                if fresh:
-                    await asyncio.gather(asyncio.wait_for(event.wait(), 0.25), return_exceptions=True)
-                while (verdict := await self._verdict(decision_id)) is None:
-                    # Another process's worker may have recorded the answer: it wakes nobody here.
-                    with_timeout = asyncio.wait_for(event.wait(), 0.25)
-                    await asyncio.gather(with_timeout, return_exceptions=True)
-                return verdict
-        except TimeoutError:
-            return await self._verdict(decision_id)
-        finally:
-            self._waiting.pop(decision_id, None)
-
-    async def _verdict(self, decision_id: str) -> Verdict | None:
-        async with self._database.read() as connection:
-            row = await intake.get(connection, decision_id)
-        return Verdict.model_validate(row.verdict) if row and row.verdict else None
 
     @property
     def loop(self) -> Periodic:
@@ -272,7 +244,7 @@ class Deliverer:
         async with self._database.write() as connection:
             if await intake.answer(connection, row.id, verdict.model_dump(mode="json"), now):
                 await audit.append(connection, entry)
-        self.answered(row.id)
+        self._answers.answered(row.id, verdict)
         if row.through == "slack":
             await self._tell(row, verdict)
 

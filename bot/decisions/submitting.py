@@ -22,6 +22,7 @@ from approvals.signing import KeyRing
 from approvals.state import State, binding_of
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
+from bot.decisions.answers import Answers
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import Known, StateCache
 from bot.process.background import Background
@@ -98,6 +99,7 @@ class Decisions:
         judge: Judge,
         keys: KeyRing,
         deliverer: Deliverer,
+        answers: Answers,
         states: StateCache,
         background: Background,
         clock: Callable[[], datetime],
@@ -107,6 +109,7 @@ class Decisions:
         self._judge = judge
         self._keys = keys
         self._deliverer = deliverer
+        self._answers = answers
         self._states = states
         self._clock = clock
 
@@ -150,7 +153,7 @@ class Decisions:
         if cached is not None:
             try:
                 return await self._submit(wanted, cached, cached=True)
-            except _StaleError:
+            except intake.StaleError:
                 self._states.forget(wanted.instance_id)
         async with self._database.read() as connection:
             row = await instances.get(connection, wanted.instance_id)
@@ -166,14 +169,14 @@ class Decisions:
         """Check it against a state, and commit or refuse it.
 
         Optimistic: never refuse from the cache; the commit's transaction compares a cached state again.
-        Raises: _StaleError, with nothing written.
+        Raises: intake.StaleError, with nothing written.
         """
         decision = self._decision(wanted, known.binding)
         refusal = await self._refusal(decision, *known)
         if refusal is None:
             return await self._commit(wanted, decision, expected=known.state if cached else None)
         if cached:
-            raise _StaleError
+            raise intake.StaleError
         return await self._refuse(wanted, known.state, refusal)
 
     async def refusal(self, binding: Binding, person: Person) -> Verdict | None:
@@ -219,7 +222,7 @@ class Decisions:
     ) -> Receipt:
         """Make the decision durable together with its audit entry, then let it be raised.
 
-        Raises: _StaleError, with nothing written, if the database has another state than the `expected` one.
+        Raises: intake.StaleError, with nothing written, if the database has another state than the `expected` one.
         """
         signed = self._keys.sign(decision)
         payload = signed.model_dump(mode="json")
@@ -232,11 +235,8 @@ class Decisions:
         )
         now = self._clock()
         async with self._database.write() as connection:
-            if expected is not None:
-                stands = await instances.standing(connection, expected.instance_id)
-                if stands != _standing_of(expected):
-                    raise _StaleError
-            row, new = await intake.submit(connection, submission, now, lease=LEASE)
+            standing = None if expected is None else _standing_of(expected)
+            row, new = await intake.submit(connection, submission, now, lease=LEASE, expected=standing)
             if new:
                 await audit.append(connection, _entry(decision, AuditAction.DECISION_SUBMITTED, now))
         if not new:
@@ -272,7 +272,17 @@ class Decisions:
 
     async def answer(self, receipt: Receipt, seconds: float) -> Verdict | None:
         """Wait for the workflow's answer; None when it has not answered in time."""
-        return await self._deliverer.answer(receipt.decision_id, seconds, fresh=not receipt.repeated)
+        if receipt.repeated:
+            async with self._database.read() as connection:
+                row = await intake.get(connection, receipt.decision_id)
+            if row is not None and row.verdict is not None:
+                return Verdict.model_validate(row.verdict)
+        return await self._answers.wait(receipt.decision_id, seconds)
+
+    def knows_card(self, instance_id: str, ts: str) -> bool:
+        """Return whether the cached state has this card; a False says nothing."""
+        known = self._states.of(instance_id)
+        return known is not None and ts in {each.ts for each in known.state.cards}
 
 
 TAKEN = Verdict(allowed=True, reason=Reason.ALLOWED, rule="intake")
@@ -287,10 +297,6 @@ UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
 """Not refused early: Slack may answer the workflow's check, and deadlines are the engine's."""
 
 
-class _StaleError(Exception):
-    """The cached state of a request is stale."""
-
-
 def _open(row: instances.Instance | None) -> Known | None:
     """Return where a request stands that may still be decided."""
     if row is None or row.state is None or row.phase in ENDED_FROM_OUTSIDE:
@@ -298,8 +304,8 @@ def _open(row: instances.Instance | None) -> Known | None:
     return Known(row.state, binding_of(row.state))
 
 
-def _standing_of(state: State) -> tuple[str, datetime, int, int]:
-    return phase_of(state), state.run, state.stage, state.round
+def _standing_of(state: State) -> intake.Standing:
+    return intake.Standing(phase_of(state), state.run, state.stage, state.round)
 
 
 def _again(row: intake.Row, wanted: DecisionSubmission) -> Receipt:

@@ -208,6 +208,8 @@ class Clicks:
 
     async def _mend(self, receipt: Receipt, place: CardRef, binding: Binding) -> None:
         """Rewrite a second card, which stands where Slack's answer to the first posting was lost."""
+        if self._decisions.knows_card(binding.instance_id, place.ts):
+            return
         if await self._details.knows(binding.instance_id, place):
             return
         if receipt.taken:

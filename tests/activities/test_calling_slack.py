@@ -124,7 +124,7 @@ async def test_with_the_history_scope_a_lost_card_is_found_and_not_posted_again(
         cards = cards_of(database, slack)
         with pytest.raises(SlackUnavailableError):
             await cards.post(state)
-        card = await cards.post(state)
+        card = (await cards.post(state)).card
         assert [message.ts for message in workspace.messages("approvals")] == [card.ts]
         await slack.close()
 
@@ -182,7 +182,7 @@ async def test_a_stop_leaves_cards_that_wait_and_finishes_the_one_under_way(
     left = asyncio.create_task(cards.post(other))
     await asyncio.sleep(0.05)
     cards.stop()
-    assert (await under_way).channel == "C0APPROVALS"
+    assert (await under_way).card.channel == "C0APPROVALS"
     with pytest.raises(asyncio.CancelledError):
         await left
     assert len(workspace.messages("approvals")) == 1

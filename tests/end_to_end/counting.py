@@ -1,4 +1,4 @@
-"""Counts what a system's database and Slack are asked for, at the drivers: below SQLAlchemy and below our own driver."""
+"""Counts what a system asks of its database, at the drivers: below SQLAlchemy and below our own driver."""
 
 import asyncio
 import re

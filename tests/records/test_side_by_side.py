@@ -21,7 +21,8 @@ HOUR = timedelta(hours=1)
 
 async def main(url: str, me: str) -> None:
     database = Database.open(url)
-    mine = {"ledger": [], "sent": [], "reserved": [], "claimed": [], "slots": [], "policy": [], "lease": [], "ended": []}
+    names = ("ledger", "sent", "reserved", "claimed", "slots", "policy", "lease", "ended")
+    mine = {name: [] for name in names}
 
     async def one(number: int) -> None:
         row = ledger.LedgerRow(

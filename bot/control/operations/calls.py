@@ -148,9 +148,8 @@ class Call:
             at=now,
         )
         async with self.parts.database.write() as connection:
-            row = await instances.locked(
-                connection, self.subject.instance_id
-            )  # its card may only just have been posted
+            # Locked: its card may only just have been posted.
+            row = await instances.locked(connection, self.subject.instance_id)
             wanted = "terminated" if row is not None and row.cards else ""
             changes = instances.Changes(
                 engine_status="TERMINATED", phase="terminated", wanted=wanted, output=ending.model_dump_json()

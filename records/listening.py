@@ -1,0 +1,37 @@
+"""PostgreSQL's notifications, on a connection of their own. They hurry what is found by looking anyway."""
+
+from collections.abc import Callable
+from typing import Any
+
+from records.database import Database
+
+LISTEN_S = 5.0
+"""Seconds between looks whether the connection is still there."""
+
+
+class Listener:
+    """Listens to one channel, again after the connection was lost. On SQLite there is nothing to listen to."""
+
+    def __init__(self, database: Database, channel: str, heard: Callable[[str], None]) -> None:
+        self._database = database
+        self._channel = channel
+        self._heard = heard
+        self._connection: Any = None
+
+    async def look(self) -> None:
+        """Listen, unless it does. Raises: RecordsError."""
+        if self._connection is not None and not self._connection.driver_connection.is_closed():
+            return
+        await self.stop()
+        self._connection = await self._database.own_connection()
+        if self._connection is not None:
+            await self._connection.driver_connection.add_listener(self._channel, self._told)
+
+    def _told(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
+        self._heard(payload)
+
+    async def stop(self) -> None:
+        """Let the connection go."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
