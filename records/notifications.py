@@ -46,9 +46,9 @@ class Row(Notification):
 async def enqueue(connection: AsyncConnection, wanted: Sequence[Notification], now: datetime) -> tuple[Row, ...]:
     """Insert notifications, each once; returns the new rows."""
     own = {"next_attempt_at": now, "created_at": now}
-    made = [Row(**dict(each) | own, urgency=URGENCY[each.kind]) for each in wanted]
-    new = {key for (key,) in await insert_all(connection, notifications, [dict(row) for row in made])}
-    return tuple(row for row in made if row.id in new)
+    made = {each.id: Row(**dict(each) | own | {"urgency": URGENCY[each.kind]}) for each in wanted}
+    new = {key for (key,) in await insert_all(connection, notifications, [dict(row) for row in made.values()])}
+    return tuple(row for row in made.values() if row.id in new)
 
 
 UNSENT = notifications.c.over_at.is_(None)

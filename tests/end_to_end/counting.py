@@ -1,4 +1,4 @@
-"""Counts what a system asks of its database, at the drivers: below SQLAlchemy and below our own driver."""
+"""Counts what a system asks of its database: on SQLite at the file, on PostgreSQL where SQLAlchemy sends it."""
 
 import asyncio
 import re
@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from activities.slack.alarming import Alarms
 from activities.slack.notifier import Notifier
 from activities.slack.sending import Sender
 from bot.process.periodic import Loops
@@ -29,15 +30,21 @@ class Tally:
     def watch(self, database: Database) -> None:
         """Note all statements of a database that is not connected yet."""
         for engine in database.engines:
-            sa.event.listen(engine.sync_engine, "connect", self._connected)
+            if database.dialect == "sqlite":
+                sa.event.listen(engine.sync_engine, "connect", self._connected)
+            else:
+                sa.event.listen(engine.sync_engine, "before_cursor_execute", self._executed)
+                sa.event.listen(engine.sync_engine, "commit", lambda connection: self._see(connection, "COMMIT"))
 
     def _connected(self, connection: Any, _record: object) -> None:
-        own = connection.driver_connection
-        number = id(own)
-        if hasattr(own, "add_query_logger"):
-            own.add_query_logger(lambda query: self.seen.append((number, query.query)))
-        else:
-            own.raw.set_trace_callback(lambda text: self.seen.append((number, text)))
+        raw = connection.driver_connection.raw
+        raw.set_trace_callback(lambda text: self.seen.append((id(raw), text)))
+
+    def _executed(self, connection: sa.Connection, _cursor: object, statement: str, *_: object) -> None:
+        self._see(connection, statement)
+
+    def _see(self, connection: sa.Connection, statement: str) -> None:
+        self.seen.append((id(connection.connection.dbapi_connection), statement))
 
     def take(self) -> "Counted":
         """Return the counts so far and begin anew."""
@@ -49,7 +56,12 @@ class Counted:
     """Statements (without BEGIN, COMMIT and the like) and transactions that wrote something."""
 
     def __init__(self, seen: list[tuple[int, str]]) -> None:
-        self.statements = [text for _, text in seen if not FRAMING.match(text)]
+        # SQLite names a statement again for each of its triggers.
+        once = [each for each, before in zip(seen, [None, *seen], strict=False) if each != before]
+        found = [" ".join(text.split()) for _, text in once if not FRAMING.match(text)]
+        # Slack's pace is read at most once a second, for all orders together.
+        self.statements = [text for text in found if " FROM slack_pace " not in text]
+        self.shown = "\n".join(f"{place} {text[:100]}" for place, text in enumerate(self.statements, 1))
         self.writes = 0
         wrote: dict[int, bool] = {}
         for number, text in seen:
@@ -71,14 +83,14 @@ class HeldNotifier(Notifier):
         self.held = [*(self.held or []), *rows]
 
     def release(self) -> None:
-        """Send what was kept back. From any thread."""
+        """Send what was kept back, and return when it is sent. From another thread."""
         rows, self.held = self.held or [], None
-        self.loop.call_soon_threadsafe(super().take, rows)
+        if rows:
+            asyncio.run_coroutine_threadsafe(self._send_all(rows), self.loop).result(30)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is being sent."""
-        return not self._sending
+    async def _send_all(self, rows: list[notifications.Row]) -> None:
+        super().take(rows)
+        await asyncio.gather(*self._sending.values())
 
 
 class Quiet(Services):
@@ -92,7 +104,8 @@ class Quiet(Services):
     @cached_property
     def notifier(self) -> HeldNotifier:
         """The notifier that waits."""
-        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.mending.rewrite)
+        alarms = Alarms(self.database, self.slack, self.directory, self.policies, self.clock)
+        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.mending.rewrite, alarms)
         return HeldNotifier(self.database, sender, self.clock)
 
     @cached_property

@@ -1,0 +1,115 @@
+"""What one order costs in SQL and in calls to Slack, from the POST to COMPLETED, counted on both databases.
+
+Background loops and BEGIN or COMMIT do not count. What people are told afterwards is counted apart.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import pytest
+
+from tests.end_to_end.conftest import STORY
+from tests.end_to_end.counting import Counted, Quiet, Tally
+from tests.end_to_end.system import Order, System, running
+from tests.postgres import running_cluster
+
+BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+
+
+class Counting(NamedTuple):
+    """A system whose statements are counted."""
+
+    system: System
+    services: Quiet
+
+    def slack_calls(self) -> int:
+        """Return how often Slack was called."""
+        return len(self.system.slack.calls())
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def counting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
+    folder = tmp_path_factory.mktemp("counting")
+    policy = folder / "policy.yml"
+    policy.write_text(STORY)
+    made: list[Quiet] = []
+    with ExitStack() as stack:
+        changes = {"policy": policy}
+        if request.param == "postgresql":
+            changes["database_url"] = stack.enter_context(running_cluster()).url
+
+        def parts(settings: object) -> Quiet:
+            made.append(Quiet(settings, Tally()))
+            return made[-1]
+
+        system = stack.enter_context(running(folder, parts=parts, **changes))
+        found = Counting(system, made[0])
+        warm_up(system)
+        settled(found)
+        yield found
+
+
+def warm_up(system: System) -> None:
+    """Do what happens once: the key's first use, the policy's version, people and groups of Slack."""
+    warm = system.order("warm", "500", currency="GBP")
+    warm.card()
+    in_two_stages(warm)
+    warm.output()
+
+
+def settled(counting: Counting) -> Counted:
+    """Let what is told be sent, and return what that took."""
+    counting.services.notifier.release()
+    return counting.services.tally.take()
+
+
+def approved(order: Order) -> None:
+    order.click("U0MANAGER")
+
+
+def rejected(order: Order) -> None:
+    order.reject("U0MANAGER", "too dear")
+
+
+def in_two_stages(order: Order) -> None:
+    order.click("U0MANAGER")
+    order.card(1)
+    order.click("U0VP", stage=1)
+
+
+def timed_out(order: Order) -> None:
+    """Do nothing: nobody answers."""
+
+
+class Budget(NamedTuple):
+    """The most that an order may take. `calls`: of Slack's Web API."""
+
+    statements: int
+    writes: int
+    calls: int
+
+
+SCENES = {
+    approved: ("USD", Budget(36, 7, 1)),
+    rejected: ("USD", Budget(36, 8, 2)),  # with the modal that asks for the reason
+    timed_out: ("EUR", Budget(43, 7, 1)),  # with two reminders
+    in_two_stages: ("GBP", Budget(58, 11, 2)),
+}
+
+
+@pytest.mark.parametrize("act", SCENES, ids=lambda act: act.__name__)
+def test_an_order_takes_few_statements_writes_and_calls(counting: Counting, act: Callable[[Order], None]) -> None:
+    currency, most = SCENES[act]
+    system, tally = counting.system, counting.services.tally
+    system.token()
+    tally.take()
+    before = counting.slack_calls()
+    order = system.order(f"counted-{act.__name__}", "500", currency=currency)
+    order.card()
+    act(order)
+    order.output()
+    path = tally.take()
+    took = Budget(len(path.statements), path.writes, counting.slack_calls() - before)
+    settled(counting)
+    assert all(spent <= bound for spent, bound in zip(took, most, strict=True)), f"{took}\n{path.shown}"
