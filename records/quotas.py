@@ -1,5 +1,6 @@
 """What was taken of a quota, one row for each use: counted in a rolling window, the same for all processes."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -23,9 +24,14 @@ class Use(Value):
     until: Moment
 
 
+async def hold(connection: AsyncConnection, subjects: Iterable[str]) -> None:
+    """Let nobody else count by these quotas until the transaction ends. Always in one order, so that none deadlock."""
+    for subject in sorted(subjects):
+        await locks.alone(connection, f"quota of {subject}")
+
+
 async def full_until(connection: AsyncConnection, subject: str, at_most: int, now: datetime) -> datetime | None:
-    """Return when a use becomes free, None if one is free now. Until the transaction ends no other takes of it."""
-    await locks.alone(connection, f"quota of {subject}")
+    """Return when a use becomes free, None if one is free now. Needs `hold`, or another start takes it as well."""
     ends = sa.select(quota_uses.c.until).where(quota_uses.c.subject == subject, quota_uses.c.until > now)
     nth = ends.order_by(quota_uses.c.until.desc()).offset(at_most - 1).limit(1)
     found: datetime | None = await connection.scalar(nth)

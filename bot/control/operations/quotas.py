@@ -41,6 +41,7 @@ class Quotas:
         self, connection: AsyncConnection, bounds: tuple[Bound, ...], instance_id: str, now: datetime
     ) -> None:
         """Count a start. Needs `Database.write`. Raises: Refused RATE_LIMITED, and the transaction counts nothing."""
+        await quotas.hold(connection, {each.subject for each in bounds})
         for each in bounds:
             until = await quotas.full_until(connection, each.subject, each.quota.at_most, now)
             if until is not None:
