@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.system import REAL_SIDECAR
-from tests.torture import app, frozen, fuzz, rolling, slack_faults, stopping
+from tests.torture import app, attacks, frozen, fuzz, rolling, slack_faults, stopping
 
 pytestmark = pytest.mark.skipif(bool(REAL_SIDECAR), reason="a real runtime is not ours to kill")
 
@@ -20,9 +20,20 @@ SHORT: list[tuple[str, Callable[[Path], tuple[dict[str, Any], list[str]]]]] = [
         "a rolling restart under clicks over two sockets",
         lambda folder: rolling.torture(folder, socket_mode=True, apps=2, rate=5, rounds=1),
     ),
+    *[
+        (f"{attack}, one order beside it", lambda folder, attack=attack: attacks.torture(attack, 1, 7, folder))
+        for attack in ("damage", "stalled", "behind")
+    ],
     ("Slack failing one call in five", lambda folder: slack_faults.torture(8, 1, folder)),
     ("800 inputs and 100 forged events", lambda folder: fuzz.torture(800, 100, 5, folder)),
 ]
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(300)
+def test_three_apps_on_one_database_lose_nothing_when_it_is_behind(tmp_path: Path) -> None:
+    figures, wrong = attacks.torture("behind", 1, 7, tmp_path, apps=3)
+    assert wrong == [], figures
 
 
 @pytest.mark.timeout(300)

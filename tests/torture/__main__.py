@@ -20,6 +20,9 @@ def programs(scale: float, seed: int) -> Iterator[tuple[str, list[str]]]:
     yield "app", ["--kills", many(300), "--seed", str(seed)]
     yield "frozen", ["--seconds", str(max(2.0, 60 * scale))]
     yield "stopping", ["--trials", many(20), "--seed", str(seed)]
+    for attack in ("damage", "stalled", "slow", "stop", "limits", "behind"):
+        for apps in ("1", "3"):
+            yield "attacks", ["--attack", attack, "--apps", apps, "--trials", many(20), "--seed", str(seed)]
     yield "leaders", ["--trials", many(200), "--seed", str(seed)]
     yield "strangers", ["--trials", many(50), "--seed", str(seed)]
     yield "rolling", ["--apps", "3", "--rate", "20", "--rounds", many(3)]
@@ -43,8 +46,8 @@ def main() -> int:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         sys.stdout.write(done.stdout)
         sys.stdout.flush()
-        figures[name] = _last(done.stdout)
-        failed += [name] if done.returncode else []
+        figures[" ".join((name, *arguments))] = _last(done.stdout)
+        failed += [" ".join((name, *arguments))] if done.returncode else []
     sys.stdout.write(
         json.dumps({"seed": given.seed, "scale": given.scale, "failed": failed, "figures": figures}) + "\n"
     )

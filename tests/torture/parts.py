@@ -7,8 +7,9 @@ import secrets
 import signal
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,8 +71,7 @@ class World:
 
     def __init__(self, folder: Path, stack: ExitStack, **changes: Any) -> None:
         self.folder = folder
-        self.sidecar = SidecarProcess(folder)
-        stack.callback(self.sidecar.close)
+        self.sidecar = self._engine(folder, stack)
         self.slack: LocalSlack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
         self.settings: Settings = settings_for(folder, self.slack, self.sidecar.address, **changes)
         self._forks = stack.enter_context(Forks())
@@ -80,6 +80,11 @@ class World:
         self.start_app()
         stack.callback(self.kill_app)
         self.key = self._key()
+
+    def _engine(self, folder: Path, stack: ExitStack) -> Any:
+        made = SidecarProcess(folder)
+        stack.callback(made.close)
+        return made
 
     def start_app(self) -> None:
         """Start the app and point Slack at it."""
@@ -103,6 +108,19 @@ class World:
         token = system.token("requester@example.com", "requester", "operator", "auditor")
         system.http.close()
         return {"Authorization": f"Bearer {token}"}
+
+    def write(self, statement: str, *arguments: object) -> None:
+        """Write in the app's database, past everything that checks."""
+        with closing(sqlite3.connect(self.folder / "countersign.db", timeout=30)) as connection, connection:
+            connection.execute(statement, arguments)
+
+    def keep(self) -> None:
+        """Keep a copy of the database as it is now."""
+        _copied(self.folder / "countersign.db", self.folder / "kept.db")
+
+    def restore(self) -> None:
+        """Put the copy back. No app may run."""
+        _copied(self.folder / "kept.db", self.folder / "countersign.db")
 
     def order(self, name: str, *, patiently: float = 60.0) -> str | None:
         """Start an order, again and again while parts are away; returns the instance's id."""
@@ -159,18 +177,17 @@ class World:
     def doubled(self) -> int:
         """Count orders that were processed twice and decisions that counted twice."""
         twice = "SELECT order_id FROM order_ledger GROUP BY order_id HAVING count(*) > 1"
-        counted = (
-            "SELECT instance_id, json_extract(data, '$.decision_id') AS id FROM audit WHERE action = "
-            "'request.accepted' GROUP BY instance_id, id HAVING count(*) > 1"
-        )
-        return len(self.rows(twice)) + len(self.rows(counted))
+        accepted = self.rows("SELECT instance_id, data FROM audit WHERE action = 'request.accepted'")
+        counted = Counter((row[0], _json(row[1]).get("decision_id")) for row in accepted)
+        return len(self.rows(twice)) + sum(count > 1 for count in counted.values())
 
     def unaccounted(self, acknowledged: set[str]) -> list[str]:
         """Say which acknowledged decisions neither took effect nor got a refusal that was audited, with their story."""
         told = []
         for name in sorted(acknowledged - self.approved()):
-            verdicts = self.rows("SELECT json_extract(verdict, '$.reason') FROM intake WHERE instance_id = ?", name)
-            if {row[0] for row in verdicts} & {LOOKUP_FAILED}:
+            found = self.rows("SELECT verdict FROM intake WHERE instance_id = ?", name)
+            verdicts = [(_json(row[0]) or {}).get("reason") for row in found]
+            if LOOKUP_FAILED in verdicts:
                 continue  # Slack would not say who it was: refused, audited and notified, so it is not lost
             row = self.rows("SELECT phase, engine_status, output FROM instances WHERE instance_id = ?", name)
             story = self.rows("SELECT action, verdict FROM audit WHERE instance_id = ? ORDER BY seq", name)
@@ -179,10 +196,9 @@ class World:
 
     def refused(self, acknowledged: set[str]) -> int:
         """Count acknowledged decisions that were refused because Slack could not be asked."""
-        found = self.rows(
-            "SELECT DISTINCT instance_id FROM intake WHERE json_extract(verdict, '$.reason') = ?", LOOKUP_FAILED
-        )
-        return len({row[0] for row in found} & (acknowledged - self.approved()))
+        found = self.rows("SELECT instance_id, verdict FROM intake WHERE verdict IS NOT NULL")
+        failed = {row[0] for row in found if (_json(row[1]) or {}).get("reason") == LOOKUP_FAILED}
+        return len(failed & (acknowledged - self.approved()))
 
     def approved(self) -> set[str]:
         """Return the instances whose approval took effect."""
@@ -228,6 +244,13 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def _copied(source: Path, target: Path) -> None:
+    for each in target.parent.glob(f"{target.name}*"):
+        each.unlink()
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
 
 
 def _json(text: str) -> Any:

@@ -82,6 +82,7 @@ class Restoration:
         self._patience_s = patience_s
         self._stopping = False
         self._unreadable = ""
+        self._compared_once = False
         self.lost: Lost | None = None
         self.loop = Periodic("restores", self._round, look_s, passing=(RecordsError,), public=public_message)
 
@@ -104,8 +105,10 @@ class Restoration:
         try:
             newest = await asyncio.to_thread(checkpoints.newest_in, self._folder, self._trusted)
         except OSError as error:
-            self._found(None, UNREADABLE.format(why=error.strerror))
-            return None
+            if not self._compared_once:
+                self._found(None, UNREADABLE.format(why=error.strerror))
+            return self.lost  # what was true stays true while a disk is away
+        self._compared_once = True
         lost = None if newest is None else await self._compared(newest)
         if newest is None:
             await self._warn_if_emptied()

@@ -108,6 +108,9 @@ async def test_a_folder_that_cannot_be_read_holds_effects_until_it_can(house: Ho
     house.folder.unlink()
     await house.restoration.look()
     assert not house.restoration.held
+    house.folder.write_text("a disk that is away later takes no effect away")
+    await house.restoration.look()
+    assert not house.restoration.held
 
 
 async def test_an_effect_that_waits_for_long_is_tried_again(house: House) -> None:
