@@ -21,7 +21,7 @@ from approvals.messages import sentence
 from bot.decisions.answers import Answers
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
 from bot.process.background import Background
-from bot.process.periodic import Periodic
+from bot.process.periodic import NextRound, Periodic
 from cards import private
 from records import audit, instances, intake
 from records.database import Database
@@ -139,14 +139,14 @@ class Deliverer:
         """Delivers due decisions, in a loop. It goes on while the database is away."""
         return self._loop
 
-    async def round(self) -> float:
-        """Deliver due decisions; returns the seconds until the next look. Raises: RecordsError."""
+    async def round(self) -> NextRound:
+        """Deliver due decisions; the next look comes at once if there are more. Raises: RecordsError."""
         found = await self._due()
         for failure in await asyncio.gather(*(self._deliver(row) for row in found), return_exceptions=True):
             if failure is not None:
                 self.failures += 1
                 log.error("a delivery failed; its lease brings it back", exc_info=failure)
-        return 0.0 if len(found) == BATCH else POLL
+        return NextRound(in_s=0.0 if len(found) == BATCH else POLL)
 
     async def hand_back(self) -> None:
         """Make decisions due at once that this process began to deliver and did not end with: another delivers them."""

@@ -69,8 +69,14 @@ class Lease(Protocol):
         """Take note of a round."""
 
 
+class NextRound(Value):
+    """What a round returns that says itself when the next one is to come. A count that it returns is no pause."""
+
+    in_s: float
+
+
 class Periodic:
-    """One loop. `work` may return how many seconds to wait before the next round, else it is `every_s`.
+    """One loop. `work` may return a NextRound, else the next round comes after `every_s`.
 
     Failures of the kinds in `passing` (a part that is away) are logged by their message, all others with their trace.
     A loop that is `gentle` works a quarter of the time at most, however much there is to do.
@@ -145,7 +151,7 @@ class Periodic:
             return min(self._every_s, STANDBY_S)
         self._began = began = time.monotonic()
         try:
-            pause = await self._led()
+            found = await self._led()
         except LeaseLostError as error:
             log.info("a loop's round ended early", loop=self.name, why=str(error))
             return min(self._every_s, STANDBY_S)
@@ -154,7 +160,7 @@ class Periodic:
         finally:
             self._began = None
         self._worked()
-        pause = float(pause) if isinstance(pause, int | float) else self._every_s
+        pause = found.in_s if isinstance(found, NextRound) else self._every_s
         return max(pause, 3 * (time.monotonic() - began)) if self._gentle else pause
 
     async def _led(self) -> object:

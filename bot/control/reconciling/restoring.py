@@ -16,7 +16,7 @@ from activities.slack.alarming import alarm
 from approvals.audit_actions import AuditAction
 from approvals.values import Value
 from bot.process.correlation import correlation_id
-from bot.process.periodic import Periodic
+from bot.process.periodic import NextRound, Periodic
 from records import audit, checkpoints, notifications
 from records.chain import Checkpoint
 from records.database import Database
@@ -118,9 +118,9 @@ class Restoration:
             await self._tell(lost)
         return lost
 
-    async def _round(self) -> float:
+    async def _round(self) -> NextRound:
         await self.look()
-        return LOOK_WHILE_HELD_S if self.held else self._look_s
+        return NextRound(in_s=LOOK_WHILE_HELD_S if self.held else self._look_s)
 
     async def _compared(self, newest: Checkpoint) -> Lost | None:
         async with self._database.read() as connection:

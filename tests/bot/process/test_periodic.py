@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from bot.process import periodic
-from bot.process.periodic import Loops, Periodic
+from bot.process.periodic import Loops, NextRound, Periodic
 
 
 class PartAwayError(Exception):
@@ -86,3 +86,18 @@ async def test_a_gentle_loop_works_a_quarter_of_the_time_at_most() -> None:
         await asyncio.sleep(0.05)
 
     assert await Periodic("a", work, 0.01, gentle=True).once() >= 0.14
+
+
+async def test_a_count_that_a_round_returns_is_no_pause() -> None:
+    # What sends messages returns how many are under way. Read as a pause, its 0 made an idle process spin.
+    async def sent() -> int:
+        return 0
+
+    assert await Periodic("x", sent, 7.0).once() == 7.0
+
+
+async def test_a_round_can_say_when_the_next_one_is_to_come() -> None:
+    async def full() -> NextRound:
+        return NextRound(in_s=0.0)
+
+    assert await Periodic("x", full, 7.0).once() == 0.0
