@@ -18,6 +18,7 @@ from bot.engine.worker import OURS
 from bot.process.correlation import CorrelationMiddleware
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
+from bot.process.tracing import TRACING
 from bot.rest import (
     audit,
     bulk,
@@ -49,6 +50,8 @@ class MissingSettingsError(Exception):
 async def started(services: Services) -> AsyncIterator[None]:
     """Start what runs beside the requests, and end it in the opposite order."""
     async with AsyncExitStack() as stack:
+        TRACING.start()
+        stack.push_async_callback(asyncio.to_thread, TRACING.stop)
         stack.push_async_callback(services.http.aclose)
         stack.push_async_callback(services.slack.close)
         stack.push_async_callback(services.engine.close)

@@ -65,6 +65,7 @@ from bot.decisions.state_cache import StateCache
 from bot.decisions.submitting import Decisions
 from bot.engine.client import Engine
 from bot.engine.extensions import Extensions, load
+from bot.engine.traces import ActivityTraces
 from bot.engine.worker import NAMES, OURS, STARTABLE, Worker
 from bot.process.background import Background
 from bot.process.leadership import Job, Leadership
@@ -274,7 +275,8 @@ class Services:
         bulk_activities = BulkActivities(self.database, Acting(self.operations, self.database).act, self.clock)
         loop = asyncio.get_running_loop()
         address, own = self.settings.sidecar_address, self.extensions
-        return Worker(address, self.activities, bulk_activities, loop, self._approvals, own)
+        traces = ActivityTraces(self.database)
+        return Worker(address, self.activities, bulk_activities, loop, self._approvals, own, traces)
 
     async def drain(self) -> None:
         """Let running activities and messages to Slack end at an orderly shutdown."""

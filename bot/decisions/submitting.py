@@ -25,8 +25,10 @@ from bot.access.refusals import Kind, Refused
 from bot.decisions.answers import Answers
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import Known, StateCache
+from bot.engine.traces import INSTANCE, known_of
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
+from bot.process.tracing import TRACING
 from cards.text import clean
 from records import audit, instances, intake
 from records.database import Database
@@ -148,6 +150,15 @@ class Decisions:
         return work.result()
 
     async def _take(self, wanted: DecisionSubmission) -> Receipt:
+        """Take it in, in a span that is linked to the asking: that may be days ago, and in another process."""
+        if not TRACING.on:
+            return await self._taken(wanted)
+        known = await known_of(self._database, wanted.instance_id)
+        about = {INSTANCE: wanted.instance_id, "countersign.decision_id": wanted.id}
+        with TRACING.span("decide", key=wanted.id, links=(known.asked,), attributes=about):
+            return await self._taken(wanted)
+
+    async def _taken(self, wanted: DecisionSubmission) -> Receipt:
         """Take it by the cached state; if that is stale, once more by the state that is read."""
         cached = self._states.of(wanted.instance_id)
         if cached is not None:

@@ -14,6 +14,7 @@ from activities import Activities
 from activities.bulk import BulkActivities
 from bot.engine.decoding import EventsAsText
 from bot.engine.extensions import NONE, Extensions, fresh
+from bot.engine.traces import ActivityTraces
 from bot.process import logs
 from workflows.bulk import bulk_workflow
 from workflows.versions import APPROVALS, REQUESTS, Code, UnknownVersionError, Versions
@@ -65,7 +66,9 @@ class Worker:
         loop: asyncio.AbstractEventLoop,
         approvals: Versions = APPROVALS,
         extensions: Extensions = NONE,
+        traces: ActivityTraces | None = None,
     ) -> None:
+        self._traces = traces
         self._runtime = _runtime(address, approvals)
         register(self._runtime, approvals, extensions)
         for name in ACTIVITIES:
@@ -142,7 +145,10 @@ class Worker:
             raise asyncio.CancelledError  # without an answer the sidecar hands it out again
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await activity(ctx, value)
+        if self._traces is None:
+            return await activity(ctx, value)
+        async with self._traces.around(activity.__name__, ctx.workflow_id):
+            return await activity(ctx, value)
 
 
 def register(runtime: WorkflowRuntime, approvals: Versions, extensions: Extensions = NONE) -> None:

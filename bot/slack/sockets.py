@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.process.correlation import new_correlation_id
 from bot.process.settings import Settings
+from bot.process.tracing import TRACING
 from bot.slack.ingress import Ingress
 from bot.slack.replay import Answer
 from records.errors import RecordsError
@@ -119,7 +120,10 @@ class Socket:
             return
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        with structlog.contextvars.bound_contextvars(correlation_id=new_correlation_id()):
+        with (
+            structlog.contextvars.bound_contextvars(correlation_id=new_correlation_id()),
+            TRACING.span("slack envelope", root=True, kind="server"),
+        ):
             try:
                 answer = await self._answer(dict(request.payload), request.envelope_id)
             except RecordsError as error:

@@ -33,7 +33,9 @@ from bot.access.refusals import Kind, Refused, unusable
 from bot.control.operations.ids import INSTANCE_ID, INSTANCE_ID_SENTENCE
 from bot.control.operations.quotas import Quotas
 from bot.engine.client import AlreadyExistsError, Engine, EngineRefusedError, EngineUnavailableError
+from bot.engine.traces import INSTANCE
 from bot.process.correlation import correlation_id
+from bot.process.tracing import TRACING
 from records import audit, instances
 from records.database import Database
 
@@ -111,6 +113,12 @@ class Starting:
         request), RATE_LIMITED by the policy's quotas, UNAVAILABLE (calling again is safe).
         """
         known_as = instance_id or instance_id_of(request.subject)
+        with TRACING.span(f"ask {request.kind}", key=known_as, attributes={INSTANCE: known_as}):
+            return await self._ask(request, actor, through, known_as, callback)
+
+    async def _ask(
+        self, request: ApprovalRequest, actor: str, through: str, known_as: str, callback: Callback | None
+    ) -> Started:
         start = Start(request=request, instance_id=known_as, callback=callback)
         await self.check(start)
         row, new = await self.begin(start, actor, self._asked(start, actor, through))
