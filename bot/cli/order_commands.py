@@ -26,7 +26,9 @@ def order_id_of(reference: str) -> str:
 
 @app.command()
 def start(  # noqa: PLR0913 what an order has
-    order_id: Annotated[str, typer.Argument(metavar="ID", help="the order's id: letters, digits, spaces, - _ .")],
+    order_id: Annotated[
+        str, typer.Argument(metavar="ID", help="the order's id: nearly any characters but / \\ # ? and ||")
+    ],
     amount: Annotated[str, typer.Option(help="for example 2400 or 2400.00")],
     *,
     currency: Annotated[str | None, typer.Option(help="default: the policy's")] = None,

@@ -139,7 +139,7 @@ class Remote:
 def path_of(*parts: str) -> str:
     """Return a path of one segment for each part. Ends with a sentence for an id that can be no segment."""
     if wrong := [part for part in parts if "/" in part or part.strip(".") == ""]:
-        output.fail(f"{wrong[0][:100]!r} is no id: letters, digits, spaces, '-', '_' and '.' are.", output.MISUSED)
+        output.fail(f"{wrong[0][:100]!r} is no id: no id holds a '/' or dots alone.", output.MISUSED)
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 

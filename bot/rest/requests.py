@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from decimal import Decimal
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,7 +98,7 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         instance_id = _instance_id(request, caller, idempotency_key)
         callback = await asking.callback(caller, body.asked)
         started = await starting.ask(request, caller.actor, "rest", instance_id, callback)
-        response.headers["Location"] = f"/requests/{instance_id}"
+        response.headers["Location"] = f"/requests/{quote(instance_id, safe='')}"
         if not started.new:
             response.status_code = 200
             response.headers["Idempotent-Replayed"] = "true"

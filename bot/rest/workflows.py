@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -181,7 +182,7 @@ def _acting(router: APIRouter, who: Any, operations: Operations) -> None:
         done = await operations.start(
             caller, body.name, body.input, instance_id=body.instance_id, start_at=body.start_at, reason=body.reason
         )
-        response.headers["Location"] = f"/workflows/{done.instance_id}"
+        response.headers["Location"] = f"/workflows/{quote(done.instance_id, safe='')}"
         return done
 
     for verb in VERBS.values():

@@ -189,7 +189,7 @@ LARGE = {"subject": "1", "amount": 1, "currency": "USD", "requester": "a@example
         ({"name": "approval_workflow", "input": {"amount": -1}}, "no approval request"),
         ({"name": "approval_workflow", "input": LARGE}, "the detail 'a' has 4000 characters; 2000 at most"),
         ({"name": "approval_workflow", "input": {}, "instance_id": "a/b"}, "An instance id has"),
-        ({"name": "approval_workflow", "input": {}, "instance_id": "a._.b"}, "An instance id has"),
+        ({"name": "approval_workflow", "input": {}, "instance_id": "a||b"}, "An instance id has"),
         ({"name": "approval_workflow", "start_at": "2026-01-01T00:00:00"}, "timezone"),
     ],
 )

@@ -79,7 +79,7 @@ def test_an_archived_channel_is_told_to_the_approvers_with_the_request_s_page(sy
     change(system, "channel", "C0APPROVALS", is_archived=True)
     told(system, "U0OPERATOR", "is archived", order.id)
     page = told(system, "U0MANAGER", "is archived", order.id).rpartition("its page: ")[2]
-    assert page.endswith(f"/workflows/{order.instance_id}")
+    assert page.endswith(f"/w/{order.instance_id}")
     assert order.approve_by_rest().status_code == 200
     assert order.result() == {"status": "completed"}
 

@@ -156,7 +156,7 @@ class Reach:
             if each.what == "people" and each.card:
                 told.append(alarm(f"{key}/thread", text, each.instance_id, channel=each.channel, thread=each.card))
             if each.what == "channel":
-                page = f"{self._link_base}/workflows/{quote(each.instance_id, safe='')}"
+                page = f"{self._link_base}/w/{quote(each.instance_id, safe='')}"
                 text = f"{each.named} waits for your decision. {each.why} Decide it on its page: {page}"
                 told += [
                     alarm(f"{key}/{user}", text, each.instance_id, user=user) for user in each.approvers[:MOST_TOLD]
