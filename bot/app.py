@@ -28,6 +28,7 @@ from bot.rest import (
     metrics,
     orders,
     problems,
+    receipts,
     requests,
     statistics,
     webhooks,
@@ -151,6 +152,7 @@ def _mount(app: FastAPI, services: Services) -> None:
             services.kinds,
         )
     )
+    app.include_router(receipts.routes(services.access, services.receipts))
     app.include_router(webhooks.routes(services.access, services.deliveries))
     app.include_router(events.routes(services.access, services.following))
     app.include_router(bulk.routes(services.access, services.bulk))

@@ -41,6 +41,7 @@ from bot.control.operations.bulk import Bulk
 from bot.control.operations.bulk_items import Acting
 from bot.control.operations.calls import Parts
 from bot.control.operations.quotas import Quotas
+from bot.control.operations.receipts import Receipts
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting, StartParts
 from bot.control.operations.webhooks import Deliveries
@@ -308,6 +309,17 @@ class Services:
     def deliveries(self) -> Deliveries:
         """What other systems were told."""
         return Deliveries(self.database, self.access, self.webhooks, self.callbacks, self.clock)
+
+    @cached_property
+    def receipts(self) -> Receipts:
+        """Receipts of approvals, and their use."""
+        return Receipts(
+            self.database,
+            self.subjects,
+            self.keys,
+            lambda: self.restoration.message if self.restoration.held else "",
+            self.clock,
+        )
 
     @cached_property
     def kinds(self) -> Kinds:

@@ -42,6 +42,10 @@ class Signer:
         """Return the signer of a 32-byte secret. Raises ValueError for any other length."""
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
 
+    def sign_bytes(self, text: bytes) -> bytes:
+        """Return the signature on a text, which must begin unlike a checkpoint's."""
+        return self._key.sign(text)
+
     def sign(self, seq: int, digest: str, at: datetime) -> Checkpoint:
         """Return the signed checkpoint of the entry `seq` with that hash."""
         bare = Checkpoint(seq=seq, hash=digest, at=at, key_id=self.key_id)

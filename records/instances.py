@@ -339,6 +339,14 @@ FORGOTTEN: dict[str, Any] = {
 }
 
 
+async def consume(connection: AsyncConnection, instance_id: str, by: str, now: datetime) -> bool:
+    """Note the use of an approval. False if it was used before, or is none: of many at once, one wins."""
+    unused = (instances.c.phase == "approved", instances.c.consumed_at.is_(None))
+    update = sa.update(instances).where(instances.c.instance_id == instance_id, *unused)
+    done = await connection.execute(update.values(consumed_at=now, consumed_by=by))
+    return bool(done.rowcount)
+
+
 async def forget(connection: AsyncConnection, instance_id: str, now: datetime) -> bool:
     """Erase a purged instance's content. Its id, its end and its audit stay. False if it is unknown."""
     await connection.execute(sa.delete(waiting).where(waiting.c.instance_id == instance_id))

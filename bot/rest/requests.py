@@ -79,7 +79,12 @@ class KindList(BaseModel):
 
 
 def routes(  # noqa: PLR0913, PLR0917 the services behind it
-    access: Access, asking: Asking, starting: Starting, decisions: Decisions, requests: Requests, kinds: Kinds
+    access: Access,
+    asking: Asking,
+    starting: Starting,
+    decisions: Decisions,
+    requests: Requests,
+    kinds: Kinds,
 ) -> APIRouter:
     """Return the routes of requests."""
     router = APIRouter(tags=["requests"], dependencies=SIGNED_IN)

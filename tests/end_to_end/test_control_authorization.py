@@ -348,6 +348,8 @@ def test_what_concerns_no_single_instance_is_for_whom_the_function_says(transpor
             may = authorize(asker, action).allowed
             if action is Action.BULK:  # what is done to many one must also be allowed to do to one
                 may = may and authorize(asker, Action.TERMINATE, Resource(status="RUNNING")).allowed
+            if action is Action.WEBHOOKS:  # a key's own
+                may = authorize(asker, action, Resource(own=True)).allowed
             if action is Action.ASK_FOR_OTHERS:
                 may = may and authorize(asker, Action.START_ORDER).allowed
             started = action in STARTED and stock.status(STARTED[action].format(new)) != ""

@@ -133,6 +133,7 @@ class Rest:
         return {
             Action.SEE_STATISTICS: self.call(who, "GET", "/statistics"),
             Action.START_ORDER: self.call(who, "POST", f"/orders/{new}/start", json={"amount": "20"}),
+            Action.WEBHOOKS: self.call(who, "GET", "/webhooks/secret"),
             Action.ASK_FOR_OTHERS: self.call(
                 who, "POST", f"/orders/{new}-other/start", json={"amount": "20", "requester": "manager2@example.com"}
             ),

@@ -123,6 +123,7 @@ def shown(line: Workflow, row: instances.Instance, now: datetime, *, with_conten
             "digest": row.digest,
             "ended_at": row.decided_at or row.finished_at if row.ended_as else None,
             "valid_until": instances.valid_until(row),
+            "consumed_at": row.consumed_at,
         },
         decided_by=line.decided_by,
     )
@@ -130,6 +131,9 @@ def shown(line: Workflow, row: instances.Instance, now: datetime, *, with_conten
 
 def status_of(line: Workflow, row: instances.Instance, now: datetime) -> str:
     """Return the word for where a request stands: its end, if it has one."""
+    until = instances.valid_until(row)
+    if until is not None and now >= until and row.consumed_at is None:
+        return "expired"
     if line.outcome:
         return line.outcome
     return "paused" if line.status == "SUSPENDED" else "waiting" if line.phase == "waiting" else "starting"
