@@ -10,6 +10,12 @@ def instance_id_of(order_id: str) -> str:
     return f"order-{order_id}-workflow"
 
 
+def name_of(instance_id: str) -> str:
+    """Return the name of an instance in a message: `order 42` for an order's, the id for any other."""
+    found = ORDER_INSTANCE.fullmatch(instance_id)
+    return f"order {found[1]}" if found else instance_id
+
+
 def is_order_instance(instance_id: str) -> bool:
     """Return whether an instance id is an order's: only the door for orders starts those."""
     return ORDER_INSTANCE.fullmatch(instance_id) is not None

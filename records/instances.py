@@ -219,6 +219,12 @@ def _progress(state: Any) -> Progress | None:
         return None
 
 
+async def requesters(connection: AsyncConnection, limit: int) -> tuple[str, ...]:
+    """Return the requesters of the newest requests."""
+    newest = sa.select(instances.c.requester).order_by(instances.c.created_at.desc()).limit(limit)
+    return tuple(dict.fromkeys(await connection.scalars(newest)))
+
+
 async def find(connection: AsyncConnection, reference: str) -> Instance | None:
     """Return one row by instance id, or the newest one by its subject, such as an order's id."""
     exact = await get(connection, reference)

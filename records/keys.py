@@ -155,6 +155,11 @@ async def get(connection: AsyncConnection, key_id: str) -> ApiKey | None:
     return await one(connection, sa.select(*_PUBLIC).where(keys.c.id == key_id), ApiKey)
 
 
+async def persons(connection: AsyncConnection) -> tuple[str, ...]:
+    """Return whom the keys belong to."""
+    return tuple(await connection.scalars(sa.select(keys.c.person).distinct()))
+
+
 async def page(connection: AsyncConnection, *, after: str = "", limit: int = 100) -> tuple[ApiKey, ...]:
     """Return keys by id; `after` is the id of the last one seen."""
     return await rows(connection, sa.select(*_PUBLIC).where(keys.c.id > after).order_by(keys.c.id).limit(limit), ApiKey)

@@ -13,6 +13,7 @@ from approvals.authority import Action, Role
 from approvals.signing import Purpose
 from bot.cli import output
 from bot.cli.database_session import key_ring_or_exit, missing_file_of, operator, with_database
+from bot.cli.known_people import demand_known
 from bot.cli.local_commands import settings_or_exit
 from bot.cli.moments import moment
 from bot.cli.output import Format, Output
@@ -90,6 +91,7 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
     if until is not None and until <= now:
         output.fail(f"{expires} has passed: a key expires in the future.", output.MISUSED)
     whose = _person(person)
+    demand_known(settings, whose)
     scopes = tuple(dict.fromkeys(_known(each, "action", Action).value for each in scope)) if scope else None
 
     hosts = tuple(dict.fromkeys(map(_host, callback_host))) if callback_host else None

@@ -7,6 +7,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from approvals.messages import sentence
+from approvals.orders import name_of
 from approvals.people import Person
 from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
@@ -62,6 +63,22 @@ async def decide(  # noqa: PLR0913, PLR0917 the services that a decision passes
 
     Raises: Refused with the verdict, if the decision does not count.
     """
+    try:
+        return await _decided(access, decisions, caller, instance_id, body, response)
+    except Refused as refusal:
+        name = name_of(instance_id)  # a program decides many, and its log has only the message
+        refusal.message = refusal.message if name in refusal.message else f"{name}: {refusal.message}"
+        raise
+
+
+async def _decided(  # noqa: PLR0913, PLR0917 the services that a decision passes
+    access: Access,
+    decisions: Decisions,
+    caller: Caller,
+    instance_id: str,
+    body: DecisionBody,
+    response: Response,
+) -> DecisionAnswer:
     person = await access.slack_person(caller)
     _demand_own_name(body.approver, caller, person)
     wanted = DecisionSubmission(

@@ -41,6 +41,11 @@ rules:
     approve: [{group: managers}]
     needed: 2
     within: 1 day
+  - name: two of them soon
+    when: {currency: NOK}
+    approve: [{group: managers}]
+    needed: 2
+    within: 6 s
   - name: escalated
     when: {currency: JPY}
     approve: [{group: managers}]

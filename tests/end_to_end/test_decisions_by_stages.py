@@ -4,6 +4,7 @@ import copy
 
 from approvals.decision import Reason
 from approvals.messages import sentence
+from tests.end_to_end.control_room import key
 from tests.end_to_end.system import System, buttons_of, eventually, text_of
 
 
@@ -20,6 +21,25 @@ def test_nobody_answers_and_that_is_not_a_no(story: System) -> None:
     actions = order.actions()
     assert actions.count("request.reminded") == 2
     assert actions[-1] == "request.timed_out"
+
+
+def test_one_yes_of_two_is_told_as_one_of_two_when_the_time_is_up(story: System) -> None:
+    """It was told as "nobody answered", and with a code for a reason."""
+    order = story.order("one-of-two", currency="NOK")
+    order.card()
+    order.click("U0MANAGER")
+    told = "1 of 2 approved (<@U0MANAGER>); the second did not answer until"
+    with story.hears("U0REQUESTER", told):
+        ended = order.output()
+    assert (ended["outcome"], ended["approvers"]) == ("timed_out", ["manager"])
+    card = order.card_says(told)
+    assert any(told in text for text in eventually(order.thread))
+    page = story.http.get(f"/workflows/{order.instance_id}", headers=key(story, "operator")).json()["workflow"]
+    assert [(one["name"], one["approved"]) for one in page["decided_by"]] == [("manager", True)]
+    heard = [text for text in story.private("U0REQUESTER") if order.id in text]
+    for text in (text_of(card), *order.thread(), *heard):
+        assert "obody" not in text
+        assert "approval_timeout" not in text
 
 
 def test_a_late_click_hears_that_it_is_over(story: System) -> None:

@@ -30,7 +30,8 @@ def test_a_rejection_by_key_needs_a_reason(http_system: System) -> None:
     order.card()
     for nothing_to_see in ("", " \n", "\u200b\u2060"):
         refused = order.approve_by_rest(approved=False, reason=nothing_to_see)
-        assert (refused.status_code, refused.json()["detail"]) == (422, sentence(Reason.REASON_MISSING))
+        message = f"order {order.id}: {sentence(Reason.REASON_MISSING)}"
+        assert (refused.status_code, refused.json()["detail"]) == (422, message)
     assert order.approve_by_rest(approved=False, reason="Over budget").json()["outcome"] == "accepted"
     assert order.result() == {"status": "rejected", "reason": "Over budget"}
 
@@ -51,7 +52,7 @@ def test_a_wrong_person_by_key_hears_the_same_sentence(
     order.card()
     answer = order.approve_by_rest(by=by)
     assert (answer.status_code, answer.json()["reason"]) == (status, reason.value)
-    assert answer.json()["detail"] == sentence(reason)
+    assert answer.json()["detail"] == f"order {order.id}: {sentence(reason)}"
     assert order.status() == "RUNNING"
 
 

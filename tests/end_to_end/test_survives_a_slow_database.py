@@ -72,5 +72,5 @@ def test_a_rejection_keeps_its_form_and_rest_says_503_with_the_same_message(syst
     system.token(MANAGER)  # made before the database is held
     with held(system, 3.5):
         answer = other.approve_by_rest(by=MANAGER)
-        assert (answer.status_code, answer.json()["detail"]) == (503, NOT_CONFIRMED)
+        assert (answer.status_code, answer.json()["detail"]) == (503, f"order {other.id}: {NOT_CONFIRMED}")
     assert other.result() == {"status": "completed"}

@@ -172,9 +172,11 @@ def _because(reason: str) -> str:
 
 def finished(facts: Facts) -> Found | None:
     """See that it is over: the engine takes events for it, and drops them."""
-    if facts.status not in {"COMPLETED", "TERMINATED"} or (decided(facts) is not None and not facts.late):
+    answered = decided(facts) is not None  # who answers a request too late was told so: that is no lost event
+    events = [event for event in facts.late if not answered or event.name.casefold() != DECISION]
+    if facts.status not in {"COMPLETED", "TERMINATED"} or (answered and not events):
         return None
-    late = "".join(f" {event.name} came later, on {moment(event.at)}." for event in facts.late[:3])
+    late = "".join(f" {event.name} came later, on {moment(event.at)}." for event in events[:3])
     return {"status": str(facts.status), "ended": _ended(facts), "late": late}
 
 

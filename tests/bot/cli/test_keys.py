@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.bot.cli.calling import Cli
+from bot.cli.demo import Demo
+from tests.bot.cli.calling import Cli, run
 
 PERSON = ("--person", "Manager@Example.com")
 
@@ -102,3 +103,21 @@ def test_each_change_of_a_key_is_in_the_audit_without_its_token(local: Cli) -> N
     assert [each["data"]["key"]["id"] for each in entries] == [made["id"]] * 2
     assert (entries[1]["reason"], entries[1]["through"]) == ("it was in a log", "cli")
     assert made["token"] not in str(entries)
+
+
+def test_a_key_for_nobody_in_slack_is_refused_with_the_nearest_address(parts: Demo) -> None:
+    settings = parts.settings
+    known = {
+        "COUNTERSIGN_DATABASE_URL": settings.database_url,
+        "COUNTERSIGN_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "SLACK_BOT_TOKEN": settings.slack_bot_token.get_secret_value(),
+        "SLACK_API_URL": settings.slack_api_url,
+    }
+    create = ("keys", "create", "audit", "--role", "auditor", "--person")
+    refused = run(*create, "managr@example.com", **known)
+    assert (refused.code, refused.out) == (2, "")
+    assert "Slack knows nobody by the address managr@example.com" in refused.err
+    assert "Did you mean manager@example.com" in refused.err
+    assert run(*create, "manager@example.com", **known).code == 0
+    away = run(*create, "managr@example.com", **known | {"SLACK_API_URL": "http://127.0.0.1:1/api/"})
+    assert (away.code, "is not checked" in away.err) == (0, True)

@@ -184,6 +184,12 @@ def test_all_answers_that_fit_are_given() -> None:
     assert [each.sentence.split()[0] for each in diagnose(found)] == ["No", "order-42-workflow"]
 
 
+def test_an_answer_that_came_too_late_is_no_lost_event_of_a_decided_request() -> None:
+    late = (Raised(name="approval_decision", at=THEN),)
+    over = facts(status="COMPLETED", what="order 42", outcome="approved", phase="approved", late=late)
+    assert [each.sentence for each in diagnose(over)] == ["order 42 is over: Approved."]
+
+
 def test_the_page_says_the_same_as_the_answers() -> None:
     assert PAGE.read_text(encoding="utf-8") == page()
     for each in SITUATIONS:
