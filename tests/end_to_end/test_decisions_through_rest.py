@@ -206,6 +206,6 @@ def test_a_callback_is_called_once_after_the_yes_and_what_cannot_be_called_is_re
         assert answer.status_code in {200, 201, 202}, answer.text
         order = Order(system, name)
         order.click("U0MANAGER")
-        assert order.output() == {"status": "completed"}
+        assert order.result() == {"status": "completed"}
         assert len({key for key, _ in receiver.calls}) == 1
         assert eventually(order.actions).count("effect.sent") == 1

@@ -121,7 +121,7 @@ def test_the_same_signed_bytes_get_the_first_answer_and_have_one_effect(door: Do
     first = [each for each in system.slack.deliveries("interactive") if order.instance_id in json.dumps(each.payload)]
     again: Any = system.act(system.slack.replay(first[-1]))
     assert (again.status, again.body) == (first[-1].status, first[-1].body)
-    assert order.output() == {"status": "completed"}
+    assert order.result() == {"status": "completed"}
     assert (len(order.decisions()), len(order.processed())) == (1, 1)
 
 
