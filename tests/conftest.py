@@ -8,6 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unit", max_examples=10)  # `make unit`: each property on a few examples; `make test` has all
 
 PARTS = {
     "deploy_tools": (

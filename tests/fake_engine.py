@@ -14,6 +14,7 @@ from typing import Any
 from dapr.ext.workflow import TaskFailedError
 from dapr.ext.workflow._durabletask.internal import protos
 
+from approvals.evidence import Evidence
 from approvals.values import Value, in_utc
 from bot.engine.client import AlreadyExistsError, EngineRefusedError, Instance, UnknownInstanceError
 from bot.engine.history import RecordedHistory
@@ -141,6 +142,16 @@ class FakeEngine:
             raise AlreadyExistsError(made)
         self.put(made, "RUNNING", self._found(instance_id).name)
         return made
+
+    def evidence_of(self, instance_id: str) -> Evidence:
+        """Return the newest evidence in an instance's history."""
+        values = self.histories[instance_id]
+        found = [each for each in RecordedHistory(values).payloads() if isinstance(each, dict) and each.get("evidence")]
+        return Evidence.model_validate(found[-1]["evidence"])
+
+    def given(self, instance_id: str) -> Any:
+        """Return an instance's input."""
+        return json.loads(self.instances[instance_id].input or "null")
 
     def note(self, instance_id: str, **event: dict[str, Any]) -> int:
         """Add an event to a history and return its number; texts are wrapped as the protocol wants them."""

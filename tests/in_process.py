@@ -154,6 +154,10 @@ class Program:
         async with self.services.database.write() as connection:
             await connection.execute(sa.delete(tables.instances))
 
+    async def becomes_audited(self, instance_id: str, action: str) -> list[str]:
+        """Wait until an action is in a request's audit."""
+        return await eventually(lambda: self.audited(instance_id), lambda found: action in found)
+
     async def mark(self, instance_id: str, **changes: Any) -> None:
         """Change a row as something else has left it."""
         async with self.services.database.write() as connection:
