@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture rolling freeze clean
+.PHONY: unit rest help install demo test check docs format lock release image deploy-tools test-deploy test-image torture rolling freeze clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -28,11 +28,15 @@ demo: install  ## run everything in one terminal; AUTO=1 plays the whole story b
 test: install  ## run all tests; ARGS="-k policy" runs some
 	$(BIN)/python -m pytest -n 3 $(ARGS)
 
-UNIT := approvals cards activities workflows records bot/access bot/control bot/decisions bot/process
+UNIT := approvals cards activities workflows records bot/access bot/control bot/decisions bot/process bot/slack
 COVERED := approvals workflows activities records cards bot/control bot/decisions
-unit: install  ## run the tests that start no process, with the branch coverage of the core by them alone
-	$(BIN)/python -m pytest -n 2 -m "not postgres and not browser" $(UNIT:%=tests/%) --cov-branch --cov-report=term:skip-covered \
-		$(COVERED:%=--cov=%) $(ARGS)
+unit: install  ## run the tests that start no process; their branch coverage of the core must be 90 %
+	$(BIN)/python -m pytest -n 2 -m "not postgres and not browser and not slow" --hypothesis-profile=unit $(UNIT:%=tests/%) \
+		--cov-branch --cov-report=term:skip-covered --cov-fail-under=90 $(COVERED:%=--cov=%) $(ARGS)
+
+rest: install  ## run what `make unit` leaves out: with it, all tests
+	$(BIN)/python -m pytest -n 3 $(UNIT:%=--ignore=tests/%) $(ARGS)
+	$(BIN)/python -m pytest -n 3 -m "postgres or browser or slow or hypothesis" $(UNIT:%=tests/%) $(ARGS)
 
 check: install docs  ## lint, formatting, types, import rules, hosted workflows, documentation
 	$(BIN)/ruff check .

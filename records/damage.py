@@ -23,6 +23,7 @@ from records.quotas import Use
 from records.replays import Replay
 from records.slack_pace import Held
 from records.unreadable import BadRow, bad_row
+from records.webhooks import Delivery
 
 PAGE = 500
 
@@ -66,6 +67,7 @@ KINDS: tuple[tuple[sa.Table, type[Value]], ...] = (
     (tables.sent, _Sent),
     (tables.slack_pace, Held),
     (tables.quota_uses, Use),
+    (tables.webhook_deliveries, Delivery),
     (tables.waiting, _Waiting),
     (tables.revoked_sessions, _RevokedSession),
 )

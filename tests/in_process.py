@@ -197,8 +197,9 @@ class Program:
         return await self.slack.act_as(user).click(CHANNEL, self.card(instance_id).ts, action)
 
     def private(self, user: str) -> list[str]:
-        """Return what only this person sees, and what the bot wrote to them."""
-        return [message.text for message in (*self.slack.ephemerals(user), *self.slack.dms(user))]
+        """Return what only this person sees in messages and modals, and what the bot wrote to them."""
+        messages = [message.text for message in (*self.slack.ephemerals(user), *self.slack.dms(user))]
+        return messages + [json.dumps(view.blocks, ensure_ascii=False) for view in self.slack.modals(user)]
 
     async def told(self, user: str, part: str) -> list[str]:
         return [text for text in self.private(user) if part in text]

@@ -12,7 +12,7 @@ from bot.access.refusals import Refused
 from bot.control.reading.event_stream import BEHIND, Change, Position
 from records import audit
 from records.columns import to_micros
-from tests.in_process import Program, caller
+from tests.in_process import Program, caller, eventually
 
 OPERATOR = caller(Role.OPERATOR)
 REQUESTER = caller(Role.REQUESTER, email="requester@example.com")
@@ -22,6 +22,10 @@ async def heard(program: Program, who: Caller, after: str, seconds: float = 0.3)
     """Return everything that a client hears within so many seconds."""
     async with aclosing(program.services.following.follow(who, after, seconds)) as changes:
         return [each async for each in changes]
+
+
+async def followers(program: Program) -> int:
+    return program.services.following.followers
 
 
 async def test_a_client_hears_what_moved_and_what_was_audited_after_its_position(program: Program) -> None:
@@ -34,13 +38,17 @@ async def test_a_client_hears_what_moved_and_what_was_audited_after_its_position
 
 
 async def test_a_client_that_waits_is_woken(program: Program) -> None:
-    waiting = asyncio.create_task(heard(program, OPERATOR, "", 0.8))
-    await asyncio.sleep(0.05)
-    assert program.services.following.followers == 1
+    following = program.services.following
+
+    async def first() -> Change:
+        async with aclosing(following.follow(OPERATOR, "", 30.0)) as changes:
+            return await anext(changes)
+
+    waiting = asyncio.create_task(first())
+    await eventually(lambda: followers(program))
     order = await program.asked()
-    found = await waiting
-    assert order in {each.instance_id for each in found}
-    assert program.services.following.followers == 0
+    assert (await waiting).instance_id == order
+    assert following.followers == 0
 
 
 async def test_a_client_hears_of_others_requests_nothing(program: Program) -> None:
@@ -64,7 +72,7 @@ async def test_a_client_that_is_far_behind_is_told_to_read_the_lists_again(progr
 
 async def test_the_process_s_end_ends_the_streams(program: Program) -> None:
     waiting = asyncio.create_task(heard(program, OPERATOR, "", 30.0))
-    await asyncio.sleep(0.05)
+    await eventually(lambda: followers(program))
     program.services.following.end()
     assert await asyncio.wait_for(waiting, 2) == []
 

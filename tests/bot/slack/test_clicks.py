@@ -86,7 +86,7 @@ async def test_a_wrong_person_gets_no_form_for_a_rejection(program: Program) -> 
     order = await program.asked()
     await program.click("U0VP", order, request_card.REJECT)
     await program.hears("U0VP", sentence(Reason.NOT_AN_APPROVER))
-    assert program.slack.modals("U0VP") == []
+    assert reject_modal.ACTION not in str(program.slack.modals("U0VP"))
 
 
 async def test_details_show_everything_in_a_modal(program: Program) -> None:
