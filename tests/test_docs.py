@@ -21,7 +21,7 @@ EVERY = sorted(DOCS.rglob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|yml|yaml|md|toml))`")
 MOST_ARROWS = 45
-FLOORS = ("process", "engine", "access", "decisions", "control", "slack", "rest", "dashboard", "wiring", "cli")
+FLOORS = ("process", "engine", "access", "decisions", "control", "web", "slack", "rest", "dashboard", "wiring", "cli")
 
 
 def text_of(page: Path) -> str:

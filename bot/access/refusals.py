@@ -1,6 +1,6 @@
 """The one error model: a refusal says what kind of no it is, and the message that people get.
 
-No transport's words stand here. Each face maps the kinds once: REST to statuses (`rest/problems`), the dashboard to
+No transport's words stand here. Each face maps the kinds once: REST to statuses (`web/answers`), the dashboard to
 pages, Slack to a private message, a bulk operation to a result.
 """
 

@@ -14,11 +14,11 @@ from approvals.verbs import IN_BULK
 from bot.access.authenticating import Access
 from bot.access.refusals import CORRECTABLE, Kind, Refused, unknown
 from bot.control.operations.bulk import Bulk, Plan
+from bot.control.operations.bulk_filter import BulkFilter
 from bot.dashboard.forms import typed
 from bot.dashboard.names import Names
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.sessions import Visit
-from bot.rest.bulk import BulkFilter
 from records import bulk as book
 
 RESULTS = 100

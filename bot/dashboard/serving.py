@@ -18,7 +18,7 @@ from bot.access.refusals import as_refusal
 from bot.dashboard.rendering import Templates, guarded
 from bot.dashboard.sessions import SignInNeededError
 from bot.process.correlation import correlation_id
-from bot.rest.problems import READING, STATUS, headers_of
+from bot.web.answers import READING, STATUS, headers_of
 
 log = structlog.get_logger(__name__)
 TEMPLATES = Templates()

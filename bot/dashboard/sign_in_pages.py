@@ -15,8 +15,7 @@ from bot.dashboard.rendering import guarded
 from bot.dashboard.serving import TEMPLATES
 from bot.dashboard.sessions import WHY, Door, SignInNeededError, local
 from bot.dashboard.slack_identity import IdentityError, SlackIdentity, secret
-from bot.rest.callers import source_of
-from bot.rest.problems import STATUS, headers_of
+from bot.web.answers import STATUS, headers_of, source_of
 
 PENDING = "countersign_signing_in"
 BACK = "/sign-in/slack/back"

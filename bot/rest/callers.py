@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from approvals.authority import Action, Resource
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
+from bot.web.answers import source_of
 
 Dependency = Callable[..., Awaitable[Caller]]
 
@@ -48,11 +49,6 @@ def may(access: Access, action: Action, resource: Resource | None = None) -> Dep
         return caller
 
     return dependency
-
-
-def source_of(request: Request) -> str:
-    """Return the client's address: what failed credentials are counted by."""
-    return request.client.host if request.client else "unknown"
 
 
 def _demand_one_meaning(request: Request) -> None:

@@ -7,7 +7,7 @@ once, and people would get its error in place of this app's message. It writes n
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import structlog
 from fastapi import APIRouter, Response
@@ -18,7 +18,6 @@ from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.worker import Worker
 from bot.process.leadership import Leadership
 from bot.process.periodic import Loops
-from bot.slack.sockets import Socket
 from records import intake
 from records.database import Database
 from records.errors import RecordsError
@@ -27,6 +26,14 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = 0.8
 """Seconds for each part: less than the second that probes wait, so that one that hangs fails no probe."""
+
+
+class SocketState(Protocol):
+    """Slack's Socket Mode connection, as far as its state is shown."""
+
+    async def state(self) -> str:
+        """Return `ok` or a message for operators."""
+        ...  # pragma: no cover
 
 
 class Health:
@@ -38,7 +45,7 @@ class Health:
         database: Database,
         engine: Engine,
         worker: Worker,
-        socket: Socket | None,
+        socket: SocketState | None,
         loops: Loops,
         raises: Raises,
         leadership: Leadership,

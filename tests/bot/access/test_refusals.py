@@ -7,7 +7,7 @@ from approvals.decision import Reason, Verdict
 from bot.access.refusals import KIND_OF, Kind, Refused, as_refusal, message_of, refused, unknown
 from bot.control.operations.bulk_items import result_of
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
-from bot.rest.problems import STATUS, headers_of
+from bot.web.answers import STATUS, headers_of
 from records.errors import BadCursorError, DatabaseUnavailableError
 
 

@@ -1,0 +1,1 @@
+"""What REST and the dashboard have in common of HTTP. The faces do not import each other."""
