@@ -143,9 +143,8 @@ def path_of(*parts: str) -> str:
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
-@contextmanager
-def connected() -> Iterator[Remote]:
-    """Give the app. Ends with a sentence if no key is set."""
+def settings_or_exit() -> tuple[ClientSettings, str, str]:
+    """Return the settings, the app's address, and the key or nothing. Ends with a message if one is wrong."""
     try:
         settings = ClientSettings()
     except ValidationError as error:
@@ -154,17 +153,28 @@ def connected() -> Iterator[Remote]:
     except UnicodeDecodeError:
         output.fail(output.UNREADABLE_FILE, output.MISUSED)
     key = settings.api_key.get_secret_value().strip()
+    if not key.isascii() or not (key.isprintable() or not key):
+        output.fail("COUNTERSIGN_API_KEY is no key: copy it again, as `keys create` printed it.", output.MISUSED)
+    return settings, _address(settings.url.rstrip("/") or f"http://127.0.0.1:{settings.port}"), key
+
+
+def key_missing() -> NoReturn:
+    """End with the message that there is no key."""
+    output.fail(
+        "COUNTERSIGN_API_KEY is missing. Where the app runs, make a key with `countersign keys create NAME "
+        "--person EMAIL --role operator`, and set it in the environment or in .env.",
+        output.MISUSED,
+    )
+
+
+@contextmanager
+def connected() -> Iterator[Remote]:
+    """Give the app. Ends with a sentence if no key is set."""
+    settings, url, key = settings_or_exit()
     job = None if key else JobToken.of_this_job(settings.audience)
     if not key and job is None:
-        output.fail(
-            "COUNTERSIGN_API_KEY is missing. Where the app runs, make a key with `countersign keys create NAME "
-            "--person EMAIL --role operator`, and set it in the environment or in .env.",
-            output.MISUSED,
-        )
-    url = _address(settings.url.rstrip("/") or f"http://127.0.0.1:{settings.port}")
+        key_missing()
     headers = {"User-Agent": "countersign-cli"} | ({"Authorization": f"Bearer {key}"} if key else {})
-    if not key.isascii() or not key.isprintable():
-        output.fail("COUNTERSIGN_API_KEY is no key: copy it again, as `keys create` printed it.", output.MISUSED)
     with httpx.Client(base_url=url, headers=headers, timeout=settings.timeout_seconds, auth=job) as http:
         yield Remote(http, url)
 
