@@ -20,6 +20,7 @@ from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from bot.decisions.answers import Answers
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
+from bot.process import measures
 from bot.process.background import Background
 from bot.process.periodic import NextRound, Periodic
 from cards import private
@@ -186,6 +187,7 @@ class Deliverer:
         async with self._slots:
             try:
                 await self._raise(row)
+                measures.delivered((self._clock() - row.created_at).total_seconds())
             except (EngineUnavailableError, EngineRefusedError) as error:
                 # A refusal may be temporary too: a wrong token, a full store (law: acknowledged means durable).
                 pause = min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311

@@ -39,6 +39,7 @@ class Job(StrEnum):
     CHECKPOINTS = "checkpoints"
     PRUNING = "pruning"
     RETENTION = "retention"
+    FIGURES = "figures"
     REACH = "reach"
 
 

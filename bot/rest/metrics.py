@@ -1,12 +1,13 @@
 """GET /metrics: figures for alerts, in Prometheus' text form. No label comes from a user's text."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client.exposition import choose_encoder
 
 from approvals.decision import Reason
 from approvals.values import Value
@@ -14,7 +15,8 @@ from bot.control.reconciling.reconciler import Reconciler
 from bot.control.reconciling.restoring import Restoration
 from bot.decisions.delivery import ALARM_AGE, Deliverer
 from bot.engine.worker import Worker
-from bot.process.leadership import Leadership
+from bot.process import measures
+from bot.process.leadership import Job, Leadership
 from bot.process.periodic import Loops
 from records import alarms, intake, notifications, statistics
 from records.database import Database
@@ -70,8 +72,11 @@ class Metrics:
         self._refusals: dict[str, int] = {}
         self._forged: dict[str, int] = {}
 
-    async def text(self) -> bytes:
-        """Return the exposition. If the database is away, that is a figure and the others are shown."""
+    async def text(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the exposition, and its type: OpenMetrics, with exemplars, if it is accepted.
+
+        If the database is away, that is a figure and the others are shown.
+        """
         found = Figures()
         try:
             found = await self._figures()
@@ -80,7 +85,9 @@ class Metrics:
             log.warning("figures are missing from the metrics", why=str(error))
         except Exception:
             log.exception("figures are missing from the metrics")
-        return generate_latest(self._registry(found))
+        shared = self._leadership.held[Job.FIGURES]
+        encode, content_type = choose_encoder(accept)
+        return encode(_Both(self._registry(found, shared=shared))), content_type
 
     async def _figures(self) -> Figures:
         now = self._clock()
@@ -107,27 +114,43 @@ class Metrics:
             self._forged = await alarms.forged(connection)
         self._counted_at = time.monotonic()
 
-    def _registry(self, found: Figures) -> CollectorRegistry:
+    def _registry(self, found: Figures, *, shared: bool = True) -> CollectorRegistry:
+        """Return the figures of this process, and those that all share if it is the one that shows them."""
         registry = CollectorRegistry()
+        if shared:
+            self._shared_figures(registry, found)
         plain = {
             "database_up": ("1 while the database answers.", found.database_up),
             "worker_ready": ("1 while the sidecar can hand this process work.", self._worker.ready),
             "undelivered_decisions": ("Decisions that the workflow has not answered.", found.undelivered),
             "oldest_undelivered_seconds": ("Age of the oldest decision without the workflow's answer.", found.oldest),
             "undelivered_alarm": ("1 when that age is over 30 s.", found.oldest > ALARM_AGE.total_seconds()),
-            "deliveries_failed": ("Times that this process could not raise a decision.", self._deliverer.failures),
             "deliveries_failing": (
                 "1 while no decision reaches its workflow though one should.",
                 self._deliverer.raises.trouble_s > 0,
-            ),
-            "comparisons_failed": (
-                "Times that this process could not compare an instance with the engine.",
-                self._reconciler.left_out,
             ),
             "effects_held": (
                 "1 while the database is older than its checkpoints and effects are held.",
                 self._restoration.held,
             ),
+        }
+        for name, (about, value) in plain.items():
+            Gauge(f"countersign_{name}", about, registry=registry).set(float(value))
+        counted = {
+            "deliveries_failed": ("Times that this process could not raise a decision.", self._deliverer.failures),
+            "comparisons_failed": (
+                "Times that this process could not compare an instance with the engine.",
+                self._reconciler.left_out,
+            ),
+        }
+        for name, (about, value) in counted.items():
+            Counter(f"countersign_{name}", about, registry=registry).inc(value)
+        self._loop_figures(registry)
+        return registry
+
+    def _shared_figures(self, registry: CollectorRegistry, found: Figures) -> None:
+        """Add what every process would show the same: one shows it, so that a sum counts it once."""
+        plain = {
             "workflows_failed": ("Workflows that broke off with an error: run them again or purge them.", found.failed),
             "requests_waiting": ("Requests that wait for a decision.", found.waiting),
             "cards_unposted": ("Requests that wait for over a minute without a card in Slack.", found.unposted),
@@ -137,15 +160,13 @@ class Metrics:
         for name, (about, value) in plain.items():
             Gauge(f"countersign_{name}", about, registry=registry).set(float(value))
         _labelled(registry, "requests_ended", "Requests by how they ended.", "outcome", self._outcomes, OUTCOMES)
-        self._loop_figures(registry)
         reasons = tuple(each.value for each in Reason)
         _labelled(registry, "decisions_refused", "Refused decisions by reason.", "reason", self._refusals, reasons)
         forged = tuple(each.value for each in alarms.FORGED)
         _labelled(registry, "evidence_alarms", EVIDENCE_ALARMS, "action", self._forged, forged)
-        return registry
 
     def _loop_figures(self, registry: CollectorRegistry) -> None:
-        failed = Gauge(
+        failed = Counter(
             "countersign_loop_failures", "Rounds of a loop that failed in this process.", ("loop",), registry=registry
         )
         down = Gauge(
@@ -155,7 +176,7 @@ class Metrics:
             registry=registry,
         )
         for state in self._loops.states:
-            failed.labels(state.name).set(state.failures)
+            failed.labels(state.name).inc(state.failures)
             down.labels(state.name).set(state.down)
         leader = Gauge(
             "countersign_leader", "1 while this process does a job for all processes.", ("job",), registry=registry
@@ -175,14 +196,26 @@ MOST_UNTOLD = 1_000
 STALE_AFTER = timedelta(seconds=30)
 
 
+class _Both:
+    """A registry of one scrape, and what this process measures all along."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the families of both."""
+        yield from self._registry.collect()
+        yield from measures.REGISTRY.collect()
+
+
 def _labelled(  # noqa: PLR0913, PLR0917 a family of one metric
     registry: CollectorRegistry, name: str, about: str, label: str, found: dict[str, int], known: tuple[str, ...]
 ) -> None:
     """Show one figure for each word that this program knows; any other counts as "other"."""
-    gauge = Gauge(f"countersign_{name}", about, (label,), registry=registry)
+    counter = Counter(f"countersign_{name}", about, (label,), registry=registry)
     for word in known:
-        gauge.labels(word).set(found.get(word, 0))
-    gauge.labels("other").set(sum(count for word, count in found.items() if word not in known))
+        counter.labels(word).inc(found.get(word, 0))
+    counter.labels("other").inc(sum(count for word, count in found.items() if word not in known))
 
 
 def routes(metrics: Metrics) -> APIRouter:
@@ -190,8 +223,9 @@ def routes(metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/metrics", response_class=Response)
-    async def scrape() -> Response:
+    async def scrape(request: Request) -> Response:
         """Figures for Prometheus."""
-        return Response(await metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        text, content_type = await metrics.text(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": content_type})
 
     return router

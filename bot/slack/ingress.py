@@ -16,6 +16,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
+from bot.process import measures
 from bot.process.correlation import correlation_id
 from bot.slack.replay import Answer, ReplayGuard
 from bot.slack.shapes import is_listened_to, is_slacks
@@ -29,6 +30,7 @@ Payload = dict[str, Any]
 MAX_FIELDS = 1000
 """Maximum form fields."""
 
+FAILED = 500
 UNHANDLED = 404
 """Bolt's answer if no listener matches."""
 
@@ -81,7 +83,13 @@ class Ingress:
         except UnreadableError:
             log.warning("signed request is unreadable", bytes=len(signed.body))
             return _refusal(400, "The signed body is neither a form nor a JSON object of Slack's.")
-        return await self._answer(signed, payload)
+        began, ok = time.monotonic(), False
+        try:
+            answer = await self._answer(signed, payload)
+            ok = answer.status_code < FAILED
+        finally:
+            measures.acknowledged(time.monotonic() - began, ok=ok)
+        return answer
 
     async def _answer(self, signed: SignedBytes, payload: Payload) -> Response:
         if "ssl_check" in payload:

@@ -49,7 +49,7 @@ def test_a_decision_that_no_door_took_in_raises_the_alarm(own: System) -> None:
     shown = eventually(
         lambda: 'action="evidence.missing"} 1.0' in (text := system.http.get("/metrics").text) and text, 30
     )
-    assert "countersign_evidence_alarms" in shown
+    assert "countersign_evidence_alarms_total" in shown
 
 
 def test_an_effect_without_an_approval_is_named_by_the_audit_check(own: System) -> None:

@@ -74,7 +74,7 @@ def test_each_loop_that_fails_is_logged_counted_and_shown_and_goes_on(
             for loop in loops - {"pruning"}:  # it looks once a minute
                 eventually(lambda loop=loop: f"'{loop}'" in readiness(system).get(f"loop {loop}", ""), 30)  # type: ignore[misc]
                 assert figure(system, "loop_down", loop=loop) == 1
-                assert figure(system, "loop_failures", loop=loop) >= 3
+                assert figure(system, "loop_failures_total", loop=loop) >= 3
             assert readiness(system)["status"] == "200"
         finally:
             sql(folder, f"ALTER TABLE away RENAME TO {table}")

@@ -195,7 +195,7 @@ def test_a_workflow_that_breaks_off_is_named_by_doctor_and_blames_nobody(http_sy
     finding = next(each for each in examine(http_system) if each.instance_id == order.instance_id)
     assert (finding.ill, "rerun" in finding.healing) == (Ill.FAILED, True)
     eventually(lambda: _figure(http_system, "countersign_workflows_failed") >= 1, 40)
-    eventually(lambda: _figure(http_system, 'countersign_requests_ended{outcome="failed"}') >= 1, 40)
+    eventually(lambda: _figure(http_system, 'countersign_requests_ended_total{outcome="failed"}') >= 1, 40)
 
 
 def _figure(system: System, name: str) -> float:

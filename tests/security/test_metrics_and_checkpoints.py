@@ -31,7 +31,7 @@ def test_the_metrics_tell_what_waits_and_hold_nothing_that_a_user_typed(system: 
     found = eventually(lambda: (now := figures(system))["countersign_requests_waiting"] >= 1 and now)
     assert (found["countersign_worker_ready"], found["countersign_database_up"]) == (1, 1)
     assert (found["countersign_undelivered_decisions"], found["countersign_undelivered_alarm"]) == (0, 0)
-    assert "countersign_decisions_refusedown_request" in found
+    assert "countersign_decisions_refused_totalown_request" in found
     assert "canary" not in system.http.get("/metrics").text
 
 

@@ -3,6 +3,7 @@
 from approvals.decision import Reason
 from approvals.messages import sentence
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnknownInstanceError
+from bot.process.periodic import NextRound
 from records import intake
 from tests.in_process import Program, eventually
 
@@ -45,7 +46,7 @@ async def test_a_decision_of_a_process_that_died_is_delivered_by_the_loop(progra
     program.engine.failing = EngineUnavailableError("away")
     await program.click("U0MANAGER", order)
     await eventually(lambda: failed(program))
-    assert await program.services.deliverer.round() == 1.0  # its lease is not over: nothing is due
+    assert await program.services.deliverer.round() == NextRound(in_s=1.0)  # its lease is not over: nothing is due
     assert (await taken(program, order)).attempts == 1
     await program.later(seconds=31)
     await program.services.deliverer.round()
