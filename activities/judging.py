@@ -15,7 +15,7 @@ import structlog
 from activities.slack.directory import MAX_AGE, Directory
 from activities.slack.failures import LookupFailedError
 from approvals import judgement
-from approvals.decision import Decision, Judgement, Reason, Verdict
+from approvals.decision import Decision, Judgement, Reason, Submission, Verdict
 from approvals.evidence import SealedJudgement, seal_judgement
 from approvals.judgement import Failure, Home, Membership, Payload, PlainRaise, asked_of, read_payload
 from approvals.mailbox import plain
@@ -59,7 +59,8 @@ class Judge:
         plain_raise = PlainRaise(binding=binding_of(state), at=self._clock()) if self._accept_unsigned else None
         payloads = [read_payload(plain(text), self._keys, plain_raise) for text in candidates]
         dropped = Counter(payload.refused for payload in payloads if payload.refused is not None)
-        trusted = {each.decision.id: each for each in payloads if each.refused is None and each.decision is not None}
+        submitted = [(each.submitted, each) for each in payloads if each.refused is None]
+        trusted = {what.id: each for what, each in submitted if what is not None}
         return Events(trusted, dropped)
 
     async def events(self, events: Events, state: State, answered: Collection[str]) -> Judgements:
@@ -84,6 +85,10 @@ class Judge:
         """Judge a decision whose origin is proven, as it stands at the door."""
         return await self._judged(Payload(decision=decision), state)
 
+    async def submission(self, submission: Submission, state: State) -> Judgement:
+        """Judge anything else whose origin is proven, as it stands at the door."""
+        return await self._judged(Payload(submission=submission), state)
+
     async def standing(self, person: Person, state: State) -> judgement.Standing:
         """Return whether a person may decide a request, for a list. Raises: LookupFailedError.
 
@@ -93,12 +98,13 @@ class Judge:
         return judgement.may_decide(person, profile, asked_of(state), directory, self._clock())
 
     async def _judged(self, payload: Payload, state: State) -> Judgement:
-        decision = payload.decision
+        decision = payload.submitted
         if decision is None:
             return Judgement(verdict=Verdict(allowed=False, reason=Reason.MALFORMED, rule="signature"))
         age = NOW if state.route.risk == "high" else MAX_AGE
         at = self._clock()
-        profile = await self._profile(decision.person, age)
+        program = decision.person.team == judgement.PROGRAM
+        profile: Profile | Failure = "unknown" if program else await self._profile(decision.person, age)
         try:
             directory = await self._looked_up(state, age)
         except LookupFailedError:

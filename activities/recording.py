@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.inputs import Recorded
 from approvals.audit_actions import AuditAction
 from approvals.checks import barred
-from approvals.decision import Reason
+from approvals.decision import Decision, Reason
 from approvals.machine import Record, State, binding_of, deadline_of
 from approvals.messages import sentence
+from approvals.output import end_of_outcome
 from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.state import approvers_now
 from approvals.values import Moment
@@ -33,9 +34,7 @@ def phase_of(state: State) -> str:
     """Return the read model's word for where a request stands."""
     if state.outcome is None:
         return "waiting"
-    if state.outcome.approved:
-        return "approved"
-    return "timed_out" if state.outcome.reason == "approval_timeout" else "rejected"
+    return end_of_outcome(state.outcome)
 
 
 def projection(state: State) -> dict[str, Any]:
@@ -102,11 +101,13 @@ def _data(what: Recorded) -> dict[str, Any]:
         "stage": state.stage,
         "round": state.round,
     }
-    if record.action in {"accepted", "approved", "rejected", "timed_out"}:
+    if record.action in {"accepted", "approved", "rejected", "timed_out", "withdrawn"}:
         data |= about(state)
     if record.decision is not None:
         nonce = record.decision.binding.nonce
-        data |= {"decision_id": record.decision.id, "approved": record.decision.approved, "nonce": nonce}
+        data |= {"decision_id": record.decision.id, "nonce": nonce}
+    if isinstance(record.decision, Decision):
+        data["approved"] = record.decision.approved
     if record.judgement is not None:
         data |= {"matched": record.judgement.matched, "evidence": record.judgement.evidence}
     return data
@@ -162,5 +163,7 @@ async def write_dropped(
     await append_once(connection, f"dropped/{when.isoformat()}", refused)
 
 
-OURS: tuple[instances.Phase, ...] = ("starting", "waiting", "approved", "rejected", "timed_out", "unknown")
+OURS: tuple[instances.Phase, ...] = (
+    "starting", "waiting", "approved", "rejected", "timed_out", "withdrawn", "unknown",
+)  # fmt: skip
 """Phases in which the workflow may write: an activity in flight must not undo a termination."""

@@ -11,7 +11,7 @@ from activities.inputs import Recorded
 from activities.recording import OURS, entry, entry_key, projection, waiting_on
 from activities.telling import notifications_of
 from approvals.audit_actions import AuditAction
-from approvals.decision import Decision, Verdict
+from approvals.decision import Submitted, Verdict
 from approvals.evidence import Stepped
 from approvals.judgement import NOBODY_KNOWN
 from approvals.machine import Announce, Answer, Record, Remind, State
@@ -95,7 +95,7 @@ async def _answer_one(connection: AsyncConnection, state: State, record: Record,
         known = await intake.answer_last(connection, decision.id, said, state.instance_id, at)
     else:
         known = await intake.answer(connection, decision.id, said, at)
-    if not known and record.action == "accepted":
+    if not known and record.action in {"accepted", "withdrawn"}:
         await _alarm_if_unsubmitted(connection, state, decision, at)
 
 
@@ -105,7 +105,7 @@ NOT_SUBMITTED = (
 )
 
 
-async def _alarm_if_unsubmitted(connection: AsyncConnection, state: State, decision: Decision, at: Moment) -> None:
+async def _alarm_if_unsubmitted(connection: AsyncConnection, state: State, decision: Submitted, at: Moment) -> None:
     """Raise the alarm for a decision that counted and was never taken in. It stays counted: it may be a true one."""
     if decision.person == NOBODY_KNOWN or await intake.get(connection, decision.id) is not None:
         return  # the first is accept_unsigned_decisions, which says so itself

@@ -19,6 +19,7 @@ What = Literal[
     "approved",
     "rejected",
     "timed_out",
+    "withdrawn",
     "terminated",
     "vanished",
     "failed",
@@ -29,7 +30,7 @@ What = Literal[
     "resumed",
 ]
 Stopped = Literal["terminated", "vanished", "failed", "stopped"]
-ENDS = frozenset({"approved", "rejected", "timed_out"})
+ENDS = frozenset({"approved", "rejected", "timed_out", "withdrawn"})
 STOPPED: frozenset[Stopped] = frozenset({"terminated", "vanished", "failed", "stopped"})
 QUIET = frozenset({Reason.ALLOWED, Reason.DUPLICATE})
 """No private reply for these: the card, or the first reply, already shows the result."""

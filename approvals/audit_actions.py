@@ -35,7 +35,11 @@ class AuditAction(StrEnum):
     REQUEST_REJECTED = "request.rejected", "The request ended as rejected."
     REQUEST_TIMED_OUT = "request.timed_out", "The request ended because nobody answered in time."
 
+    REQUEST_WITHDRAWN = "request.withdrawn", "The request ended because the requester took it back."
+
     DECISION_SUBMITTED = "decision.submitted", "A decision was taken in; the workflow has not answered yet."
+    WITHDRAWAL_SUBMITTED = "withdrawal.submitted", "A withdrawal was taken in; the workflow has not answered yet."
+    WITHDRAWAL_REFUSED = "withdrawal.refused", "A withdrawal was refused before it reached the workflow."
     DECISION_REFUSED = "decision.refused", "A decision was refused before it reached the workflow."
     CARD_POSTED = "card.posted", "Slack took a card."
     CARD_UNPOSTED = "card.unposted", "Slack has not taken a card so far."

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from approvals.decision import Approval, Decision, Judgement, Reason, Verdict
+from approvals.decision import Approval, Decision, Judgement, Reason, Submitted, Verdict, Withdrawal
 from approvals.request import Binding
 from approvals.state import State, binding_of, deadline_of
 from approvals.values import Moment
@@ -14,7 +14,7 @@ class Case(NamedTuple):
 
     state: State
     judgement: Judgement
-    decision: Decision
+    decision: Submitted
     at: Moment
     ours: Binding
     """The binding of the state's current card."""
@@ -24,16 +24,16 @@ Check = Callable[[Case], bool]
 
 
 def refusal_of(
-    state: State, judgement: Judgement, decision: Decision, at: Moment, ours: Binding | None = None
+    state: State, judgement: Judgement, decision: Submitted, at: Moment, ours: Binding | None = None
 ) -> Verdict | None:
-    """Return why the decision does not count, or None when it does. `at` is the workflow's clock.
+    """Return why the submission does not count, or None when it does. `at` is the workflow's clock.
 
     `ours` is the state's binding, for a caller that has hashed it before.
     """
     if not judgement.verdict.allowed:
         return judgement.verdict
     case = Case(state, judgement, decision, at, ours or binding_of(state))
-    for reason, applies in CHECKS:
+    for reason, applies in _checks_of(decision):
         if applies(case):
             return Verdict(allowed=False, reason=reason, rule=state.route.rule)
     return None
@@ -80,7 +80,16 @@ def _by_somebody_counted(case: Case) -> bool:
 
 
 def _without_a_reason(case: Case) -> bool:
-    return not case.decision.approved and not case.decision.reason.strip()
+    no = isinstance(case.decision, Decision) and not case.decision.approved
+    return no and not case.decision.reason.strip()
+
+
+def _by_another_than_the_requester(case: Case) -> bool:
+    return not _by_the_requester(case)
+
+
+def _whatever_it_is(_: Case) -> bool:
+    return True
 
 
 CHECKS: tuple[tuple[Reason, Check], ...] = (
@@ -96,6 +105,24 @@ CHECKS: tuple[tuple[Reason, Check], ...] = (
     (Reason.ALREADY_COUNTED, _by_somebody_counted),
     (Reason.REASON_MISSING, _without_a_reason),
 )
+
+
+WITHDRAWAL_CHECKS: tuple[tuple[Reason, Check], ...] = (
+    (Reason.WRONG_INSTANCE, _of_another_instance),
+    (Reason.REQUEST_OVER, _after_the_end),
+    (Reason.REUSED_ID, _of_another_run),
+    (Reason.CHANGED_REQUEST, _of_another_content),
+    (Reason.NOT_THE_REQUESTER, _by_another_than_the_requester),
+)
+"""A withdrawal is bound to the request, not to a card: it counts in every stage."""
+
+UNOFFERED: tuple[tuple[Reason, Check], ...] = ((Reason.NOT_OFFERED, _whatever_it_is),)
+
+
+def _checks_of(submitted: Submitted) -> tuple[tuple[Reason, Check], ...]:
+    if isinstance(submitted, Decision):
+        return CHECKS
+    return WITHDRAWAL_CHECKS if isinstance(submitted, Withdrawal) else UNOFFERED
 
 
 def folded(texts: Iterable[str]) -> set[str]:

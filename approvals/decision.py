@@ -1,28 +1,98 @@
-"""A decision, what became of it, and every reason for which one is refused."""
+"""What people submit, what became of it, and every reason for which a submission is refused.
+
+All of it comes as the one event `approval_decision`, whose order decides every race
+(docs/decisions/0007-one-mailbox.md).
+"""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from approvals.people import Person
-from approvals.request import Binding
+from approvals.ends import EndCode
+from approvals.people import Person, Principal
+from approvals.request import ApprovalRequest, Binding
 from approvals.values import Moment, Value
 
 Transport = Literal["slack", "rest", "dashboard", "cli", "sidecar", "policy"]
 
 
-class Decision(Value):
-    """One person's answer to one card. `id` is the intake's key: the workflow counts each id once."""
+class Submitted(Value):
+    """What one person submits to one request. `id` is the intake's key: the workflow counts each id once."""
 
     id: str
     binding: Binding
     person: Person
-    approved: bool
     reason: str = Field(default="", max_length=3000)
     through: Transport
     at: Moment
     correlation_id: str = ""
+
+
+class Decision(Submitted):
+    """One person's answer to one card."""
+
+    approved: bool
+
+
+# ---- everything else: a tagged union. An event without a tag is a decision.
+
+
+class Question(Submitted):
+    """An approver asks; `reason` is the question."""
+
+    type: Literal["question"] = "question"
+
+
+class Reply(Submitted):
+    """The requester answers a question; `reason` is the answer, `question` the id of what was asked."""
+
+    type: Literal["answer"] = "answer"
+    question: str
+
+
+class Edit(Submitted):
+    """The requester changes what is asked: the whole of it, as it is from now on."""
+
+    type: Literal["edit"] = "edit"
+    request: ApprovalRequest
+
+
+class Withdrawal(Submitted):
+    """The requester takes the request back, before it has ended."""
+
+    type: Literal["withdraw"] = "withdraw"
+
+
+class HandOver(Submitted):
+    """An approver lets somebody else decide in their place."""
+
+    type: Literal["hand_over"] = "hand_over"
+    to: Principal
+
+
+class Undo(Submitted):
+    """A person takes back their own yes; `decision` is its id."""
+
+    type: Literal["undo"] = "undo"
+    decision: str
+
+
+class Override(Submitted):
+    """A person named for emergencies approves outside the route, for a reason."""
+
+    type: Literal["override"] = "override"
+
+
+Submission = Annotated[Question | Reply | Edit | Withdrawal | HandOver | Undo | Override, Field(discriminator="type")]
+
+
+class SignedSubmission(Value):
+    """The payload of the `approval_decision` event for all but a decision, with its HMAC-SHA256 (hex)."""
+
+    submission: Submission
+    key_id: str
+    mac: str
 
 
 class SignedDecision(Value):
@@ -56,6 +126,8 @@ class Reason(StrEnum):
     TOO_LATE = "too_late"
     OWN_REQUEST = "own_request"
     NOT_AN_APPROVER = "not_an_approver"
+    NOT_THE_REQUESTER = "not_the_requester"
+    NOT_OFFERED = "not_offered"
     NO_APPROVERS = "no_approvers"
     UNKNOWN_PERSON = "unknown_person"
     UNKNOWN_GROUP = "unknown_group"
@@ -86,8 +158,8 @@ class Judgement(Value):
     """The result of judge_decision: everything about a decision that depends on a key, a clock or Slack.
 
     `emails` are all addresses known of the person (lower case), `matched` the principal or delegation that makes the
-    person an approver, `acting_for` who somebody is (user id, e-mails) in whose place the person decides by delegation,
-    `evidence` what was looked up and when, for the audit.
+    person an approver, `submission` what was submitted if it is no decision, `acting_for` who somebody is (user id,
+    e-mails) in whose place the person decides by delegation, `evidence` what was looked up and when, for the audit.
     """
 
     verdict: Verdict
@@ -97,6 +169,12 @@ class Judgement(Value):
     acting_for: tuple[str, ...] = ()
     name: str = ""
     evidence: dict[str, Any] = Field(default_factory=dict)
+    submission: Submission | None = None
+
+    @property
+    def submitted(self) -> Decision | Submission | None:
+        """Whatever was submitted; None if it cannot be read."""
+        return self.decision or self.submission
 
 
 class Approval(Value):
@@ -115,7 +193,10 @@ class Approval(Value):
 
 
 class Outcome(Value):
-    """A request's end. `reason` is the person's own words, or `approval_timeout`, or a Reason's value."""
+    """A request's end. `reason` is the person's own words, or `approval_timeout`, or a Reason's value.
+
+    `end` names an end that the other fields do not tell; `approvals.output.end_of_outcome` tells all.
+    """
 
     approved: bool
     reason: str = ""
@@ -124,3 +205,4 @@ class Outcome(Value):
     digest: str
     by: tuple[Approval, ...] = ()
     at: Moment
+    end: EndCode | None = None

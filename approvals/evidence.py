@@ -141,6 +141,8 @@ def seal_judgement(keys: KeyRing, judgement: Judgement, state: State, at: Moment
 def _judgement_content(judgement: Judgement, state: State, stage: int, round_: int, at: Moment) -> dict[str, Any]:
     # Not what was looked up: it is for the audit, and it does not travel with the evidence.
     found = judgement.model_dump(exclude={"evidence"})
+    if found["submission"] is None:
+        del found["submission"]  # a decision is sealed as before there was anything else
     where = {"instance_id": state.instance_id, "run": state.run, "stage": stage, "round": round_}
     return where | {"judgement": found, "judged_at": at}
 
@@ -200,7 +202,7 @@ def counted(event: Counted, before: State, after: State) -> tuple[Counted, ...]:
     """Return the event as it goes into the evidence: not at all if it changed nothing that counts."""
     if event.vote is None:
         return (event,) if after != before else ()
-    if len(after.approvals) == len(before.approvals):
+    if len(after.approvals) == len(before.approvals) and after.outcome == before.outcome:
         return ()
     bare = event.vote.judgement.model_copy(update={"evidence": {}})
     return (event.model_copy(update={"vote": event.vote.model_copy(update={"judgement": bare})}),)

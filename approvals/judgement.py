@@ -10,7 +10,16 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from approvals.decision import Decision, Judgement, Reason, SignedDecision, Verdict
+from approvals.decision import (
+    Decision,
+    Judgement,
+    Reason,
+    SignedDecision,
+    SignedSubmission,
+    Submission,
+    Submitted,
+    Verdict,
+)
 from approvals.digest import version_of
 from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser, UserGroup
 from approvals.request import Binding, Delegation, Route
@@ -25,6 +34,9 @@ Membership = AbstractSet[str] | Failure
 """The user ids in a group, or why they are not known."""
 
 NOBODY_KNOWN = Person(team="sidecar", user="unsigned")
+PROGRAM = "program"
+"""The team of a person that is a program: the owner of an API key whom Slack does not know. It decides nothing."""
+
 NO_REASON = "no reason given"
 LONGEST_REASON = 3000
 FAILURES: dict[str, Reason] = {"failed": Reason.LOOKUP_FAILED, "unknown": Reason.UNKNOWN_GROUP}
@@ -67,13 +79,22 @@ class Standing(Value):
     acting_for: tuple[str, ...] = ()
 
 
+WITHDRAWS = Standing(verdict=Verdict(allowed=True, reason=Reason.ALLOWED, rule="requester"), matched="requester")
+
+
 class Payload(Value):
     """The content of an `approval_decision` event. `refused` says why it can't be trusted, if it can't."""
 
     decision: Decision | None = None
     refused: Reason | None = None
     key_id: str = ""
+    submission: Submission | None = None
     unsigned: bool = Field(default=False, description="taken without a signature, because the setting allows it")
+
+    @property
+    def submitted(self) -> Decision | Submission | None:
+        """Whatever it holds."""
+        return self.decision or self.submission
 
 
 class PlainRaise(Value):
@@ -102,6 +123,8 @@ def read_payload(payload: Any, keys: KeyRing, plain: PlainRaise | None = None) -
     """
     if not isinstance(payload, dict):
         return Payload(refused=Reason.MALFORMED)
+    if "submission" in payload:
+        return _read_submission(payload, keys)
     if "decision" not in payload:
         return _read_unsigned(payload, plain)
     try:
@@ -110,6 +133,15 @@ def read_payload(payload: Any, keys: KeyRing, plain: PlainRaise | None = None) -
         return Payload(refused=Reason.MALFORMED)
     refused = None if keys.verify(signed) else Reason.BAD_SIGNATURE
     return Payload(decision=signed.decision, refused=refused, key_id=signed.key_id)
+
+
+def _read_submission(payload: dict[str, Any], keys: KeyRing) -> Payload:
+    try:
+        signed = SignedSubmission.model_validate(payload)
+    except ValidationError:
+        return Payload(refused=Reason.MALFORMED)
+    refused = None if keys.verify_submission(signed) else Reason.BAD_SIGNATURE
+    return Payload(submission=signed.submission, refused=refused, key_id=signed.key_id)
 
 
 def _read_unsigned(payload: dict[str, Any], plain: PlainRaise | None) -> Payload:
@@ -138,15 +170,16 @@ def judge(  # noqa: PLR0913, PLR0917  # each is looked up by somebody else: bund
     at: Moment,
     evidence: dict[str, Any] | None = None,
 ) -> Judgement:
-    """Judge a decision at this moment: its signature, its person, their eligibility."""
+    """Judge a submission at this moment: its signature, its person, their eligibility."""
     found = dict(evidence or {})
-    if payload.decision is None or payload.refused is not None:
+    submitted = payload.submitted
+    if submitted is None or payload.refused is not None:
         verdict = _no(payload.refused or Reason.MALFORMED, "signature")
-        return Judgement(verdict=verdict, decision=payload.decision, evidence=found)
+        return Judgement(verdict=verdict, decision=payload.decision, submission=payload.submission, evidence=found)
     if payload.unsigned:
         verdict = Verdict(allowed=True, reason=Reason.ALLOWED, rule="accept_unsigned_decisions")
         return Judgement(verdict=verdict, decision=payload.decision, evidence=found)
-    standing = may_decide(payload.decision.person, profile, asked, directory, at)
+    standing = _standing(submitted, profile, asked, directory, at)
     known = profile if isinstance(profile, Profile) else None
     return Judgement(
         verdict=standing.verdict,
@@ -156,7 +189,33 @@ def judge(  # noqa: PLR0913, PLR0917  # each is looked up by somebody else: bund
         acting_for=standing.acting_for,
         name=known.name if known else "",
         evidence=found,
+        submission=payload.submission,
     )
+
+
+def _standing(
+    submitted: Submitted, profile: Profile | Failure, asked: Asked, directory: Directory, at: Moment
+) -> Standing:
+    if isinstance(submitted, Decision):
+        return may_decide(submitted.person, profile, asked, directory, at)
+    return may_withdraw(submitted.person, profile, asked, directory)
+
+
+def may_withdraw(person: Person, profile: Profile | Failure, asked: Asked, directory: Directory) -> Standing:
+    """Return whether this person may take the request back: who it is for, and who submitted it."""
+    if person.team == PROGRAM:
+        ours = person.user.casefold() in _requester_names(asked)
+        return WITHDRAWS if ours else _refused(Reason.NOT_THE_REQUESTER, "requester")
+    if isinstance(profile, str):
+        return _refused(Reason.LOOKUP_FAILED if profile == "failed" else Reason.UNKNOWN_PERSON, "directory")
+    if profile.person.user != person.user:
+        return _refused(Reason.LOOKUP_FAILED, "directory")
+    unfit = unfitness(person, profile, directory.home)
+    if unfit is not None:
+        return _refused(unfit, "person")
+    if not _is_requester(person, profile, asked):
+        return _refused(Reason.NOT_THE_REQUESTER, "requester")
+    return WITHDRAWS
 
 
 def may_decide(person: Person, profile: Profile | Failure, asked: Asked, directory: Directory, at: Moment) -> Standing:

@@ -6,7 +6,7 @@ The order of effects is a law (law: decide, then audit, then announce): records 
 from typing import Any, Literal
 
 from approvals.checks import approval_of, refusal_of
-from approvals.decision import Decision, Judgement, Outcome, Reason, Verdict
+from approvals.decision import Decision, Judgement, Outcome, Reason, Submitted, Verdict
 from approvals.digest import digest_of
 from approvals.people import Person
 from approvals.request import ApprovalRequest, CardRef, Route
@@ -148,9 +148,11 @@ def _card_posted(state: State, event: CardPosted) -> Step:
     return posted, (Announce(what=_ending(state.outcome)),)
 
 
-def _ending(outcome: Outcome) -> Literal["approved", "rejected", "timed_out"]:
+def _ending(outcome: Outcome) -> Literal["approved", "rejected", "timed_out", "withdrawn"]:
     if outcome.approved:
         return "approved"
+    if outcome.end == "withdrawn":
+        return "withdrawn"
     return "timed_out" if outcome.reason == APPROVAL_TIMEOUT else "rejected"
 
 
@@ -178,7 +180,7 @@ def _time_reached(state: State, at: Moment) -> Step:
 
 
 def _judged(state: State, judgement: Judgement, at: Moment) -> Step:
-    decision, verdict = judgement.decision, judgement.verdict
+    decision, verdict = judgement.submitted, judgement.verdict
     if decision is None:
         unreadable = verdict if not verdict.allowed else Verdict(allowed=False, reason=Reason.MALFORMED)
         return state, (Record(action="refused", verdict=unreadable, judgement=judgement),)
@@ -191,10 +193,19 @@ def _judged(state: State, judgement: Judgement, at: Moment) -> Step:
     if refused is not None:
         return state, _refusal(decision, judgement, refused)
     seen = state.model_copy(update={"seen": (*state.seen, decision.id), "verdicts": (*state.verdicts, verdict)})
-    return _accepted(seen, judgement, decision, at)
+    if isinstance(decision, Decision):
+        return _accepted(seen, judgement, decision, at)
+    return _withdrawn(seen, judgement, decision, at)
 
 
-def _refusal(decision: Decision, judgement: Judgement, verdict: Verdict) -> tuple[Effect, ...]:
+def _withdrawn(state: State, judgement: Judgement, withdrawal: Submitted, at: Moment) -> Step:
+    over = _over(state, approved=False, reason=withdrawal.reason.strip(), at=at, end="withdrawn")
+    verdict = judgement.verdict
+    record = Record(action="withdrawn", decision=withdrawal, verdict=verdict, judgement=judgement)
+    return over, (record, Announce(what="withdrawn"), Answer(decision=withdrawal, verdict=verdict))
+
+
+def _refusal(decision: Submitted, judgement: Judgement, verdict: Verdict) -> tuple[Effect, ...]:
     return (
         Record(action="refused", decision=decision, verdict=verdict, judgement=judgement),
         Answer(decision=decision, verdict=verdict),
@@ -224,7 +235,7 @@ def _yeses(state: State) -> int:
     return sum(approval.stage == state.stage and approval.approved for approval in state.approvals)
 
 
-def _over(state: State, *, approved: bool, reason: str, at: Moment) -> State:
+def _over(state: State, *, approved: bool, reason: str, at: Moment, end: Literal["withdrawn"] | None = None) -> State:
     outcome = Outcome(
         approved=approved,
         reason=reason,
@@ -233,5 +244,6 @@ def _over(state: State, *, approved: bool, reason: str, at: Moment) -> State:
         digest=digest_of(state.request, state.route, state.instance_id),
         by=state.approvals,
         at=at,
+        end=end,
     )
     return state.model_copy(update={"phase": "over", "outcome": outcome})

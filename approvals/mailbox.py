@@ -45,7 +45,8 @@ def _written(payload: Any) -> str | None:
 def _may_decide(said: Any) -> bool:
     if not isinstance(said, dict):
         return False
-    signed = isinstance(said.get("decision"), dict) and all(isinstance(said.get(key), str) for key in ("key_id", "mac"))
+    what = said.get("decision", said.get("submission"))
+    signed = isinstance(what, dict) and all(isinstance(said.get(key), str) for key in ("key_id", "mac"))
     return signed or isinstance(said.get("approved"), bool)
 
 

@@ -114,6 +114,14 @@ REASONS: Final[dict[Reason, str]] = {
         "The answer does not count because Slack could not be asked whether you may decide. "
         "Nothing has changed: try again in a minute."
     ),
+    Reason.NOT_THE_REQUESTER: (
+        "Nothing was withdrawn because only the person who asks, or who submitted the request for them, may take it "
+        "back. Ask them, or an operator to terminate it."
+    ),
+    Reason.NOT_OFFERED: (
+        "Nothing was done because this release does not offer it: a request can be decided and withdrawn. "
+        "Approve, reject or withdraw it."
+    ),
     Reason.REASON_MISSING: (
         "The rejection does not count because it gives no reason. Reject again and say why, so the requester knows."
     ),

@@ -6,6 +6,8 @@ from approvals.decision import Approval, Outcome
 from approvals.ends import EndCode
 from approvals.values import Value
 
+OutputStatus = Literal["completed", "approved", "rejected", "withdrawn"]
+
 
 class OrderOutput(Value):
     """How a request ended and who said so. `outcome` is an end's code (`approvals.ends`).
@@ -13,7 +15,7 @@ class OrderOutput(Value):
     `approvers` are the people who said yes, in their order; nobody for a rule that approves by itself.
     """
 
-    status: Literal["completed", "approved", "rejected"]
+    status: OutputStatus
     reason: str | None = None
     outcome: EndCode
     approvers: tuple[str, ...] = ()
@@ -21,7 +23,7 @@ class OrderOutput(Value):
     rule: str
 
 
-def output_of(status: Literal["completed", "approved", "rejected"], outcome: Outcome) -> OrderOutput:
+def output_of(status: OutputStatus, outcome: Outcome) -> OrderOutput:
     """Return the output of a request that ended like this."""
     rejected = [_name(one) for one in outcome.by if not one.approved]
     return OrderOutput(
@@ -40,6 +42,8 @@ def _name(one: Approval) -> str:
 
 def end_of_outcome(outcome: Outcome) -> EndCode:
     """Return the code of the end that an outcome is."""
+    if outcome.end is not None:
+        return outcome.end
     if outcome.approved:
         return "approved"
     return "timed_out" if outcome.reason == "approval_timeout" else "rejected"

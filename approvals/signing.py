@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from approvals.canonical import canonical_json
-from approvals.decision import Decision, SignedDecision
+from approvals.decision import Decision, SignedDecision, SignedSubmission, Submission
 from approvals.values import Value
 
 SHORTEST_SECRET = 32
@@ -21,6 +21,7 @@ class Purpose(StrEnum):
     """The purpose of a sub-key. A signature for one purpose is invalid for every other."""
 
     DECISION = "decision"
+    SUBMISSION = "submission"
     API_KEY = "api-key"
     SESSION = "session"
     CSRF = "csrf"
@@ -99,6 +100,15 @@ class KeyRing:
     def verify(self, signed: SignedDecision) -> bool:
         """Return whether one of the keys signed exactly this decision."""
         return self.matches(Purpose.DECISION, canonical_json(signed.decision), signed.key_id, signed.mac)
+
+    def sign_submission(self, submission: Submission) -> SignedSubmission:
+        """Return anything else that is submitted with the current key's HMAC."""
+        mac = self.mac(Purpose.SUBMISSION, canonical_json(submission))
+        return SignedSubmission(submission=submission, key_id=self.current, mac=mac)
+
+    def verify_submission(self, signed: SignedSubmission) -> bool:
+        """Return whether one of the keys signed exactly this submission."""
+        return self.matches(Purpose.SUBMISSION, canonical_json(signed.submission), signed.key_id, signed.mac)
 
     def seal(self, purpose: Purpose, content: Any) -> Seal:
         """Return the current key's seal on a content. Each purpose has a key of its own."""

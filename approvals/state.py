@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from approvals.decision import Approval, Decision, Judgement, Outcome, Verdict
+from approvals.decision import Approval, Judgement, Outcome, Submitted, Verdict
 from approvals.digest import bind, digest_of
 from approvals.people import Person, Principal
 from approvals.request import ApprovalRequest, Binding, CardRef, Route, Stage
@@ -117,14 +117,15 @@ Event = Started | CardPosted | DecisionJudged | TimeReached
 class Record(Value):
     """Write the read model and one audit entry, in one transaction.
 
-    `decision` and `verdict` are there if a decision is answered.
+    `decision` and `verdict` are there if a decision, or anything else that was submitted, is answered.
     """
 
     type: Literal["record"] = "record"
     action: Literal[
-        "asked", "reminded", "escalated", "accepted", "refused", "advanced", "approved", "rejected", "timed_out"
-    ]
-    decision: Decision | None = None
+        "asked", "reminded", "escalated", "accepted", "refused", "advanced",
+        "approved", "rejected", "timed_out", "withdrawn",
+    ]  # fmt: skip
+    decision: Submitted | None = None
     verdict: Verdict | None = None
     judgement: Judgement | None = None
 
@@ -149,14 +150,14 @@ class Announce(Value):
     """Rewrite the card(s), reply in the thread, tell the requester. `what` says which of the messages it is."""
 
     type: Literal["announce"] = "announce"
-    what: Literal["counted", "advanced", "escalated", "approved", "rejected", "timed_out"]
+    what: Literal["counted", "advanced", "escalated", "approved", "rejected", "timed_out", "withdrawn"]
 
 
 class Answer(Value):
-    """Tell the person who decided, privately, what became of it."""
+    """Tell the person who decided or submitted something else, privately, what became of it."""
 
     type: Literal["answer"] = "answer"
-    decision: Decision
+    decision: Submitted
     verdict: Verdict
 
 

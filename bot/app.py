@@ -150,6 +150,7 @@ def _mount(app: FastAPI, services: Services) -> None:
             services.decisions,
             services.requests,
             services.kinds,
+            services.withdrawals,
         )
     )
     app.include_router(receipts.routes(services.access, services.receipts))

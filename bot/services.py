@@ -64,6 +64,7 @@ from bot.decisions.answers import CHANNEL, Answers
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
 from bot.decisions.submitting import Decisions
+from bot.decisions.withdrawing import Withdrawals
 from bot.engine.client import Engine
 from bot.engine.extensions import Extensions, load
 from bot.engine.traces import ActivityTraces
@@ -236,6 +237,19 @@ class Services:
         networks = tuple(ipaddress.ip_network(each) for each in self.settings.callback_networks)
         allowed = (*networks, *LOOPBACK) if self.settings.slack_is_local else networks
         return Webhooks(self.database, WebhookSender(allowed), self.keys, self.clock)
+
+    @cached_property
+    def withdrawals(self) -> Withdrawals:
+        """Takes withdrawals in."""
+        return Withdrawals(
+            database=self.database,
+            judge=self.judge,
+            keys=self.keys,
+            deliverer=self.deliverer,
+            answers=self.answers,
+            background=self.background,
+            clock=self.clock,
+        )
 
     @cached_property
     def processing(self) -> Processing:
@@ -555,6 +569,7 @@ class Services:
         app = bolt_app(lambda: self.secrets.bot_token)
         Clicks(
             decisions=self.decisions,
+            withdrawals=self.withdrawals,
             slack=self.slack,
             announcer=self.announcer,
             details=self.details,
@@ -568,6 +583,7 @@ class Services:
             operations=self.operations,
             subjects=self.subjects,
             bulk=self.bulk,
+            withdrawals=self.withdrawals,
             slack=self.slack,
             home=home,
             clock=self.clock,

@@ -14,7 +14,7 @@ from cards.money import money
 TIMEOUT = "approval_timeout"
 
 Standing = Literal[
-    "waiting", "advanced", "escalated", "approved", "rejected", "timed_out",
+    "waiting", "advanced", "escalated", "approved", "rejected", "timed_out", "withdrawn",
     "terminated", "vanished", "failed", "stopped",
 ]  # fmt: skip
 
@@ -72,6 +72,8 @@ class CardView(Value):
             return self.passed or "waiting"
         if self.outcome.approved:
             return "approved"
+        if self.outcome.end == "withdrawn":
+            return "withdrawn"
         return "timed_out" if self.outcome.reason == TIMEOUT else "rejected"
 
     @property

@@ -46,6 +46,7 @@ WORDS = (
     Word("history", "history ID [engine]", "what happened to a request; with engine, each step of the workflow engine"),
     Word("why", "why ID", "why a request does not go on, and what to do"),
     Word("bulk", "bulk", "what was done to many workflows at once, and how far it is"),
+    Word("withdraw", "withdraw ID reason", "take back what you asked for, before it is decided"),
     Word("stats", "stats", "how many wait, how long decisions take, how they end"),
     *(
         Word(verb.name, verb.usage, verb.summary[:1].lower() + verb.summary[1:].rstrip("."), operator=True)

@@ -98,6 +98,13 @@ def _timed_out(view: CardView) -> list[Block]:
     return [*told, until, *rest, *(decisions(view, given) if given else [])]
 
 
+def _withdrawn(view: CardView) -> list[Block]:
+    outcome = view.outcome
+    reason = f": “{parts.typed(outcome.reason, 500)}”." if outcome and outcome.reason else "."
+    told = [parts.words("Withdrawn by who asked for it, "), parts.moment(outcome.at if outcome else view.deadline)]
+    return [*told, parts.words(f"{reason} {ASK_AGAIN}"), *decisions(view, view.approvals)]
+
+
 def _names(given: list[Approval]) -> list[Block]:
     elements: list[Block] = []
     for index, one in enumerate(given[:5]):
@@ -147,6 +154,7 @@ _ENDS: dict[Standing, Callable[[CardView], list[Block]]] = {
     "approved": _approved,
     "rejected": _rejected,
     "timed_out": _timed_out,
+    "withdrawn": _withdrawn,
     "terminated": _stopped,
     "vanished": _stopped,
     "failed": _stopped,

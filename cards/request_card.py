@@ -15,6 +15,10 @@ from cards.text import clean, cut, length
 APPROVE = "approval_approve"
 REJECT = "approval_reject"
 DETAILS = "approval_details"
+MENU = "approval_menu"
+WITHDRAW = "withdraw"
+"""The option of the menu that takes the request back. The binding stands in the buttons beside it."""
+
 EVENT_TYPE = "countersign_request"
 
 MOST_DETAILS, LONGEST_DETAIL, ALL_DETAILS, DETAIL_LINES = 8, 600, 1500, 12
@@ -44,6 +48,7 @@ _TITLES: dict[Standing, str] = {
     "approved": "Approved",
     "rejected": "Rejected",
     "timed_out": "Nobody answered",
+    "withdrawn": "Withdrawn",
     "terminated": "Stopped",
     "vanished": "No longer exists",
     "failed": "Failed",
@@ -154,7 +159,15 @@ def _buttons(view: CardView) -> list[Block]:
     approve = parts.button("Approve", APPROVE, value, f"Approve {short}", style="primary", confirm=_confirmation(view))
     reject = parts.button("Reject", REJECT, value, f"Reject {short}; asks for a reason", style="danger")
     details = parts.button("Details", DETAILS, value, f"Show all details of {view.what}")
-    return [{"type": "actions", "block_id": "approval_buttons", "elements": [approve, reject, details]}]
+    return [{"type": "actions", "block_id": "approval_buttons", "elements": [approve, reject, details, _menu(view)]}]
+
+
+def _menu(view: CardView) -> Block:
+    """Return what few need: the person who asked takes it back."""
+    text = f"Only {view.requester}, who asked for it, can do this. Nobody decides it then; it has to be asked again."
+    option = {"text": parts.plain("Withdraw", 75), "value": WITHDRAW}
+    confirm = parts.confirm(f"Withdraw {view.what}?", text, "Withdraw", "Keep it", style="danger")
+    return {"type": "overflow", "action_id": MENU, "options": [option], "confirm": confirm}
 
 
 def _confirmation(view: CardView) -> Block:

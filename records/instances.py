@@ -26,8 +26,10 @@ from records.prepared import Prepared
 from records.sql import One, insert_all, insert_or_ignore, one, rows
 from records.tables import instance_words, instances, intake, notifications, waiting
 
-Phase = Literal["starting", "waiting", "approved", "rejected", "timed_out", "terminated", "purged", "failed", "unknown"]
-ENDS: frozenset[Phase] = frozenset({"approved", "rejected", "timed_out", "terminated", "failed"})
+Phase = Literal[
+    "starting", "waiting", "approved", "rejected", "timed_out", "withdrawn", "terminated", "purged", "failed", "unknown"
+]
+ENDS: frozenset[Phase] = frozenset({"approved", "rejected", "timed_out", "withdrawn", "terminated", "failed"})
 
 
 class Known(Value):

@@ -53,7 +53,9 @@ class Unproven(Value):
 WATCHED = frozenset(
     {
         AuditAction.DECISION_SUBMITTED,
+        AuditAction.WITHDRAWAL_SUBMITTED,
         AuditAction.REQUEST_ACCEPTED,
+        AuditAction.REQUEST_WITHDRAWN,
         AuditAction.REQUEST_APPROVED,
         AuditAction.START_UNSIGNED,
     }
@@ -61,6 +63,10 @@ WATCHED = frozenset(
     | ASKED
     | EFFECTS
 )
+
+
+SUBMITTED = frozenset({AuditAction.DECISION_SUBMITTED, AuditAction.WITHDRAWAL_SUBMITTED})
+COUNTED = frozenset({AuditAction.REQUEST_ACCEPTED, AuditAction.REQUEST_WITHDRAWN})
 
 
 class Reader:
@@ -75,7 +81,7 @@ class Reader:
     def take(self, seq: int, action: str, instance_id: str, digest: str, data: Any) -> Iterator[Unproven]:
         """Give what this entry lacks. Data that cannot be read names no decision."""
         data = data if isinstance(data, Mapping) else {}
-        if action == AuditAction.DECISION_SUBMITTED:
+        if action in SUBMITTED:
             self._submitted.setdefault(instance_id, set()).add(str(data.get("decision_id")))
         elif action in STARTED_AT_A_DOOR:
             self._signed.add(instance_id)
@@ -88,7 +94,7 @@ class Reader:
 
     def _lacks(self, action: str, instance_id: str, digest: str, data: Mapping[str, Any]) -> Iterable[Lack]:
         submitted = self._submitted.get(instance_id, set())
-        if action == AuditAction.REQUEST_ACCEPTED and str(data.get("decision_id")) not in submitted:
+        if action in COUNTED and str(data.get("decision_id")) not in submitted:
             yield Lack.NOT_SUBMITTED
         if action in EFFECTS and (instance_id, digest) not in self._approved:
             yield Lack.NOT_APPROVED

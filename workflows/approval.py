@@ -1,7 +1,7 @@
 """The registered workflow of this program: obtain an approval, then run the request's effect."""
 
 from collections.abc import Generator
-from typing import Any, Literal
+from typing import Any
 
 from dapr.ext.workflow import DaprWorkflowContext
 
@@ -9,7 +9,7 @@ from activities import Activities
 from activities.inputs import ProcessInput
 from approvals.decision import Outcome
 from approvals.evidence import SEALED, SealedStart
-from approvals.output import output_of
+from approvals.output import OutputStatus, output_of
 from approvals.request import ApprovalRequest
 from workflows.obtain import DURABLE, Progress, RefusedStart, begin, call, go_on, outcome_of
 
@@ -19,7 +19,7 @@ def approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator[Any, An
 
     `given` is the request, or the progress of the run that this one continues.
     Returns an `OrderOutput`: {"status": "completed", "outcome": "approved", "approvers": […], …} or {"status":
-    "rejected", "reason": …, …}; nobody answering gives the reason "approval_timeout".
+    "rejected", "reason": …, …}; nobody answering gives the reason "approval_timeout", a withdrawal "withdrawn".
     """
     if isinstance(given, dict) and "evidence" in given:
         progress: Progress | RefusedStart = Progress.model_validate(given)
@@ -33,7 +33,7 @@ def approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator[Any, An
         progress = yield from go_on(ctx, progress)
     outcome = outcome_of(progress)
     if not isinstance(progress, Progress) or not outcome.approved:
-        return _output("rejected", outcome)
+        return _output("withdrawn" if outcome.end == "withdrawn" else "rejected", outcome)
     if progress.state.origin != "door":
         return _output("approved", outcome)  # no effect of ours: nobody whom we know has asked for it
     effect = Activities.call_back if progress.state.request.callback else Activities.process_order
@@ -41,7 +41,7 @@ def approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator[Any, An
     return _output("completed", outcome)
 
 
-def _output(status: Literal["completed", "approved", "rejected"], outcome: Outcome) -> dict[str, Any]:
+def _output(status: OutputStatus, outcome: Outcome) -> dict[str, Any]:
     return output_of(status, outcome).model_dump(mode="json", exclude_none=True)
 
 

@@ -17,9 +17,10 @@ from activities.slack.failures import LookupFailedError
 from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Actor, Channel, Resource, Role, authorize, roles_of
 from approvals.decision import Reason, Verdict
-from approvals.judgement import Home, Membership, unfitness
+from approvals.judgement import PROGRAM, Home, Membership, unfitness
 from approvals.people import Person, Profile, UserGroup
 from approvals.policy.routing import PolicyError
+from approvals.requesters import canonical
 from approvals.signing import KeyRing, Purpose
 from approvals.values import Value
 from bot.access.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
@@ -251,6 +252,18 @@ class Access:
         if profile is None:
             raise refused(Verdict(allowed=False, reason=Reason.UNKNOWN_PERSON, rule="access"))
         return profile.person
+
+    async def submitter(self, caller: Caller) -> Person:
+        """Return who a caller is for a request of their own: a Slack person, or the program that the key belongs to.
+
+        Raises: Refused UNAVAILABLE if Slack cannot be asked.
+        """
+        try:
+            return await self.slack_person(caller)
+        except Refused as error:
+            if error.fields.get("reason") != Reason.UNKNOWN_PERSON.value or not caller.email:
+                raise
+            return Person(team=PROGRAM, user=canonical(caller.email))
 
     async def by_slack(self, person: Person) -> Caller:
         """Return the caller for a person whom Slack's signature names, with the roles that the policy gives them now.

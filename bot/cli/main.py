@@ -41,6 +41,7 @@ COMMANDS: Final = (
     Entry("why", "seeing:why", "Say why a workflow does not go on, and what to do next."),
     Entry("watch", "watching:watch", "Follow a workflow until it is over."),
     Entry("stats", "seeing:stats", "Show what waits now and how decisions went."),
+    Entry("withdraw", "managing:withdraw", "Take back what you asked for, before it is decided."),
     Entry("raise-event", "managing:raise_event", "Raise an event at a workflow, or decide an order."),
     *(
         Entry(verb.name, "managing:plain", verb.summary, verb.name)

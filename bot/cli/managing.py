@@ -30,6 +30,21 @@ def _act(reference: str, verb: str, body: dict[str, Any], output_as: Format) -> 
         output.say(f"{done['instance_id']}: {done['sentence']}")
 
 
+def withdraw(reference: Reference, reason: Why = "", output_as: Output = Format.TABLE) -> None:
+    """Take a request back, as the one who asked for it, before it is decided. Whoever watches it gets exit code 12.
+
+    Example: countersign withdraw 42 --reason "no longer needed"
+    """
+    with connected() as remote:
+        found = remote.post(path_of("requests", reference, "withdraw"), {"reason": reason}, conflict=output.REFUSED)
+    if output_as is Format.JSON:
+        output.print_json(found)
+    elif found["status"] == "withdrawn":
+        output.say(f"{found['id']} is withdrawn.")
+    else:
+        output.say(f"The withdrawal of {found['id']} is recorded, and the workflow has not taken it yet.")
+
+
 def raise_event(
     where: Annotated[str, typer.Argument(metavar="ID/EVENT", help="an order's id or an instance's, and the event")],
     data: Annotated[str, typer.Option("--input", help="the event's payload: a JSON object")],

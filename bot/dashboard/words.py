@@ -8,6 +8,7 @@ PHASES = {
     "approved": ENDS["approved"].shown.lower(),
     "rejected": ENDS["rejected"].shown.lower(),
     "timed_out": ENDS["timed_out"].shown.lower(),
+    "withdrawn": ENDS["withdrawn"].shown.lower(),
     "terminated": ENDS["terminated"].shown.lower(),
     "failed": ENDS["failed"].shown.lower(),
     "purged": "purged",

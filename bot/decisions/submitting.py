@@ -310,9 +310,14 @@ UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
 
 def _open(row: instances.Instance | None) -> Known | None:
     """Return where a request stands that may still be decided."""
-    if row is None or row.state is None or row.phase in ENDED_FROM_OUTSIDE:
+    if row is None or row.state is None or not is_open(row):
         return None
     return Known(row.state, binding_of(row.state))
+
+
+def is_open(row: instances.Instance) -> bool:
+    """Return whether a workflow is there that may answer."""
+    return row.state is not None and row.phase not in ENDED_FROM_OUTSIDE
 
 
 def _standing_of(state: State) -> intake.Standing:
@@ -325,6 +330,8 @@ def _again(row: intake.Row, wanted: DecisionSubmission) -> Receipt:
     Of a first one that was refused only the request and the person are kept: nobody is told "accepted" for it.
     """
     said = row.payload.get("decision") or {"approved": wanted.approved, "reason": wanted.reason}
+    if "submission" in row.payload:
+        raise Refused(Kind.CONFLICT, OTHER_CONTENT)
     same = said["approved"] == wanted.approved and clean(said["reason"]) == clean(wanted.reason)
     if not same or (row.instance_id, row.person) != (wanted.instance_id, wanted.person.key):
         raise Refused(Kind.CONFLICT, OTHER_CONTENT)

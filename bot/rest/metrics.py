@@ -28,7 +28,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLOW_FOR = 15.0
 """Cache all-time totals for this many seconds: they walk an index, and a scraper asks often."""
 
-OUTCOMES = ("approved", "rejected", "timed_out", "terminated", "failed", "unknown")
+OUTCOMES = ("approved", "rejected", "timed_out", "withdrawn", "terminated", "failed", "unknown")
 
 
 class Figures(Value):

@@ -19,7 +19,8 @@ from bot.control.operations.starting import Starting
 from bot.control.reading.kinds import Kinds, KindShown, Preview
 from bot.control.reading.requests import RequestQuery, Requests, RequestShown
 from bot.decisions.submitting import Decisions
-from bot.rest import deciding
+from bot.decisions.withdrawing import Withdrawals
+from bot.rest import deciding, withdrawing
 from bot.rest.callers import caller_of, may
 from bot.rest.deciding import DecisionAnswer, DecisionBody
 from bot.rest.documented import SIGNED_IN, problems
@@ -62,6 +63,16 @@ class RequestBody(BaseModel):
         return Asked(**self.model_dump())
 
 
+class WithdrawalBody(BaseModel):
+    """A withdrawal by the one who asked."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"reason": "No longer needed"}]}
+    )
+
+    reason: str = Field("", max_length=1000, description="stands on the card and in the audit")
+
+
 class RequestPage(BaseModel):
     """One page of the list. Send `cursor`, or `previous`, as the cursor to go on, or back; null at the ends."""
 
@@ -85,6 +96,7 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
     decisions: Decisions,
     requests: Requests,
     kinds: Kinds,
+    withdrawals: Withdrawals,
 ) -> APIRouter:
     """Return the routes of requests."""
     router = APIRouter(tags=["requests"], dependencies=SIGNED_IN)
@@ -135,6 +147,21 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
     ) -> DecisionAnswer:
         """Decide with an API key that belongs to a person who may."""
         return await deciding.decide(access, decisions, caller, request_id, body, response)
+
+    @router.post("/requests/{request_id}/withdraw", responses={**problems(404, 409), 202: {"model": RequestShown}})
+    async def withdraw(
+        request_id: RequestId,
+        caller: Annotated[Caller, may_ask],
+        response: Response,
+        body: WithdrawalBody = WithdrawalBody(reason=""),  # noqa: B008  # frozen
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    ) -> RequestShown:
+        """Take a request back, as the one who asked or who submitted it. 202 if the workflow has not answered yet."""
+        found = await requests.one(caller, request_id)
+        who = await access.submitter(caller)
+        answered = await withdrawing.withdraw(withdrawals, caller, who, found.id, body.reason, idempotency_key)
+        response.status_code = 200 if answered else 202
+        return await requests.one(caller, found.id)
 
     @router.get("/kinds", responses=problems())
     async def list_kinds(caller: Annotated[Caller, may_ask]) -> KindList:

@@ -16,6 +16,7 @@ from approvals.people import Person
 from approvals.request import Binding, CardRef
 from bot.access.refusals import Refused
 from bot.decisions.submitting import Decisions, DecisionSubmission, NotConfirmed, Receipt
+from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from bot.slack.details import Details
@@ -46,9 +47,17 @@ def person_of(body: Body) -> Person:
 class Clicks:
     """Listens to the card."""
 
-    def __init__(
-        self, *, decisions: Decisions, slack: Slack, announcer: Announcer, details: Details, background: Background
+    def __init__(  # noqa: PLR0913 the parts it is made of
+        self,
+        *,
+        decisions: Decisions,
+        withdrawals: Withdrawals,
+        slack: Slack,
+        announcer: Announcer,
+        details: Details,
+        background: Background,
     ) -> None:
+        self._withdrawals = withdrawals
         self._decisions = decisions
         self._slack = slack
         self._announcer = announcer
@@ -60,6 +69,7 @@ class Clicks:
         app.action(request_card.APPROVE)(self.approve)
         app.action(request_card.REJECT)(self.ask_reason)
         app.action(request_card.DETAILS)(self.details)
+        app.action(request_card.MENU)(self.withdraw)
         app.view(reject_modal.CALLBACK)(self.reject)
 
     async def approve(self, ack: AsyncAck, body: Body, action: Body, context: AsyncBoltContext) -> None:
@@ -133,6 +143,29 @@ class Clicks:
             text = await self._refusal(binding, receipt.verdict.reason)
             await ack(response_action="update", view=private.not_counted(text).payload())
             self._background.start(self._mend(receipt, place, binding), "mend a second card")
+
+    async def withdraw(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
+        """Take the requester's withdrawal, chosen in the card's menu."""
+        place = _place(body)
+        try:
+            binding = parse_binding(_shown_binding(body))
+            wanted = WithdrawalSubmission(
+                id=context["fingerprint"],
+                instance_id=binding.instance_id,
+                binding=binding,
+                person=person_of(body),
+                through="slack",
+            )
+            receipt = await self._withdrawals.take(wanted)
+        except (UnreadableCardError, Refused) as error:
+            await ack()
+            self._say(place, person_of(body), private.sentence(str(error)))
+            return
+        except RecordsError:
+            self._say(place, person_of(body), private.went_wrong(correlation_id()))
+            raise
+        await ack()
+        self._follow_up(receipt, body, place, binding)
 
     async def details(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Show everything: a loading modal at once, its content when it is there."""
@@ -254,6 +287,13 @@ class Clicks:
                 return
             else:
                 return
+
+
+def _shown_binding(body: Body) -> Any:
+    """Return the value of the Approve button beside the menu, in the message that Slack sends with the click."""
+    blocks = (body.get("message") or {}).get("blocks") or []
+    elements = (each for block in blocks for each in block.get("elements") or [])
+    return next((each.get("value") for each in elements if each.get("action_id") == request_card.APPROVE), None)
 
 
 NOT_RECORDED_LATE = "Your decision could not be recorded, so nothing was decided. Please click again in a minute."

@@ -1,6 +1,7 @@
 """The slash command /approval: see and manage workflows without leaving Slack. Every answer is for the asker alone."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from bot.control.operations.rules import hindrance
 from bot.control.operations.single import Operations
 from bot.control.reading.overview import Overview, may_list_all
 from bot.control.subjects import Subjects
+from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
 from bot.engine.client import EngineUnavailableError
 from bot.slack import bulk_words, lines
 from bot.slack.clicks import person_of
@@ -69,8 +71,11 @@ SEEING = {
     "why": Action.SEE_DIAGNOSIS,
     "stats": Action.SEE_STATISTICS,
     "bulk": Action.BULK,
+    "withdraw": Action.SEE_REQUEST,
 }
 """The verbs that only show something, with what they take."""
+
+WITHDRAWAL_TAKEN = "Your withdrawal is recorded. The card says so as soon as the workflow has taken it."
 
 SPAN = timedelta(days=30)
 """The period of /approval stats."""
@@ -87,6 +92,7 @@ class Commands:
         operations: Operations,
         subjects: Subjects,
         bulk: Bulk,
+        withdrawals: Withdrawals,
         slack: Slack,
         home: Home,
         clock: Callable[[], datetime],
@@ -97,6 +103,7 @@ class Commands:
         self._subjects = subjects
         self._bulk = bulk
         self._slack = slack
+        self._withdrawals = withdrawals
         self._home = home
         self._clock = clock
         self._verbs: dict[str, Callable[[Caller, str, Body], Awaitable[Message | None]]] = {
@@ -109,6 +116,7 @@ class Commands:
             "why": self._why,
             "stats": self._statistics,
             "bulk": self._operations_on_many,
+            "withdraw": self._withdraw,
         }
 
     def register(self, app: AsyncApp) -> None:
@@ -233,6 +241,26 @@ class Commands:
 
     async def _statistics(self, caller: Caller, rest: str, body: Body) -> Message:
         return command.statistics(lines.of_statistics(await self._overview.statistics(caller, self._clock() - SPAN)))
+
+    async def _withdraw(self, caller: Caller, rest: str, body: Body) -> Message:
+        """Take back what the asker has asked for: `withdraw ID reason`."""
+        reference, reason = _words(rest)
+        if not reference:
+            return command.usage("withdraw", NEEDS_ID)
+        subject = await self._overview.one(caller, reference)
+        if caller.person is None:
+            return private.sentence(sentence(Reason.UNKNOWN_PERSON))
+        wanted = WithdrawalSubmission(
+            id=f"slash-{uuid.uuid4().hex}",
+            instance_id=subject.instance_id,
+            person=caller.person,
+            reason=reason[:1000],
+            through="slack",
+        )
+        receipt = await self._withdrawals.take(wanted)
+        if not receipt.taken:
+            return private.sentence(_naming(reference, sentence(receipt.verdict.reason)))
+        return private.sentence(_naming(reference, WITHDRAWAL_TAKEN))
 
     async def _operations_on_many(self, caller: Caller, rest: str, body: Body) -> Message:
         """Return the operations on many; `bulk list` is the same."""

@@ -73,6 +73,9 @@ def events(story: Story, state: State, passed: timedelta) -> Iterator[Event]:
         yield story.judged(decision, verdict, at)
     for person, binding in product(PEOPLE, others):
         yield story.judged(story.decision(state, person, binding=binding), at=at)
+    yield from (story.submitted(story.withdrawal(person=person, binding=current), at=at) for person in PEOPLE)
+    yield from (story.submitted(story.withdrawal(binding=binding), at=at) for binding in others)
+    yield from (story.submitted(story.withdrawal(binding=current), verdict, at) for verdict in VERDICTS[1:])
 
 
 def canonical(state: State) -> State:

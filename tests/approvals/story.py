@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from approvals.decision import Decision, Judgement, Reason, Verdict
+from approvals.decision import Decision, Judgement, Reason, Submission, Verdict, Withdrawal
 from approvals.machine import (
     DecisionJudged,
     Effect,
@@ -14,7 +14,7 @@ from approvals.machine import (
     step,
 )
 from approvals.people import Person, SlackUser
-from approvals.request import ApprovalRequest, Route, Stage
+from approvals.request import ApprovalRequest, Binding, Route, Stage
 
 NOW = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -73,6 +73,20 @@ class Story:
         emails = (f"{decision.person.user}@example.com".lower(),)
         judgement = Judgement(**{"verdict": verdict, "decision": decision, "emails": emails, **fields})
         return DecisionJudged(judgement=judgement, at=at)
+
+    @staticmethod
+    def withdrawal(*, binding: Binding, person: Person = REQUESTER, **fields: Any) -> Withdrawal:
+        known = {"id": f"w-{person.user}", "binding": binding, "person": person, "through": "slack", "at": NOW}
+        return Withdrawal(**{**known, "reason": "not needed", **fields})
+
+    @staticmethod
+    def submitted(submission: Submission, verdict: Verdict = OK, at: datetime = NOW) -> DecisionJudged:
+        emails = (f"{submission.person.user}@example.com".lower(),)
+        return DecisionJudged(judgement=Judgement(verdict=verdict, submission=submission, emails=emails), at=at)
+
+    def withdraw(self, state: State, person: Person = REQUESTER, **fields: Any) -> tuple[State, tuple[Effect, ...]]:
+        withdrawal = self.withdrawal(binding=binding_of(state), person=person, **fields)
+        return step(state, self.submitted(withdrawal))
 
     def decide(self, state: State, person: Person = ANN, **fields: Any) -> tuple[State, tuple[Effect, ...]]:
         return step(state, self.judged(self.decision(state, person, **fields)))

@@ -32,7 +32,13 @@ def every(explored: dict[str, list[Seen]]) -> Any:
 def test_the_exploration_reaches_every_end_and_thousands_of_steps(explored: dict[str, list[Seen]]) -> None:
     steps = every(explored)
     ends = {(seen.after.outcome.approved, seen.after.outcome.reason) for seen in steps if seen.after.outcome}
-    assert ends == {(True, ""), (False, "too much"), (False, "approval_timeout"), (False, "no_approvers")}
+    assert ends == {
+        (True, ""),
+        (False, "too much"),
+        (False, "approval_timeout"),
+        (False, "no_approvers"),
+        (False, "not needed"),
+    }
     assert len(steps) > 10_000
 
 
@@ -42,7 +48,10 @@ def test_no_outcome_comes_without_an_allowed_decision_or_an_automatic_rule(explo
             continue
         if isinstance(event, DecisionJudged):
             assert event.judgement.verdict.allowed
-            assert event.judgement.decision.approved == after.outcome.approved
+            if event.judgement.decision is None:
+                assert (after.outcome.end, after.outcome.approved) == ("withdrawn", False)
+            else:
+                assert event.judgement.decision.approved == after.outcome.approved
         elif after.outcome.approved:
             assert after.route.automatic
         else:
@@ -78,6 +87,24 @@ def test_only_an_allowed_decision_on_the_current_card_before_the_deadline_counts
         assert decision.approved or decision.reason.strip()
 
 
+def test_only_the_requester_withdraws_what_has_not_ended_and_no_effect_follows(
+    explored: dict[str, list[Seen]], story: Story
+) -> None:
+    withdrawn = [seen for seen in every(explored) if seen.after.outcome and seen.after.outcome.end == "withdrawn"]
+    ending = [seen for seen in withdrawn if seen.before.outcome is None]
+    assert ending
+    for before, event, after, effects in ending:
+        assert isinstance(event, DecisionJudged)
+        assert event.judgement.submission.person == story.requester
+        assert event.judgement.submission.binding.run == before.run
+        assert (after.outcome.approved, after.approvals) == (False, before.approvals)
+        assert [effect.action for effect in effects if isinstance(effect, Record)] == ["withdrawn"]
+    for before, event, after, _ in every(explored):
+        submitted = isinstance(event, DecisionJudged) and event.judgement.submission is not None
+        if submitted and event.judgement.submission.person != story.requester:
+            assert after == before
+
+
 def test_every_list_of_effects_records_before_it_tells_anybody(explored: dict[str, list[Seen]]) -> None:
     for before, event, _, effects in every(explored):
         records = [isinstance(effect, Record) for effect in effects]
@@ -90,7 +117,7 @@ def test_every_submission_is_recorded_and_whoever_sent_it_is_answered(explored: 
     for _, event, _, effects in every(explored):
         if isinstance(event, DecisionJudged):
             assert isinstance(effects[0], Record)
-            assert event.judgement.decision is None or isinstance(effects[-1], Answer)
+            assert event.judgement.submitted is None or isinstance(effects[-1], Answer)
 
 
 def test_every_waiting_state_ends_by_itself(explored: dict[str, list[Seen]]) -> None:

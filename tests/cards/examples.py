@@ -90,6 +90,9 @@ CARDS: dict[str, CardView] = {
             "outcome_sentence": "Nobody is in the groups that may approve this.",
         }
     ),
+    "withdrawn": WAITING.model_copy(
+        update={"outcome": outcome(approved=False, reason="No longer needed").model_copy(update={"end": "withdrawn"})}
+    ),
     "timed_out": WAITING.model_copy(update={"outcome": outcome(approved=False, reason=TIMEOUT), "reminders": 2}),
     "terminated": WAITING.model_copy(
         update={"ending": Ending(kind="terminated", by="U0OPERATOR", reason="Asked for twice", at=NOW)}

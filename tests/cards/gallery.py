@@ -130,6 +130,7 @@ def messages() -> dict[str, Message]:
 
 _ENDS = (
     "approved", "approved by three", "rejected", "rejected_by_rule", "timed_out", "timed_out after one of two",
+    "withdrawn",
     "terminated", "vanished", "failed", "stopped",
 )  # fmt: skip
 _LEFT = SlackUser(user="U0MANAGER2")

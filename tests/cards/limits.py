@@ -52,6 +52,16 @@ def check_button(button: dict[str, Any]) -> None:
         check_confirm(button["confirm"])
 
 
+def check_menu(menu: dict[str, Any]) -> None:
+    within(menu["action_id"], 255, "action_id")
+    assert 1 <= len(menu["options"]) <= 5
+    for option in menu["options"]:
+        check_plain(option["text"], 75, "option text")
+        within(option["value"], 75, "option value")
+    if "confirm" in menu:
+        check_confirm(menu["confirm"])
+
+
 def check_section(block: dict[str, Any]) -> None:
     assert ("text" in block) != ("fields" in block)
     if "text" in block:
@@ -68,7 +78,7 @@ def check_actions(block: dict[str, Any]) -> None:
     ids = [element["action_id"] for element in block["elements"]]
     assert len(ids) == len(set(ids)), "an action_id stands twice in one block"
     for element in block["elements"]:
-        check_button(element)
+        (check_menu if element["type"] == "overflow" else check_button)(element)
 
 
 def check_context(block: dict[str, Any]) -> None:

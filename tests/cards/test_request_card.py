@@ -52,7 +52,7 @@ def test_the_only_tokens_in_a_card_are_our_own_mentions_and_dates(view: CardView
 @pytest.mark.parametrize("name", CARDS)
 def test_only_a_waiting_card_has_buttons(name: str) -> None:
     waits = CARDS[name].standing == "waiting"
-    expected = {"approval_approve", "approval_reject", "approval_details"} if waits else set()
+    expected = {"approval_approve", "approval_reject", "approval_details", "approval_menu"} if waits else set()
     assert set(buttons(request_card.build(CARDS[name]).payload())) == expected
 
 
@@ -65,6 +65,7 @@ SENTENCES = {
     "approved_by_rule": "nobody has to be asked",
     "rejected": "Rejected. <@U0MANAGER> rejected, 2026-01-05 14:00 UTC: “Too expensive this quarter”",
     "rejected_by_rule": "not by a person. Nobody is in the groups",
+    "withdrawn": "Withdrawn by who asked for it, 2026-01-05 14:00 UTC: “No longer needed”.",
     "timed_out": "Nobody answered until 2026-01-05 14:00 UTC. This is not a no.",
     "timed_out after one of two": "1 of 2 approved (<@U0MANAGER>); the second did not answer until 2026-01-05 14:00",
     "approved by three": "Stage 1: <@U0MANAGER2> approved",
@@ -84,7 +85,7 @@ def test_the_fallback_is_a_sentence_that_says_where_the_request_stands(name: str
 
 def test_every_face_of_a_card_has_an_example_and_a_title_of_its_own() -> None:
     titles = {view.standing: request_card.build(view).blocks[0]["text"]["text"] for view in CARDS.values()}
-    assert len(set(titles.values())) == len(titles) == 10
+    assert len(set(titles.values())) == len(titles) == 11
 
 
 def test_a_waiting_card_says_who_what_how_much_why_and_until_when() -> None:

@@ -7,7 +7,7 @@ from approvals.state import Effect, Event, Record, Started, State
 
 Transition = tuple[State, Event, State, tuple[Effect, ...]]
 
-PLACES: Final = ("New", "Waiting", "Escalated", "Approved", "Rejected", "TimedOut")
+PLACES: Final = ("New", "Waiting", "Escalated", "Approved", "Rejected", "TimedOut", "Withdrawn")
 LABELS: Final = {
     ("asked",): "asked",
     ("refused",): "refused",
@@ -21,6 +21,7 @@ LABELS: Final = {
     ("accepted", "rejected"): "no, with a reason",
     ("approved",): "automatic by policy",
     ("rejected",): "nobody to ask",
+    ("withdrawn",): "withdrawn by the requester",
 }
 
 
@@ -32,6 +33,8 @@ def place(state: State) -> str:
         return "Escalated" if state.round else "Waiting"
     if state.outcome.approved:
         return "Approved"
+    if state.outcome.end == "withdrawn":
+        return "Withdrawn"
     return "TimedOut" if state.outcome.reason == "approval_timeout" else "Rejected"
 
 

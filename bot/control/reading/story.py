@@ -24,7 +24,9 @@ TOLD: Final[dict[str, str]] = {
     AuditAction.REQUEST_APPROVED: "ended as approved",
     AuditAction.REQUEST_REJECTED: "ended as rejected",
     AuditAction.REQUEST_TIMED_OUT: "ended: too few answered in time",
+    AuditAction.REQUEST_WITHDRAWN: "withdrawn",
     AuditAction.DECISION_REFUSED: "answer refused",
+    AuditAction.WITHDRAWAL_REFUSED: "withdrawal refused",
     AuditAction.CARD_UNPOSTED: "card not posted so far",
     AuditAction.EFFECT_ORDER_PROCESSED: "carried out",
     AuditAction.EFFECT_SENT: "handed to the other system",
@@ -40,6 +42,7 @@ TOLD: Final[dict[str, str]] = {
 
 UNTOLD: Final = frozenset({
     AuditAction.ACCESS_REFUSED, AuditAction.DECISION_SUBMITTED, AuditAction.CARD_POSTED, AuditAction.POLICY_CHANGED,
+    AuditAction.WITHDRAWAL_SUBMITTED,
 })  # fmt: skip
 
 PURGES: Final = frozenset({AuditAction.WORKFLOW_PURGE, AuditAction.WORKFLOW_FOUND_PURGED})

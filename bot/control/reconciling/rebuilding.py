@@ -129,6 +129,8 @@ def end_by_output(output: str | None) -> Phase | None:
     status = found.get("status") if isinstance(found, dict) else None
     if status == "completed":
         return "failed"  # an approval has to be sealed in its history; anybody at the sidecar's port can say it
+    if status == "withdrawn":
+        return "withdrawn"
     if status != "rejected":
         return None
     return "timed_out" if found.get("reason") == "approval_timeout" else "rejected"
