@@ -1,0 +1,351 @@
+"""Orders a second from the POST to the rewritten card, against the least that the same engine and SDK can do.
+
+    .venv/bin/python -m benchmarks.throughput [--orders 60] [--rounds 3] [--postgres] [--apps 1] [--real HOST:PORT]
+
+In turn, on the same sidecar and in the same worker: a batch of the floor (a workflow of five activities that do nothing
+and one event) and a batch of orders, each started, clicked, completed and its card rewritten. Clicks are sent `--at-once`
+at a time; `ack_loaded` are their acknowledgements while the batch is decided, `ack_quiet` single clicks between batches.
+`cpu` is whose code the app's main thread ran. With `--postgres` `lock_wait_share` is the share of writing time in which a
+process waited for the audit's lock, and `lock_held_ms` how long it was held for each order. The sidecar, the apps, local
+Slack and this driver share one machine. The last line is one JSON object.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import asyncpg
+import httpx
+
+from benchmarks.click_measured import MANAGER, signed
+from benchmarks.serving import ROOT, SECRET, free_port, make_key, sidecar, until
+from bot.engine.client import Engine
+from cards.request_card import APPROVE
+from local.slack import LocalSlack, Message
+
+CHANNEL = "approvals"
+QUIET = 15
+LOOK_S = 0.02
+GOALS = {"of_floor": {"local": 0.4, "real": 0.5}, "ack_loaded_p50_of_quiet": 3.0, "ack_loaded_p99_ms": 100.0}
+FAILED = ("background work failed", "QueuePool", "could not be told")
+
+
+class Place(NamedTuple):
+    """Where everything is."""
+
+    slack: LocalSlack
+    urls: list[str]
+    token: str
+    engine: Engine
+
+
+@contextlib.contextmanager
+def app(folder: Path, number: int, slack: LocalSlack, sidecar_address: str, database: str) -> Iterator[tuple[str, int]]:
+    """Run one app; gives its URL and its process id."""
+    host, _, sidecar_port = sidecar_address.rpartition(":")
+    environment = {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_SIGNING_SECRET": slack.signing_secret,
+        "SLACK_API_URL": slack.api_url,
+        "DAPR_RUNTIME_HOST": host,
+        "DAPR_GRPC_PORT": sidecar_port,
+        "COUNTERSIGN_DATABASE_URL": database,
+        "COUNTERSIGN_POLICY": str(ROOT / "policy.yml"),
+        "COUNTERSIGN_SECRET_KEY": SECRET,
+    }
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.throughput_app", str(port), str(folder / f"cpu-{number}")]
+    with (folder / f"app-{number}.log").open("w") as log:
+        process = subprocess.Popen(command, env=os.environ | environment, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        yield f"http://127.0.0.1:{port}", process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextlib.contextmanager
+def database(folder: Path, *, postgres: bool) -> Iterator[str]:
+    """Give a database's URL."""
+    if not postgres:
+        yield f"sqlite:///{folder / 'countersign.db'}"
+        return
+    from tests.postgres import running_cluster  # noqa: PLC0415 pytest is there for developers alone
+
+    with running_cluster() as cluster:
+        yield cluster.url
+
+
+class Slots:
+    """Runs work, so many at a time."""
+
+    def __init__(self, at_once: int) -> None:
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def all(self, work: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
+        async def one(each: Callable[[], Awaitable[Any]]) -> Any:
+            async with self._slots:
+                return await each()
+
+        return await asyncio.gather(*(one(each) for each in work))
+
+
+async def came(true: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait until it is true."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 another process does it
+            await asyncio.sleep(LOOK_S)
+
+
+async def floor(place: Place, name: str, count: int, at_once: int) -> float:
+    """Run a batch of the floor; returns how many ended in a second."""
+    ids, engine, slots = [f"{name}-{number}" for number in range(count)], place.engine, Slots(at_once)
+
+    async def over(instance_id: str) -> None:
+        while (found := await engine.state(instance_id, payloads=False)) is None or not found.finished:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_S)
+
+    began = time.perf_counter()
+    await slots.all([lambda each=each: engine.schedule("floor", each, None) for each in ids])
+    await slots.all([lambda each=each: engine.raise_event(each, "approval_decision", {}) for each in ids])
+    await slots.all([lambda each=each: over(each) for each in ids])
+    return count / (time.perf_counter() - began)
+
+
+class Batch:
+    """Orders of one batch."""
+
+    def __init__(self, place: Place, http: aiohttp.ClientSession, name: str, count: int) -> None:
+        self._place = place
+        self._http = http
+        self.ids = [f"{name}{number}" for number in range(count)]
+        self._mine = {f"order-{each}-workflow" for each in self.ids}
+
+    def cards(self) -> list[Message]:
+        """Return the cards of this batch."""
+        found = self._place.slack.messages(CHANNEL)
+        return [each for each in found if _instance_of(each) in self._mine]
+
+    async def start(self, slots: Slots) -> None:
+        """Start all, and wait for their cards."""
+        await slots.all([lambda each=each, n=n: self._start(each, n) for n, each in enumerate(self.ids)])
+        await came(lambda: len(self.cards()) == len(self.ids))
+
+    async def _start(self, order_id: str, number: int) -> None:
+        headers = {"Authorization": f"Bearer {self._place.token}"}
+        url = f"{self._place.urls[number % len(self._place.urls)]}/orders/{order_id}/start"
+        async with self._http.post(url, json={"amount": "2400"}, headers=headers) as answer:
+            if answer.status != 200:  # noqa: PLR2004 OK
+                raise RuntimeError(await answer.text())
+
+    async def click(self, card: Message, number: int = 0) -> float:
+        """Approve a card; returns the milliseconds until that is acknowledged."""
+        body, headers = signed(_payload(card))
+        began = time.perf_counter()
+        url = f"{self._place.urls[number % len(self._place.urls)]}/slack/events"
+        async with self._http.post(url, data=body, headers=headers) as answer:
+            await answer.read()
+        if answer.status != 200:  # noqa: PLR2004 OK
+            raise RuntimeError(f"a click was answered with {answer.status}")
+        return (time.perf_counter() - began) * 1000
+
+    async def decided(self) -> None:
+        """Wait until every order is processed and every card rewritten."""
+        await came(lambda: not any(APPROVE in str(card.blocks) for card in self.cards()))
+        for each in self._mine:
+            while (found := await self._place.engine.state(each, payloads=False)) is None or not found.finished:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_S)
+
+
+async def orders(place: Place, http: aiohttp.ClientSession, name: str, count: int, at_once: int) -> tuple[float, list[float]]:
+    """Run a batch of orders; returns how many ended in a second, and the acknowledgements of their clicks."""
+    batch, slots = Batch(place, http, name, count), Slots(at_once)
+    began = time.perf_counter()
+    await batch.start(slots)
+    clicks = [lambda card=card, n=n: batch.click(card, n) for n, card in enumerate(batch.cards())]
+    acks: list[float] = await slots.all(clicks)
+    await batch.decided()
+    return count / (time.perf_counter() - began), acks
+
+
+async def quiet(place: Place, http: aiohttp.ClientSession, name: str) -> list[float]:
+    """Click one card after the other, each when the one before is done; returns the acknowledgements."""
+    batch = Batch(place, http, name, QUIET)
+    await batch.start(Slots(4))
+    acks = []
+    for card in batch.cards():
+        await asyncio.sleep(0.15)
+        acks.append(await batch.click(card))
+    await batch.decided()
+    return acks
+
+
+class Lock:
+    """Samples of who waits for the audit's lock, and whether it is held."""
+
+    def __init__(self) -> None:
+        self.samples = self.writing = self.waiting = self.held = 0
+
+    @contextlib.asynccontextmanager
+    async def watched(self, url: str) -> AsyncIterator[None]:
+        """Look at PostgreSQL's locks while the block runs."""
+        if not url.startswith("postgres"):
+            yield
+            return
+        connection = await asyncpg.connect(url)
+        task = asyncio.create_task(self._look(connection))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await connection.close()
+
+    async def _look(self, connection: asyncpg.Connection) -> None:
+        query = (
+            "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_xid IS NOT NULL), count(*) FILTER (WHERE NOT "
+            "granted), count(*) FILTER (WHERE granted) FROM pg_locks WHERE locktype = 'advisory'"
+        )
+        while True:
+            writing, waiting, held = await connection.fetchrow(query)
+            self.samples += 1
+            self.writing += writing + waiting
+            self.waiting += waiting
+            self.held += held > 0
+            await asyncio.sleep(0.005)
+
+    def report(self, seconds: float, count: int) -> dict[str, Any]:
+        """Return the shares; nothing where nothing was watched."""
+        if not self.samples:
+            return {}
+        return {
+            "lock_wait_share": round(self.waiting / max(1, self.writing), 3),
+            "lock_held_ms": round(1000 * seconds * self.held / self.samples / count, 2),
+        }
+
+
+async def measure(place: Place, wanted: argparse.Namespace, url: str) -> dict[str, Any]:
+    """Take turns."""
+    floors, ours, loaded, calm, lock = list[float](), list[float](), list[float](), list[float](), Lock()
+    seconds = 0.0
+    async with aiohttp.ClientSession() as http:
+        await orders(place, http, "warm", 8, 4)
+        await floor(place, "warm", 8, 4)
+        for number in range(wanted.rounds):
+            floors.append(await floor(place, f"f{number}", wanted.orders, wanted.at_once))
+            calm += await quiet(place, http, f"q{number}x")
+            began = time.perf_counter()
+            async with lock.watched(url):
+                rate, acks = await orders(place, http, f"r{number}x", wanted.orders, wanted.at_once)
+            seconds += time.perf_counter() - began
+            ours.append(rate)
+            loaded += acks
+    ratios = [mine / least for mine, least in zip(ours, floors, strict=True)]
+    return {
+        "orders_s": round(statistics.median(ours), 1),
+        "floor_s": round(statistics.median(floors), 1),
+        "of_floor": round(statistics.median(ratios), 3),
+        "of_floor_each": [round(each, 3) for each in ratios],
+        "ack_quiet_ms": _spread(calm),
+        "ack_loaded_ms": _spread(loaded),
+        "ack_loaded_p50_of_quiet": round(statistics.median(loaded) / statistics.median(calm), 2),
+        **lock.report(seconds, wanted.rounds * wanted.orders),
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return {"p50": round(cuts[49], 2), "p99": round(cuts[98], 2)}
+
+
+def _instance_of(card: Message) -> str:
+    return str(((card.metadata or {}).get("event_payload") or {}).get("instance_id", ""))
+
+
+def _payload(card: Message) -> dict[str, Any]:
+    buttons = [each for block in card.blocks if block["type"] == "actions" for each in block["elements"]]
+    button = next(each for each in buttons if each["action_id"] == APPROVE)
+    return {
+        "type": "block_actions",
+        "user": {"id": MANAGER.user, "username": "manager", "team_id": MANAGER.team},
+        "api_app_id": "A0LOCAL",
+        "team": {"id": MANAGER.team, "domain": "local"},
+        "container": {"channel_id": "C0APPROVALS", "message_ts": card.ts, "type": "message"},
+        "trigger_id": f"t{card.ts}",
+        "channel": {"id": "C0APPROVALS", "name": CHANNEL},
+        "actions": [{"type": "button", "action_id": APPROVE, "block_id": "b", "value": button["value"]}],
+    }
+
+
+def shares(folder: Path, pids: list[int]) -> dict[str, float]:
+    """Return whose code the apps' main threads ran, as shares of their CPU time."""
+    total: dict[str, int] = {}
+    for number, pid in enumerate(pids):
+        os.kill(pid, signal.SIGUSR1)
+        path = folder / f"cpu-{number}"
+        until(path.exists, 5)
+        time.sleep(0.1)
+        for room, count in json.loads(path.read_text()).items():
+            total[room] = total.get(room, 0) + count
+    return {room: round(count / sum(total.values()), 2) for room, count in sorted(total.items())}
+
+
+def run(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    """Start everything, measure, and look for failures in the apps' logs."""
+    with contextlib.ExitStack() as stack:
+        slack = stack.enter_context(LocalSlack(signing_secret="benchmark-signing-secret"))  # noqa: S106 loopback only
+        address = wanted.real or stack.enter_context(sidecar(folder))
+        url = stack.enter_context(database(folder, postgres=wanted.postgres))
+        apps = [stack.enter_context(app(folder, number, slack, address, url)) for number in range(wanted.apps)]
+        for each, _ in apps:
+            until(lambda each=each: ready(each), 120)
+        urls, token = [each for each, _ in apps], asyncio.run(make_key(url))
+
+        async def measured() -> dict[str, Any]:
+            return await measure(Place(slack, urls, token, Engine(address)), wanted, url)
+
+        found = asyncio.run(measured())
+        cpu = shares(folder, [pid for _, pid in apps])
+        logs = "".join(path.read_text() for path in folder.glob("app-*.log"))
+        failed = sum(logs.count(words) for words in FAILED)
+    about = {"benchmark": "throughput", "orders": wanted.orders, "rounds": wanted.rounds, "apps": wanted.apps}
+    where = {"database": "postgresql" if wanted.postgres else "sqlite", "engine": "real" if wanted.real else "local"}
+    return about | where | found | {"cpu": cpu, "failed_follow_ups": failed, "goals": GOALS}
+
+
+def ready(url: str) -> bool:
+    """Return whether an app is ready."""
+    try:
+        return bool(httpx.get(f"{url}/readyz").status_code == 200)  # noqa: PLR2004 OK
+    except httpx.TransportError:
+        return False
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--at-once", type=int, default=16)
+    parser.add_argument("--apps", type=int, default=1)
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--real", metavar="HOST:PORT")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="countersign-throughput-") as folder:
+        print(json.dumps(run(Path(folder), wanted)))
+
+
+if __name__ == "__main__":
+    main()
