@@ -3,11 +3,12 @@
     .venv/bin/python -m benchmarks.throughput [--orders 60] [--rounds 3] [--postgres] [--apps 1] [--real HOST:PORT]
 
 In turn, on the same sidecar and in the same worker: a batch of the floor (a workflow of five activities that do nothing
-and one event) and a batch of orders, each started, clicked, completed and its card rewritten. Clicks are sent `--at-once`
-at a time; `ack_loaded` are their acknowledgements while the batch is decided, `ack_quiet` single clicks between batches.
-`cpu` is whose code the app's main thread ran. With `--postgres` `lock_wait_share` is the share of writing time in which a
-process waited for the audit's lock, and `lock_held_ms` how long it was held for each order. The sidecar, the apps, local
-Slack and this driver share one machine. The last line is one JSON object.
+and one event), and a batch of orders, each started, clicked, completed and its card rewritten. Clicks are sent
+`--at-once` at a time; `ack_loaded` are their acknowledgements while the batch is decided, `ack_quiet` those of single
+clicks between batches. `cpu` is whose code the app's main thread ran. With `--postgres` `lock_wait_share` is the share
+of writing time in which a process waited for the audit's lock, and `lock_held_ms` how long it was held for each order.
+`--split` runs the first app with `--only web` and the others with `--only worker`. The sidecar, the apps, local Slack
+and this driver share one machine. The last line is one JSON object.
 """
 
 import argparse
@@ -30,6 +31,7 @@ import asyncpg
 import httpx
 
 from benchmarks.click_measured import MANAGER, signed
+from benchmarks.click_measured import SECRET as SIGNING
 from benchmarks.serving import ROOT, SECRET, free_port, make_key, sidecar, until
 from bot.engine.client import Engine
 from cards.request_card import APPROVE
@@ -52,7 +54,9 @@ class Place(NamedTuple):
 
 
 @contextlib.contextmanager
-def app(folder: Path, number: int, slack: LocalSlack, sidecar_address: str, database: str) -> Iterator[tuple[str, int]]:
+def app(  # noqa: PLR0913, PLR0917 what it is joined to
+    folder: Path, number: int, slack: LocalSlack, sidecar_address: str, database: str, only: str = ""
+) -> Iterator[tuple[str, int]]:
     """Run one app; gives its URL and its process id."""
     host, _, sidecar_port = sidecar_address.rpartition(":")
     environment = {
@@ -64,6 +68,7 @@ def app(folder: Path, number: int, slack: LocalSlack, sidecar_address: str, data
         "COUNTERSIGN_DATABASE_URL": database,
         "COUNTERSIGN_POLICY": str(ROOT / "policy.yml"),
         "COUNTERSIGN_SECRET_KEY": SECRET,
+        "COUNTERSIGN_ONLY": only,
     }
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.throughput_app", str(port), str(folder / f"cpu-{number}")]
@@ -95,6 +100,8 @@ class Slots:
         self._slots = asyncio.Semaphore(at_once)
 
     async def all(self, work: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
+        """Run all of it; returns the results in order."""
+
         async def one(each: Callable[[], Awaitable[Any]]) -> Any:
             async with self._slots:
                 return await each()
@@ -147,7 +154,7 @@ class Batch:
         headers = {"Authorization": f"Bearer {self._place.token}"}
         url = f"{self._place.urls[number % len(self._place.urls)]}/orders/{order_id}/start"
         async with self._http.post(url, json={"amount": "2400"}, headers=headers) as answer:
-            if answer.status != 200:  # noqa: PLR2004 OK
+            if answer.status != 200:
                 raise RuntimeError(await answer.text())
 
     async def click(self, card: Message, number: int = 0) -> float:
@@ -157,7 +164,7 @@ class Batch:
         url = f"{self._place.urls[number % len(self._place.urls)]}/slack/events"
         async with self._http.post(url, data=body, headers=headers) as answer:
             await answer.read()
-        if answer.status != 200:  # noqa: PLR2004 OK
+        if answer.status != 200:
             raise RuntimeError(f"a click was answered with {answer.status}")
         return (time.perf_counter() - began) * 1000
 
@@ -169,7 +176,9 @@ class Batch:
                 await asyncio.sleep(LOOK_S)
 
 
-async def orders(place: Place, http: aiohttp.ClientSession, name: str, count: int, at_once: int) -> tuple[float, list[float]]:
+async def orders(
+    place: Place, http: aiohttp.ClientSession, name: str, count: int, at_once: int
+) -> tuple[float, list[float]]:
     """Run a batch of orders; returns how many ended in a second, and the acknowledgements of their clicks."""
     batch, slots = Batch(place, http, name, count), Slots(at_once)
     began = time.perf_counter()
@@ -305,13 +314,14 @@ def shares(folder: Path, pids: list[int]) -> dict[str, float]:
 def run(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
     """Start everything, measure, and look for failures in the apps' logs."""
     with contextlib.ExitStack() as stack:
-        slack = stack.enter_context(LocalSlack(signing_secret="benchmark-signing-secret"))  # noqa: S106 loopback only
+        slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml", signing_secret=SIGNING))
         address = wanted.real or stack.enter_context(sidecar(folder))
         url = stack.enter_context(database(folder, postgres=wanted.postgres))
-        apps = [stack.enter_context(app(folder, number, slack, address, url)) for number in range(wanted.apps)]
+        parts = ["web", *["worker"] * max(1, wanted.apps - 1)] if wanted.split else [""] * wanted.apps
+        apps = [stack.enter_context(app(folder, n, slack, address, url, only)) for n, only in enumerate(parts)]
         for each, _ in apps:
             until(lambda each=each: ready(each), 120)
-        urls, token = [each for each, _ in apps], asyncio.run(make_key(url))
+        urls, token = [each for each, _ in apps][: 1 if wanted.split else None], asyncio.run(make_key(url))
 
         async def measured() -> dict[str, Any]:
             return await measure(Place(slack, urls, token, Engine(address)), wanted, url)
@@ -320,7 +330,8 @@ def run(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
         cpu = shares(folder, [pid for _, pid in apps])
         logs = "".join(path.read_text() for path in folder.glob("app-*.log"))
         failed = sum(logs.count(words) for words in FAILED)
-    about = {"benchmark": "throughput", "orders": wanted.orders, "rounds": wanted.rounds, "apps": wanted.apps}
+    about = {"benchmark": "throughput", "orders": wanted.orders, "rounds": wanted.rounds, "apps": len(apps)}
+    about |= {"split": wanted.split}
     where = {"database": "postgresql" if wanted.postgres else "sqlite", "engine": "real" if wanted.real else "local"}
     return about | where | found | {"cpu": cpu, "failed_follow_ups": failed, "goals": GOALS}
 
@@ -328,7 +339,7 @@ def run(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
 def ready(url: str) -> bool:
     """Return whether an app is ready."""
     try:
-        return bool(httpx.get(f"{url}/readyz").status_code == 200)  # noqa: PLR2004 OK
+        return bool(httpx.get(f"{url}/readyz").status_code == 200)
     except httpx.TransportError:
         return False
 
@@ -341,6 +352,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=16)
     parser.add_argument("--apps", type=int, default=1)
     parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--split", action="store_true")
     parser.add_argument("--real", metavar="HOST:PORT")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="countersign-throughput-") as folder:

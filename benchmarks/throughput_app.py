@@ -1,6 +1,6 @@
 """The app of `benchmarks.throughput`: with the floor's workflow in the same worker, and with a sampler of its CPU time.
 
-    python -m benchmarks.throughput_app PORT SAMPLES_FILE
+python -m benchmarks.throughput_app PORT SAMPLES_FILE
 """
 
 import json
@@ -34,7 +34,7 @@ ROOMS = {
 def floor(ctx: wf.DaprWorkflowContext, _: Any) -> Any:
     """Do as little as an order's workflow can: five activities and one event."""
     for number in range(STEPS):
-        if number == 2:  # noqa: PLR2004 after the route and the card
+        if number == 2:
             yield ctx.wait_for_external_event("approval_decision")
         yield ctx.call_activity("nothing", input=number)
 
@@ -64,11 +64,13 @@ class Sampler:
 
     def _sample(self, _signal: int, frame: FrameType | None) -> None:
         while frame is not None:
-            found = next((room for room, parts in ROOMS.items() if any(p in frame.f_code.co_filename for p in parts)), None)
+            file = frame.f_code.co_filename
+            found = next((room for room, parts in ROOMS.items() if any(each in file for each in parts)), None)
             if found is not None:
-                break
+                self._seen[found] += 1
+                return
             frame = frame.f_back
-        self._seen[found if frame is not None and found else "else"] += 1
+        self._seen["else"] += 1
 
     def _write(self, _signal: int, _frame: FrameType | None) -> None:
         self._path.write_text(json.dumps(self._seen))

@@ -61,15 +61,17 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.deliverer.hand_back)
         stack.push_async_callback(services.background.drain)
         await services.restoration.look()  # before the worker: no effect may be done first
-        services.worker.start()
-        stack.push_async_callback(services.worker.stop)
+        if services.works:
+            services.worker.start()
+            stack.push_async_callback(services.worker.stop)
         stack.push_async_callback(services.drain)
-        stack.push_async_callback(services.leadership.hand_back)
-        await services.leadership.loop.once()
+        if services.works:
+            stack.push_async_callback(services.leadership.hand_back)
+            await services.leadership.loop.once()
         services.loops.start()
         stack.push_async_callback(services.listener.stop)
         stack.push_async_callback(services.loops.stop)
-        if services.socket is not None:
+        if services.serves and services.socket is not None:
             await services.socket.start()
             stack.push_async_callback(services.socket.stop)
         services.background.start(_name_deaf_channels(services), "looking at the policy's channels")
@@ -136,11 +138,21 @@ def create_app(settings: Settings, parts: Callable[[Settings], Services] = Servi
 
 
 def _mount(app: FastAPI, services: Services) -> None:
+    if services.serves:
+        _mount_doors(app, services)
+    app.include_router(metrics.routes(services.metrics))
+    app.include_router(health.routes(services.health))
+    if services.serves:
+        _mount_rest(app, services)
+
+
+def _mount_doors(app: FastAPI, services: Services) -> None:
     if services.settings.slack_signing_secret.get_secret_value().strip():
         _mount_slack(app, services.ingress)
     _mount_dashboard(app, services)  # before REST: its pages share addresses with REST and answer browsers alone
-    app.include_router(metrics.routes(services.metrics))
-    app.include_router(health.routes(services.health))
+
+
+def _mount_rest(app: FastAPI, services: Services) -> None:
     app.include_router(orders.routes(services.access, services.asking, services.starting, services.decisions))
     app.include_router(
         requests.routes(

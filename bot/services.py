@@ -111,6 +111,16 @@ class Services:
         if self.socket is not None:
             self.background.start(self.socket.stop(), "closing the socket to Slack")
 
+    @property
+    def serves(self) -> bool:
+        """Whether this process takes clicks and calls."""
+        return self.settings.only != "worker"
+
+    @property
+    def works(self) -> bool:
+        """Whether this process does activities and background jobs: clicks wait for them where they share a loop."""
+        return self.settings.only != "web"
+
     # ---- outside: what is talked to ---------------------------------------------------------------------------------
 
     @cached_property
@@ -295,7 +305,8 @@ class Services:
 
     async def drain(self) -> None:
         """Let running activities and messages to Slack end at an orderly shutdown."""
-        await asyncio.gather(self.worker.drain(), self.notifier.stop(), self.webhooks.stop())
+        working = [self.worker.drain()] if self.works else []
+        await asyncio.gather(*working, self.notifier.stop(), self.webhooks.stop())
 
     @cached_property
     def asking(self) -> Asking:
@@ -397,7 +408,7 @@ class Services:
             subjects=self.subjects,
             directory=self.directory,
             facts=FactFinder(
-                self.database, self.engine, (*NAMES, *self.extensions.workflows), lambda: self.worker.ready, self.clock
+                self.database, self.engine, (*NAMES, *self.extensions.workflows), self._connected, self.clock
             ),
             stand_ins=DelegatedRequests(
                 database=self.database,
@@ -507,16 +518,10 @@ class Services:
         telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
         hearing = Periodic("listening", self.listener.look, LISTEN_S, passing=(RecordsError,), public=public_message)
         hooks = Periodic("webhooks", self.webhooks.look, HOOKS_S, passing=(RecordsError,), public=public_message)
-        return (
-            self.leadership.loop,
-            self.secrets.loop,
-            self.deliverer.loop,
-            telling,
-            hearing,
-            hooks,
-            self.restoration.loop,
-            *self._led,
-        )
+        always = self.secrets.loop, self.deliverer.loop, self.restoration.loop
+        serving = (hearing,) if self.serves else ()
+        working = (self.leadership.loop, telling, hooks, *self._led) if self.works else ()
+        return *always, *serving, *working
 
     @cached_property
     def _led(self) -> tuple[Periodic, ...]:
@@ -532,13 +537,17 @@ class Services:
         }
         return tuple(loop.led_by(self.leadership.lease(job)) for job, loops in led.items() for loop in loops)
 
+    def _connected(self) -> bool:
+        """Whether the engine can hand this process work, if it takes any."""
+        return not self.works or self.worker.ready
+
     @cached_property
     def health(self) -> Health:
         """The checks of /readyz."""
         return Health(
             database=self.database,
             engine=self.engine,
-            worker=self.worker,
+            worker=self.worker if self.works else None,
             socket=self.socket,
             loops=self.watched,
             raises=self.deliverer.raises,
@@ -552,7 +561,7 @@ class Services:
         """The figures of /metrics."""
         return Metrics(
             database=self.database,
-            worker=self.worker,
+            worker=self.worker if self.works else None,
             deliverer=self.deliverer,
             loops=self.watched,
             leadership=self.leadership,

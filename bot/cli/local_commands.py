@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -35,11 +36,22 @@ def _name(where: tuple[int | str, ...]) -> str:
     return field if field.isupper() else f"COUNTERSIGN_{field.upper()}"
 
 
+class Part(StrEnum):
+    """What one process does where two share the work."""
+
+    WEB = "web"
+    WORKER = "worker"
+
+
 def run(
     host: Annotated[
         str | None, typer.Option(help="address to listen on; default COUNTERSIGN_HOST or 127.0.0.1")
     ] = None,
     port: Annotated[int | None, typer.Option(help="default COUNTERSIGN_PORT or 8000; 0 chooses a free one")] = None,
+    only: Annotated[
+        Part | None,
+        typer.Option(help="web takes clicks and calls, worker does activities and background jobs; default: both"),
+    ] = None,
 ) -> None:
     """Run the app: Slack, REST, dashboard, deliverer and Dapr worker in one process.
 
@@ -51,6 +63,8 @@ def run(
     from bot.process import logs
 
     settings = settings_or_exit()
+    if only is not None:
+        settings = settings.model_copy(update={"only": only.value})
     logs.configure(settings.log_level)
     try:
         app = create_app(settings)

@@ -3,7 +3,7 @@
 import ipaddress
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dapr.conf.helpers import GrpcEndpoint
@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="the address on which the app listens")
     port: int = Field(8000, ge=0, le=65535, description="the port on which the app listens; 0 takes a free one")
+    only: Literal["", "web", "worker"] = Field(
+        "",
+        description="`web` takes clicks and calls, `worker` does activities and background jobs; empty: both in one",
+    )
     public_url: str = Field("", description="where people reach this app, for links; empty: http://HOST:PORT")
     process_order_url: str = Field(
         "", repr=False, description="gets an HTTP POST for every approved order; empty: the order ledger"

@@ -44,7 +44,7 @@ class Health:
         *,
         database: Database,
         engine: Engine,
-        worker: Worker,
+        worker: Worker | None,
         socket: SocketState | None,
         loops: Loops,
         raises: Raises,
@@ -80,8 +80,9 @@ class Health:
             "sidecar": sidecar,
             "undelivered": undelivered,
             "delivery": self._raises.message,
-            "worker": "ok" if self._worker.ready else "The worker is not connected to its sidecar.",
         }
+        if self._worker is not None:
+            found["worker"] = "ok" if self._worker.ready else "The worker is not connected to its sidecar."
         if self._socket is not None:
             found["slack"] = await self._socket.state()
         found |= {f"loop {loop.name}": loop.message for loop in self._loops.down}

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -44,6 +45,9 @@ class Figures(Value):
     failed: int = 0
 
 
+READY: Final = "1 while the sidecar can hand this process work."
+
+
 class Metrics:
     """Gathers the figures at each scrape."""
 
@@ -51,7 +55,7 @@ class Metrics:
         self,
         *,
         database: Database,
-        worker: Worker,
+        worker: Worker | None,
         deliverer: Deliverer,
         loops: Loops,
         leadership: Leadership,
@@ -119,9 +123,9 @@ class Metrics:
         registry = CollectorRegistry()
         if shared:
             self._shared_figures(registry, found)
-        plain = {
+        plain: dict[str, tuple[str, float]] = {
             "database_up": ("1 while the database answers.", found.database_up),
-            "worker_ready": ("1 while the sidecar can hand this process work.", self._worker.ready),
+            **({} if self._worker is None else {"worker_ready": (READY, self._worker.ready)}),
             "undelivered_decisions": ("Decisions that the workflow has not answered.", found.undelivered),
             "oldest_undelivered_seconds": ("Age of the oldest decision without the workflow's answer.", found.oldest),
             "undelivered_alarm": ("1 when that age is over 30 s.", found.oldest > ALARM_AGE.total_seconds()),
