@@ -27,7 +27,7 @@ ROOMS = {
     "sql": ("/records/", "/sqlalchemy/", "/asyncpg/"),
     "slack": ("/activities/slack/", "/slack_sdk/", "/aiohttp/", "/cards/"),
     "sdk": ("/dapr/", "/grpc/", "/google/protobuf/"),
-    "door": ("/fastapi/", "/starlette/", "/uvicorn/", "/slack_bolt/"),
+    "door": ("/fastapi/", "/starlette/", "/uvicorn/protocols/", "/slack_bolt/"),
 }
 
 

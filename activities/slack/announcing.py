@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import structlog
 
-from activities.slack.client import Slack
+from activities.slack.client import Begin, Slack
 from activities.slack.directory import Directory
-from activities.slack.failures import SlackRefusedError
+from activities.slack.failures import NotBegunError, SlackRefusedError
 from activities.slack.queue import Urgency
 from activities.slack.rendering import card_view, passed_view
+from activities.slack.response_urls import ResponseUrls
 from approvals.request import CardRef
 from approvals.state import State
 from cards import Message, request_card
@@ -32,6 +33,7 @@ class Announcer:
         self._slack = slack
         self._directory = directory
         self._clock = clock
+        self.response_urls = ResponseUrls()
 
     async def show(self, state: State, view: CardView, shown: str) -> None:
         """Rewrite every card of the request to match its state, and note the code of what it shows."""
@@ -53,8 +55,13 @@ class Announcer:
         await self._rewrite(card, request_card.build(view))
 
     async def tell(self, channel: str | None, user: str, message: Message, **how: Any) -> None:
-        """Tell one person in a channel, where only they see it; by direct message if they are not in it."""
+        """Tell one person in a channel, where only they see it; by direct message if they are not in it.
+
+        A person who has just clicked there is told at once by the click's response_url.
+        """
         if channel is not None:
+            if await self._responded(channel, user, message, how.get("begin")):
+                return
             try:
                 await self._slack.whisper(channel, user, message, **how)
             except SlackRefusedError:
@@ -62,6 +69,14 @@ class Announcer:
             else:
                 return
         await self._slack.direct(user, message, urgency=Urgency.ANSWER, **how)
+
+    async def _responded(self, channel: str, user: str, message: Message, begin: Begin | None) -> bool:
+        url = self.response_urls.take(channel, user)
+        if url is None:
+            return False
+        if begin is not None and not await begin():
+            raise NotBegunError("response_url")
+        return await self._slack.respond(url, message)
 
     async def _rewrite(self, card: CardRef, message: Message) -> None:
         """Rewrite a card. A deleted card shows nothing wrong, so it is no failure."""

@@ -184,6 +184,18 @@ class Slack:
         """Tell one person something that only they see, in the channel where they acted."""
         await self.call("chat.postEphemeral", channel=channel, user=user, **_body(message), **how)
 
+    async def respond(self, url: str, message: Message) -> bool:
+        """Answer a click where its response_url says, for its person alone. False if Slack does not take it there."""
+        body = {"response_type": "ephemeral", "replace_original": False, **_body(message)}
+        session = self.client.session
+        if session is None:
+            return False
+        try:
+            async with session.post(url, json=body) as answer:
+                return answer.status == 200  # noqa: PLR2004 OK
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
+
     async def direct(self, user: str, message: Message, client_msg_id: str | None = None, **how: Any) -> CardRef:
         """Send a person a direct message."""
         if (channel := self._direct.get(user)) is None:

@@ -74,6 +74,7 @@ class Clicks:
 
     async def approve(self, ack: AsyncAck, body: Body, action: Body, context: AsyncBoltContext) -> None:
         """Take a click on Approve."""
+        self._remember(body)
         try:
             binding = parse_binding(action.get("value"))
         except UnreadableCardError as error:
@@ -97,6 +98,7 @@ class Clicks:
     async def ask_reason(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Open the modal that asks why; the trigger lives three seconds, so it comes before all else."""
         await ack()
+        self._remember(body)
         self._background.start(self._open_rejection(body, action), "open the rejection's modal")
 
     async def _open_rejection(self, body: Body, action: Body) -> None:
@@ -201,6 +203,12 @@ class Clicks:
             through="slack",
         )
         return await self._decisions.take(wanted)
+
+    def _remember(self, body: Body) -> None:
+        """Keep where this person can be answered at once. What they did not click has no response_url."""
+        place, url = _place(body), body.get("response_url")
+        if place is not None and url:
+            self._announcer.response_urls.keep(place.channel, person_of(body).user, url)
 
     def _follow_up(self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding) -> None:
         """Send the person who clicked what the card does not show. A duplicate gets no second message."""
