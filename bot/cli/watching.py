@@ -119,6 +119,6 @@ def _news(remote: Remote, reference: str, seen: int) -> int:
     business = [each for each in events if each["source"] == "business"]
     for each in business[seen:]:
         at = datetime.fromisoformat(each["at"])
-        words = (f"{at:%H:%M:%S}", each["type"], each["name"], each["text"], f"({each['actor']})")
+        words = (f"{at:%H:%M:%S} UTC", each["type"], each["name"], each["text"], f"({each['actor']})")
         output.say("  ".join(word for word in words if word))
     return max(seen, len(business))

@@ -279,6 +279,7 @@ def test_terminating_what_is_stuck_shows_the_dry_run_and_hits_only_that(system: 
     later, _ = start(system, key, "later")
     assert "has begun" in confirm(system, "U0OPERATOR", reason="clean up")
     eventually(lambda: "Stopped" in say(system, "U0OPERATOR", f"status {order_id}"), 60)
+    assert "bulk-" not in say(system, "U0OPERATOR", "list all")
     listed = say(system, "U0OPERATOR", "bulk list")
     assert "Done in bulk" in listed
     assert "Terminate" in listed

@@ -27,11 +27,19 @@ LONG = timedelta(seconds=10)
 def diagnose(facts: Facts) -> tuple[Diagnosis, ...]:
     """Return every answer that fits, the most telling first; never none."""
     answers = [
-        situation.diagnosis({"id": facts.instance_id} | dict(found))
+        situation.diagnosis({"id": _name(situation.key, facts)} | dict(found))
         for situation in SITUATIONS
         if situation.key in RULES and (found := RULES[situation.key](facts)) is not None
     ]
     return tuple(answers) or (_last_resort(facts),)
+
+
+OF_PEOPLE = frozenset({"refused", "undelivered", "unposted", "suspended", "overdue"})
+"""Situations whose answers are for people who know a request by its name; the others are about the engine."""
+
+
+def _name(key: str, facts: Facts) -> str:
+    return facts.what if facts.what and key in OF_PEOPLE else facts.instance_id
 
 
 def _last_resort(facts: Facts) -> Diagnosis:
@@ -205,7 +213,10 @@ def elsewhere(facts: Facts) -> Found | None:
     """See that the awaited event was raised at another id."""
     awaited = {wait.name.casefold(): wait.name for wait in facts.open_waits}
     for found in facts.elsewhere:
-        if found.name.casefold() in awaited:
+        delivered = (
+            found.name.casefold() == DECISION and facts.what and not found.unknown
+        )  # by us, to the card's request
+        if found.name.casefold() in awaited and not delivered:
             how = "which does not exist" if found.unknown else "where nothing waits for it"
             return {
                 "event": awaited[found.name.casefold()],

@@ -389,6 +389,7 @@ def test_what_is_stuck_is_terminated_together(remote: Cli, start: Start, parts: 
     assert {"order-" + order + "-workflow"} <= {each["instance_id"] for each in done["results"]}
     assert remote("bulk", "status", done["operation_id"], "-o", "json").json["done"] == done["done"]
     assert phase(remote, order) == "terminated"
+    assert "bulk-" not in remote("list").out
     listed = remote("bulk", "list").out
     assert "cleaning up" in next(line for line in listed.splitlines() if done["operation_id"] in line)
 

@@ -184,6 +184,19 @@ def test_all_answers_that_fit_are_given() -> None:
     assert [each.sentence.split()[0] for each in diagnose(found)] == ["No", "order-42-workflow"]
 
 
+def test_a_decision_that_we_delivered_to_another_request_is_not_told_as_this_ones() -> None:
+    other = Elsewhere(instance_id="order-43-workflow", name="approval_decision", at=THEN)
+    waits = history(wait("approval_decision"))
+    found = diagnose(facts(what="order 42", phase="waiting", elsewhere=(other,), history=waits))
+    assert not [each for each in found if "order-43-workflow" in each.sentence]
+
+
+def test_a_request_is_called_by_its_name_where_its_people_read() -> None:
+    refused = Refusal(at=THEN, who="Manager", sentence="Not yours.")
+    found = diagnose(facts(phase="waiting", what="order 42", refused=refused, history=history(wait())))
+    assert found[0].sentence == "A decision on order 42 came in and did not count, so it still waits."
+
+
 def test_an_answer_that_came_too_late_is_no_lost_event_of_a_decided_request() -> None:
     late = (Raised(name="approval_decision", at=THEN),)
     over = facts(status="COMPLETED", what="order 42", outcome="approved", phase="approved", late=late)
