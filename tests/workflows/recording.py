@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +63,15 @@ def escalated(system: System) -> Order:
     return order
 
 
-SCENES = (approved, rejected, timed_out, in_two_stages, escalated)
+def withdrawn(system: System) -> Order:
+    order = system.order("withdrawn", currency="USD")
+    order.card()
+    text = f"withdraw {order.id} no longer needed"
+    system.act(system.slack.act_as("U0REQUESTER").slash("/approval", text))
+    return order
+
+
+SCENES = (approved, rejected, timed_out, in_two_stages, escalated, withdrawn)
 
 
 async def history(system: System, order: Order) -> list[dict[str, object]]:
@@ -73,29 +82,35 @@ async def history(system: System, order: Order) -> list[dict[str, object]]:
     return [MessageToDict(event) for event in events]
 
 
-def refusal(version: str, reason: str, folder: Path = HISTORIES) -> str:
-    """Return why a version may not be recorded, empty if it may."""
-    frozen = list(folder.glob(f"{version}-*.json"))
-    return FROZEN.format(version=version, count=len(frozen)) if frozen and not reason.strip() else ""
+def target(version: str, scene: Callable[[System], Order]) -> Path:
+    """Return the file of a scene's history."""
+    return HISTORIES / f"{version}-{scene.__name__}.json"
+
+
+def wanted(version: str, reason: str) -> tuple[Callable[[System], Order], ...]:
+    """Return the scenes to record: all of them with a reason, else those that are not recorded yet."""
+    return tuple(scene for scene in SCENES if reason.strip() or not target(version, scene).exists())
 
 
 def main() -> None:
     """Write one file for each scene, named by the latest version, and the reason for it."""
     version, reason = APPROVALS.latest, " ".join(sys.argv[1:])
-    if refused := refusal(version, reason):
-        sys.exit(refused)
+    scenes = wanted(version, reason)
+    if not scenes:
+        sys.exit(FROZEN.format(version=version, count=len(SCENES)))
     with tempfile.TemporaryDirectory() as name:
         policy = Path(name) / "story.yml"
         policy.write_text(STORY)
         with running(Path(name), policy=policy) as system:
-            for scene in SCENES:
+            for scene in scenes:
                 order = scene(system)
                 found = {"instance_id": order.instance_id, "output": order.output()}
                 found["events"] = asyncio.run(history(system, order))
-                target = HISTORIES / f"{version}-{scene.__name__}.json"
-                target.write_text(json.dumps(found, indent=1) + "\n")
+                target(version, scene).write_text(json.dumps(found, indent=1) + "\n")
     with REASONS.open("a") as reasons:
-        reasons.write(f"- {datetime.now(UTC):%Y-%m-%d}, {version}: {reason or 'recorded for the first time'}.\n")
+        names = ", ".join(scene.__name__ for scene in scenes)
+        why = reason or "recorded for the first time"
+        reasons.write(f"- {datetime.now(UTC):%Y-%m-%d}, {version} ({names}): {why}.\n")
 
 
 if __name__ == "__main__":
