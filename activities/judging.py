@@ -15,7 +15,7 @@ import structlog
 from activities.slack.directory import MAX_AGE, Directory
 from activities.slack.failures import LookupFailedError
 from approvals import judgement
-from approvals.decision import Decision, Judgement, Reason, Submission, Verdict
+from approvals.decision import Decision, Judgement, Reason, Submission, Submitted, Verdict
 from approvals.evidence import SealedJudgement, seal_judgement
 from approvals.judgement import Failure, Home, Membership, Payload, PlainRaise, asked_of, read_payload
 from approvals.mailbox import plain
@@ -28,6 +28,10 @@ log = structlog.get_logger(__name__)
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds between the attempts of a lookup; after the last one it counts as a no."""
+
+MOST_OF_A_CROWD = 20
+CROWD_S = 0.5
+"""Lookups at a time, and seconds of each, for people whose id alone says that they may not decide."""
 
 NOW = 0.0
 """Seconds that a lookup may be old if the rule says `risk: high`."""
@@ -53,6 +57,7 @@ class Judge:
         self._keys = keys
         self._clock = clock
         self._accept_unsigned = accept_unsigned
+        self._crowd = 0
 
     def read(self, candidates: Sequence[str], state: State) -> Events:
         """Read the texts of `approval_decision` events."""
@@ -103,10 +108,10 @@ class Judge:
             return Judgement(verdict=Verdict(allowed=False, reason=Reason.MALFORMED, rule="signature"))
         age = NOW if state.route.risk == "high" else MAX_AGE
         at = self._clock()
-        program = decision.person.team == judgement.PROGRAM
-        profile: Profile | Failure = "unknown" if program else await self._profile(decision.person, age)
+        profile: Profile | Failure
         try:
             directory = await self._looked_up(state, age)
+            profile = await self._profile_for(decision, state, directory, age)
         except LookupFailedError:
             # Without our own team nobody's can be compared: that is a failed lookup, and no verdict on the person.
             profile, directory = "failed", judgement.Directory(home=Home(team=""))
@@ -120,6 +125,31 @@ class Judge:
             },
         }
         return judgement.judge(payload, asked_of(state), profile, directory, at, evidence)
+
+    async def _profile_for(
+        self, submitted: Submitted, state: State, directory: judgement.Directory, age: float
+    ) -> Profile | Failure:
+        """Return the profile. For a person who may not decide by their id alone it only finds the reason's words.
+
+        So it is waited for shortly and a few at a time: a crowd must not keep a true approver's lookup waiting.
+        """
+        person = submitted.person
+        if person.team == judgement.PROGRAM:
+            return "unknown"
+        if not isinstance(submitted, Decision) or not judgement.is_no_approver(
+            person, asked_of(state), directory, self._clock()
+        ):
+            return await self._profile(person, age)
+        if self._crowd >= MOST_OF_A_CROWD:
+            return "failed"
+        self._crowd += 1
+        try:
+            async with asyncio.timeout(CROWD_S):
+                return await self._profile(person, age)
+        except TimeoutError:
+            return "failed"
+        finally:
+            self._crowd -= 1
 
     async def _profile(self, person: Person, age: float) -> Profile | Failure:
         try:

@@ -221,7 +221,7 @@ def may_withdraw(person: Person, profile: Profile | Failure, asked: Asked, direc
 def may_decide(person: Person, profile: Profile | Failure, asked: Asked, directory: Directory, at: Moment) -> Standing:
     """Return whether this person may answer the request now. Whether an answer counts is still the machine's to say."""
     if isinstance(profile, str):
-        return _refused(Reason.LOOKUP_FAILED if profile == "failed" else Reason.UNKNOWN_PERSON, "directory")
+        return _unknown(person, profile, asked, directory, at)
     if profile.person.user != person.user:
         return _refused(Reason.LOOKUP_FAILED, "directory")
     unfit = unfitness(person, profile, directory.home)
@@ -232,6 +232,44 @@ def may_decide(person: Person, profile: Profile | Failure, asked: Asked, directo
     if asked.requester_person is None and profile.email is None:
         return _refused(Reason.UNKNOWN_REQUESTER, "requester")
     return _as_approver(profile, asked, directory, at)
+
+
+def _unknown(person: Person, failure: Failure, asked: Asked, directory: Directory, at: Moment) -> Standing:
+    if failure == "unknown":
+        return _refused(Reason.UNKNOWN_PERSON, "directory")
+    if is_no_approver(person, asked, directory, at):
+        return _refused(Reason.NOT_AN_APPROVER, asked.route.rule)
+    return _refused(Reason.LOOKUP_FAILED, "directory")
+
+
+def is_no_approver(person: Person, asked: Asked, directory: Directory, at: Moment) -> bool:
+    """Return whether ids alone say that a person may not decide: then nobody needs to know who it is.
+
+    An e-mail, a group that is not known or a delegation may still let them; the requester hears another reason.
+    """
+    if asked.stage >= len(asked.route.stages) or person.user.casefold() in {
+        name.rpartition("/")[2] for name in _requester_names(asked)
+    }:
+        return False
+    mine = person.user.casefold()
+    stands_in = any(
+        "@" in each.delegate or each.delegate.strip().casefold() == mine
+        for each in asked.route.delegations
+        if each.since <= at < each.until
+    )
+    principals = approvers_of(asked.route.stages[asked.stage], asked.round)
+    return not stands_in and all(_is_another(person, each, directory) for each in principals)
+
+
+def _is_another(person: Person, principal: Principal, directory: Directory) -> bool:
+    match principal:
+        case SlackUser():
+            return principal.user != person.user
+        case UserGroup():
+            members = directory.memberships.get(principal.group, "failed")
+            return not isinstance(members, str) and person.user not in members
+        case _:
+            return False
 
 
 def unfitness(person: Person, profile: Profile, home: Home) -> Reason | None:

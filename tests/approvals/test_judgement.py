@@ -327,3 +327,34 @@ JSON = st.recursive(
 @given(JSON)
 def test_whatever_arrives_at_the_sidecar_is_read_and_never_trusted(payload: Any) -> None:
     assert read_payload(payload, KEYS).refused is not None
+
+
+NOT_BY_ID = {
+    "another group's member": ((MANAGERS,), (), None, True),
+    "another user": ((SlackUser(user="UBOB"),), (), None, True),
+    "a member": ((UserGroup(group="others"),), (), {"others": {"UANN"}}, False),
+    "a group that is not known": ((MANAGERS,), (), {"managers": "failed"}, False),
+    "an e-mail": ((EmailAddress(email="a@example.com"),), (), None, False),
+    "a delegate by e-mail": ((MANAGERS,), ("someone@example.com",), None, False),
+    "a delegate by id": ((MANAGERS,), ("UANN",), None, False),
+    "another's delegate by id": ((MANAGERS,), ("UBOB",), None, True),
+}
+
+
+@pytest.mark.parametrize(("approvers", "delegates", "members", "no"), NOT_BY_ID.values(), ids=NOT_BY_ID)
+def test_who_may_not_decide_by_ids_alone_is_refused_without_a_profile(
+    story: Story, approvers: Any, delegates: Any, members: Any, no: Any
+) -> None:
+    delegations = tuple(
+        Delegation(approver="U9", delegate=each, since=story.now, until=story.now + story.hour) for each in delegates
+    )
+    question = asked(story, *approvers, delegations=delegations)
+    memberships = {"managers": {"UBOB"}} if members is None else members
+    found = standing(story, "failed", question, memberships=memberships)
+    assert found.verdict.reason is (Reason.NOT_AN_APPROVER if no else Reason.LOOKUP_FAILED)
+
+
+def test_the_requester_is_looked_up_all_the_same(story: Story) -> None:
+    question = asked(story, SlackUser(user="UBOB"))
+    found = standing(story, "failed", question, person=story.requester)
+    assert found.verdict.reason is Reason.LOOKUP_FAILED

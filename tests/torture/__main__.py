@@ -20,7 +20,7 @@ def programs(scale: float, seed: int) -> Iterator[tuple[str, list[str]]]:
     yield "app", ["--kills", many(300), "--seed", str(seed)]
     yield "frozen", ["--seconds", str(max(2.0, 60 * scale))]
     yield "stopping", ["--trials", many(20), "--seed", str(seed)]
-    for attack in ("damage", "stalled", "slow", "stop", "limits", "behind"):
+    for attack in ("damage", "stalled", "slow", "stop", "limits", "behind", "crowd"):
         for apps in ("1", "3"):
             yield "attacks", ["--attack", attack, "--apps", apps, "--trials", many(20), "--seed", str(seed)]
     yield "leaders", ["--trials", many(200), "--seed", str(seed)]

@@ -5,12 +5,14 @@
 
 - damage: a bad row in each table; stalled: an instance that its engine stalls; slow: connections that send slowly
 - stop: SIGTERM in mid-activity; limits: Slack's own rate limits and as many 429 again
+- crowd: 500 people who may not decide click while Slack says of nobody who they are
 - behind: the database restored to a moment before what its engine has done
 
 With --apps 3 on one PostgreSQL; COUNTERSIGN_TEST_SIDECARS=A,B,C names real sidecars, one for each app.
 """
 
 import argparse
+import asyncio
 import contextlib
 import random
 import socket
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +48,9 @@ LARGE: Final = {"x": "a" * 2_100_000}
 
 HALVES: Final = (b"", b"POST /slack/events HTTP/1.1\r\nhost: here\r\ncontent-length: 1000\r\n", b"GET /livez HTT")
 SLOW_CONNECTIONS: Final = 150
+CROWD: Final = 500
+OUTAGE_S: Final = 10.0
+HEARD_WITHIN_S: Final = 10.0
 
 
 class Trial:
@@ -214,6 +220,30 @@ def behind(trial: Trial) -> None:
     trial.approved()
 
 
+def crowd(trial: Trial) -> None:
+    """Let people click who may not, while users.info is away; the manager is heard within ten seconds of its end."""
+    made, name = trial.made, trial.asked("cr")
+    users = [f"U1CROWD{number:03d}" for number in range(CROWD)]
+    card = made.cards()[name][-1]
+    for user in users:
+        asyncio.run(made.slack.change_user(user))
+    known = made.slack.workspace.world.channels["C0APPROVALS"].members
+    asyncio.run(made.slack.change_channel("C0APPROVALS", members=tuple({*known, *users})))
+    made.slack.fault(method="users.info", kind="slow", delay=30, count=None)
+    began = time.monotonic()
+    with ThreadPoolExecutor(20) as pool:
+        refused = list(pool.map(lambda user: made.click(card, user), users))
+    if not all(each is not None and each.status == OK for each in refused):
+        trial.wrong.append("a click of the crowd was not answered")
+    trial.click(name)
+    time.sleep(max(0.0, began + OUTAGE_S - time.monotonic()))
+    made.slack.clear_faults()
+    over = time.monotonic()
+    trial.approved()
+    if time.monotonic() - over > HEARD_WITHIN_S:
+        trial.wrong.append(f"the manager was heard {time.monotonic() - over:.1f} s after the outage")
+
+
 ATTACKS: dict[str, Callable[[Trial], None]] = {
     "damage": damage,
     "stalled": stalled,
@@ -221,6 +251,7 @@ ATTACKS: dict[str, Callable[[Trial], None]] = {
     "stop": stop,
     "limits": limits,
     "behind": behind,
+    "crowd": crowd,
 }
 
 
