@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
 
+from bot.dashboard.waiting import SORTS
 from records import instances, keys
 from tests.end_to_end.browsing import accessible, fits, picture, tab
 from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, running
@@ -260,6 +261,18 @@ def test_the_statistics_follow_what_happens_and_stay_in_utc(
     system.order("figures", "900").card()
     expect(waiting).to_have_text(f"{before + 1:,}")
     expect(operator.locator(".lead time")).to_contain_text("UTC")
+
+
+def test_what_is_over_is_found_by_its_filter_in_every_order(operator: Page, system: System) -> None:
+    """Three of four orders dropped whatever was over."""
+    order = system.order("over", "900")
+    order.card()
+    order.click("U0MANAGER")
+    assert order.output()["outcome"] == "approved"
+    for sort in SORTS:
+        for query in ("phase=approved", "phase=any&outcome=approved"):
+            operator.goto(f"{system.url}/?{query}&sort={sort}&q={order.id}")
+            expect(operator.locator("table.list").get_by_role("link", name=f"order {order.id}")).to_be_visible()
 
 
 def test_a_page_has_one_clock_the_readers_own(browser: Browser, system: System) -> None:

@@ -42,6 +42,20 @@ def test_one_yes_of_two_is_told_as_one_of_two_when_the_time_is_up(story: System)
         assert "approval_timeout" not in text
 
 
+def test_after_the_first_of_two_all_faces_say_one_of_two_and_who(story: System) -> None:
+    """`why` said that nobody had answered, and status never showed 1 of 2."""
+    order = story.order("first-of-two", currency="CHF")
+    order.click("U0MANAGER")
+    order.card_says("1 of 2 approved")
+    rights, path = key(story, "operator"), f"/workflows/{order.instance_id}"
+    told = story.http.get(f"{path}/diagnosis", headers=rights).json()["answers"][0]
+    assert told["sentence"] == f"order {order.id} waits for a decision: 1 of 2 approved (manager)."
+    line = story.http.get(path, headers=rights).json()["workflow"]
+    assert (line["approved"], line["needed"], line["decided_by"][0]["name"]) == (1, 2, "manager")
+    said = story.act(story.slack.act_as("U0REQUESTER").slash("/approval", f"status {order.id}", "approvals"))
+    assert "1 of 2 approved" in str(said.body)
+
+
 def test_a_late_click_hears_that_it_is_over(story: System) -> None:
     order = story.order("late", currency="EUR")
     late = order.click("U0VP").payload
