@@ -50,8 +50,11 @@ NOT_COUNTED = {"type": "plain_text", "text": "Not counted", "emoji": False}
 """The title of the modal that refuses a click."""
 
 
-def eventually(found: Callable[[], T], seconds: float = 15.0) -> T:
-    """Return the first true value; the sentence of the failure says what was last seen."""
+def eventually(found: Callable[[], T], seconds: float = 60.0) -> T:
+    """Return the first true value; the sentence of the failure says what was last seen.
+
+    The bound is for a busy machine, and longer than the lease after which an unanswered decision is delivered again.
+    """
     end = time.monotonic() + seconds
     while True:
         value = found()
@@ -176,7 +179,7 @@ class System:
             now = self.private(user)
             return [text for text in now if part in text and now.count(text) > known.get(text, 0)]
 
-        eventually(new, 40)
+        eventually(new)
 
     # ---- the engine
 
@@ -206,7 +209,7 @@ class Order:
     def _cards_of(self, stage: int) -> list[Message]:
         return [each for each in self.cards() if each.metadata["event_payload"]["stage"] == stage]
 
-    def card_says(self, *parts: str, stage: int = 0, seconds: float = 30) -> Message:
+    def card_says(self, *parts: str, stage: int = 0, seconds: float = 60.0) -> Message:
         """Wait until the card says all of this somewhere."""
 
         def found() -> Message | None:
@@ -245,12 +248,12 @@ class Order:
         """Return one of Dapr's six statuses."""
         return str(self.state().runtime_status.name)
 
-    def output(self, seconds: float = 30.0) -> Any:
+    def output(self, seconds: float = 60.0) -> Any:
         """Wait for the instance's end and return its output."""
         ended = eventually(lambda: (found := self.state()) and found.runtime_status.name in ENDED and found, seconds)
         return json.loads(ended.serialized_output)
 
-    def result(self, seconds: float = 30.0) -> dict[str, Any]:
+    def result(self, seconds: float = 60.0) -> dict[str, Any]:
         """Return the output's status and reason: who decided it is the business of the tests of that."""
         found = self.output(seconds)
         return {name: found[name] for name in ("status", "reason") if name in found}

@@ -154,7 +154,7 @@ class Stock:
     def settled(self, instance_id: str, wanted: str) -> str:
         """Return the status once it is as wanted, or what it is when that does not come: the engine needs a moment."""
         with contextlib.suppress(AssertionError):
-            eventually(lambda: self.status(instance_id) == wanted, 5)
+            eventually(lambda: self.status(instance_id) == wanted)
         return self.status(instance_id)
 
     def audited(self, instance_id: str, action: str) -> int:
