@@ -41,6 +41,8 @@ audit_verify    u m            rest dashboard cli        any
 policy_read     o u m          rest dashboard cli        any
 keys_manage     m              rest cli                  any
 doctor          o              rest cli                  any
+consume         r:own p:own o  rest dashboard cli        any
+webhooks        r:own p:own o  rest dashboard cli        any
 """
 LETTERS = {
     "r": Role.REQUESTER,

@@ -11,6 +11,7 @@ from tests.approvals.exploration import Seen
 from tests.approvals.story import Story
 from tools.docs.state_diagram import diagram
 
+pytestmark = pytest.mark.slow
 DIAGRAM = Path(__file__).parents[2] / "docs" / "explanation" / "state-machine.md"
 PAGE = """# The state machine of a request
 

@@ -15,7 +15,9 @@ from cards.card_view import CardView, Ending
 from cards.values import HistoryLine, InstanceLine
 
 some = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=min(60, settings().max_examples),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 NASTY = (

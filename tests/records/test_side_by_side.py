@@ -6,6 +6,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from records import audit, instances, intake, notifications, policies
 from records.database import Database
 
@@ -78,6 +80,7 @@ async def prepared(database: Database) -> None:
             await intake.submit(connection, taken, NOW - timedelta(seconds=1))
 
 
+@pytest.mark.slow
 async def test_what_one_process_may_have_no_other_gets(database: Database, place: str) -> None:
     await prepared(database)
 

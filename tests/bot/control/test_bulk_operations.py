@@ -22,6 +22,7 @@ async def planned(program: Program, count: int = 3, wanted: Selection = ALL, rea
 
 
 async def ended(program: Program, plan: Plan) -> Status:
+    await program.ended(workflow_id(plan.operation_id))
     return await eventually(
         lambda: program.services.bulk.status(OPERATOR, plan.operation_id), lambda status: status.state == "done"
     )

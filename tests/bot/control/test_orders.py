@@ -66,7 +66,14 @@ async def test_an_id_that_has_run_is_not_run_again(house: House) -> None:
 async def test_a_decision_is_bound_only_where_somebody_is_asked(house: House) -> None:
     none: Any = None
     decisions = Decisions(
-        database=house.database, judge=none, keys=none, deliverer=none, states=none, background=none, clock=none
+        database=house.database,
+        judge=none,
+        keys=none,
+        deliverer=none,
+        answers=none,
+        states=none,
+        background=none,
+        clock=none,
     )
     with pytest.raises(Refused, match="No request has started"):
         await decisions.bound(ID, None)

@@ -119,10 +119,10 @@ async def test_an_answer_is_waited_for_and_none_comes_of_an_unknown_decision(pro
     order = await program.asked()
     await program.click("U0MANAGER", order)
     decision = (await taken(program, order)).id
-    verdict = await program.services.deliverer.answer(decision, 5.0)
+    verdict = await program.services.answers.wait(decision, 5.0)
     assert verdict is not None
     assert verdict.allowed
-    assert await program.services.deliverer.answer("never heard of", 0.01, fresh=True) is None
+    assert await program.services.answers.wait("never heard of", 0.01) is None
 
 
 async def test_a_delivery_that_breaks_down_is_counted_and_keeps_nobody_waiting(program: Program) -> None:

@@ -51,11 +51,13 @@ class Desk:
         self.database, self.judge, self.delivered, self.states = database, AnyJudge(), Kept(), StateCache()
         judge: Any = self.judge
         deliverer: Any = self.delivered
+        nobody_waits: Any = None
         self.decisions = Decisions(
             database=database,
             judge=judge,
             keys=parse_key_ring("k" * 40),
             deliverer=deliverer,
+            answers=nobody_waits,
             states=self.states,
             background=Background(),
             clock=lambda: NOW,

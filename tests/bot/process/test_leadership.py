@@ -122,6 +122,7 @@ async def test_a_leader_that_cannot_reach_the_database_stops_by_itself(two: Two)
     assert not short.held[Job.RECONCILER]
 
 
+@pytest.mark.slow
 async def test_a_leader_that_is_killed_frozen_or_stopped_is_followed_and_nothing_is_done_twice(
     place: str,  # noqa: F811 the fixture
 ) -> None:
