@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -57,7 +57,8 @@ async def started(services: Services) -> AsyncIterator[None]:
         stack.push_async_callback(services.slack.close)
         stack.push_async_callback(services.engine.close)
         stack.push_async_callback(services.database.close)
-        await migrated(services.database, services.settings.database_patience_seconds)
+        ready = services.database.migrate if services.settings.migrate_at_start else services.database.demand
+        await waited_for(services.database, ready, services.settings.database_patience_seconds)
         stack.push_async_callback(services.deliverer.hand_back)
         stack.push_async_callback(services.background.drain)
         await services.restoration.look()  # before the worker: no effect may be done first
@@ -90,15 +91,15 @@ async def _name_deaf_channels(services: Services) -> None:
         log.error("no card can be posted", channel=name, what_to_do=problem)
 
 
-async def migrated(database: Database, patience_s: float) -> None:
-    """Bring the schema up to date, waiting for a server that is away: after a power cut it may start later than we do.
+async def waited_for(database: Database, ready: Callable[[], Awaitable[str]], patience_s: float) -> None:
+    """Bring the schema up to date, or see that it is, waiting for a server that is away: it may start later than we do.
 
     Raises: DatabaseUnavailableError after `patience_s`, and at once for a file: nobody will start that.
     """
     pause, until = 0.5, time.monotonic() + patience_s
     while True:
         try:
-            await database.migrate()
+            await ready()
         except DatabaseUnavailableError as error:
             if database.dialect == "sqlite" or time.monotonic() + pause > until:
                 raise

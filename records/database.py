@@ -17,9 +17,9 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
-from records import addresses, failures, fencing, locks, schema
+from records import addresses, failures, fencing, schema
 from records.errors import DatabaseUnavailableError, LeaseLostError, RecordsError
 from records.sqlite import driver
 from records.sqlite.wal import PAGES, WriteAheadLog
@@ -54,6 +54,7 @@ class Database:
         self.engines = (writing, reading)
         self._reading = reading
         self._writer = (InTurn if self.dialect == "sqlite" else SideBySide)(writing, transactions)
+        self._alone = None if self.dialect == "sqlite" else partial(_migrating, url)
         self._log = WriteAheadLog(reading) if self.dialect == "sqlite" else None
 
     @classmethod
@@ -116,14 +117,27 @@ class Database:
     def _explained(self) -> failures.Explained:
         return failures.Explained(self.where)
 
-    async def migrate(self) -> str:
+    async def migrate(self, migrations: Path = schema.MIGRATIONS) -> str:
         """Bring the schema to what this program knows and return its revision. Safe with several processes at once.
+
+        On PostgreSQL others write meanwhile; the connection is one of its own, and its statements may take long.
 
         Raises DatabaseUnusableError for a foreign, damaged or newer database, which is left as it is.
         """
-        async with self.write() as connection:
-            await locks.alone(connection, "schema")
-            return await connection.run_sync(schema.upgrade, self.where)
+        if self._alone is None:
+            async with self.write() as connection:
+                return await connection.run_sync(schema.upgrade, self.where, migrations)
+        with self._explained():
+            async with self._alone() as connection:
+                return await connection.run_sync(schema.upgrade, self.where, migrations)
+
+    async def demand(self) -> str:
+        """Return the schema's revision if this program works on it; nothing is changed.
+
+        Raises DatabaseUnavailableError while it is to be migrated, DatabaseUnusableError as `migrate`.
+        """
+        async with self.read() as connection:
+            return await connection.run_sync(schema.demand, self.where)
 
     async def revision(self) -> str | None:
         """Return the schema's revision, None before the first `migrate`."""
@@ -189,6 +203,25 @@ async def _commit_postgres(connection: AsyncConnection) -> None:
     if connection.info.pop(FAILED, False):
         await connection.execute(sa.text("SELECT 1"))
     await connection.commit()
+
+
+@asynccontextmanager
+async def _migrating(url: URL) -> AsyncIterator[AsyncConnection]:
+    """Give the one connection that migrates. Its statements may take long; a lock that writers wait for may not."""
+    engine = create_async_engine(
+        url,
+        connect_args={"server_settings": {"application_name": "countersign migrate"}, "timeout": 5},
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('schema'))"))
+            await connection.execute(sa.text(f"SET lock_timeout = {BUSY_MS}"))
+            await connection.commit()
+            yield connection
+    finally:
+        await engine.dispose()  # which ends the session, and with it the lock
 
 
 def _note_failure(context: sa.engine.ExceptionContext) -> None:

@@ -190,6 +190,14 @@ leaders = Table(
     Column("fit", sa.Boolean, nullable=False),
 )
 
+# The oldest program that works on this schema, by the revision that it knows: one row. migrations/ write it.
+schema_floor = Table(
+    "schema_floor",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("oldest", Words, nullable=False),
+)
+
 # What people were told, so that a repeated activity tells nobody twice.
 sent = Table(
     "sent",

@@ -114,6 +114,10 @@ class Settings(BaseSettings):
     reconcile_every_seconds: float = Field(
         60.0, gt=0, description="how often the engine's whole list is compared; what runs is looked at more often"
     )
+    migrate_at_start: bool = Field(
+        default=True,
+        description="whether the start brings the database to what the program needs; else it waits for `migrate`",
+    )
     database_patience_seconds: float = Field(
         60.0, ge=0, le=3600, description="how long a start waits for a database server that is away"
     )

@@ -61,6 +61,7 @@ async def test_a_newer_schema_is_refused_and_left_as_it_is(bare: str) -> None:
     await database.migrate()
     async with database.write() as connection:
         await connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))  # noqa: S608 a constant
+        await connection.execute(sa.text("UPDATE schema_floor SET oldest = '9999'"))
     with pytest.raises(DatabaseUnusableError, match=r"newer than this program.*start the newer program"):
         await database.migrate()
     assert await database.revision() == "9999"

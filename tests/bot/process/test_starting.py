@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.app import migrated
+from bot.app import waited_for
 from records.errors import DatabaseUnavailableError
 
 
@@ -26,7 +26,7 @@ class Later:
 
 async def test_a_start_waits_for_a_server_that_comes() -> None:
     database = Later("postgresql", away=1)
-    await migrated(cast("Any", database), 60.0)
+    await waited_for(cast("Any", database), database.migrate, 60.0)
     assert database.calls == 2
 
 
@@ -35,6 +35,7 @@ async def test_a_file_that_is_not_there_and_a_server_that_does_not_come_end_the_
     dialect: str, patience_s: float
 ) -> None:
     began = time.monotonic()
+    later = Later(dialect, away=99)
     with pytest.raises(DatabaseUnavailableError):
-        await migrated(cast("Any", Later(dialect, away=99)), patience_s)
+        await waited_for(cast("Any", later), later.migrate, patience_s)
     assert time.monotonic() - began < 1
