@@ -178,4 +178,5 @@ def approval_of(judgement: Judgement, decision: Decision, *, stage: int, at: Mom
         reason=decision.reason,
         at=at,
         through=decision.through,
+        matches=judgement.matches,
     )

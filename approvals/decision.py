@@ -12,7 +12,7 @@ from pydantic import Field
 from approvals.ends import EndCode
 from approvals.people import Person, Principal
 from approvals.request import ApprovalRequest, Binding
-from approvals.values import Moment, Value
+from approvals.values import Moment, Value, absent
 
 Transport = Literal["slack", "rest", "dashboard", "cli", "sidecar", "policy"]
 
@@ -169,7 +169,10 @@ class Judgement(Value):
     acting_for: tuple[str, ...] = ()
     name: str = ""
     evidence: dict[str, Any] = Field(default_factory=dict)
-    submission: Submission | None = None
+    submission: Submission | None = Field(default=None, exclude_if=absent)
+    matches: tuple[str, ...] = Field(
+        default=(), exclude_if=absent, description="all principals that match the person, where seats are to be filled"
+    )
 
     @property
     def submitted(self) -> Decision | Submission | None:
@@ -190,6 +193,7 @@ class Approval(Value):
     reason: str = ""
     at: Moment
     through: Transport
+    matches: tuple[str, ...] = Field(default=(), exclude_if=absent)
 
 
 class Outcome(Value):
@@ -205,4 +209,4 @@ class Outcome(Value):
     digest: str
     by: tuple[Approval, ...] = ()
     at: Moment
-    end: EndCode | None = None
+    end: EndCode | None = Field(default=None, exclude_if=absent)

@@ -141,8 +141,6 @@ def seal_judgement(keys: KeyRing, judgement: Judgement, state: State, at: Moment
 def _judgement_content(judgement: Judgement, state: State, stage: int, round_: int, at: Moment) -> dict[str, Any]:
     # Not what was looked up: it is for the audit, and it does not travel with the evidence.
     found = judgement.model_dump(exclude={"evidence"})
-    if found["submission"] is None:
-        del found["submission"]  # a decision is sealed as before there was anything else
     where = {"instance_id": state.instance_id, "run": state.run, "stage": stage, "round": round_}
     return where | {"judgement": found, "judged_at": at}
 

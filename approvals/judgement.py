@@ -23,6 +23,7 @@ from approvals.decision import (
 from approvals.digest import version_of
 from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser, UserGroup
 from approvals.request import Binding, Delegation, Route
+from approvals.seats import key_of
 from approvals.signing import KeyRing
 from approvals.state import State, approvers_of
 from approvals.values import Moment, Value
@@ -77,6 +78,7 @@ class Standing(Value):
     verdict: Verdict
     matched: str = ""
     acting_for: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
 
 
 WITHDRAWS = Standing(verdict=Verdict(allowed=True, reason=Reason.ALLOWED, rule="requester"), matched="requester")
@@ -190,6 +192,7 @@ def judge(  # noqa: PLR0913, PLR0917  # each is looked up by somebody else: bund
         name=known.name if known else "",
         evidence=found,
         submission=payload.submission,
+        matches=standing.matches,
     )
 
 
@@ -324,9 +327,11 @@ def _as_approver(profile: Profile, asked: Asked, directory: Directory, at: Momen
     if asked.stage >= len(asked.route.stages):
         return _refused(Reason.NO_APPROVERS, asked.route.rule)
     principals = approvers_of(asked.route.stages[asked.stage], asked.round)
+    if asked.route.stages[asked.stage].seats and _is_unknown(principals, directory):
+        return _refused(Reason.LOOKUP_FAILED, asked.route.rule)  # the seats that a yes fills stay as they are found now
     matched, missed = _match(profile, principals, directory)
     if not missed:
-        return _allowed(asked, matched)
+        return _allowed(asked, matched, matches=_matches(profile, asked, directory))
     found = [
         standing
         for delegation in asked.route.delegations
@@ -375,9 +380,25 @@ def _as_delegate(approver: str, principals: tuple[Principal, ...], asked: Asked,
     matched, missed = _match(profile, principals, directory)
     if missed:
         return _refused(missed, rule)
-    return _allowed(asked, f"{rule}, {matched}", (profile.person.user, *_emails(profile)))
+    acting_for = (profile.person.user, *_emails(profile))
+    return _allowed(asked, f"{rule}, {matched}", acting_for, _matches(profile, asked, directory))
 
 
-def _allowed(asked: Asked, matched: str, acting_for: tuple[str, ...] = ()) -> Standing:
+def _allowed(asked: Asked, matched: str, acting_for: tuple[str, ...] = (), matches: tuple[str, ...] = ()) -> Standing:
     verdict = Verdict(allowed=True, reason=Reason.ALLOWED, rule=asked.route.rule)
-    return Standing(verdict=verdict, matched=matched, acting_for=acting_for)
+    return Standing(verdict=verdict, matched=matched, acting_for=acting_for, matches=matches)
+
+
+def _is_unknown(principals: tuple[Principal, ...], directory: Directory) -> bool:
+    """Return whether a group of the stage could not be looked up."""
+    groups = [one.group for one in principals if isinstance(one, UserGroup)]
+    return any(isinstance(directory.memberships.get(group, "failed"), str) for group in groups)
+
+
+def _matches(profile: Profile, asked: Asked, directory: Directory) -> tuple[str, ...]:
+    """Return all of the stage's principals that match the person, if it has seats to fill."""
+    stage = asked.route.stages[asked.stage]
+    if not stage.seats:
+        return ()
+    principals = dict.fromkeys(principal for seat in stage.seats for principal in seat.any_of)
+    return tuple(key_of(one) for one in principals if not _match(profile, (one,), directory)[1])

@@ -10,6 +10,7 @@ from approvals.decision import Decision, Judgement, Outcome, Reason, Submitted, 
 from approvals.digest import digest_of
 from approvals.people import Person
 from approvals.request import ApprovalRequest, CardRef, Route
+from approvals.seats import filled, places
 from approvals.state import (
     Announce,
     Answer,
@@ -220,7 +221,7 @@ def _accepted(state: State, judgement: Judgement, decision: Decision, at: Moment
     if not decision.approved:
         over = _over(state, approved=False, reason=decision.reason.strip(), at=at)
         return over, (accepted, Record(action="rejected", decision=decision), Announce(what="rejected"), answer)
-    if _yeses(state) < current_stage(state).needed:
+    if not _is_complete(state):
         return state, (accepted, Announce(what="counted"), answer)
     if state.stage + 1 == len(state.route.stages):
         over = _over(state, approved=True, reason=decision.reason.strip(), at=at)
@@ -231,8 +232,12 @@ def _accepted(state: State, judgement: Judgement, decision: Decision, at: Moment
     return state, (*records, Announce(what="advanced"), _ask(state), answer)
 
 
-def _yeses(state: State) -> int:
-    return sum(approval.stage == state.stage and approval.approved for approval in state.approvals)
+def _is_complete(state: State) -> bool:
+    stage = current_stage(state)
+    yeses = [approval for approval in state.approvals if approval.stage == state.stage and approval.approved]
+    if not stage.seats:
+        return len(yeses) >= stage.needed
+    return filled(stage.seats, [approval.matches for approval in yeses]) == len(places(stage.seats))
 
 
 def _over(state: State, *, approved: bool, reason: str, at: Moment, end: Literal["withdrawn"] | None = None) -> State:

@@ -90,6 +90,14 @@ class Escalation(Value):
     to: tuple[Principal, ...]
 
 
+class Seat(Value):
+    """A yes of one kind that a stage needs: `needed` times, each from another one of these people."""
+
+    name: str
+    any_of: tuple[Principal, ...]
+    needed: int = Field(default=1, ge=1, le=20)
+
+
 class Stage(Value):
     """One step of a route: who may decide, how many must say yes, and its times counted from the moment it is asked."""
 
@@ -98,6 +106,9 @@ class Stage(Value):
     within: timedelta
     remind: tuple[timedelta, ...] = ()
     escalate: Escalation | None = None
+    seats: tuple[Seat, ...] = Field(
+        default=(), exclude_if=absent, description="which yeses are needed; none: any `needed` of the approvers"
+    )
 
 
 class Delegation(Value):
