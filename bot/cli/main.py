@@ -34,6 +34,7 @@ COMMANDS: Final = (
     Entry("ask", "asking:ask", "Ask people for a yes of any kind, and wait for it."),
     Entry("receipt", "receipt_commands:app", "Receipts of approvals: fetch one, verify one."),
     Entry("mcp", "mcp_command:mcp", "Serve tools for agents that ask people (MCP)."),
+    Entry("webhooks", "webhook_commands:app", "What other systems were told: the log, redrive, a test."),
     Entry("order", "order_commands:app", "Orders: start one, approve or reject it."),
     Entry("list", "seeing:list_", "List workflows, newest first."),
     Entry("status", "status_command:status", "Show one workflow: where it stands and whom it waits for."),

@@ -54,7 +54,7 @@ def test_a_key_can_be_without_an_end(local: Cli) -> None:
     ("words", "sentence"),
     [
         ((*PERSON, "--role", "operatr"), "Did you mean 'operator'?"),
-        ((*PERSON, "--role", "king"), "The roles are: requester, approver, operator, auditor, admin."),
+        ((*PERSON, "--role", "king"), "The roles are: requester, approver, operator, auditor, admin, requests:ask"),
         ((*PERSON, "--role", "operator", "--scope", "start_ordr"), "Did you mean 'start_order'?"),
         (("--person", "manager", "--role", "operator"), "is no e-mail address"),
         ((*PERSON, "--role", "operator", "--expires", "soon"), "neither a duration such as"),
