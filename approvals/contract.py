@@ -25,6 +25,7 @@ class Asked(Value):
     currency: str = ""
     description: str = ""
     requester: str
+    fields: dict[str, str] = Field(default_factory=dict)
     details: dict[str, str] = Field(default_factory=dict)
 
     def request(self) -> ApprovalRequest:

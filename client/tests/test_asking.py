@@ -181,3 +181,30 @@ def test_the_key_is_sent_as_a_bearer_token_and_the_amount_as_it_was_written(coun
     assert seen[0].headers["Authorization"] == "Bearer cs_mine"
     assert str(seen[0].url) == "https://approvals.example.com/requests"
     assert json.loads(seen[0].content)["amount"] == "0.10"
+
+
+def test_an_approval_is_used_once(countersign_fake: Fake) -> None:
+    with countersign.Client() as client:
+        asked = client.start("x", **REFUND)
+        with pytest.raises(countersign.Refused, match="Only what is approved"):
+            client.consume(asked.id, "pay:4711")
+        countersign_fake.approves()
+        used = client.consume(asked.id, "pay:4711")
+        assert client.consume(asked.id, "pay:4711") == used
+        with pytest.raises(countersign.Refused, match="only once"):
+            client.consume(asked.id, "another")
+        with pytest.raises(countersign.Refused):
+            client.receipt("fake-77")
+
+
+async def _used(fake: Fake) -> None:
+    async with countersign.AsyncClient() as client:
+        asked = await client.start("x", **REFUND)
+        fake.approves()
+        await client.consume(asked.id, "pay:4711")
+        with pytest.raises(countersign.Refused):
+            await client.receipt("fake-77")
+
+
+def test_an_async_client_uses_an_approval(countersign_fake: Fake) -> None:
+    asyncio.run(_used(countersign_fake))

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from countersign.calls import Call, Pause, Steps, awaiting, looking, starting
+from countersign.calls import Call, Pause, awaiting, looking, proving, starting
 from countersign.errors import Refused, StillWaiting, TimedOut, Unreachable
 from countersign.values import Request, seconds_of
 
@@ -23,15 +23,14 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def play(self, steps: Steps, answers: list[Any], takes_s: float = 0.0) -> Request:
+    def play(self, steps: Any, answers: list[Any], takes_s: float = 0.0) -> Any:
         """Give the answers in their order, the last one again and again."""
         answer = None
         while True:
             try:
                 step = steps.send(answer)
             except StopIteration as ended:
-                found: Request = ended.value
-                return found
+                return ended.value
             self.steps.append(step)
             answer = None
             if isinstance(step, Pause):
@@ -143,3 +142,9 @@ def test_durations(text: str | float, seconds: float) -> None:
 def test_what_is_no_duration_is_said(text: str | float) -> None:
     with pytest.raises(ValueError, match="is no"):
         seconds_of(text)
+
+
+def test_a_receipt_is_the_text_in_the_answer() -> None:
+    clock = Clock()
+    assert clock.play(proving("r-1", 9, clock), [httpx.Response(200, json={"receipt": "a.b.c"})]) == "a.b.c"
+    assert clock.calls[0].path == "/requests/r-1/receipt"

@@ -9,6 +9,7 @@ from typing import Any
 import countersign
 import pytest
 from countersign.ed25519 import ORDER, verifies
+from countersign.receipts import TYPE
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -23,7 +24,7 @@ def part(value: Any) -> str:
 
 
 def receipt(said: Any = SAID, header: Any = None) -> str:
-    body = f"{part(header or {'alg': 'EdDSA'})}.{part(said)}"
+    body = f"{part(header or {'alg': 'EdDSA', 'typ': TYPE})}.{part(said)}"
     return f"{body}.{base64.urlsafe_b64encode(KEY.sign(body.encode())).rstrip(b'=').decode()}"
 
 
@@ -54,8 +55,10 @@ def test_the_key_may_be_written_in_each_usual_way() -> None:
         (receipt(), {"digest": "e" * 64}, "another content"),
         (receipt(SAID | {"valid_until": "2026-06-01T11:00:00Z"}), {}, "used before 2026-06-01 11:00"),
         (receipt({"id": "r-1"}), {}, "no id, status and digest"),
-        (receipt(header={"alg": "none"}), {}, "another way"),
-        (receipt(header={"alg": "EdDSA", "crit": ["x"]}), {}, "another way"),
+        (receipt(SAID | {"format": 2}), {}, "format 2, which this package does not know"),
+        (receipt(header={"alg": "none", "typ": TYPE}), {}, "another way"),
+        (receipt(header={"alg": "EdDSA", "typ": "countersign-checkpoint"}), {}, "another way"),
+        (receipt(header={"alg": "EdDSA", "typ": TYPE, "crit": ["x"]}), {}, "another way"),
         (receipt(header=["EdDSA"]), {}, "another way"),
         ("a.b", {}, "no receipt"),
         ("x" * 70_000, {}, "no receipt"),

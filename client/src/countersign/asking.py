@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from countersign import calls
-from countersign.calls import Call, Pause, Steps
+from countersign.calls import Call, Pause, Steps, T, Talk
 from countersign.errors import Misconfigured
 from countersign.values import Duration, Request, Seconds, body_of, seconds_of
 
@@ -94,12 +95,13 @@ class Client:
         description: str | None = None,
         fields: Mapping[str, str | bool | float] | None = None,
         requester: str | None = None,
+        callback: str | None = None,
     ) -> Request:
         """Ask people for a yes, and return the request when they have given it.
 
         `key` names what is asked for in your own words, such as `refund:4711`: called again with it, after a crash for
         example, this goes on waiting for the same request. `wait` is how long; without it, until the request ends.
-        A restart of the app is waited for.
+        A restart of the app is waited for. `callback` is told the end by a webhook, too.
 
         Raises: Rejected, TimedOut, Withdrawn, Terminated, Failed, Expired for the other ends, StillWaiting when `wait`
         is over, Refused for what cannot be asked, Unreachable if the app never answers.
@@ -112,6 +114,7 @@ class Client:
             description=description,
             fields=fields,
             requester=requester,
+            callback=callback,
         )
         return self._run(_asked(body, key, wait))
 
@@ -128,13 +131,24 @@ class Client:
         """Wait for a request's yes. Raises: as `ask`."""
         return self._run(calls.awaiting(request, _until(wait), time.monotonic))
 
-    def _run(self, steps: Steps) -> Request:
+    def receipt(self, request_id: str) -> str:
+        """Return the receipt of an approval, for `verify_receipt`. Raises: Refused, Unreachable."""
+        return self._run(calls.proving(request_id, time.monotonic() + calls.PATIENCE_S, time.monotonic))
+
+    def consume(self, request_id: str, key: str) -> datetime:
+        """Use an approval, which happens once, and return when. The same key gets its answer again.
+
+        Raises: Refused with status 409 if it was used by another, is no yes, or is valid no more; Unreachable.
+        """
+        return self._run(calls.using(request_id, _known(key), time.monotonic() + calls.PATIENCE_S, time.monotonic))
+
+    def _run(self, steps: Talk[T]) -> T:
         answer: calls.Answer = None
         while True:
             try:
                 step = steps.send(answer)
             except StopIteration as ended:
-                found: Request = ended.value
+                found: T = ended.value
                 return found
             if isinstance(step, Pause):
                 time.sleep(step.seconds)
@@ -177,6 +191,7 @@ class AsyncClient:
         description: str | None = None,
         fields: Mapping[str, str | bool | float] | None = None,
         requester: str | None = None,
+        callback: str | None = None,
     ) -> Request:
         """Ask people for a yes, and return the request when they have given it: as `Client.ask`."""
         body = body_of(
@@ -187,6 +202,7 @@ class AsyncClient:
             description=description,
             fields=fields,
             requester=requester,
+            callback=callback,
         )
         return await self._run(_asked(body, key, wait))
 
@@ -203,13 +219,22 @@ class AsyncClient:
         """Wait for a request's yes. Raises: as `ask`."""
         return await self._run(calls.awaiting(request, _until(wait), time.monotonic))
 
-    async def _run(self, steps: Steps) -> Request:
+    async def receipt(self, request_id: str) -> str:
+        """Return the receipt of an approval, for `verify_receipt`. Raises: Refused, Unreachable."""
+        return await self._run(calls.proving(request_id, time.monotonic() + calls.PATIENCE_S, time.monotonic))
+
+    async def consume(self, request_id: str, key: str) -> datetime:
+        """Use an approval, which happens once: as `Client.consume`."""
+        talk = calls.using(request_id, _known(key), time.monotonic() + calls.PATIENCE_S, time.monotonic)
+        return await self._run(talk)
+
+    async def _run(self, steps: Talk[T]) -> T:
         answer: calls.Answer = None
         while True:
             try:
                 step = steps.send(answer)
             except StopIteration as ended:
-                found: Request = ended.value
+                found: T = ended.value
                 return found
             if isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)

@@ -6,14 +6,15 @@ A call that gets no answer is repeated: asking has an idempotency key, and looki
 import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
 
 from countersign.errors import Refused, StillWaiting, Unreachable, error_of
-from countersign.values import Request, Seconds
+from countersign.values import Request, Seconds, Value
 
 HELD_S: Final = 25
 """The longest that the app is asked to hold a call: proxies cut what is silent for longer."""
@@ -46,20 +47,33 @@ class Pause:
 
 
 Answer = httpx.Response | httpx.TransportError | None
-Steps = Generator[Call | Pause, Answer, Request]
+T = TypeVar("T")
+Talk = Generator[Call | Pause, Answer, T]
+Steps = Talk[Request]
 Clock = Callable[[], Seconds]
 
 
 def starting(body: Mapping[str, Any], key: str, until: Seconds, clock: Clock) -> Steps:
     """Ask, once for each key. Raises: Refused, Unreachable."""
     call = Call("POST", "/requests", body=body, headers={"Idempotency-Key": key})
-    return (yield from _sent(call, min(until, clock() + PATIENCE_S), clock))
+    return (yield from _sent(call, min(until, clock() + PATIENCE_S), clock, _request))
 
 
 def looking(request_id: str, until: Seconds, clock: Clock, hold_s: int = 0) -> Steps:
     """Look where a request stands. Raises: Refused, Unreachable."""
-    call = Call("GET", f"/requests/{quote(request_id, safe='')}", query={"wait": hold_s})
-    return (yield from _sent(call, until, clock))
+    call = Call("GET", _path(request_id), query={"wait": hold_s})
+    return (yield from _sent(call, until, clock, _request))
+
+
+def proving(request_id: str, until: Seconds, clock: Clock) -> Talk[str]:
+    """Return the receipt of an approval. Raises: Refused for a request that has none, Unreachable."""
+    return (yield from _sent(Call("GET", _path(request_id, "receipt")), until, clock, _receipt))
+
+
+def using(request_id: str, key: str, until: Seconds, clock: Clock) -> Talk[datetime]:
+    """Use an approval, and return when that was. Raises: Refused if it was used before, Unreachable."""
+    call = Call("POST", _path(request_id, "consume"), headers={"Idempotency-Key": key})
+    return (yield from _sent(call, until, clock, _use))
 
 
 def awaiting(request: Request, until: Seconds, clock: Clock) -> Steps:
@@ -79,13 +93,17 @@ def awaiting(request: Request, until: Seconds, clock: Clock) -> Steps:
     return request
 
 
-def _sent(call: Call, until: Seconds, clock: Clock) -> Steps:
+def _path(request_id: str, *more: str) -> str:
+    return "/".join(("/requests", quote(request_id, safe=""), *more))
+
+
+def _sent(call: Call, until: Seconds, clock: Clock, read: Callable[[bytes], T]) -> Talk[T]:
     """Make a call until it is answered. Raises: Refused, Unreachable."""
     pause = FIRST_PAUSE_S
     while True:
         answer = yield call
         if isinstance(answer, httpx.Response) and answer.status_code not in PASSING:
-            return _read(answer)
+            return _read(answer, read)
         wait = _asked_for(answer) or pause
         if clock() + wait > until:
             raise Unreachable(_why(answer))
@@ -105,10 +123,30 @@ def _why(answer: Answer) -> str:
     return f"Countersign does not answer ({type(answer).__name__}). Look at COUNTERSIGN_URL and at the app."
 
 
-def _read(answer: httpx.Response) -> Request:
+def _request(body: bytes) -> Request:
+    return Request.model_validate_json(body)
+
+
+def _receipt(body: bytes) -> str:
+    return _Receipt.model_validate_json(body).receipt
+
+
+def _use(body: bytes) -> datetime:
+    return _Use.model_validate_json(body).consumed_at
+
+
+class _Receipt(Value):
+    receipt: str
+
+
+class _Use(Value):
+    consumed_at: datetime
+
+
+def _read(answer: httpx.Response, read: Callable[[bytes], T]) -> T:
     if answer.is_success:
         try:
-            return Request.model_validate_json(answer.content)
+            return read(answer.content)
         except ValidationError as error:
             raise Refused(
                 "What answers is no Countersign, or one that this client does not know. Look at COUNTERSIGN_URL.",

@@ -16,6 +16,8 @@ from countersign.ed25519 import SIZE, verifies
 from countersign.errors import NotVerified
 from countersign.values import APPROVED, Value
 
+FORMAT: Final = 1
+TYPE: Final = "countersign-receipt+jws"
 LONGEST: Final = 64 * 1024
 PEM: Final = "-----BEGIN PUBLIC KEY-----"
 HEX_DIGITS: Final = 2 * SIZE
@@ -26,6 +28,7 @@ class Receipt(Value):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
+    format: int = 1
     id: str
     status: str
     digest: str
@@ -51,6 +54,8 @@ def verify_receipt(
         found = Receipt.model_validate(said)
     except ValidationError as error:
         raise NotVerified("The receipt is signed, and has no id, status and digest.") from error
+    if found.format != FORMAT:
+        raise NotVerified(f"The receipt has the format {found.format}, which this package does not know: update it.")
     if found.status not in APPROVED:
         raise NotVerified(f"The receipt is for a request that ended as {found.status}, which is no yes.")
     for name, wanted, given in (("request", request_id, found.id), ("content", digest, found.digest)):
@@ -66,8 +71,9 @@ def _signed(receipt: str, key: bytes) -> dict[str, Any]:
     if len(receipt) > LONGEST or len(parts) != 3:  # noqa: PLR2004 header, payload, signature
         raise NotVerified("This is no receipt: it has three parts with a dot between them.")
     header, payload, signature = (_decoded(part) for part in parts)
-    if _object(header).get("alg") != "EdDSA" or "crit" in _object(header):
-        raise NotVerified("The receipt is signed in another way than with Ed25519.")
+    said = _object(header)
+    if said.get("alg") != "EdDSA" or said.get("typ") != TYPE or "crit" in said:
+        raise NotVerified("This is no receipt, or it is signed in another way than with Ed25519.")
     if not verifies(key, f"{parts[0]}.{parts[1]}".encode(), signature):
         raise NotVerified("The receipt is not signed by this key, or it was changed.")
     return _object(payload)

@@ -63,12 +63,18 @@ class Fake:
         self._status, self._reason = status, reason
 
     def _serve(self, call: httpx.Request) -> httpx.Response:
-        if call.method == "POST":
+        if call.url.path == "/requests":
             return self._start(call)
-        found = self._requests.get(call.url.path.rpartition("/")[2])
+        found = self._requests.get(call.url.path.split("/")[2])
         if found is None:
             return httpx.Response(404, json={"detail": "No request is known as this."})
-        return httpx.Response(200, json=self._shown(found))
+        return self._use(found, call) if call.method == "POST" else httpx.Response(200, json=self._shown(found))
+
+    def _use(self, request: dict[str, Any], call: httpx.Request) -> httpx.Response:
+        used = request.setdefault("used", call.headers["Idempotency-Key"]) if self._status == "approved" else None
+        if used != call.headers["Idempotency-Key"]:
+            return httpx.Response(409, json={"detail": "Only what is approved can be used, and only once."})
+        return httpx.Response(200, json={"id": request["id"], "consumed_at": NOW.isoformat()})
 
     def _start(self, call: httpx.Request) -> httpx.Response:
         body, key = json.loads(call.content), call.headers["Idempotency-Key"]
