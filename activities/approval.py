@@ -24,7 +24,7 @@ from activities.judging import Judge
 from activities.observer import ActivityObserver
 from activities.policies import PolicyFile
 from activities.processing import Processing
-from activities.proving import Prover
+from activities.proving import Proven, Prover
 from activities.routing import Routing
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
@@ -34,7 +34,6 @@ from approvals.decision import Reason
 from approvals.evidence import Evidence, NotProvenError, TooEarlyError
 from approvals.machine import CardPosted, step
 from approvals.request import CardRef
-from approvals.state import State
 from records import intake
 from records.database import Database
 
@@ -87,9 +86,9 @@ class Activities:
 
     async def request_approval(self, ctx: WorkflowActivityContext, asked: AskInput) -> CardRef:
         """Post the interactive card of a stage; returns where it stands. Posting again finds the card that stands."""
-        state = await self._current(asked.evidence, "request_approval")
+        state, row = await self._current(asked.evidence, "request_approval")
         with final():
-            posted = await self._cards.post(state)
+            posted = await self._cards.post(state, row)
         self._observer.state_changed(step(state, CardPosted(card=posted.card))[0])
         if posted.stale:
             await self._observer.card_posted(state.instance_id)
@@ -97,7 +96,7 @@ class Activities:
 
     async def report_unposted(self, ctx: WorkflowActivityContext, asked: AskInput) -> None:
         """Raise the alarm for a card that Slack does not take: the request waits where nobody sees it."""
-        state = await self._current(asked.evidence, "report_unposted")
+        state, _ = await self._current(asked.evidence, "report_unposted")
         await asking.report_unposted(self._database, state, self._clock())
 
     async def judge_decision(self, ctx: WorkflowActivityContext, facts: JudgeInput) -> Judged:
@@ -107,7 +106,7 @@ class Activities:
         again: a decision that was refused is not judged until it is allowed.
         """
         async with self._alarmed(facts.evidence, "judge_decision"), self._database.read() as connection:
-            state = await self._prover.current(connection, facts.evidence)
+            state, _ = await self._prover.current(connection, facts.evidence)
             events = self._judge.read(facts.candidates, state)
             answered = await intake.answered(connection, events.trusted) if events.trusted else ()
         judgements, dropped = await self._judge.events(events, state, answered)
@@ -136,7 +135,7 @@ class Activities:
         """Tell another system that its request is approved, with an idempotency key."""
         return await self._processing.callback(approved)
 
-    async def _current(self, evidence: Evidence, where: str) -> State:
+    async def _current(self, evidence: Evidence, where: str) -> Proven:
         async with self._alarmed(evidence, where), self._database.read() as connection:
             return await self._prover.current(connection, evidence)
 

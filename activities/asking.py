@@ -72,15 +72,15 @@ class Cards:
         self._begun: set[str] = set()
         self._stopping = False
 
-    async def post(self, state: State) -> Posted:
-        """Return the card of the asked stage, posting it where none stands yet.
+    async def post(self, state: State, row: instances.Instance | None = None) -> Posted:
+        """Return the card of the asked stage, posting it where none stands yet. `row` is what was just read of it.
 
         Raises: SlackUnavailableError, SlackRefusedError, NonRetryableError for a request that is over.
         """
         nonce = binding_of(state).nonce
         task = self._posting.get(nonce)
         if task is None:
-            task = self._posting[nonce] = asyncio.create_task(self._posted(state), name=f"card {nonce[:8]}")
+            task = self._posting[nonce] = asyncio.create_task(self._posted(state, row), name=f"card {nonce[:8]}")
             task.add_done_callback(partial(self._forget, nonce))
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -101,11 +101,10 @@ class Cards:
         if not task.cancelled():
             task.exception()  # nobody may be waiting any more
 
-    async def _posted(self, state: State) -> Posted:
+    async def _posted(self, state: State, seen: instances.Instance | None) -> Posted:
         nonce = binding_of(state).nonce
         while True:
-            async with self._database.read() as connection:
-                row = await instances.get(connection, state.instance_id)
+            row, seen = seen or await self._row(state), None
             if row is not None and row.posted == nonce and len(row.cards) > state.stage:
                 return Posted(row.cards[state.stage], row.shown != row.wanted)
             if row is not None and not _still_asked(row, state):
@@ -114,45 +113,55 @@ class Cards:
             if row is not None and row.posting.startswith(nonce):
                 card = await _lost_card(self._slack, state.route.channel, nonce, row.created_at)
             try:
-                return await self._recorded(state, card or await self._new_card(state))
+                return await self._recorded(state, card or await self._new_card(state, row))
             except NotBegunError:
                 await asyncio.sleep(self._look_again_s)  # another process is posting it
             finally:
                 self._begun.discard(nonce)
 
-    async def _new_card(self, state: State) -> CardRef:
+    async def _row(self, state: State) -> instances.Instance | None:
+        async with self._database.read() as connection:
+            return await instances.get(connection, state.instance_id)
+
+    async def _new_card(self, state: State, row: instances.Instance | None) -> CardRef:
         """Post a card. A channel that was renamed since an earlier stage is found by that card's channel id."""
         message = request_card.build(await card_view(self._directory, state))
         try:
-            return await self._post(state, state.route.channel, message)
+            return await self._post(state, state.route.channel, message, row)
         except SlackRefusedError as error:
             earlier = [card.channel for card in state.cards if card.ts]
             if error.error not in RENAMED or not earlier:
                 raise
-            return await self._post(state, earlier[-1], message)
+            return await self._post(state, earlier[-1], message, row)
 
-    async def _post(self, state: State, channel: str, message: Message) -> CardRef:
+    async def _post(self, state: State, channel: str, message: Message, row: instances.Instance | None) -> CardRef:
         return await self._slack.post(
             channel,
             message,
             str(uuid.UUID(binding_of(state).nonce)),
             urgency=Urgency.NEW_CARD,
             patience=FOR_EVER,
-            begin=lambda: self._begin(state),
+            begin=lambda: self._begin(state, row),
         )
 
-    async def _begin(self, state: State) -> bool:
-        """Note that this process posts the card: its turn has come."""
+    async def _begin(self, state: State, seen: instances.Instance | None) -> bool:
+        """Note that this process posts the card: its turn has come. `seen` is how the row stood when it waited."""
         nonce, now = binding_of(state).nonce, self._clock()
         if self._stopping:
             return False
         self._begun.add(nonce)
         async with self._database.write() as connection:
-            row = await instances.locked(connection, state.instance_id)
-            mine = row is None or (_still_asked(row, state) and self._is_free(row, nonce, now))
-            if mine:
-                posting = instances.Changes(posting=f"{nonce}/{self._holder}/{(now + HELD).timestamp():.3f}")
-                await instances.project(connection, state.instance_id, posting, now, progress=False)
+            posting = f"{nonce}/{self._holder}/{(now + HELD).timestamp():.3f}"
+            if seen is not None and self._is_free(seen, nonce, now):
+                mine = await instances.reserve_card(connection, seen, posting, state.stage)
+            else:
+                mine = False
+            if not mine:  # it has moved meanwhile
+                row = await instances.locked(connection, state.instance_id)
+                mine = row is None or (_still_asked(row, state) and self._is_free(row, nonce, now))
+                if mine:
+                    changes = instances.Changes(posting=posting)
+                    await instances.project(connection, state.instance_id, changes, now, progress=False)
         if not mine:
             self._begun.discard(nonce)
         return mine

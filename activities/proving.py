@@ -82,11 +82,11 @@ class Prover:
         state = derived(self.keys, evidence, row.state, self._clock())
         return Proven(_with_cards(state, row), row)
 
-    async def current(self, connection: AsyncConnection, evidence: Evidence) -> State:
+    async def current(self, connection: AsyncConnection, evidence: Evidence) -> Proven:
         """Return where the request stands, if our record does not say otherwise. Raises: NotProvenError as well."""
-        state, row = await self.state(connection, evidence)
-        _refuse_contradiction(state, row)
-        return state
+        proven = await self.state(connection, evidence)
+        _refuse_contradiction(proven.state, proven.row)
+        return proven
 
     async def steps(self, connection: AsyncConnection, what: RecordInput) -> Steps:
         """Return what follows from the new events. Raises: NotProvenError as well."""

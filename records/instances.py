@@ -324,6 +324,24 @@ def _update(columns: tuple[str, ...], while_in: tuple[Phase, ...] | None, ended:
     )
 
 
+async def reserve_card(connection: AsyncConnection, seen: Instance, posting: str, stage: int) -> bool:
+    """Note who posts the card of a stage, if its row waits and nobody has posted or reserved one since it was seen."""
+    values = {"posting": posting, "wanted_id": seen.instance_id, "stage_asked": stage}
+    stood = {"seen_posting": seen.posting, "seen_posted": seen.posted}
+    return (await RESERVE.run(connection, values | stood)).changed == 1
+
+
+RESERVE = Prepared(
+    sa.update(instances)
+    .where(
+        instances.c.instance_id == sa.bindparam("wanted_id"),
+        instances.c.posting == sa.bindparam("seen_posting"),
+        instances.c.posted == sa.bindparam("seen_posted"),
+        instances.c.phase == "waiting",
+        instances.c.stage <= sa.bindparam("stage_asked"),
+    )
+    .values(posting=sa.bindparam("posting"))
+)
 NOT_WAITING = Prepared(sa.delete(waiting).where(waiting.c.instance_id == sa.bindparam("wanted_id")))
 
 

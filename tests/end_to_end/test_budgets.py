@@ -91,10 +91,10 @@ class Budget(NamedTuple):
 
 
 SCENES = {
-    approved: ("USD", Budget(36, 7, 1)),
-    rejected: ("USD", Budget(36, 8, 2)),  # with the modal that asks for the reason
-    timed_out: ("EUR", Budget(43, 7, 1)),  # with two reminders
-    in_two_stages: ("GBP", Budget(58, 11, 2)),
+    approved: ("USD", Budget(34, 7, 1)),
+    rejected: ("USD", Budget(34, 8, 2)),  # with the modal that asks for the reason
+    timed_out: ("EUR", Budget(41, 7, 1)),  # with two reminders
+    in_two_stages: ("GBP", Budget(54, 11, 2)),
 }
 
 
