@@ -20,6 +20,7 @@ from approvals.evidence import Stepped, is_ours, opened, opening_of
 from approvals.machine import State, start, step
 from approvals.orders import is_order_instance
 from approvals.people import Person
+from approvals.policy.kinds import FieldsError
 from approvals.policy.routing import NoRoute, Policy, PolicyError, route
 from approvals.request import ApprovalRequest, Route
 from approvals.requesters import UnknownRequesterError, canonical
@@ -41,6 +42,12 @@ BAD_SEAL = (
 TAKEN = (
     "The id {instance_id} belongs to a request that is started at a door of this app, or was started before. Nothing "
     "was asked. Start a workflow of your own under another id."
+)
+
+
+NOT_A_WORKFLOWS = (
+    "The policy says who may ask for a request of the kind {}, and a workflow is none of them. Nothing was asked. Ask "
+    "by POST /requests with the key of somebody who may."
 )
 
 
@@ -81,6 +88,7 @@ class Routing:
         if row is not None and row.state is not None and row.run == asked.run:
             return self._sealed(opening_of(row.state))  # this activity's first answer was lost
         try:
+            await self._demand_kind(asked)
             requester, emails = await self._requester(asked)
         except StartRefusedError as error:
             await self._refuse(asked, str(error))
@@ -98,6 +106,23 @@ class Routing:
         )
         await self._begin(state, row)
         return self._sealed(state)
+
+    async def _demand_kind(self, asked: RouteInput) -> None:
+        """Hold a workflow's request against its kind: a door has done it for its own. Raises: StartRefusedError."""
+        if asked.sealed is not None:
+            return
+        try:
+            kind = (await self._policies.current()).kinds.get(asked.request.kind)
+        except PolicyError:
+            return  # its route says so, and has no approvers
+        if kind is None:
+            return
+        if kind.who:
+            raise StartRefusedError(NOT_A_WORKFLOWS.format(asked.request.kind))
+        try:
+            kind.checked(asked.request.fields, self._clock().date())
+        except FieldsError as error:
+            raise StartRefusedError(f"{error} Nothing was asked.") from error
 
     def _sealed(self, state: State) -> Routed:
         return Routed(state=state, evidence=opened(self._keys, state))

@@ -24,7 +24,11 @@ channel: approvals
 currency: EUR
 groups: {managers: managers}
 roles: {operator: [{user: U0OPERATOR}]}
+kinds:
+  access: {who: {group: managers}}
+  release: {fields: [{name: version, label: Version}]}
 rules:
+  - {name: all of it, when: {kind: [access, release]}, approve: [{group: managers}]}
   - name: refunds
     when: {kind: refund}
     approve: [{group: managers}]
@@ -168,6 +172,23 @@ def test_what_is_no_request_fails_the_call_with_a_message(
     message = answered(shop, name)["failed"]
     assert "The input of request_approval_workflow is no request" in message
     assert said in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kind": "access"}, "a workflow is none of them"),
+        ({"kind": "release"}, "The field version (Version) is missing"),
+        ({"kind": "release", "fields": {"version": "7", "other": "x"}}, "other"),
+    ],
+)
+def test_a_kind_of_the_policy_holds_for_workflows_too(
+    both: tuple[System, str], shop: wf.DaprWorkflowClient, changes: Any, said: str
+) -> None:
+    name = f"kind-{len(said)}"
+    asking(shop, both[0], name, amount=None, currency="", **changes)
+    answer = answered(shop, name)
+    assert (answer["approved"], said in answer["reason"]) == (False, True), answer
 
 
 def test_a_child_may_not_take_the_id_of_an_order(both: tuple[System, str], shop: wf.DaprWorkflowClient) -> None:

@@ -174,6 +174,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as found:
         for number in range(given.trials):
             trial(found, f"o{number}", dice)
+            print(f"{number + 1} of {given.trials}", file=sys.stderr, flush=True)  # noqa: T201 its progress
     print(json.dumps({"trials": given.trials, "lost": 0, "paid_twice": 0}))  # noqa: T201 its result
     return 0
 
