@@ -176,6 +176,12 @@ def valid_until(row: Instance) -> datetime | None:
     return row.decided_at + row.state.route.valid_for
 
 
+async def many(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, Instance]:
+    """Return rows by id. At most a page's ids at once."""
+    found = await rows(connection, sa.select(instances).where(instances.c.instance_id.in_(instance_ids)), Instance)
+    return {row.instance_id: row for row in found}
+
+
 async def states(connection: AsyncConnection, instance_ids: Collection[str]) -> tuple[State, ...]:
     """Return where those requests stand that a workflow has written anything of. At most a page's ids at once."""
     wanted = (instances.c.instance_id.in_(instance_ids), instances.c.state.is_not(None))

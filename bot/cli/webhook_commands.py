@@ -72,13 +72,17 @@ def send_test(
 @app.command()
 def secret(
     *,
+    kind: Annotated[str | None, typer.Option(help="for operators: of the effect of this kind")] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="begin a new one; the one before signs too")] = False,
 ) -> None:
     """Print the secrets that sign what this key is told, the newest first, one a line.
 
     Example: countersign webhooks secret --rotate
     """
+    if rotate and kind is not None:
+        output.fail("A kind's secret is not rotated: it changes with COUNTERSIGN_SECRET_KEY alone.", output.MISUSED)
+    of_kind = {} if kind is None else {"kind": kind}
     with connected() as remote:
-        found = remote.post("/webhooks/secret/rotate", {}) if rotate else remote.get("/webhooks/secret")
+        found = remote.post("/webhooks/secret/rotate", {}) if rotate else remote.get("/webhooks/secret", **of_kind)
     for each in found["secrets"]:
         output.say(each)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from approvals.policy.kinds import KIND_NAME
 from bot.access.authenticating import Access, Caller
 from bot.control.operations.webhooks import Deliveries, DeliveryShown, Tried
 from bot.rest.callers import caller_of
@@ -68,9 +69,15 @@ def routes(access: Access, deliveries: Deliveries) -> APIRouter:
         return await deliveries.test(caller, body.url)
 
     @router.get("/secret", responses=problems())
-    async def get_secret(caller: Annotated[Caller, who]) -> Secrets:
-        """Show the secret that signs what the calling key is told."""
-        return Secrets(secrets=await deliveries.secrets(caller))
+    async def get_secret(
+        caller: Annotated[Caller, who],
+        kind: Annotated[
+            str | None,
+            Query(pattern=f"^{KIND_NAME.pattern}$", description="for operators: of the `effect` of this kind"),
+        ] = None,
+    ) -> Secrets:
+        """Show the secret that signs what the calling key is told, or what the effect of a kind is."""
+        return Secrets(secrets=await deliveries.secrets(caller, kind))
 
     @router.post("/secret/rotate", responses=problems())
     async def rotate_secret(caller: Annotated[Caller, who]) -> Secrets:

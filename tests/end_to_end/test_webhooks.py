@@ -20,6 +20,7 @@ channel: approvals
 groups: {managers: managers}
 kinds:
   refund: {fields: [{name: order, label: Order}]}
+  grant: {effect: {webhook: "https://iam.invalid/grants"}}
 rules:
   - {name: at once, when: {kind: nothing}, approve: automatic}
   - {name: short, when: {kind: short}, approve: {group: managers}, within: 1 s}
@@ -202,3 +203,23 @@ def test_a_callback_is_part_of_what_an_idempotency_key_repeats(system: System, r
     answers = [system.http.post("/requests", json=body, headers=headers).status_code for _ in range(2)]
     other = system.http.post("/requests", json=body | {"callback": f"{receiver.url}/other"}, headers=headers)
     assert (answers, other.status_code) == ([201, 200], 409)
+
+
+def test_the_effect_of_a_kind_is_told_with_a_secret_that_operators_read(system: System) -> None:
+    """The name has no address, so nothing is reached; the request ends all the same."""
+    answer = system.post("/requests", {"kind": "grant", "subject": "db"}, by=REQUESTER, roles=ASK)
+    request_id = answer.json()["id"]
+    card_of(system, request_id).click("U0MANAGER")
+    path = f"/webhooks/deliveries?request={request_id}"
+
+    def tried() -> Any:
+        return next(iter(get(system, path, roles=("operator",)).json()["deliveries"]), {"attempts": 0})
+
+    eventually(lambda: tried()["attempts"] > 0, 20)
+    shown = tried()
+    assert (shown["url"], shown["state"], shown["last_status"]) == ("https://iam.invalid/grants", "due", None)
+    assert "has no address" in shown["problem"]
+    assert get(system, f"/requests/{request_id}").json()["status"] == "approved"
+    assert get(system, path).json()["deliveries"] == [], "it is no delivery of this key"
+    assert len(get(system, "/webhooks/secret?kind=grant", roles=("operator",)).json()["secrets"]) == 1
+    assert get(system, "/webhooks/secret?kind=grant").status_code == 403

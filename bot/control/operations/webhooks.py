@@ -121,8 +121,11 @@ class Deliveries:
         answer = await self._sending.attempt(sample)
         return Tried(taken=answer.taken, status=answer.status, problem=answer.problem)
 
-    async def secrets(self, caller: Caller) -> tuple[str, ...]:
-        """Return the secrets that sign for the caller's key, the newest first."""
+    async def secrets(self, caller: Caller, kind: str | None = None) -> tuple[str, ...]:
+        """Return the secrets that sign for the caller's key, or, for operators, of a kind's effect."""
+        if kind is not None:
+            await self._access.demand(caller, Action.WEBHOOKS)
+            return await self._sending.secrets(f"kind:{kind}")
         return await self._sending.secrets(await self._own_key(caller))
 
     async def rotate(self, caller: Caller) -> tuple[str, ...]:

@@ -94,8 +94,8 @@ class Requests:
         """Return one page, newest first."""
         page = await self._overview.page(caller, query.filter, cursor=query.cursor, limit=query.limit, mine=query.mine)
         async with self._database.read() as connection:
-            rows = {line.id: await instances.get(connection, line.id) for line in page.lines}
-        now, found = self._clock(), [(line, rows[line.id]) for line in page.lines]
+            rows = await instances.many(connection, [line.id for line in page.lines])
+        now, found = self._clock(), [(line, rows.get(line.id)) for line in page.lines]
         return page, tuple(
             [
                 shown(line, row, now, with_content=await self._overview.payloads(caller, _subject(row)))
