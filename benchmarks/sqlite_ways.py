@@ -1,0 +1,156 @@
+"""Three ways to commit one small transaction on SQLite from an event loop: what docs/decisions/0003 weighs.
+
+    .venv/bin/python -m benchmarks.sqlite_ways [--count 400] [--at-once 16]
+
+In turn, the same statements (an INSERT, the look at a chain's end, a second INSERT, COMMIT with a flush): by our own
+driver, which groups commits (`ours`), by the standard library with the whole transaction in one call to one thread
+(`one_hop`), and by the same with all that wait in one commit (`one_hop_grouped`). The last line is one JSON object with
+microseconds a transaction, one at a time and `--at-once`.
+"""
+
+import argparse
+import asyncio
+import json
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from records.database import Database
+from records.prepared import Prepared
+from records.sqlite.driver import opened
+from records.sqlite.threads import CallThread
+
+META = sa.MetaData()
+ROWS = sa.Table("rows", META, sa.Column("id", sa.Text, primary_key=True), sa.Column("text", sa.Text))
+CHAIN = sa.Table("chain", META, sa.Column("seq", sa.Integer, primary_key=True), sa.Column("text", sa.Text))
+MAKE = ("CREATE TABLE rows (id TEXT PRIMARY KEY, text TEXT)", "CREATE TABLE chain (seq INTEGER PRIMARY KEY, text TEXT)")
+TEXT = "x" * 600
+PUT, LAST, ADD = (
+    Prepared(sa.insert(ROWS)),
+    Prepared(sa.select(CHAIN.c.seq).order_by(CHAIN.c.seq.desc()).limit(1)),
+    Prepared(sa.insert(CHAIN)),
+)
+Write = Callable[[str], Awaitable[None]]
+
+
+def ours(database: Database) -> Write:
+    """Return a write by our own driver."""
+
+    async def write(key: str) -> None:
+        async with database.write() as connection:
+            await PUT.run(connection, {"id": key, "text": TEXT})
+            last = (await LAST.run(connection, {})).rows
+            await ADD.run(connection, {"seq": last[0][0] + 1 if last else 1, "text": TEXT})
+
+    return write
+
+
+def _statements(raw: sqlite3.Connection, key: str) -> None:
+    raw.execute("INSERT INTO rows VALUES (?, ?)", (key, TEXT))
+    last = raw.execute("SELECT seq FROM chain ORDER BY seq DESC LIMIT 1").fetchone()
+    raw.execute("INSERT INTO chain VALUES (?, ?)", (last[0] + 1 if last else 1, TEXT))
+
+
+def one_hop(raw: sqlite3.Connection, thread: CallThread) -> Write:
+    """Return a write whose whole transaction is one call to a thread."""
+
+    def transaction(key: str) -> None:
+        raw.execute("BEGIN IMMEDIATE")
+        _statements(raw, key)
+        raw.execute("COMMIT")
+
+    async def write(key: str) -> None:
+        await thread.call(transaction, key)
+
+    return write
+
+
+def one_hop_grouped(raw: sqlite3.Connection, thread: CallThread) -> Write:
+    """Return the same, with all that wait when the thread is free in one commit."""
+    waiting: list[tuple[str, asyncio.Future[None]]] = []
+    busy = asyncio.Lock()
+
+    def transaction(keys: list[str]) -> None:
+        raw.execute("BEGIN IMMEDIATE")
+        for key in keys:
+            raw.execute("SAVEPOINT one")
+            _statements(raw, key)
+            raw.execute("RELEASE one")
+        raw.execute("COMMIT")
+
+    async def write(key: str) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.append((key, done))
+        async with busy:
+            if done.done():
+                return
+            some = waiting[:]
+            waiting.clear()
+            await thread.call(transaction, [each for each, _ in some])
+            for _, other in some:
+                other.set_result(None)
+
+    return write
+
+
+async def timed(write: Write, name: str, count: int, at_once: int) -> float:
+    """Return the microseconds a transaction."""
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(number: int) -> None:
+        async with slots:
+            await write(f"{name}-{number}")
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one(number) for number in range(count)))
+    return (time.perf_counter() - began) / count * 1e6
+
+
+async def measure(folder: Path, count: int, at_once: int) -> dict[str, Any]:
+    """Take turns."""
+    database = Database.open(f"sqlite:///{folder}/ours.db")
+    async with database.write() as connection:
+        for statement in MAKE:
+            await connection.exec_driver_sql(statement)
+    thread = CallThread("bench")
+    raws = []
+    for name in ("one", "grouped"):
+        raws.append(await thread.call(lambda name=name: opened(f"{folder}/{name}.db", at_once=False, busy_ms=5000)))
+        for statement in MAKE:
+            await thread.call(raws[-1].execute, statement)
+    ways = {
+        "ours": ours(database),
+        "one_hop": one_hop(raws[0], thread),
+        "one_hop_grouped": one_hop_grouped(raws[1], thread),
+    }
+    figures: dict[str, dict[str, list[float]]] = {name: {"alone": [], "together": []} for name in ways}
+    for turn in range(5):
+        for name, write in ways.items():
+            figures[name]["alone"].append(await timed(write, f"a{turn}", count // 4, 1))
+            figures[name]["together"].append(await timed(write, f"t{turn}", count, at_once))
+    await database.close()
+    thread.end()
+    shown = {
+        name: {how: round(statistics.median(found)) for how, found in each.items()} for name, each in figures.items()
+    }
+    return {"benchmark": "sqlite_ways", "count": count, "at_once": at_once, "us": shown}
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--at-once", type=int, default=16)
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="countersign-sqlite-") as folder:
+        print(json.dumps(asyncio.run(measure(Path(folder), wanted.count, wanted.at_once))))
+
+
+if __name__ == "__main__":
+    main()
