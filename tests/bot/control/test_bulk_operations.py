@@ -90,10 +90,8 @@ async def test_what_failed_is_continued_and_the_rest_is_left(program: Program) -
     assert (status.done, status.failed) == (2, 1)
     del program.engine.ill["order-1-workflow"]
     await program.services.bulk.continue_(OPERATOR, plan.operation_id, "once more")
-    status = await eventually(
-        lambda: program.services.bulk.status(OPERATOR, plan.operation_id), lambda status: status.done == 3
-    )
-    assert status.failed == 0
+    status = await ended(program, plan)
+    assert (status.done, status.failed) == (3, 0)
     assert (await program.services.bulk.continue_(OPERATOR, plan.operation_id)).done == 3  # nothing is left to do
     assert (await program.audited()).count("bulk.continued") == 1
 

@@ -100,9 +100,8 @@ async def test_details_show_everything_in_a_modal(program: Program) -> None:
 @pytest.mark.parametrize("value", ["", "{}", "nonsense", None])
 async def test_a_card_that_is_none_of_ours_decides_nothing(program: Program, action: str, value: str | None) -> None:
     order = await program.asked()
-    clicked = await program.click("U0VP", order, action)
-    payload = dict(clicked.payload) | {"user": clicked.payload["user"] | {"id": "U0MANAGER"}}
-    payload["actions"][0]["value"] = value
+    payload = dict((await program.click("U0MANAGER", order, request_card.DETAILS)).payload)
+    payload["actions"][0] |= {"action_id": action, "value": value}
     await program.slack.on_loop(program.slack.workspace.deliver(Envelope("interactive", payload, None)))
     await program.hears("U0MANAGER", "othing was decided")
     assert (await program.row(order)).phase == "waiting"
