@@ -69,7 +69,8 @@ def forged_vote(state: State) -> Counted:
 def nothing_followed(system: System, order: Order) -> None:
     """Assert that nothing was approved and nothing done, and that somebody is told of the attempt."""
     assert order.processed() == ()
-    assert not {"request.approved", "request.accepted", "effect.order_processed", "effect.sent"} & set(order.actions())
+    forged = {"request.approved", "request.accepted", "request.withdrawn", "effect.order_processed", "effect.sent"}
+    assert not forged & set(order.actions())
     row = system.records(lambda connection: instances.get(connection, order.instance_id))
     assert row is None or row.phase != "approved"
 

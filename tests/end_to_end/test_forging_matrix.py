@@ -17,7 +17,7 @@ from dapr.ext.workflow._durabletask.internal.orchestrator_service_pb2 import DES
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
 
-from approvals.decision import Decision
+from approvals.decision import Decision, Withdrawal
 from approvals.people import Person
 from approvals.state import binding_of
 from records import audit
@@ -66,11 +66,18 @@ def raise_event(attack: Attack) -> None:
     forged = forged_vote(state_of(attack.system, attack.order)) if attack.order.actions() else None
     decision = forged.vote.judgement.decision if forged and forged.vote else None
     signed = {"decision": dumped(decision), "key_id": "k1", "mac": "0" * 64} if decision else {"approved": True}
-    for text in ('{"approved": true}', json.dumps(signed), "no JSON"):
+    taken_back = {"submission": dumped(withdrawal_of(decision)), "key_id": "k1", "mac": "0" * 64} if decision else {}
+    for text in ('{"approved": true}', json.dumps(signed), json.dumps(taken_back), "no JSON"):
         request = protos.RaiseEventRequest(
             instanceId=attack.id, name="approval_decision", input=StringValue(value=text)
         )
         attack.call("RaiseEvent", request)
+
+
+def withdrawal_of(decision: Decision) -> Withdrawal:
+    """Return the requester's withdrawal as a stranger writes it."""
+    known = {name: getattr(decision, name) for name in ("binding", "through", "at")}
+    return Withdrawal(id="forged-withdrawal", person=Person(team="T0LOCAL", user="U0REQUESTER"), **known)
 
 
 def terminate_instance(attack: Attack) -> None:
