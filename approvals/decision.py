@@ -123,6 +123,7 @@ class Reason(StrEnum):
     ALREADY_DECIDED = "already_decided"
     ALREADY_COUNTED = "already_counted"
     REQUEST_OVER = "request_over"
+    BROKEN_OFF = "broken_off"
     TOO_LATE = "too_late"
     OWN_REQUEST = "own_request"
     NOT_AN_APPROVER = "not_an_approver"

@@ -59,6 +59,7 @@ KIND_OF: Final[dict[Reason, Kind]] = {
     Reason.ALREADY_DECIDED: Kind.CONFLICT,
     Reason.ALREADY_COUNTED: Kind.CONFLICT,
     Reason.REQUEST_OVER: Kind.CONFLICT,
+    Reason.BROKEN_OFF: Kind.CONFLICT,
     Reason.TOO_LATE: Kind.CONFLICT,
     Reason.REASON_MISSING: Kind.INVALID,
     Reason.LOOKUP_FAILED: Kind.UNAVAILABLE,

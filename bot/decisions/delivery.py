@@ -204,7 +204,8 @@ class Deliverer:
                 return
             state = await self._engine.state(row.instance_id, payloads=False)
             if state is None or state.finished:
-                await self._answer_for(row)
+                broken = state is not None and state.status == "FAILED"
+                await self._answer_for(row, Reason.BROKEN_OFF if broken else Reason.REQUEST_OVER)
                 return
             if state.status == "SUSPENDED" and row.state == "raised":
                 await self._again_in(row, SUSPENDED_PAUSE)  # it has the event already, and keeps it until it is resumed
@@ -230,9 +231,9 @@ class Deliverer:
         async with self._database.write() as connection:
             await intake.raised(connection, row.id, self._clock() + pause)
 
-    async def _answer_for(self, row: intake.Row) -> None:
+    async def _answer_for(self, row: intake.Row, reason: Reason = Reason.REQUEST_OVER) -> None:
         """Answer a decision whose workflow is over: it can count nowhere any more."""
-        verdict, now = Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="engine"), self._clock()
+        verdict, now = Verdict(allowed=False, reason=reason, rule="engine"), self._clock()
         entry = audit.Entry(
             at=now,
             actor=row.person,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -110,6 +111,19 @@ def test_a_worker_without_the_version_leaves_the_request_waiting_and_says_so(fle
         assert not {"request.refused", "decision.refused"} & set(order.actions())
 
 
+def test_who_decided_is_told_that_a_changed_version_broke_the_request_off(fleet: Fleet) -> None:
+    """The mistake that all of this is against: it must not be answered as if the request had ended."""
+    with fleet.deployed(APPROVALS) as system:
+        [order] = waiting(system, "broken-off")
+    with fleet.deployed(CHANGED) as system:
+        order = seen_by(system, [order])[0]
+        with system.hears("U0MANAGER", "has broken off with an error before it was decided"):
+            assert order.click("U0MANAGER").ok
+        assert order.status() == "FAILED"
+        assert "request is over" not in " ".join(system.private("U0MANAGER"))
+        assert order.processed() == ()
+
+
 def _diagnosis(system: System, order: Order) -> str:
     return system.http.get(f"/workflows/{order.instance_id}/diagnosis", headers=key(system, "operator")).text
 
@@ -136,6 +150,8 @@ def test_the_replay_before_a_deployment_names_what_it_would_break(fleet: Fleet, 
 def test_the_replay_changes_nothing(fleet: Fleet) -> None:
     with fleet.deployed(APPROVALS) as system:
         [order] = waiting(system, "read")
+        eventually(lambda: "card.posted" in order.actions())
+        time.sleep(0.5)  # the turn after it
         before = (order.actions(), order.state().last_updated_at)
         assert [each.what_to_do for each in fleet.check(APPROVALS)] == ["requests that wait: 1 on v1"]
         assert (order.actions(), order.state().last_updated_at) == before
