@@ -204,7 +204,7 @@ class Services:
     @cached_property
     def deliverer(self) -> Deliverer:
         """Delivers the intake's decisions."""
-        return Deliverer(self.database, self.engine, self.background, self.clock, self.announcer, self.answers)
+        return Deliverer(self.database, self.engine, self.background, self.clock, self.notifier.take, self.answers)
 
     @cached_property
     def answers(self) -> Answers:

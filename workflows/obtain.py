@@ -44,6 +44,7 @@ from approvals.machine import (
 )
 from approvals.mailbox import candidate
 from approvals.request import ApprovalRequest, CardRef
+from approvals.state import current_stage
 from approvals.values import Value, in_utc
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -279,4 +280,7 @@ def summary(state: State, *, unposted: bool) -> str:
         return "approved" if state.outcome.approved else f"rejected: {state.outcome.reason}"[:100]
     if unposted:
         return "waiting, and Slack has not taken the card"
-    return f"waiting for stage {state.stage + 1} of {len(state.route.stages)}, rule {state.route.rule}"[:100]
+    needed = current_stage(state).needed
+    yes = sum(each.approved for each in state.approvals if each.stage == state.stage)
+    votes = f", {yes} of {needed} said yes" if needed > 1 else ""
+    return f"waiting for stage {state.stage + 1} of {len(state.route.stages)}{votes}, rule {state.route.rule}"[:100]

@@ -7,14 +7,13 @@ workflow counts each decision id once. A decision whose workflow no longer exist
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
 
-from activities.slack.announcing import Announcer
-from activities.slack.failures import SlackRefusedError, SlackUnavailableError
+from activities.slack.alarming import alarm
 from approvals.audit_actions import AuditAction
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
@@ -23,8 +22,7 @@ from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.process import measures
 from bot.process.background import Background
 from bot.process.periodic import NextRound, Periodic
-from cards import private
-from records import audit, instances, intake
+from records import audit, instances, intake, notifications
 from records.database import Database
 from records.errors import RecordsError, public_message
 from workflows.obtain import APPROVAL_DECISION
@@ -115,15 +113,15 @@ class Deliverer:
         engine: Engine,
         background: Background,
         clock: Callable[[], datetime],
-        announcer: Announcer,
+        notify: Callable[[Iterable[notifications.Row]], None],
         answers: Answers,
     ) -> None:
         self._database = database
         self._engine = engine
         self._background = background
         self._clock = clock
-        self._announcer = announcer
         self._answers = answers
+        self._notify = notify
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._held: set[str] = set()
         self._loop = Periodic("deliverer", self.round, POLL, passing=(RecordsError,), public=public_message)
@@ -244,21 +242,19 @@ class Deliverer:
             reason=sentence(verdict.reason),
             data={"decision_id": row.id},
         )
+        told: tuple[notifications.Row, ...] = ()
         async with self._database.write() as connection:
             if await intake.answer(connection, row.id, verdict.model_dump(mode="json"), now):
                 await audit.append(connection, entry)
+                if row.through == "slack":
+                    found = await instances.get(connection, row.instance_id)
+                    told = await notifications.enqueue(connection, [_told(row, found, verdict)], now)
+        self._notify(told)
         self._answers.answered(row.id, verdict)
-        if row.through == "slack":
-            await self._tell(row, verdict)
 
-    async def _tell(self, row: intake.Row, verdict: Verdict) -> None:
-        user = row.person.partition("/")[2]
-        async with self._database.read() as connection:
-            found = await instances.get(connection, row.instance_id)
-        place = found.cards[-1].channel if found and found.cards else None
-        name = f"{found.kind} {found.subject}: ".lstrip() if found and found.subject else ""
-        text = f"{name}{sentence(verdict.reason)}"
-        try:
-            await self._announcer.tell(place or None, user, private.sentence(text))
-        except (SlackUnavailableError, SlackRefusedError) as error:
-            log.warning("a person could not be told what became of their decision", why=str(error))
+
+def _told(row: intake.Row, found: instances.Instance | None, verdict: Verdict) -> notifications.Notification:
+    """Return what the person hears: a row like all tellings, for Slack may be away when the workflow is over."""
+    name = f"{found.kind} {found.subject}: ".lstrip() if found and found.subject else ""
+    user = row.person.partition("/")[2]
+    return alarm(f"over/{row.id}", f"{name}{sentence(verdict.reason)}", row.instance_id, user=user)

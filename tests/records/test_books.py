@@ -52,6 +52,17 @@ async def test_replays_older_than_twenty_minutes_are_pruned_in_batches(database:
         assert await replays.get(connection, "5") is not None
 
 
+async def test_the_policy_in_force_is_written_once_however_many_requests_it_routes(
+    database: Database, now: datetime
+) -> None:
+    async with database.write() as connection:
+        for minutes in range(3):
+            await policies.saw(connection, "a", "rules", now + timedelta(minutes=minutes))
+        found = await policies.get(connection, "a")
+    assert found is not None
+    assert (found.seen_at, found.last_seen_at) == (now, now)
+
+
 async def test_every_policy_that_was_in_force_can_be_read_later(database: Database, now: datetime) -> None:
     hour = timedelta(hours=1)
     async with database.write() as connection:

@@ -24,7 +24,7 @@ from records import instances
 from records.instances import Phase
 from records.notifications import Notification
 
-WAITING = re.compile(r"waiting for stage (\d+) of \d+")
+WAITING = re.compile(r"waiting for stage (\d+) of \d+(?:, (\d+) of \d+ said yes)?")
 """The workflow's custom status of a request that waits."""
 
 
@@ -75,11 +75,14 @@ def _card(value: Any) -> CardRef | None:
 
 
 def is_behind(row: instances.Instance, custom_status: str) -> bool:
-    """Return whether the workflow waits elsewhere than its row says: its custom status names the stage."""
+    """Return whether the workflow is further than its row: its custom status names the stage and its votes."""
     said = WAITING.search(custom_status)
     if said is None or row.phase not in {"starting", "waiting", "unknown"}:
         return False
-    return row.state is None or row.stage != int(said[1]) - 1
+    if row.state is None or row.stage != int(said[1]) - 1:
+        return True
+    known = sum(each.approved for each in row.state.approvals if each.stage == row.state.stage)
+    return said[2] is not None and known < int(said[2])
 
 
 def changes_by(state: State, engine: Instance) -> instances.Changes:
