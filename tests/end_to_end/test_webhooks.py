@@ -127,17 +127,18 @@ def test_an_approval_is_told_by_a_webhook_that_the_published_library_verifies(
 
 
 def test_every_end_is_told_in_its_own_word_and_once(system: System, receiver: Receiver) -> None:
-    yes, no, late, stopped = (
-        approved(system, receiver),
-        *(asked(system, receiver, kind) for kind in ("refund", "short", "x")),
-    )
+    yes = approved(system, receiver)
+    no, late, stopped, back = (asked(system, receiver, kind) for kind in ("refund", "short", "x", "x"))
     card_of(system, no).card()
     system.post(f"/requests/{no}/decision", {"approved": False, "reason": "no"}, by=MANAGER, roles=("approver",))
     card_of(system, stopped).card()
     system.post(f"/workflows/{stopped}/terminate", {"reason": "an error"}, by=MANAGER, roles=("operator",))
-    types = [receiver.ended(each)[1]["type"] for each in (yes, no, late, stopped)]
-    assert types == ["request.approved", "request.rejected", "request.timed_out", "request.terminated"]
-    assert [len(receiver.of(each)) for each in (yes, no, late, stopped)] == [1, 1, 1, 1]
+    card_of(system, back).card()
+    system.post(f"/requests/{back}/withdraw", {"reason": "not needed"}, by=REQUESTER, roles=ASK)
+    ends = (yes, no, late, stopped, back)
+    types = [receiver.ended(each)[1]["type"].removeprefix("request.") for each in ends]
+    assert types == ["approved", "rejected", "timed_out", "terminated", "withdrawn"]
+    assert [len(receiver.of(each)) for each in ends] == [1] * len(ends)
 
 
 def test_a_receiver_that_fails_gets_it_again_under_the_same_id_and_the_request_has_ended_long_before(
