@@ -172,7 +172,7 @@ def why(instance_id: str, answers: tuple[Diagnosis, ...]) -> Message:
         return _sentence(
             f"Nothing keeps {name} from going on, as far as can be seen. {COMMAND} status shows where it is."
         )
-    blocks = [parts.header(f"Why {name} does not go on"), *(_answer(one) for one in answers[:PAGE_SIZE])]
+    blocks = [parts.header(f"Where {name} stands, and why"), *(_answer(one) for one in answers[:PAGE_SIZE])]
     first = answers[0]
     text = f"{name}: {parts.typed(first.sentence, 600)} {parts.typed(first.next_step, 600)}"
     return Message(text=parts.fallback(text), blocks=(*blocks, *_left_out(len(answers))))

@@ -1,6 +1,5 @@
 """The slash command /approval: see and manage workflows without leaving Slack. Every answer is for the asker alone."""
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -10,44 +9,31 @@ import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from activities.slack.client import Slack
-from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.authority import Action, Resource, authorize, fitting
 from approvals.decision import Reason
 from approvals.messages import sentence
 from approvals.people import Person
-from approvals.verbs import IN_SLACK, VERBS, Verb
+from approvals.verbs import IN_SLACK, Verb
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import TRANSLATED, message_of
 from bot.control.operations.bulk import Bulk
-from bot.control.operations.calls import Given
-from bot.control.operations.rules import hindrance
 from bot.control.operations.single import Operations
 from bot.control.reading.overview import Overview, may_list_all
 from bot.control.subjects import Subjects
 from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
-from bot.engine.client import EngineUnavailableError
-from bot.slack import bulk_words, lines
+from bot.slack import lines
+from bot.slack.answers import NEEDS_ID, answered, naming, words
 from bot.slack.clicks import person_of
 from bot.slack.home import Home
+from bot.slack.managing import Managing
 from cards import Message, command, confirm_modal, operations, private
 from cards.binding import UnreadableCardError
-from cards.confirm_modal import Confirmed, Operation
 from cards.paging import ACTIONS, PAGE_SIZE, Page, parse_page
-from cards.values import DryRun, LinePage
+from cards.values import LinePage
 from records import listing
 
 log = structlog.get_logger(__name__)
 
 Body = dict[str, Any]
-
-PATIENCE = 2.3
-"""Seconds for an answer: Slack shows an error after three."""
-
-ENGINE_AWAY = (
-    "The workflow engine does not answer now. What waits keeps waiting; try again in a minute. If you asked for a "
-    "change, look first with `/approval status ID` whether it took effect."
-)
-NEEDS_ID = "An order's id or an instance id is missing."
 
 LISTS = {
     "waiting": "Waits for you",
@@ -99,10 +85,10 @@ class Commands:
     ) -> None:
         self._access = access
         self._overview = overview
-        self._operations = operations
-        self._subjects = subjects
         self._bulk = bulk
-        self._slack = slack
+        self._managing = Managing(
+            access=access, overview=overview, operations=operations, subjects=subjects, bulk=bulk, slack=slack
+        )
         self._withdrawals = withdrawals
         self._home = home
         self._clock = clock
@@ -123,39 +109,22 @@ class Commands:
         """Register the listeners."""
         app.command("/approval")(self.run)
         app.action(ACTIONS)(self.turn_page)
-        app.view(confirm_modal.CALLBACK)(self.confirmed)
+        app.view(confirm_modal.CALLBACK)(self._managing.confirmed)
 
     async def run(self, ack: AsyncAck, body: Body) -> None:
         """Answer one command."""
-        verb, rest = _words(str(body.get("text") or ""))
-        message = await self._answered(self._dispatch(body, verb.casefold() or "help", rest), about=rest)
+        verb, rest = words(str(body.get("text") or ""))
+        message = await answered(self._dispatch(body, verb.casefold() or "help", rest), about=rest)
         if message is None:
             await ack()
         else:
             await ack(text=message.text, blocks=list(message.blocks), response_type="ephemeral")
 
-    async def _answered(self, work: Awaitable[Message | None], about: str = "") -> Message | None:
-        """Return the answer, or the message of what refused: Slack's one map of the error model.
-
-        A refusal begins with the id that was typed, `about`: the answer stands at the end of a busy channel.
-        """
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await work
-        except (TimeoutError, EngineUnavailableError):
-            return private.sentence(ENGINE_AWAY)
-        except TRANSLATED as error:
-            return private.sentence(_naming(about, message_of(error)))
-        except UnreadableCardError as error:
-            return private.sentence(str(error))
-        except (SlackUnavailableError, SlackRefusedError):
-            return private.sentence("Slack did not take the answer, so nothing was done. Type the command again.")
-
     async def _dispatch(self, body: Body, verb: str, rest: str) -> Message | None:
         person = Person(team=str(body.get("team_id") or ""), user=str(body["user_id"]))
         caller = await self._access.by_slack(person)
         if verb in IN_SLACK:
-            return await self._confirm(caller, IN_SLACK[verb], rest, body)
+            return await self._managing.confirm(caller, IN_SLACK[verb], rest, body)
         answer = self._verbs.get(verb)
         return command.unknown_verb(verb) if answer is None else await answer(caller, rest, body)
 
@@ -244,7 +213,7 @@ class Commands:
 
     async def _withdraw(self, caller: Caller, rest: str, body: Body) -> Message:
         """Take back what the asker has asked for: `withdraw ID reason`."""
-        reference, reason = _words(rest)
+        reference, reason = words(rest)
         if not reference:
             return command.usage("withdraw", NEEDS_ID)
         subject = await self._overview.one(caller, reference)
@@ -259,8 +228,8 @@ class Commands:
         )
         receipt = await self._withdrawals.take(wanted)
         if not receipt.taken:
-            return private.sentence(_naming(reference, sentence(receipt.verdict.reason)))
-        return private.sentence(_naming(reference, WITHDRAWAL_TAKEN))
+            return private.sentence(naming(reference, sentence(receipt.verdict.reason)))
+        return private.sentence(naming(reference, WITHDRAWAL_TAKEN))
 
     async def _operations_on_many(self, caller: Caller, rest: str, body: Body) -> Message:
         """Return the operations on many; `bulk list` is the same."""
@@ -278,7 +247,7 @@ class Commands:
         if page.verb == "home":
             await self._home.turn_page(person_of(body), page)
             return
-        message = await self._answered(self._turned(body, page))
+        message = await answered(self._turned(body, page))
         if message is not None and body.get("response_url"):
             await respond(
                 text=message.text, blocks=list(message.blocks), response_type="ephemeral", replace_original=True
@@ -290,79 +259,6 @@ class Commands:
             return await self._history_page(caller, page.argument, page.start)
         return await self._page(caller, page.argument if page.argument in LISTS else "all", page.cursor or None)
 
-    # ---- managing ---------------------------------------------------------------------------------------------------
-
-    async def _confirm(self, caller: Caller, verb: Verb, rest: str, body: Body) -> Message | None:
-        """Open the modal that asks to confirm; who may not is told so before anything opens."""
-        if verb.bulk and bulk_words.is_bulk(rest):
-            return await self._confirm_many(caller, verb, rest, body)
-        reference, reason = await self._reference(rest)
-        if not reference:
-            return command.usage(verb.name, NEEDS_ID)
-        subject = await self._subjects.find(reference)
-        await self._subjects.demand(caller, verb.action, subject, in_any_status=True)
-        if (text := hindrance(verb, subject)) is not None:
-            return private.sentence(f"{subject.name}: {text}")
-        operation = Operation(
-            verb=verb.name, instance_id=subject.instance_id, channel=str(body.get("channel_id") or "")
-        )
-        view = confirm_modal.build(
-            operation, lines.of_workflow(await self._overview.line(subject), operator=True), reason
-        )
-        await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
-        return None
-
-    async def _confirm_many(self, caller: Caller, verb: Verb, rest: str, body: Body) -> Message | None:
-        """Open the modal with the dry run: exactly what its token will hit."""
-        try:
-            typed = bulk_words.parse(verb.name, rest)
-        except bulk_words.UnreadableWordsError as error:
-            return command.usage(verb.name, str(error))
-        plan = await self._bulk.dry_run(caller, verb.name, typed.selection, typed.reason)
-        hit = tuple(lines.of_workflow(each, operator=True) for each in plan.lines)
-        shown = DryRun(token=plan.token, total=plan.total, lines=hit, filter=plan.filter)
-        operation = Operation(verb=verb.name, token=plan.token, channel=str(body.get("channel_id") or ""))
-        view = confirm_modal.build_bulk(operation, shown, typed.reason)
-        await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
-        return None
-
-    async def _reference(self, rest: str) -> tuple[str, str]:
-        """Return the id and the reason. An id may hold spaces, so the longest beginning that is known wins."""
-        words = rest.split()
-        for count in range(min(len(words), 8), 1, -1):
-            candidate = " ".join(words[:count])
-            if await self._subjects.knows(candidate):
-                return candidate, " ".join(words[count:])
-        return (words[0], " ".join(words[1:])) if words else ("", "")
-
-    async def confirmed(self, ack: AsyncAck, body: Body, view: Body) -> None:
-        """Carry out the confirmed action after checking everything again; the modal shows the result."""
-        message = await self._answered(self._carry_out(ack, body, view))
-        if message is not None:
-            await ack(response_action="update", view=confirm_modal.result(message.text).payload())
-
-    async def _carry_out(self, ack: AsyncAck, body: Body, view: Body) -> Message | None:
-        found = confirm_modal.parse(view)
-        if not isinstance(found, Confirmed):
-            await ack(found.response())
-            return None
-        caller = await self._access.by_slack(person_of(body))
-        if found.operation.token:
-            status = await self._bulk.start(caller, found.operation.token, found.reason, found.operation.verb)
-            return private.sentence(
-                f"{found.operation.verb.capitalize()} of {status.total} workflows has begun, as {status.workflow}. "
-                f"/approval status {status.workflow} shows how far it is."
-            )
-        verb, given = VERBS[found.operation.verb], Given(reason=found.reason)
-        done = await self._operations.act(caller, verb, found.operation.instance_id, given)
-        return private.sentence(f"{done.instance_id}: {done.sentence}")
-
-
-def _words(text: str) -> tuple[str, str]:
-    """Return the verb and what follows it. A line's end, a tab or a no-break space parts them as a space does."""
-    verb, *rest = text.split(maxsplit=1) or [""]
-    return verb, "".join(rest).strip()
-
 
 def _may(caller: Caller, verb: Verb) -> bool:
     """Whether the caller's role includes a verb, in whatever status."""
@@ -372,9 +268,3 @@ def _may(caller: Caller, verb: Verb) -> bool:
 def _may_see(caller: Caller, action: Action) -> bool:
     """Whether there can be anything that the caller may see: their own, what asks them, or all."""
     return authorize(caller.as_actor, action, Resource(own=True, asked=True)).allowed
-
-
-def _naming(about: str, message: str) -> str:
-    reference = about.split(maxsplit=1)[0] if about else ""
-    named = reference and not bulk_words.is_bulk(about) and reference.casefold() not in message.casefold()
-    return f"{reference[:100]}: {message}" if named else message
