@@ -234,3 +234,11 @@ async def test_what_is_no_id_or_no_request_is_a_message(company: System) -> None
         Client(server(http, "cs_x", open_at_most=1)) as away,
     ):
         assert "Nothing is lost" in await call(away, "check_answer", request_id="deploy-x")
+
+
+async def test_an_agent_takes_back_what_it_has_asked(company: System) -> None:
+    async with within(company) as client:
+        asked = await call(client, "ask_human", subject=company.order_id("back"), **DEPLOY)
+        await asyncio.to_thread(request(company, asked).card)
+        taken = await call(client, "withdraw", request_id=asked["id"], reason="not needed any more")
+    assert (taken["status"], taken["approved"]) == ("withdrawn", False), taken
