@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: unit rest help install demo test check docs format lock release image deploy-tools test-deploy test-image torture rolling freeze clean
+.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture rolling freeze clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -33,10 +33,6 @@ COVERED := approvals workflows activities records cards bot/control bot/decision
 unit: install  ## run the tests that start no process; their branch coverage of the core must be 90 %
 	$(BIN)/python -m pytest -n 2 -m "not postgres and not browser and not slow" --hypothesis-profile=unit $(UNIT:%=tests/%) \
 		--cov-branch --cov-report=term:skip-covered --cov-fail-under=90 $(COVERED:%=--cov=%) $(ARGS)
-
-rest: install  ## run what `make unit` leaves out: with it, all tests
-	$(BIN)/python -m pytest -n 3 $(UNIT:%=--ignore=tests/%) $(ARGS) || [ $$? -eq 5 ]  # 5: --last-failed found none here
-	$(BIN)/python -m pytest -n 3 -m "postgres or browser or slow or hypothesis" $(UNIT:%=tests/%) $(ARGS) || [ $$? -eq 5 ]
 
 check: install docs  ## lint, formatting, types, import rules, hosted workflows, documentation
 	$(BIN)/ruff check .
