@@ -103,6 +103,7 @@ async def test_a_name_that_answers_another_address_the_next_time_gains_nothing(r
     await sender.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["http://127.0.0.1:{}/inside", "http://169.254.169.254/latest/meta-data/"])
 async def test_a_redirect_is_not_followed(receiver: Receiver, target: str) -> None:
     location = target.format(receiver.port)
@@ -114,6 +115,7 @@ async def test_a_redirect_is_not_followed(receiver: Receiver, target: str) -> No
     await sender.close()
 
 
+@pytest.mark.slow
 async def test_an_answer_without_an_end_is_not_waited_for(receiver: Receiver) -> None:
     receiver.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nnever\r\n"
     sender = Sender((ipaddress.ip_network("127.0.0.0/8"),))

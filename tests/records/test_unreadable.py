@@ -124,7 +124,8 @@ async def test_a_text_that_is_no_utf_8_spoils_its_own_row_alone(tmp_path: Path) 
 
 
 def test_every_table_with_rows_of_ours_is_looked_at() -> None:
-    unread = {"instance_words"}  # an index: what it says stands in `instances`
+    # An index, whose content stands in `instances`; the oldest release that may write, read before anything else.
+    unread = {"instance_words", "schema_floor"}
     assert {table.name for table, _ in damage.KINDS} == set(tables.metadata.tables) - unread
 
 
