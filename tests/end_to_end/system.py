@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -288,6 +288,11 @@ def _apart(run: Callable[[Any], T], coroutine: Any) -> T:
 
 
 ENDED = frozenset({"COMPLETED", "FAILED", "TERMINATED"})
+
+
+def clicked_by(payload: Mapping[str, Any], user: str) -> dict[str, Any]:
+    """Return a click's payload as another person's; the address for answers in it was the first one's own."""
+    return {**payload, "user": payload["user"] | {"id": user}, "response_url": ""}
 
 
 def text_of(message: Message) -> str:

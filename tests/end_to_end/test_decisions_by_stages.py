@@ -5,7 +5,7 @@ import copy
 from approvals.decision import Reason
 from approvals.messages import sentence
 from tests.end_to_end.control_room import key
-from tests.end_to_end.system import System, buttons_of, eventually, text_of
+from tests.end_to_end.system import System, buttons_of, clicked_by, eventually, text_of
 
 
 def test_nobody_answers_and_that_is_not_a_no(story: System) -> None:
@@ -61,7 +61,7 @@ def test_a_late_click_hears_that_it_is_over(story: System) -> None:
     late = order.click("U0VP").payload
     assert order.output()["reason"] == "approval_timeout"
     with story.hears("U0MANAGER", sentence(Reason.REQUEST_OVER)):
-        story.deliver(late | {"user": late["user"] | {"id": "U0MANAGER"}})
+        story.deliver(clicked_by(late, "U0MANAGER"))
 
 
 def test_two_stages_need_two_people(story: System) -> None:
@@ -84,7 +84,7 @@ def test_the_card_of_a_stage_that_is_complete_decides_nothing(story: System) -> 
     old = order.click("U0MANAGER").payload
     order.card(stage=1)
     with story.hears("U0MANAGER2", sentence(Reason.OLD_CARD)):
-        story.deliver(old | {"user": old["user"] | {"id": "U0MANAGER2"}})
+        story.deliver(clicked_by(old, "U0MANAGER2"))
     order.click("U0VP", stage=1)
     assert order.result() == {"status": "completed"}
 
@@ -116,7 +116,7 @@ def test_an_escalation_rewrites_the_card_and_the_old_rendering_is_refused(story:
     before = order.click("U0GUEST").payload  # a rendering of the first round, as a slow client still shows it
     order.card_says("S0VPS")
     with story.hears("U0MANAGER", sentence(Reason.REROUTED_CARD)):
-        story.deliver(before | {"user": before["user"] | {"id": "U0MANAGER"}})
+        story.deliver(clicked_by(before, "U0MANAGER"))
     assert any("<!subteam^S0VPS>" in text for text in eventually(order.thread))
     order.click("U0VP")
     assert order.result() == {"status": "completed"}

@@ -7,7 +7,7 @@ from typing import Any
 from approvals.decision import Reason
 from approvals.messages import sentence
 from cards import reject_modal, request_card
-from tests.end_to_end.system import CHANNEL, Order, System, buttons_of, eventually, text_of
+from tests.end_to_end.system import CHANNEL, Order, System, buttons_of, clicked_by, eventually, text_of
 
 
 def test_an_approval_completes_the_order_and_everybody_is_told(system: System) -> None:
@@ -63,7 +63,7 @@ def test_a_second_click_counts_once_and_says_so_in_private(system: System) -> No
     first = order.click("U0MANAGER")
     assert order.result() == {"status": "completed"}
     with system.hears("U0MANAGER2", sentence(Reason.REQUEST_OVER)):
-        again = dict(first.payload) | {"user": first.payload["user"] | {"id": "U0MANAGER2"}}
+        again = clicked_by(first.payload, "U0MANAGER2")
         assert system.deliver(again).error is None
     assert [row.verdict["reason"] for row in order.decisions()] == ["request_over", "allowed"]
     assert len(order.processed()) == 1
@@ -160,6 +160,4 @@ def test_a_click_on_what_is_no_card_of_ours_decides_nothing(http_system: System)
 
 def _clicked(system: System, order: Order) -> dict[str, Any]:
     """Return the payload of a click on a card by somebody who may not, to change it and send it again."""
-    payload = dict(order.click("U0VP").payload)
-    payload["user"] = payload["user"] | {"id": "U0MANAGER"}
-    return payload
+    return clicked_by(order.click("U0VP").payload, "U0MANAGER")
