@@ -131,8 +131,7 @@ def test_a_rule_that_names_an_unknown_group_lets_nobody_approve(story: System) -
 
 def test_a_card_of_another_order_or_with_changed_content_decides_nothing(story: System) -> None:
     first, other = story.order("mine", currency="CHF"), story.order("yours", currency="CHF")
-    payload = first.click("U0GUEST").payload
-    payload["user"]["id"] = "U0MANAGER"
+    payload = clicked_by(first.click("U0GUEST").payload, "U0MANAGER")
     value = payload["actions"][0]["value"]
     theirs = buttons_of(other.card())["approval_approve"]["value"]
     digest, nonce = (_part(value, name) for name in ("digest", "nonce"))
