@@ -161,6 +161,11 @@ class Rule(Entry):
     )
 
     @classmethod
+    def spelled(cls) -> tuple[str, ...]:
+        """Return a rule's keys with those of a single stage, which it may have itself."""
+        return tuple(key for key in (*cls.keys(), *StageRule.keys()) if key != AUTOMATIC)
+
+    @classmethod
     def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:
         """Put the keys of a single stage where `stages` has them."""
         of_a_stage = StageRule.keys()

@@ -59,6 +59,11 @@ class Entry(Value):
         return {str(field.validation_alias or name): name for name, field in fields if not field.exclude}
 
     @classmethod
+    def spelled(cls) -> tuple[str, ...]:
+        """Return the keys that people may write, for the advice on one that is not known."""
+        return tuple(cls.keys())
+
+    @classmethod
     def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:  # noqa: ARG003 for those that note problems
         """Return the mapping in the form that the fields have; a model may take shorter ones too."""
         return entry
@@ -71,7 +76,7 @@ class Entry(Value):
         problems = problems_of(info)
         known = cls.keys()
         entry = cls.prepared(mapping(node, what=cls.what), problems)
-        refuse_unknown(entry, known, problems, where=cls.what)
+        refuse_unknown(entry, known, problems, where=cls.what, spelled=cls.spelled())
         entries: dict[str, Any] = {key: value for key, value in entry.entries.items() if key in known}
         needed = [str(each.validation_alias or name) for name, each in cls.model_fields.items() if each.is_required()]
         if missing := [f"`{key}`" for key in needed if key not in entries]:
@@ -80,11 +85,14 @@ class Entry(Value):
         return entries
 
 
-def refuse_unknown(entry: Mapping, known: Iterable[str], problems: Problems, *, where: str) -> None:
-    """Note every key that is not known here, with the nearest one that is."""
-    names = tuple(known)
+def refuse_unknown(
+    entry: Mapping, known: Iterable[str], problems: Problems, *, where: str, spelled: tuple[str, ...] = ()
+) -> None:
+    """Note every key that is not known here, with the nearest one of those that people write, `known` if not given."""
+    known = tuple(known)
+    names = spelled or known
     for key in entry.entries:
-        if key not in names:
+        if key not in known:
             near = difflib.get_close_matches(key, names, n=1)
             advice = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
             problems.add(entry.lines[key], f"{where} has no {key!r}; {advice}")

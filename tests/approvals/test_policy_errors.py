@@ -22,6 +22,7 @@ MISTAKES = [
     ("too many rules", "rules:" + "\n - approve: automatic" * 201, 2, "more than 200 rules"),
     ("another version", f"version: 2\n{ONE}", 1, "version must be 1"),
     ("a list as version", f"version: []\n{ONE}", 1, "version must be 1"),
+    ("a stage's key, misspelt in a rule", f"{ONE}    remnd: 1 day", 3, "has no 'remnd'; did you mean 'remind'?"),
     ("an unknown key", f"{ONE}chanel: a", 3, "has no 'chanel'; did you mean 'channel'?"),
     ("an unknown key like nothing", f"{ONE}zzz: a", 3, "known are: version"),
     ("a key twice", f"channel: a\n{ONE}channel: b", 4, "stands here twice, first in line 1"),
