@@ -59,7 +59,7 @@ def _parts(block: Block, names: Mapping[str, str]) -> list[Part]:  # noqa: PLR09
             return [
                 Part(
                     kind="buttons",
-                    buttons=tuple(str(each.get("text", {}).get("text", "")) for each in block["elements"]),
+                    buttons=tuple(map(_label, block["elements"])),
                 )
             ]
         case "divider":
@@ -150,3 +150,10 @@ def _mention(name: str, names: Mapping[str, str]) -> Run:
 
 def _date(stamp: int, fallback: str) -> Run:
     return Run(text=fallback, kind="date", moment=f"{datetime.fromtimestamp(stamp, UTC):%Y-%m-%dT%H:%M:%S}Z")
+
+
+def _label(element: Block) -> str:
+    """Return a button's words; of a menu, which shows none, the words of what it opens."""
+    if element["type"] == "overflow":
+        return f"⋯ {', '.join(option['text']['text'] for option in element['options'])}"
+    return str(element.get("text", {}).get("text", ""))

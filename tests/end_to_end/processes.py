@@ -32,12 +32,14 @@ class AppProcess:
         port: int = 0,
         packages: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        descriptors: int | None = None,
     ) -> None:
         self._log = log
         path = os.pathsep.join(str(each) for each in (packages, ROOT) if each)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SLACK_", "DAPR_"))}
         own = variables(settings) if environment is None else environment
-        command = [sys.executable, "-m", "bot.cli", "run", "--port", str(port)]
+        limit = ["prlimit", f"--nofile={descriptors}"] if descriptors else []
+        command = [*limit, sys.executable, "-m", "bot.cli", "run", "--port", str(port)]
         self._process = subprocess.Popen(
             command,
             env={**inherited, **own} | {"PYTHONPATH": path, "PYTHONASYNCIODEBUG": "0"},
@@ -125,11 +127,13 @@ def running_apps(
     sidecar: str | None = None,
     socket_mode: bool = False,
     packages: Path | None = None,
+    descriptors: int | None = None,
     **changes: Any,
 ) -> Iterator[tuple[System, list[AppProcess]]]:
     """Start the parts, the apps as processes on one sidecar and one database. Slack calls the first over HTTP.
 
-    `packages` is a folder with installed packages that the apps find beside their own.
+    `packages` is a folder with installed packages that the apps find beside their own; `descriptors` is how many files
+    and connections each may have open.
     """
     with contextlib.ExitStack() as stack:
         for stop in SHARED if REAL_SIDECAR and sidecar is None else ():
@@ -137,7 +141,8 @@ def running_apps(
         sidecar = sidecar or REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
         slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
         settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)
-        apps = [AppProcess(settings, folder / f"app-{number}.log", packages=packages) for number in range(count)]
+        logs = [folder / f"app-{number}.log" for number in range(count)]
+        apps = [AppProcess(settings, log, packages=packages, descriptors=descriptors) for log in logs]
         for app in apps:
             stack.enter_context(app)
         slack.deliver_to = None if socket_mode else f"{apps[0].url}/slack/events"

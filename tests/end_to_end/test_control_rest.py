@@ -186,7 +186,7 @@ LARGE = {"subject": "1", "amount": 1, "currency": "USD", "requester": "a@example
     [
         ({"name": "aproval_workflow"}, "Did you mean 'approval_workflow'?"),
         ({"name": "bulk_workflow"}, "can be started here"),
-        ({"name": "approval_workflow", "input": {"amount": -1}}, "no approval request"),
+        ({"name": "approval_workflow", "input": {"amount": -1}}, "The subject is not usable: it is missing"),
         ({"name": "approval_workflow", "input": LARGE}, "the detail 'a' has 4000 characters; 2000 at most"),
         ({"name": "approval_workflow", "input": {}, "instance_id": "a/b"}, "An instance id has"),
         ({"name": "approval_workflow", "input": {}, "instance_id": "a||b"}, "An instance id has"),

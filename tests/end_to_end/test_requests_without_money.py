@@ -1,5 +1,7 @@
 """A request that is no order and has no amount: nothing runs unasked, and nothing speaks of money."""
 
+import httpx
+
 from cards.request_card import APPROVE
 from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
 
@@ -8,15 +10,19 @@ OPERATOR = "operator@example.com"
 
 def deploy(system: System, name: str) -> Order:
     found = Order(system, system.order_id(name))
+    answer = start(system, found)
+    assert answer.status_code == 201, answer.text
+    return found
+
+
+def start(system: System, found: Order) -> httpx.Response:
     found.instance_id = f"deploy-{found.id}"
     request = {
         "kind": "deploy", "subject": found.id, "requester": "requester@example.com",
         "description": "Roll out release 7", "details": {"statement": "ALTER TABLE orders ADD COLUMN note text"},
     }  # fmt: skip
     body = {"name": "approval_workflow", "instance_id": found.instance_id, "input": request}
-    answer = system.post("/workflows", body, by=OPERATOR, roles=("operator",))
-    assert answer.status_code == 201, answer.text
-    return found
+    return system.post("/workflows", body, by=OPERATOR, roles=("operator",))
 
 
 def test_a_deploy_without_an_amount_waits_for_a_click_and_shows_no_money(story: System) -> None:
@@ -38,6 +44,5 @@ def test_a_deploy_without_an_amount_waits_for_a_click_and_shows_no_money(story: 
 
 def test_the_shipped_policy_starts_no_deploy_unasked(http_system: System) -> None:
     """A deploy of 0 USD was approved by the rule for small orders, and nobody was asked."""
-    request = deploy(http_system, "unasked")
-    assert request.output()["status"] == "rejected"
-    assert request.processed() == ()
+    answer = start(http_system, Order(http_system, http_system.order_id("unasked")))
+    assert (answer.status_code, "No rule of the policy applies" in answer.text) == (422, True)

@@ -32,13 +32,7 @@ HALVES = {
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, AppProcess]]:
     """Give an app of its own process that may have 300 descriptors."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.ExitStack() as stack:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, before[1]))  # the app inherits it
-        try:
-            system, apps = stack.enter_context(running_apps(tmp_path_factory.mktemp("slow")))
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with running_apps(tmp_path_factory.mktemp("slow"), descriptors=DESCRIPTORS) as (system, apps):
         system.http.close()
         system.http = httpx.Client(base_url=system.url, timeout=20, headers={"connection": "close"})
         yield system, apps[0]

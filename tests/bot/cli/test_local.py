@@ -258,6 +258,7 @@ def test_migrate_leaves_a_newer_database_as_it_is(tmp_path: Path) -> None:
     assert run("migrate", **settings).code == 0
     with sqlite3.connect(tmp_path / "new.db") as database:
         database.execute("UPDATE countersign_schema SET version_num = 'r9999'")
+        database.execute("UPDATE schema_floor SET oldest = 'r9999'")
     found = run("migrate", **settings)
     assert found.code == 5
     assert "newer than this program" in found.err

@@ -45,7 +45,12 @@ def test_a_real_card_is_shown_whole() -> None:
         "context",
         "buttons",
     ]
-    assert shown[[part.kind for part in shown].index("buttons")].buttons == ("Approve", "Reject", "Details")
+    assert shown[[part.kind for part in shown].index("buttons")].buttons == (
+        "Approve",
+        "Reject",
+        "Details",
+        "⋯ Withdraw",
+    )
     code = preview(request_card.build(CARDS["waiting for a statement"]).blocks, NAMES)
     [statement] = [part for part in code if part.kind == "code"]
     assert "".join(run.text for line in statement.lines for run in line) == SQL
