@@ -7,7 +7,7 @@ import asyncio
 from contextlib import suppress
 
 from approvals.decision import Verdict
-from bot.process.periodic import Periodic
+from bot.process.periodic import NextRound, Periodic
 from records import intake
 from records.database import Database
 from records.errors import RecordsError, public_message
@@ -66,12 +66,13 @@ class Answers:
         """Looks, while somebody waits."""
         return self._loop
 
-    async def _round(self) -> float:
+    async def _round(self) -> NextRound:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), LOOK_S)
+            async with asyncio.timeout(LOOK_S):
+                await self._told.wait()
         self._told.clear()
         await self.look()
-        return 0.0
+        return NextRound(in_s=0.0)  # the round itself waits
 
     async def look(self) -> None:
         """Read the answers of all who wait. Raises: RecordsError."""

@@ -75,6 +75,10 @@ class NextRound(Value):
     in_s: float
 
 
+Work = Callable[[], Awaitable[NextRound | int | None]]
+"""A round's work. A count is for its other callers."""
+
+
 class Periodic:
     """One loop. `work` may return a NextRound, else the next round comes after `every_s`.
 
@@ -85,7 +89,7 @@ class Periodic:
     def __init__(  # noqa: PLR0913 what a loop needs to know
         self,
         name: str,
-        work: Callable[[], Awaitable[object]],
+        work: Work,
         every_s: float,
         *,
         passing: tuple[type[Exception], ...] = (),
@@ -163,7 +167,7 @@ class Periodic:
         pause = found.in_s if isinstance(found, NextRound) else self._every_s
         return max(pause, 3 * (time.monotonic() - began)) if self._gentle else pause
 
-    async def _led(self) -> object:
+    async def _led(self) -> NextRound | int | None:
         if self._lease is None:
             return await self._work()
         with self._lease.fenced():
