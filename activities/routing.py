@@ -47,7 +47,7 @@ TAKEN = (
 
 NOT_A_WORKFLOWS = (
     "The policy says who may ask for a request of the kind {}, and a workflow is none of them. Nothing was asked. Ask "
-    "by POST /requests with the key of somebody who may."
+    "by POST /requests with the key of a person who may."
 )
 
 
@@ -76,7 +76,7 @@ class Routing:
         self._noted = ""
 
     async def route(self, asked: RouteInput) -> Routed:
-        """Return the machine's first state, sealed, after recording what follows from it: somebody is asked, or nobody.
+        """Return the machine's first state, sealed, after recording what follows from it: an ask, or an end.
 
         An unusable policy gives a route without approvers.
         """

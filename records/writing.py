@@ -1,9 +1,9 @@
 """Write transactions: on SQLite in turn and several in one commit, on PostgreSQL beside one another.
 
 Knows nothing of what is written, but that the audit's entries are a transaction's last statements. In turn: the first
-writer of a group begins the transaction. Whoever leaves its block while others wait leaves the transaction
-open for the next one; the last, or the one that fills the group, commits for all. A writer that fails is rolled back
-to its savepoint. Nobody is told of success before the commit that holds its work has returned.
+writer of a group begins the transaction. A writer that leaves its block while others wait leaves the transaction open
+for the next one; the last, or the one that fills the group, commits for all. A writer that fails is rolled back to its
+savepoint. No writer hears of success before the commit that holds its work has returned.
 """
 
 import asyncio

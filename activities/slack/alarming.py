@@ -1,4 +1,4 @@
-"""What operators have to know at once: in the channel that the policy names, else to each operator directly."""
+"""Alarms for operators: posted in the channel that the policy names, else sent to each operator directly."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime

@@ -78,7 +78,7 @@ async def _links(directory: Directory, state: State) -> tuple[str, ...]:
 async def still_asked(directory: Directory, state: State) -> tuple[Principal, ...]:
     """Return whom a reminder has to mention: the approvers, without the people of a group who have answered.
 
-    Once somebody has answered, a group's mention would notify them too, so its other members are mentioned by name. A
+    Once one person has answered, a group's mention would notify them too, so its other members are mentioned by name. A
     group that cannot be looked up is mentioned as it is.
     """
     approvers = await resolved(directory, approvers_now(state))

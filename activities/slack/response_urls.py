@@ -1,4 +1,4 @@
-"""Where a person who has just clicked can be answered: the click's response_url (docs/explanation/slack.md).
+"""The response_url of recent clicks, by which their people are answered (docs/explanation/slack.md).
 
 Such an answer waits in no queue: Slack limits it to five in half an hour for each click, not by the minute for all. In
 memory only: without one a person is told as before.

@@ -24,7 +24,7 @@ CALM: Final = timedelta(seconds=CALM_S)
 
 
 class SharedPace:
-    """What Slack has told any process. All waits in seconds."""
+    """The pace that Slack has asked of any process. All waits in seconds."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database

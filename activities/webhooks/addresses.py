@@ -36,7 +36,7 @@ async def resolve(host: str, port: int) -> tuple[str, ...]:
 def judged(host: str, addresses: Iterable[str], allowed: Iterable[Network]) -> str:
     """Return the address to connect to. Raises: UnreachableError if any of them may not be reached.
 
-    One private address among public ones is enough to refuse: it was put there for somebody.
+    One private address among public ones is enough to refuse: the connection could go to it.
     """
     networks, found = tuple(allowed), tuple(addresses)
     for each in found:
