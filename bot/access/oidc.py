@@ -1,6 +1,7 @@
-"""Bearer tokens of an identity provider (OpenID Connect): who somebody is, proven by a key that only the issuer has.
+"""The one OpenID Connect client: an issuer's description and keys, and the claims of the tokens that it signed.
 
-Gives a verified e-mail and nothing else. What that person may do is the policy's to say.
+Bearer tokens of an identity provider, tokens of CI platforms and sign-in with Slack use it. What a person may do is the
+policy's to say.
 """
 
 import base64
@@ -13,19 +14,23 @@ import httpx
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from joserfc.jwt import ClaimsOption
 
-LEEWAY = 60
-"""Seconds that the issuer's clock and ours may differ."""
+from approvals.values import Value
 
-KEYS_FOR = 600.0
-"""Seconds after which the issuer's keys are fetched again."""
+LEEWAY_S = 60
+"""The issuer's clock and ours may differ by this much."""
 
-NOT_AGAIN_FOR = 30.0
-"""Seconds between two fetches, also when tokens name keys that nobody knows."""
+KEYS_AGE_S = 600.0
+"""After this the issuer's keys are fetched again."""
 
-PATIENCE = 5.0
+REFETCH_PAUSE_S = 30.0
+"""Between two fetches, also when tokens name unknown keys."""
+
+ISSUER_TIMEOUT_S = 5.0
 LARGEST_TOKEN = 16 * 1024
 LARGEST_ANSWER = 512 * 1024
+UNAVAILABLE = "The identity provider's keys cannot be had now. Try again in a minute."
 
 
 class BadTokenError(Exception):
@@ -34,6 +39,16 @@ class BadTokenError(Exception):
 
 class ProviderUnavailableError(Exception):
     """The issuer's keys cannot be fetched, so no token is accepted (law: fail closed)."""
+
+
+class Provider(Value):
+    """An issuer's discovery document, as far as it is used. A sign-in needs the endpoints, a bearer token does not."""
+
+    issuer: str
+    jwks_uri: str
+    authorization_endpoint: str = ""
+    token_endpoint: str = ""
+    code_challenge_methods_supported: tuple[str, ...] = ()
 
 
 def is_jwt(token: str) -> bool:
@@ -71,25 +86,32 @@ class Oidc:
         self._algorithms = algorithms
         self._clock = clock
         self._monotonic = monotonic
-        self._keys: KeySet | None = None
+        self._known: tuple[Provider, KeySet] | None = None
+        self._why = UNAVAILABLE
         self._fetched = float("-inf")
         self._tried = float("-inf")
+
+    async def provider(self) -> Provider:
+        """Return the issuer's description. Raises: ProviderUnavailableError."""
+        return (await self._current())[0]
 
     async def email_of(self, token: str) -> str:
         """Return the verified e-mail that the token proves. Raises: BadTokenError, ProviderUnavailableError."""
         return self._email(await self.claims_of(token))
 
-    async def claims_of(self, token: str) -> dict[str, Any]:
-        """Return what a token of this issuer and audience claims. Raises: BadTokenError, ProviderUnavailableError."""
+    async def claims_of(self, token: str, nonce: str | None = None) -> dict[str, Any]:
+        """Return what a token of this issuer and audience claims; with a nonce, a token that answers that sign-in.
+
+        Raises: BadTokenError, ProviderUnavailableError.
+        """
         if len(token) > LARGEST_TOKEN:
             raise BadTokenError("This bearer token is too long to be one.")
-        keys = await self._current()
-        claims = self._claims(token, keys)
+        claims = self._claims(token, (await self._current())[1])
         if claims is None and (newer := await self._refreshed()) is not None:
-            claims = self._claims(token, newer)  # signed by a key that the issuer has rotated in
+            claims = self._claims(token, newer[1])  # signed by a key that the issuer has rotated in
         if claims is None:
             raise BadTokenError("This bearer token is not signed by the identity provider. Sign in again.")
-        self._demand_current(claims)
+        self._demand_current(claims, nonce)
         return claims
 
     def _claims(self, token: str, keys: KeySet) -> dict[str, Any] | None:
@@ -100,15 +122,20 @@ class Oidc:
             return None
         return claims if isinstance(claims, dict) else None
 
-    def _demand_current(self, claims: dict[str, Any]) -> None:
-        """Refuse a token of another issuer, for another audience, or of another time. Raises: BadTokenError."""
-        registry = jwt.JWTClaimsRegistry(
-            now=lambda: int(self._clock()),
-            leeway=LEEWAY,
-            iss={"essential": True, "value": self._issuer},
-            aud={"essential": True, "value": self._audience},
-            exp={"essential": True},
-        )
+    def _demand_current(self, claims: dict[str, Any], nonce: str | None) -> None:
+        """Refuse a token of another issuer, audience, time or sign-in. Raises: BadTokenError."""
+        demanded: dict[str, ClaimsOption] = {
+            "iss": {"essential": True, "value": self._issuer},
+            "aud": {"essential": True, "value": self._audience},
+            "exp": {"essential": True},
+        }
+        if nonce is not None:
+            demanded |= {
+                "nonce": {"essential": True, "value": nonce},
+                "iat": {"essential": True},
+                "sub": {"essential": True},
+            }
+        registry = jwt.JWTClaimsRegistry(now=lambda: int(self._clock()), leeway=LEEWAY_S, **demanded)
         try:
             registry.validate(claims)
         except (JoseError, TypeError, ValueError) as error:
@@ -125,37 +152,43 @@ class Oidc:
 
     # ---- the issuer's keys ------------------------------------------------------------------------------------------
 
-    async def _current(self) -> KeySet:
-        if self._keys is None or self._monotonic() - self._fetched > KEYS_FOR:
+    async def _current(self) -> tuple[Provider, KeySet]:
+        if self._known is None or self._monotonic() - self._fetched > KEYS_AGE_S:
             await self._refreshed()
-        if self._keys is None:
-            raise ProviderUnavailableError("The identity provider's keys cannot be had now. Try again in a minute.")
-        return self._keys
+        if self._known is None:
+            raise ProviderUnavailableError(self._why)
+        return self._known
 
-    async def _refreshed(self) -> KeySet | None:
+    async def _refreshed(self) -> tuple[Provider, KeySet] | None:
         """Fetch the keys unless that was tried just now. None if there is nothing newer."""
         now = self._monotonic()
-        if now - self._tried < NOT_AGAIN_FOR:
+        if now - self._tried < REFETCH_PAUSE_S:
             return None
         self._tried = now
         try:
-            found = await self._fetch()
+            self._known, self._fetched = await self._fetch(), now
+        except ProviderUnavailableError as error:
+            self._why = str(error)
+            return None
         except (httpx.HTTPError, JoseError, ValueError, KeyError, TypeError):
+            self._why = UNAVAILABLE
             return None  # the keys of before stay good for their time; without any the caller is told
-        self._keys, self._fetched = found, now
-        return found
+        return self._known
 
-    async def _fetch(self) -> KeySet:
+    async def _fetch(self) -> tuple[Provider, KeySet]:
         about = await self._json(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
-        if about["issuer"] != self._issuer:
-            raise ValueError("another issuer answers at the configured address")
-        address = httpx.URL(about["jwks_uri"])
+        provider = Provider.model_validate({name: about[name] for name in Provider.model_fields if name in about})
+        if provider.issuer != self._issuer:
+            raise ProviderUnavailableError(
+                "The identity provider names another issuer than expected, so it is not used. Tell an operator."
+            )
+        address = httpx.URL(provider.jwks_uri)
         if address.scheme != httpx.URL(self._issuer).scheme and address.scheme != "https":
             raise ValueError("the keys are offered over a weaker way")
-        return KeySet.import_key_set(await self._json(str(address)))
+        return provider, KeySet.import_key_set(await self._json(str(address)))
 
     async def _json(self, url: str) -> Any:
-        answer = await self._http.get(url, timeout=PATIENCE, follow_redirects=False)
+        answer = await self._http.get(url, timeout=ISSUER_TIMEOUT_S, follow_redirects=False)
         answer.raise_for_status()
         if answer.is_redirect or len(answer.content) > LARGEST_ANSWER:
             raise ValueError("not a document of the provider's")
