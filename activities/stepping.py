@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.inputs import Recorded
-from activities.recording import OURS, entry, entry_key, projection, waiting_on
+from activities.recording import OURS, entry, entry_key, projection
 from activities.telling import notifications_of
 from approvals.audit_actions import AuditAction
 from approvals.decision import Submitted, Verdict
@@ -22,11 +22,15 @@ log = structlog.get_logger(__name__)
 
 
 class Steps(NamedTuple):
-    """The result of new events: the state before them, each step with its moment, and the state after them."""
+    """The result of new events: the state before them, each step with its moment, and the state after them.
+
+    `listed` is whom the record says that the request waits for.
+    """
 
     before: State
     each: tuple[tuple[Stepped, Moment], ...]
     after: State
+    listed: tuple[str, ...] = ()
 
     @property
     def records(self) -> tuple[Recorded, ...]:
@@ -69,8 +73,7 @@ async def write_step(
         await audit.append(connection, entry(what, at))
     if after != steps.before:
         changes = instances.Changes(**{**projection(after), **also})
-        waited = bool(waiting_on(steps.before))
-        await instances.project(connection, after.instance_id, changes, at, while_in=OURS, waited=waited)
+        await instances.project(connection, after.instance_id, changes, at, while_in=OURS, listed=steps.listed)
     await _answer(connection, steps, at)
     return await _tell(connection, steps, at)
 

@@ -1,11 +1,12 @@
 """The audit entries of a write transaction: kept until its end, then chained and written as its last statements.
 
 So the lock that lets one writer in at a time is held for the end of a transaction alone, and writers that share a
-commit chain their entries at once.
+commit chain their entries at once. They are chained to the end that this process saw last, and the statement appends
+them only if that is the end still: a process that writes alone reads nothing.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,15 +21,15 @@ ENTRIES = "audit entries"
 AT_ONCE = 16
 """Entries in one statement."""
 
-END = {
-    "sqlite": Prepared(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)),
-    # Takes the lock and then looks: one call, and the look sees what the writer before has committed.
-    "postgresql": Prepared(
-        sa.select(sa.column("seq"), sa.column("hash"))
-        .select_from(sa.func.audit_end().alias("ending"))
-        .where(sa.column("seq").is_not(None))
-    ),
-}
+START = (0, chain.GENESIS)
+PREV = "prev_of_all"
+
+
+class Tip:
+    """The chain's end as this process saw it last. The statement that appends checks it, so it may be stale."""
+
+    def __init__(self) -> None:
+        self.last: tuple[int, str] = START
 
 
 def add(connection: AsyncConnection, entry: Mapping[str, Any]) -> None:
@@ -49,28 +50,87 @@ def drop(connection: AsyncConnection, but: int = 0) -> None:
     del connection.info.setdefault(ENTRIES, [])[but:]
 
 
-async def write(connection: AsyncConnection) -> None:
+async def write(connection: AsyncConnection, tip: Tip) -> None:
     """Write the entries at the end of the chain. Nothing but the commit may follow."""
     entries = connection.info.pop(ENTRIES, None)
     if not entries:
         return
-    last = (await END[connection.dialect.name].run(connection, {})).rows
-    seq, prev = last[0] if last else (0, chain.GENESIS)
+    last = tip.last  # others of this process may move it while this one waits for the lock
+    rows = _chained(entries, last)
+    there = await _append(connection, rows[:AT_ONCE], last)
+    if there == last:
+        rest = rows[AT_ONCE:]
+    else:
+        rest = rows = _chained(entries, there)
+    for start in range(0, len(rest), AT_ONCE):
+        some = rest[start : start + AT_ONCE]
+        await _insert(len(some)).run(connection, _values(some))
+    tip.last = rows[-1]["seq"], rows[-1]["hash"]
+
+
+def _chained(entries: Sequence[Mapping[str, Any]], last: tuple[int, str]) -> list[dict[str, Any]]:
+    seq, prev = last
     rows: list[dict[str, Any]] = []
     for number, entry in enumerate(entries, seq + 1):
         own = {**entry, "seq": number, "prev": prev}
         _, prev = chain.line(own | {"at": chain.spelled(entry["at"])})
         rows.append(own | {"hash": prev})
-    for start in range(0, len(rows), AT_ONCE):
-        some = rows[start : start + AT_ONCE]
-        values = {f"{name}_{place}": value for place, row in enumerate(some) for name, value in row.items()}
-        await _insert(len(some)).run(connection, values)
+    return rows
+
+
+async def _append(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], last: tuple[int, str]) -> Any:
+    """Append the rows if the chain ends at `last`; return where it ended before."""
+    values = _values(rows) | {PREV: last[1]}
+    if connection.dialect.name == "postgresql":
+        [[seq, digest]] = (await _taking_the_lock(len(rows)).run(connection, values)).rows
+        return seq, digest
+    if (await _if_last(len(rows)).run(connection, values)).changed:
+        return last
+    found = (await END.run(connection, {})).rows
+    return tuple(found[0]) if found else START
+
+
+def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{name}_{place}": value for place, row in enumerate(rows) for name, value in row.items()}
+
+
+def _binds(place: int) -> dict[str, sa.BindParameter[Any]]:
+    return {column.name: sa.bindparam(f"{column.name}_{place}", type_=column.type) for column in audit.c}
 
 
 @functools.cache
 def _insert(count: int) -> Prepared:
-    rows = [
-        {column.name: sa.bindparam(f"{column.name}_{place}", type_=column.type) for column in audit.c}
-        for place in range(count)
-    ]
-    return Prepared(sa.insert(audit).values(rows))
+    return Prepared(sa.insert(audit).values([_binds(place) for place in range(count)]))
+
+
+def _selected(count: int, source: sa.FromClause | None, end: sa.ColumnElement[str]) -> sa.Insert:
+    """Insert the rows if the chain's end has the hash that they were chained to."""
+    known = end == sa.bindparam(PREV, type_=audit.c.hash.type)
+    rows = [sa.select(*_binds(place).values()).where(known) for place in range(count)]
+    if source is not None:
+        rows = [row.select_from(source) for row in rows]
+    return sa.insert(audit).from_select(
+        [column.name for column in audit.c], sa.union_all(*rows) if count > 1 else rows[0]
+    )
+
+
+END = Prepared(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))
+
+
+@functools.cache
+def _if_last(count: int) -> Prepared:
+    last = sa.select(audit.c.hash).order_by(audit.c.seq.desc()).limit(1).scalar_subquery()
+    return Prepared(_selected(count, None, sa.func.coalesce(last, chain.GENESIS)))
+
+
+@functools.cache
+def _taking_the_lock(count: int) -> Prepared:
+    """Take the lock, look, and append: one call. The look sees what the writer before has committed."""
+    seq, digest = sa.column("seq", sa.BigInteger), sa.column("hash", sa.Text)
+    ending = (
+        sa.select(sa.func.coalesce(seq, 0).label("seq"), sa.func.coalesce(digest, chain.GENESIS).label("hash"))
+        .select_from(sa.func.audit_end().alias("ending"))
+        .cte("found")
+    )
+    added = _selected(count, ending, ending.c.hash).returning(audit.c.seq).cte("added")
+    return Prepared(sa.select(ending.c.seq, ending.c.hash).add_cte(added))

@@ -250,13 +250,13 @@ async def project(  # noqa: PLR0913 two of them are conditions
     *,
     while_in: Collection[Phase] | None = None,
     progress: bool = True,
-    waited: bool = True,
+    listed: Collection[str] | None = None,
 ) -> bool:
     """Write what changed. False when there is no such row, or it is not in one of the phases of `while_in`.
 
     A phase other than waiting ends the waiting; a final engine status sets `finished_at`, another one clears it.
-    Without `progress` (a reconciliation that only looked) `updated_at` stays. Without `waited` the caller says that
-    the request has waited for nobody yet.
+    Without `progress` (a reconciliation that only looked) `updated_at` stays. `listed` is whom it waited for, if the
+    caller has read that in this transaction: an unchanged list is not written again.
     """
     values = _columns(changes, changes.model_fields_set)
     if changes.phase not in (None, "waiting", "starting"):
@@ -276,8 +276,8 @@ async def project(  # noqa: PLR0913 two of them are conditions
     created, callback = done[0]
     if changes.phase in ENDS and callback is not None:
         await _tell_end(connection, instance_id, now)
-    if "waiting_on" in values:
-        if waited:
+    if "waiting_on" in values and (listed is None or list(listed) != list(values["waiting_on"])):
+        if listed is None or listed:
             await NOT_WAITING.run(connection, {"wanted_id": instance_id})
         await _list_waiting(connection, instance_id, created, values["waiting_on"])
     return True

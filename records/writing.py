@@ -61,6 +61,7 @@ class SideBySide:
     def __init__(self, engine: AsyncEngine, transactions: Transactions) -> None:
         self._engine = engine
         self._transactions = transactions
+        self._tip = appending.Tip()
         self._tasks = Tasks()
 
     @asynccontextmanager
@@ -96,7 +97,7 @@ class SideBySide:
 
     async def _commit(self, connection: AsyncConnection) -> None:
         try:
-            await appending.write(connection)
+            await appending.write(connection, self._tip)
             await self._transactions.commit(connection)
         except BaseException:
             await self._undo(connection)
@@ -115,6 +116,7 @@ class InTurn:
     def __init__(self, engine: AsyncEngine, transactions: Transactions) -> None:
         self._engine = engine
         self._transactions = transactions
+        self._tip = appending.Tip()
         self._lock = asyncio.Lock()
         self._waiting = 0
         self._connection: AsyncConnection | None = None
@@ -217,7 +219,7 @@ class InTurn:
     async def _commit(self, connection: AsyncConnection, group: Group) -> None:
         """Commit for the whole group, tell its members, let the next one in."""
         try:
-            await appending.write(connection)
+            await appending.write(connection, self._tip)
             await self._transactions.commit(connection)
         except Exception as error:  # noqa: BLE001 whatever it is, every member has to hear it
             group.done.set_exception(error)

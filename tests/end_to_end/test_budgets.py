@@ -91,10 +91,10 @@ class Budget(NamedTuple):
 
 
 SCENES = {
-    approved: ("USD", Budget(34, 7, 1)),
-    rejected: ("USD", Budget(34, 8, 2)),  # with the modal that asks for the reason
-    timed_out: ("EUR", Budget(41, 7, 1)),  # with two reminders
-    in_two_stages: ("GBP", Budget(54, 11, 2)),
+    approved: ("USD", Budget(28, 7, 1)),
+    rejected: ("USD", Budget(29, 8, 2)),  # with the modal that asks for the reason
+    timed_out: ("EUR", Budget(31, 7, 1)),  # with two reminders
+    in_two_stages: ("GBP", Budget(45, 11, 2)),
 }
 
 

@@ -345,6 +345,28 @@ def test_a_checkpoint_that_no_trusted_key_has_signed_is_refused(tmp_path: Path, 
         checkpoints.read(path, [SIGNER.public_key])
 
 
+async def undone(database: Database, now: datetime) -> None:
+    async with database.write() as connection:
+        await audit.append(connection, Entry(at=now, actor="T1/U1", action="undone"))
+        raise ZeroDivisionError
+
+
+async def test_who_knows_an_older_end_of_the_chain_appends_at_the_true_one(
+    database: Database, place: str, now: datetime
+) -> None:
+    other = Database.open(place)
+    for count in (1, 2, 40, 3):
+        for writer in (database, other, other):
+            async with writer.write() as connection:
+                for number in range(count):
+                    await audit.append(connection, Entry(at=now, actor="T1/U1", action="asked", data={"n": number}))
+        with pytest.raises(ZeroDivisionError):
+            await undone(database, now)
+    await other.close()
+    result = await audit.verify(database)
+    assert (result.ok, result.entries) == (True, 3 * 46)
+
+
 # ---- two processes ---------------------------------------------------------------------------------------
 
 APPENDER = """
