@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot import services
-from bot.control.reconciling.doctor import Doctor, Ill
+from bot.control.reconciling.doctor import YOUNG, Doctor, Ill
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnlistableError
 from tests.in_process import Program, eventually
 
@@ -203,6 +203,20 @@ async def test_the_doctor_finds_each_damage_and_heals_what_can_be_healed(program
     }
     assert "doctor.healed_diverged" in await program.audited(diverged)
     assert set((await ills(program)).values()) == {Ill.NEVER_STARTED, Ill.STALLED}
+
+
+async def test_the_doctor_leaves_what_has_just_ended_to_the_reconciler_and_names_it_when_it_stays_behind(
+    program: Program,
+) -> None:
+    order = await program.asked()
+    await program.later(minutes=5)
+    await program.engine.terminate(order, {})
+    found = {}
+    for seconds in (0, 40, 40, 20):
+        await program.later(seconds=seconds)
+        examined = await services.doctor(program.services, YOUNG).examine()
+        found[program.clock.ahead.total_seconds() - 300] = [each.ill for each in examined]
+    assert found == {0: [], 40: [], 80: [], 100: [Ill.DIVERGED]}
 
 
 async def test_the_doctor_names_a_workflow_that_broke_off(program: Program) -> None:
