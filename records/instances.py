@@ -365,6 +365,7 @@ FORGOTTEN: dict[str, Any] = {
     "state": None,
     "requester": "",
     "output": None,
+    "callback": None,
     "waiting_on": [],
     "barred": [],
     "custom_status": "",

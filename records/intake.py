@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
+from records.forgetting import unless_purged
 from records.prepared import Prepared
 from records.sql import Read, insert_or_ignore, one, readable, rows
 from records.tables import instances, intake
@@ -171,12 +172,15 @@ async def hurry(connection: AsyncConnection, instance_id: str, now: datetime) ->
     )
 
 
+KEPT = unless_purged(intake.c.payload, {})
+
+
 async def answer(connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], now: datetime) -> bool:
     """Keep the workflow's verdict, once. False if the decision is unknown or was answered before: the first stands."""
     done = await connection.execute(
         sa.update(intake)
         .where(intake.c.id == decision_id, intake.c.answered_at.is_(None))
-        .values(state="answered", verdict=verdict, answered_at=now, next_attempt_at=None)
+        .values(state="answered", verdict=verdict, answered_at=now, next_attempt_at=None, payload=KEPT)
     )
     return bool(done.rowcount)
 
@@ -200,6 +204,7 @@ ANSWER_LAST = Prepared(
         verdict=sa.case((THIS, VERDICT), else_=intake.c.verdict),
         answered_at=sa.case((THIS, NOW), else_=intake.c.answered_at),
         next_attempt_at=sa.case((THIS, sa.null()), else_=NOW),
+        payload=sa.case((THIS, KEPT), else_=intake.c.payload),
     )
     .returning(intake.c.id)
 )

@@ -13,6 +13,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
+from records.forgetting import unless_purged
 from records.sql import insert_all, rows
 from records.tables import notifications
 
@@ -87,6 +88,9 @@ async def retry_at(connection: AsyncConnection, row_id: str, moment: datetime, p
     )
 
 
+KEPT = unless_purged(notifications.c.content, {})
+
+
 async def finish(
     connection: AsyncConnection, row_id: str, result: Literal["sent", "refused"], now: datetime, problem: str = ""
 ) -> None:
@@ -94,7 +98,7 @@ async def finish(
     await connection.execute(
         sa.update(notifications)
         .where(notifications.c.id == row_id, UNSENT)
-        .values(holder="", next_attempt_at=None, over_at=now, result=result, problem=problem[:300])
+        .values(holder="", next_attempt_at=None, over_at=now, result=result, problem=problem[:300], content=KEPT)
     )
 
 

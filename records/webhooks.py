@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
 from approvals.webhooks import Callback, message_id
+from records.forgetting import unless_purged
 from records.sql import insert_or_ignore, one, rows
 from records.tables import webhook_deliveries as deliveries
 
@@ -94,6 +95,9 @@ async def reserve(  # noqa: PLR0913, PLR0917 a lease has a holder, a moment and 
     return bool(done.rowcount)
 
 
+KEPT = unless_purged(deliveries.c.body, "")
+
+
 async def settle(
     connection: AsyncConnection, row_id: str, now: datetime, *, state: State, again_at: datetime | None, **last: Any
 ) -> None:
@@ -108,6 +112,7 @@ async def settle(
             next_attempt_at=again_at,
             over_at=over,
             attempts=deliveries.c.attempts + 1,
+            body=deliveries.c.body if state == "due" else KEPT,
             **last,
         )
     )

@@ -263,15 +263,15 @@ def _found(start: Start, row: instances.Instance) -> Started | None:
 
     Raises: Refused CONFLICT if it was another request, or is gone.
     """
-    if row.content_digest != start.digest or _asked_for(row.callback) != _asked_for(start.callback):
-        raise Refused(
-            Kind.CONFLICT,
-            f"{start.named} was started before with other content. Nothing was changed: use a new id.",
-        )
     if row.phase == "purged":
         raise Refused(
             Kind.CONFLICT,
             f"{start.named} has run and was purged. It is not run again under the same id: use a new one.",
+        )
+    if row.content_digest != start.digest or _asked_for(row.callback) != _asked_for(start.callback):
+        raise Refused(
+            Kind.CONFLICT,
+            f"{start.named} was started before with other content. Nothing was changed: use a new id.",
         )
     if row.phase == "starting":
         return None
