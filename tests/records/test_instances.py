@@ -153,6 +153,20 @@ async def test_an_id_that_runs_again_begins_afresh(database: Database, now: date
         assert await listing.count(connection, Filter(waiting_on="group:managers")) == 1
 
 
+async def test_a_request_that_was_taken_off_the_list_is_listed_again_when_its_workflow_goes_on(
+    database: Database, now: datetime
+) -> None:
+    waits = Changes(phase="waiting", waiting_on=("group:managers",))
+    listed = Filter(waiting_on="group:managers")
+    async with database.write() as connection:
+        await instances.begin(connection, known("42"), now)
+        await instances.project(connection, "order-42-workflow", Changes(phase="unknown"), now)
+        assert await listing.count(connection, listed) == 0
+        found = await one(connection, "42")
+        await instances.project(connection, "order-42-workflow", waits, now, listed=found.waiting_on)
+        assert await listing.count(connection, listed) == 1
+
+
 # ---- lists -----------------------------------------------------------------------------------------------------------
 
 
@@ -230,20 +244,6 @@ FILTERS = [
 
 
 @pytest.mark.parametrize("sort", ["created", "deadline", "since", "progress"])
-async def test_a_request_that_was_taken_off_the_list_is_listed_again_when_its_workflow_goes_on(
-    database: Database, now: datetime
-) -> None:
-    waits = Changes(phase="waiting", waiting_on=("group:managers",))
-    listed = Filter(waiting_on="group:managers")
-    async with database.write() as connection:
-        await instances.begin(connection, known("42"), now)
-        await instances.project(connection, "order-42-workflow", Changes(phase="unknown"), now)
-        assert await listing.count(connection, listed) == 0
-        found = await one(connection, "42")
-        await instances.project(connection, "order-42-workflow", waits, now, listed=found.waiting_on)
-        assert await listing.count(connection, listed) == 1
-
-
 async def test_pages_hold_every_match_once_and_in_order_whatever_the_filter(
     database: Database, now: datetime, sort: listing.Sort
 ) -> None:
