@@ -22,6 +22,8 @@ HARDENED = (
     "--no-healthcheck",
 )
 """How every container of ours runs. The engine's own timer for health checks wants systemd; the tests ask."""
+STAND_INS = (f"--volume={ROOT / 'local'}:/srv/local:ro", "--env=PYTHONPATH=/srv")
+"""The local sidecar and the local Slack, which no image of ours holds."""
 
 
 def podman(*words: str, check: bool = True, seconds: float = 60) -> str:

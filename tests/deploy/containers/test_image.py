@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.containers.decided import Outside
-from tests.deploy.containers.podman import ROOT, eventually, inspected, podman, running
+from tests.deploy.containers.podman import ROOT, STAND_INS, eventually, inspected, podman, running
 
 MEGABYTE = 1_000_000
 
@@ -60,7 +60,7 @@ def test_the_list_of_parts_in_the_image_names_every_pinned_package_and_nothing_e
     found = json.loads(printed(image, "cat", "/opt/venv/share/countersign/sbom.cdx.json"))
     assert found["bomFormat"] == "CycloneDX"
     names = {re.sub(r"[-_.]+", "-", each["name"]).lower() for each in found["components"]}
-    assert names - {"countersign"} == pinned("runtime.txt")
+    assert names - {"countersign"} == pinned("image.txt")
 
 
 class Parts:
@@ -88,14 +88,22 @@ class Parts:
         return self.beside(self.app, f"--volume=data-{self.run}:/var/lib/countersign", *given, self.image)
 
 
+def test_the_image_sends_traces_where_a_collector_is_named_and_loads_nothing_of_it_elsewhere(image: str) -> None:
+    assert "opentelemetry-exporter-otlp-proto-http" in pinned("image.txt") - pinned("runtime.txt")
+    asked = "import sys, bot.app; print(sorted(each for each in sys.modules if each.startswith('opentelemetry.sdk')))"
+    assert json.loads(printed(image, "python", "-c", asked)) == []
+    assert printed(image, "python", "-c", "import opentelemetry.exporter.otlp.proto.http.trace_exporter") == ""
+
+
 @pytest.fixture(scope="module")
 def parts(image: str) -> Iterator[Parts]:
     found = Parts(image, secrets.token_hex(3))
     with ExitStack() as stack:
         stack.callback(lambda: podman("volume", "rm", "--force", f"data-{found.run}", check=False))
         published = ("--publish=127.0.0.1::8000", "--publish=127.0.0.1::3100", "--tmpfs=/tmp", "--workdir=/tmp")
-        stack.enter_context(running(found.sidecar, *published, image, "sidecar", "--db", "/tmp/sidecar.db"))  # noqa: S108
-        slack = ("--entrypoint=python", image, "-m", "local.slack", "--host=0.0.0.0", "--port=3100")
+        sidecar = (*STAND_INS, image, "sidecar", "--db", "/tmp/sidecar.db")  # noqa: S108
+        stack.enter_context(running(found.sidecar, *published, *sidecar))
+        slack = (*STAND_INS, "--entrypoint=python", image, "-m", "local.slack", "--host=0.0.0.0", "--port=3100")
         deliver = "--deliver-to=http://127.0.0.1:8000/slack/events"
         stack.enter_context(found.beside(found.slack, *slack, deliver))
         found.url = "http://" + podman("port", found.sidecar, "8000/tcp")

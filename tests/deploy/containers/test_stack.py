@@ -62,6 +62,7 @@ class Stack:
         program = Path(sys.executable).parent / "podman-compose"
         command = [str(program), "-p", self.name, "-f", "compose.yaml", "-f", "stack.yaml", *words]
         settings = {"COUNTERSIGN_IMAGE": self._image, "CONTAINERS_CONF": str(HERE / "containers.conf"), **self._ports}
+        settings["STAND_INS"] = str(ROOT / "local")
         done = subprocess.run(
             command,
             cwd=self._folder,
