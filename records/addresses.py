@@ -15,6 +15,9 @@ DRIVERS = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 
+PGBOUNCER = "pgbouncer"
+"""The URL's parameter that says that a PgBouncer with `pool_mode = transaction` listens there."""
+
 
 def parse(url: str) -> URL:
     """Return the URL with its async driver. Raises DatabaseUnusableError with what to write instead."""
@@ -40,6 +43,12 @@ def _with_ssl(url: URL) -> URL:
     """Rename libpq's `sslmode` to asyncpg's `ssl`; the values are the same."""
     mode = url.query.get("sslmode")
     return url if mode is None else url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+
+
+def pooled(url: URL) -> tuple[URL, bool]:
+    """Return the URL without `pgbouncer=true`, and whether it had it."""
+    said = str(url.query.get(PGBOUNCER, "")).lower()
+    return url.difference_update_query([PGBOUNCER]), said in {"true", "1", "yes"}
 
 
 def shown(url: URL) -> str:

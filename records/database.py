@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
-from records import addresses, failures, fencing, schema
+from records import addresses, failures, fencing, pgbouncer, schema
 from records.errors import DatabaseUnavailableError, LeaseLostError, RecordsError
 from records.sqlite import driver
 from records.sqlite.wal import PAGES, WriteAheadLog
@@ -27,6 +27,7 @@ from records.unreadable import OPTION, BadRows
 from records.writing import InTurn, SideBySide, Transactions
 
 BUSY_MS = 5_000
+IDLE_MS = 30_000  # a process that was stopped in the middle of a transaction must not keep its locks for ever
 READERS = 4
 WRITERS = 4
 """Connections that write at the same time on PostgreSQL."""
@@ -55,6 +56,7 @@ class Database:
         self._reading = reading
         self._writer = (InTurn if self.dialect == "sqlite" else SideBySide)(writing, transactions)
         self._alone = None if self.dialect == "sqlite" else partial(_migrating, url)
+        self._pooled = transactions is not IN_SQLITE and listening is None
         self._log = WriteAheadLog(reading) if self.dialect == "sqlite" else None
 
     @classmethod
@@ -74,7 +76,11 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             make: Callable[..., AsyncEngine] = partial(_sqlite_engine, parsed, busy_ms, pragmas)
             return cls(parsed, make(writes=True, size=1), make(writes=False, size=readers), IN_SQLITE)
-        make = partial(_postgres_engine, parsed, busy_ms)
+        parsed, pooled = addresses.pooled(parsed)
+        make = partial(_postgres_engine, parsed, busy_ms, pooled=pooled)
+        if pooled:
+            each = IN_POSTGRES._replace(begin=partial(pgbouncer.begin, busy_ms, IDLE_MS))
+            return cls(parsed, make(size=WRITERS), make(size=readers), each)
         return cls(parsed, make(size=WRITERS), make(size=readers), IN_POSTGRES, make(size=1))
 
     @asynccontextmanager
@@ -120,10 +126,13 @@ class Database:
     async def migrate(self, migrations: Path = schema.MIGRATIONS) -> str:
         """Bring the schema to what this program knows and return its revision. Safe with several processes at once.
 
-        On PostgreSQL others write meanwhile; the connection is one of its own, and its statements may take long.
+        On PostgreSQL others write meanwhile; the connection is one of its own, and its statements may take long. A
+        pool of connections has none: through PgBouncer this only checks.
 
         Raises DatabaseUnusableError for a foreign, damaged or newer database, which is left as it is.
         """
+        if self._pooled:
+            return await pgbouncer.migrated(self.demand)
         if self._alone is None:
             async with self.write() as connection:
                 return await connection.run_sync(schema.upgrade, self.where, migrations)
@@ -158,7 +167,10 @@ class Database:
         return tuple(str(row) for row in rows if row != "ok")
 
     async def own_connection(self) -> Any:
-        """Return a connection to listen on, which its user invalidates; None on SQLite. Raises like `read`."""
+        """Return a connection to listen on, which its user invalidates; None if there is none. Raises like `read`.
+
+        SQLite has none, and PgBouncer's belong to us for one transaction at a time.
+        """
         if self._listening is None:
             return None
         with self._explained():
@@ -261,16 +273,13 @@ def _make_private(path: str) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
-def _postgres_engine(url: URL, busy_ms: int, *, size: int) -> AsyncEngine:
-    settings = {
-        "application_name": "countersign",
-        "lock_timeout": str(busy_ms),
-        # A process that was stopped in the middle of a transaction must not keep the write lock for ever.
-        "idle_in_transaction_session_timeout": "30000",
-    }
+def _postgres_engine(url: URL, busy_ms: int, *, size: int, pooled: bool = False) -> AsyncEngine:
+    limits = {"lock_timeout": str(busy_ms), "idle_in_transaction_session_timeout": str(IDLE_MS)}
+    settings = {"application_name": "countersign", **({} if pooled else limits)}
+    extra = pgbouncer.CONNECT if pooled else {}
     engine = create_async_engine(
         url,
-        connect_args={"server_settings": settings, "timeout": 5, "command_timeout": 30},
+        connect_args={"server_settings": settings, "timeout": 5, "command_timeout": 30, **extra},
         pool_size=size,
         max_overflow=0,
         pool_timeout=busy_ms / 1000,

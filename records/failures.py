@@ -36,6 +36,12 @@ POSTGRES = {
     "3D000": "does not exist on that server",
 }
 
+UNKNOWN_PARAMETER = "unsupported startup parameter"
+POOL = (
+    "is reached through PgBouncer, which takes no settings of a session: add `?pgbouncer=true` to "
+    "COUNTERSIGN_DATABASE_URL (`&pgbouncer=true` after another parameter)."
+)
+
 
 def explained(error: BaseException, where: str) -> RecordsError | None:
     """Return our error for a driver's one, or None if it is the program's own fault or a broken constraint."""
@@ -48,7 +54,7 @@ def explained(error: BaseException, where: str) -> RecordsError | None:
         return _sqlite(cause, where)
     state = getattr(cause, "sqlstate", None) or getattr(getattr(cause, "__cause__", None), "sqlstate", None)
     if state is not None:
-        return _postgres(str(state), where)
+        return _postgres(str(state), where, str(cause))
     # PendingRollbackError: another writer of the same commit was cancelled in a statement, which ends the connection.
     gone = isinstance(cause, OSError | PendingRollbackError) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
@@ -70,7 +76,9 @@ def _sqlite(error: sqlite3.Error, where: str) -> RecordsError | None:
     return None if said is None else unavailable(where, said)
 
 
-def _postgres(state: str, where: str) -> RecordsError | None:
+def _postgres(state: str, where: str, text: str) -> RecordsError | None:
+    if UNKNOWN_PARAMETER in text:
+        return DatabaseUnusableError(f"The database {where} {POOL}", f"The database {POOL}")
     if state in ("XX001", "XX002"):
         what = "reports damaged data. Restore a backup."
         return DatabaseUnusableError(f"The database {where} {what}", f"The database {what}")

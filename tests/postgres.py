@@ -35,14 +35,19 @@ def unprivileged() -> dict[str, object]:
     return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
 
 
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
 class Cluster:
     """A cluster in a folder: on a socket there without a password, and on loopback with one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._programs = programs()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = int(listener.getsockname()[1])
+        self.port = free_port()
         secret = folder / "password"
         secret.write_text(PASSWORD)
         if os.getuid() == 0:

@@ -171,6 +171,16 @@ def test_the_database_is_migrated_before_the_new_pods_start() -> None:
     assert "Job" not in {each["kind"] for each in rendered("single-sqlite")}
 
 
+def test_behind_pgbouncer_migration_and_backup_take_the_database_s_own_address() -> None:
+    objects = rendered("replicas-postgresql", "--set=database.directUrlKey=direct-url", "--set=backup.enabled=true")
+    (job,) = (each for each in objects if each["kind"] == "Job")
+    (cron,) = (each for each in objects if each["kind"] == "CronJob")
+    (deployment,) = (each for each in objects if each["kind"] == "Deployment")
+    assert "/run/secrets/countersign/direct-url" in str(job)
+    assert "/run/secrets/countersign/direct-url" in str(cron)
+    assert "direct-url" not in str(deployment)
+
+
 def test_sqlite_is_one_pod_that_is_replaced_and_keeps_its_volume() -> None:
     deployment = one("single-sqlite", "Deployment")["spec"]
     assert deployment["replicas"] == 1

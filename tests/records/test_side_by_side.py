@@ -82,6 +82,11 @@ async def prepared(database: Database) -> None:
 
 @pytest.mark.slow
 async def test_what_one_process_may_have_no_other_gets(database: Database, place: str) -> None:
+    await compete(database, place)
+
+
+async def compete(database: Database, place: str) -> None:
+    """Let three processes write by the URL `place`, and look what each got."""
     await prepared(database)
 
     def run(name: str) -> dict[str, list[object]]:

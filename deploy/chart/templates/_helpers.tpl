@@ -51,6 +51,6 @@ capabilities:
 {{- end }}
 - {name: COUNTERSIGN_SECRET_KEY_FILE, value: /run/secrets/countersign/secret-key}
 {{- if eq .Values.database.kind "postgresql" }}
-- {name: COUNTERSIGN_DATABASE_URL_FILE, value: /run/secrets/countersign/database-url}
+- {name: COUNTERSIGN_DATABASE_URL_FILE, value: /run/secrets/countersign/{{ .databaseUrlKey | default "database-url" }}}
 {{- end }}
 {{- end }}
