@@ -23,7 +23,7 @@ from bot.dashboard.forms import typed
 from bot.dashboard.instance import Instances
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import segment
-from bot.dashboard.sessions import Visit
+from bot.dashboard.sessions import SignedInRequest
 from bot.dashboard.waiting import refuse_unknown
 from bot.decisions.submitting import Decisions, DecisionSubmission, Receipt
 from cards.binding import UnreadableCardError, binding_value, parse_binding
@@ -47,7 +47,7 @@ class Acting:
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         *,
-        desk: PageRenderer,
+        renderer: PageRenderer,
         overview: Overview,
         subjects: Subjects,
         operations: Operations,
@@ -55,7 +55,7 @@ class Acting:
         access: Access,
         instances: Instances,
     ) -> None:
-        self._desk = desk
+        self._pages = renderer
         self._overview = overview
         self._subjects = subjects
         self._operations = operations
@@ -74,44 +74,52 @@ class Acting:
 
     async def ask(self, request: Request, reference: str, verb: str) -> Response:
         """Ask why, and whether it is really wanted."""
-        visit, subject, wanted = await self._entered(request, reference, verb)
+        signed_in, subject, wanted = await self._entered(request, reference, verb)
         if (text := hindrance(wanted, subject)) is not None:
-            return self._desk.go(request, f"/w/{segment(subject.instance_id)}", f"{subject.name}: {text}", good=False)
-        return await self._confirm(request, visit, subject, wanted, {}, "")
+            return self._pages.go(request, f"/w/{segment(subject.instance_id)}", f"{subject.name}: {text}", good=False)
+        return await self._confirm(request, signed_in, subject, wanted, {}, "")
 
     async def act(self, request: Request, reference: str, verb: str) -> Response:
         """Carry out the confirmed action."""
-        visit, subject, wanted = await self._entered(request, reference, verb)
-        form = await self._desk.door.form(request, visit.session.id)
+        signed_in, subject, wanted = await self._entered(request, reference, verb)
+        form = await self._pages.form(request, signed_in)
         given = {name: typed(value) for name, value in form.items()}
         reason = given.get("reason", "")
         if not reason or len(reason) > LONGEST_REASON:
             mistake = TOO_LONG if reason else NEEDS_REASON
-            return await self._confirm(request, visit, subject, wanted, given, mistake)
+            return await self._confirm(request, signed_in, subject, wanted, given, mistake)
         try:
-            done = await self._operations.act(visit.caller, wanted, subject.instance_id, _given(wanted, given, reason))
+            done = await self._operations.act(
+                signed_in.caller, wanted, subject.instance_id, _given(wanted, given, reason)
+            )
         except Refused as refusal:
             if refusal.kind not in CORRECTABLE:
                 raise
-            return await self._confirm(request, visit, subject, wanted, given, refusal.message)
-        return self._desk.go(request, f"/w/{segment(done.instance_id)}", done.sentence, good=done.changed)
+            return await self._confirm(request, signed_in, subject, wanted, given, refusal.message)
+        return self._pages.go(request, f"/w/{segment(done.instance_id)}", done.sentence, good=done.changed)
 
-    async def _entered(self, request: Request, reference: str, verb: str) -> tuple[Visit, Subject, Verb]:
-        visit = await self._desk.door.enter(request)
+    async def _entered(self, request: Request, reference: str, verb: str) -> tuple[SignedInRequest, Subject, Verb]:
+        signed_in = await self._pages.enter(request)
         refuse_unknown(reference)
         if verb not in VERBS:
             raise Refused(Kind.NOT_FOUND, "There is no such page. Open the workflow and choose what to do there.")
-        subject = await self._overview.one(visit.caller, reference)
-        await self._subjects.demand(visit.caller, VERBS[verb].action, subject, in_any_status=True)
-        return visit, subject, VERBS[verb]
+        subject = await self._overview.one(signed_in.caller, reference)
+        await self._subjects.demand(signed_in.caller, VERBS[verb].action, subject, in_any_status=True)
+        return signed_in, subject, VERBS[verb]
 
     async def _confirm(  # noqa: PLR0913, PLR0917 what the page shows
-        self, request: Request, visit: Visit, subject: Subject, verb: Verb, given: Mapping[str, str], mistake: str
+        self,
+        request: Request,
+        signed_in: SignedInRequest,
+        subject: Subject,
+        verb: Verb,
+        given: Mapping[str, str],
+        mistake: str,
     ) -> Response:
-        events = await self._overview.history(visit.caller, subject.instance_id) if verb.name == "rerun" else ()
-        return self._desk.show(
+        events = await self._overview.history(signed_in.caller, subject.instance_id) if verb.name == "rerun" else ()
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "confirm.html",
             status=422 if mistake else 200,
             line=await self._overview.line(subject),
@@ -125,16 +133,16 @@ class Acting:
 
     async def ask_decision(self, request: Request, reference: str) -> Response:
         """Show the request that is decided, and ask for a reason."""
-        visit = await self._desk.door.enter(request)
+        signed_in = await self._pages.enter(request)
         refuse_unknown(reference)
         approved = request.query_params.get("answer") != "reject"
-        return await self._decision_page(request, visit, reference, approved=approved)
+        return await self._decision_page(request, signed_in, reference, approved=approved)
 
     async def decide(self, request: Request, reference: str) -> Response:
         """Submit the decision (law: a decision is bound to what was shown)."""
-        visit = await self._desk.door.enter(request)
+        signed_in = await self._pages.enter(request)
         refuse_unknown(reference)
-        form = await self._desk.door.form(request, visit.session.id)
+        form = await self._pages.form(request, signed_in)
         approved, reason = form.get("answer") == "approve", typed(form.get("reason", ""))
         if form.get("answer") not in {"approve", "reject"}:
             raise Refused(
@@ -143,20 +151,20 @@ class Acting:
         if len(reason) > LONGEST_REASON or not (approved or reason):
             mistake = TOO_LONG if reason else sentence(Reason.REASON_MISSING)
             return await self._decision_page(
-                request, visit, reference, approved=approved, reason=reason, mistake=mistake
+                request, signed_in, reference, approved=approved, reason=reason, mistake=mistake
             )
-        receipt = await self._take(visit, reference, form, approved=approved, reason=reason)
+        receipt = await self._take(signed_in, reference, form, approved=approved, reason=reason)
         verdict: Verdict | None = receipt.verdict
         if receipt.taken:
             verdict = await self._decisions.answer(receipt, SOON_S)
         text = RECORDED if verdict is None else sentence(verdict.reason)
-        return self._desk.go(request, f"/w/{segment(reference)}", text, good=verdict is None or verdict.allowed)
+        return self._pages.go(request, f"/w/{segment(reference)}", text, good=verdict is None or verdict.allowed)
 
     async def _take(
-        self, visit: Visit, reference: str, form: Mapping[str, object], *, approved: bool, reason: str
+        self, signed_in: SignedInRequest, reference: str, form: Mapping[str, object], *, approved: bool, reason: str
     ) -> Receipt:
-        subject = await self._overview.one(visit.caller, reference)
-        await self._subjects.demand(visit.caller, Action.DECIDE, subject)
+        subject = await self._overview.one(signed_in.caller, reference)
+        await self._subjects.demand(signed_in.caller, Action.DECIDE, subject)
         try:
             binding = parse_binding(str(form.get("binding", "")))
         except UnreadableCardError as error:
@@ -164,12 +172,12 @@ class Acting:
         if binding.instance_id != subject.instance_id:
             raise Refused(Kind.INVALID, sentence(Reason.WRONG_INSTANCE))
         # The id is made of the session and the form: sent twice it is the same decision, and nobody can name another's.
-        seed = f"{visit.session.id}\n{subject.instance_id}\n{form.get('once', '')}"
+        seed = f"{signed_in.session.id}\n{subject.instance_id}\n{form.get('once', '')}"
         wanted = DecisionSubmission(
             id=f"page-{hashlib.sha256(seed.encode()).hexdigest()[:40]}",
             instance_id=subject.instance_id,
             binding=binding,
-            person=await self._access.slack_person(visit.caller),
+            person=await self._access.slack_person(signed_in.caller),
             approved=approved,
             reason=reason,
             through="dashboard",
@@ -177,16 +185,23 @@ class Acting:
         return await self._decisions.take(wanted)
 
     async def _decision_page(  # noqa: PLR0913 what the page shows
-        self, request: Request, visit: Visit, reference: str, *, approved: bool, reason: str = "", mistake: str = ""
+        self,
+        request: Request,
+        signed_in: SignedInRequest,
+        reference: str,
+        *,
+        approved: bool,
+        reason: str = "",
+        mistake: str = "",
     ) -> Response:
-        subject = await self._overview.one(visit.caller, reference)
-        await self._subjects.demand(visit.caller, Action.DECIDE, subject)
+        subject = await self._overview.one(signed_in.caller, reference)
+        await self._subjects.demand(signed_in.caller, Action.DECIDE, subject)
         row = subject.row
         if row is None or row.state is None or row.phase != "waiting":
             raise Refused(Kind.CONFLICT, sentence(Reason.REQUEST_OVER))
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "decide.html",
             status=422 if mistake else 200,
             line=await self._overview.line(subject),

@@ -11,9 +11,9 @@ from approvals.authority import Action
 from approvals.moments import moment_of
 from bot.access.authenticating import Access
 from bot.control.reading.audit_trail import AuditTrail
-from bot.dashboard.names import Names
+from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer, may
-from bot.dashboard.sessions import Visit
+from bot.dashboard.sessions import SignedInRequest
 from records import audit
 from records.chain import Verification
 
@@ -25,8 +25,8 @@ MOST_DIGITS = 18
 class AuditPage:
     """The page of the audit."""
 
-    def __init__(self, *, desk: PageRenderer, access: Access, trail: AuditTrail, names: Names) -> None:
-        self._desk = desk
+    def __init__(self, *, renderer: PageRenderer, access: Access, trail: AuditTrail, names: DisplayNames) -> None:
+        self._pages = renderer
         self._access = access
         self._trail = trail
         self._names = names
@@ -38,19 +38,19 @@ class AuditPage:
 
     async def show(self, request: Request) -> Response:
         """Show entries."""
-        visit = await self._desk.door.enter(request)
-        if not may(visit.caller, Action.AUDIT_VERIFY):
-            await self._access.demand(visit.caller, Action.AUDIT_READ)
+        signed_in = await self._pages.enter(request)
+        if not may(signed_in.caller, Action.AUDIT_VERIFY):
+            await self._access.demand(signed_in.caller, Action.AUDIT_READ)
         given = {name: request.query_params.get(name, "").strip()[:200] for name in (*FIELDS, "before")}
         mistake, wanted = "", audit.Filter()
         try:
             wanted = await self._filter(given)
         except ValueError as error:
             mistake = f"The time is not usable: {error}. The newest entries are shown."
-        return await self._page(request, visit, given, wanted, mistake)
+        return await self._page(request, signed_in, given, wanted, mistake)
 
     async def _filter(self, given: dict[str, str]) -> audit.Filter:
-        now = self._desk.clock()
+        now = self._pages.clock()
         fields: dict[str, Any] = {
             "instance_id": await self._trail.instance_of(given["instance"]) if given["instance"] else None,
             "actors": await self._actors(given["actor"]) if given["actor"] else None,
@@ -72,25 +72,25 @@ class AuditPage:
         return tuple(each for each in known if wanted in shown[each] or each in people)
 
     async def _page(
-        self, request: Request, visit: Visit, given: dict[str, str], wanted: audit.Filter, mistake: str
+        self, request: Request, signed_in: SignedInRequest, given: dict[str, str], wanted: audit.Filter, mistake: str
     ) -> Response:
-        readable = may(visit.caller, Action.AUDIT_READ)
+        readable = may(signed_in.caller, Action.AUDIT_READ)
         before = given["before"]
         last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
         entries: tuple[audit.Chained, ...] = ()
         if readable:
-            entries = await self._trail.page(visit.caller, wanted, before=last, limit=PAGE)
+            entries = await self._trail.page(signed_in.caller, wanted, before=last, limit=PAGE)
         kept = {name: value for name, value in given.items() if value and name != "before"}
         following = urlencode(kept | {"before": str(entries[-1].seq)}) if len(entries) == PAGE else ""
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "audit.html",
             status=422 if mistake else 200,
             given=given,
             entries=entries,
             readable=readable,
-            verifiable=may(visit.caller, Action.AUDIT_VERIFY),
+            verifiable=may(signed_in.caller, Action.AUDIT_VERIFY),
             filtered=bool(kept),
             first=f"/audit?{urlencode(kept)}" if kept else "/audit",
             following=f"/audit?{following}" if following else "",
@@ -101,11 +101,11 @@ class AuditPage:
 
     async def verify(self, request: Request) -> Response:
         """Check the whole chain against itself and its signed checkpoints."""
-        visit = await self._desk.door.enter(request)
-        await self._access.demand(visit.caller, Action.AUDIT_VERIFY)
-        await self._desk.door.form(request, visit.session.id)
-        found = await self._trail.verify(visit.caller)
-        return self._desk.go(request, "/audit", _sentence(found.chain, found.unsigned), good=found.whole)
+        signed_in = await self._pages.enter(request)
+        await self._access.demand(signed_in.caller, Action.AUDIT_VERIFY)
+        await self._pages.form(request, signed_in)
+        found = await self._trail.verify(signed_in.caller)
+        return self._pages.go(request, "/audit", _sentence(found.chain, found.unsigned), good=found.whole)
 
 
 def _sentence(found: Verification, unsigned: tuple[int, ...]) -> str:

@@ -16,9 +16,9 @@ from bot.access.refusals import CORRECTABLE, Kind, Refused, unknown
 from bot.control.operations.bulk import Bulk, Plan
 from bot.control.operations.bulk_filter import BulkFilter
 from bot.dashboard.forms import typed
-from bot.dashboard.names import Names
+from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer
-from bot.dashboard.sessions import Visit
+from bot.dashboard.sessions import SignedInRequest
 from records import bulk as book
 
 RESULTS = 100
@@ -33,8 +33,8 @@ FLAGS = ("stuck", "completed", "everything")
 class BulkPages:
     """The pages of bulk operations."""
 
-    def __init__(self, *, desk: PageRenderer, bulk: Bulk, access: Access, names: Names) -> None:
-        self._desk = desk
+    def __init__(self, *, renderer: PageRenderer, bulk: Bulk, access: Access, names: DisplayNames) -> None:
+        self._pages = renderer
         self._bulk = bulk
         self._access = access
         self._names = names
@@ -49,27 +49,27 @@ class BulkPages:
 
     async def ask(self, request: Request) -> Response:
         """Show the form, and earlier bulk operations."""
-        visit = await self._entered(request)
-        return await self._form(request, visit, request.query_params, "")
+        signed_in = await self._entered(request)
+        return await self._form(request, signed_in, request.query_params, "")
 
     async def dry_run(self, request: Request) -> Response:
         """List what would be hit. Nothing is done to any of it."""
-        visit = await self._entered(request)
-        given = await self._given(request, visit)
+        signed_in = await self._entered(request)
+        given = await self._given(request, signed_in)
         try:
-            plan = await self._planned(visit, given)
+            plan = await self._planned(signed_in, given)
         except ValidationError as error:
-            return await self._form(request, visit, given, _sentence(error))
+            return await self._form(request, signed_in, given, _sentence(error))
         except Refused as refusal:
             if refusal.kind not in CORRECTABLE:
                 raise
-            return await self._form(request, visit, given, refusal.message)
-        return await self._plan(request, visit, plan, plan.token, "")
+            return await self._form(request, signed_in, given, refusal.message)
+        return await self._plan(request, signed_in, plan, plan.token, "")
 
     async def start(self, request: Request) -> Response:
         """Do exactly what the dry run has shown."""
-        visit = await self._entered(request)
-        given = await self._given(request, visit)
+        signed_in = await self._entered(request)
+        given = await self._given(request, signed_in)
         reason = given.get("reason", "")
         if not reason or len(reason) > LONGEST_REASON:
             raise Refused(
@@ -78,26 +78,26 @@ class BulkPages:
                 "Nothing was done. Go back and say why.",
             )
         without = {name.removeprefix(OUT) for name in given if name.startswith(OUT)}
-        status = await self._bulk.start(visit.caller, given.get("token", ""), reason, without=without)
-        return self._desk.go(request, f"/bulk/{status.operation_id}", "It has started. This page follows it.")
+        status = await self._bulk.start(signed_in.caller, given.get("token", ""), reason, without=without)
+        return self._pages.go(request, f"/bulk/{status.operation_id}", "It has started. This page follows it.")
 
     async def show(self, request: Request, operation_id: str) -> Response:
         """Show how far an operation is, and each result."""
-        visit = await self._entered(request)
+        signed_in = await self._entered(request)
         state, after = request.query_params.get("state") or None, request.query_params.get("after", "")[:200]
         if state not in {None, *get_args(book.ItemState)}:
             raise Refused(Kind.INVALID, "There is no such kind of result. Choose one on the page.")
-        status = await self._bulk.status(visit.caller, _known(operation_id))
+        status = await self._bulk.status(signed_in.caller, _known(operation_id))
         results = await self._bulk.results(
-            visit.caller,
+            signed_in.caller,
             operation_id,
             state=state,  # type: ignore[arg-type]  # checked above
             after=after,
             limit=RESULTS,
         )
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "bulk_operation.html",
             status=200,
             operation=status,
@@ -109,42 +109,44 @@ class BulkPages:
 
     async def continue_(self, request: Request, operation_id: str) -> Response:
         """Go on with what failed or was left."""
-        visit = await self._entered(request)
-        given = await self._given(request, visit)
+        signed_in = await self._entered(request)
+        given = await self._given(request, signed_in)
         address = f"/bulk/{_known(operation_id)}"
         try:
-            await self._bulk.continue_(visit.caller, operation_id, given.get("reason", "")[:LONGEST_REASON])
+            await self._bulk.continue_(signed_in.caller, operation_id, given.get("reason", "")[:LONGEST_REASON])
         except Refused as refusal:
             if refusal.kind not in CORRECTABLE:
                 raise
-            return self._desk.go(request, address, refusal.message, good=False)
-        return self._desk.go(request, address, "It goes on with what was left.")
+            return self._pages.go(request, address, refusal.message, good=False)
+        return self._pages.go(request, address, "It goes on with what was left.")
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
-    async def _entered(self, request: Request) -> Visit:
-        visit = await self._desk.door.enter(request)
-        await self._access.demand(visit.caller, Action.BULK)
-        return visit
+    async def _entered(self, request: Request) -> SignedInRequest:
+        signed_in = await self._pages.enter(request)
+        await self._access.demand(signed_in.caller, Action.BULK)
+        return signed_in
 
-    async def _given(self, request: Request, visit: Visit) -> dict[str, str]:
-        form = await self._desk.door.form(request, visit.session.id)
+    async def _given(self, request: Request, signed_in: SignedInRequest) -> dict[str, str]:
+        form = await self._pages.form(request, signed_in)
         return {name: typed(value) for name, value in form.items()}
 
-    async def _planned(self, visit: Visit, given: Mapping[str, str]) -> Plan:
+    async def _planned(self, signed_in: SignedInRequest, given: Mapping[str, str]) -> Plan:
         action = given.get("action", "")
         if action not in IN_BULK:
             raise Refused(Kind.INVALID, f"Choose what is to be done: {', '.join(IN_BULK)}.")
         wanted: dict[str, Any] = {name: given[name] for name in TEXTS if given.get(name)}
         wanted |= {name: True for name in FLAGS if given.get(name)}
         selection = BulkFilter.model_validate(wanted).selection()
-        return await self._bulk.dry_run(visit.caller, action, selection)
+        return await self._bulk.dry_run(signed_in.caller, action, selection)
 
-    async def _form(self, request: Request, visit: Visit, given: Mapping[str, str], mistake: str) -> Response:
-        recent = await self._bulk.begun(visit.caller, RECENT)
-        return self._desk.show(
+    async def _form(
+        self, request: Request, signed_in: SignedInRequest, given: Mapping[str, str], mistake: str
+    ) -> Response:
+        recent = await self._bulk.begun(signed_in.caller, RECENT)
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "bulk.html",
             status=422 if mistake else 200,
             given=given,
@@ -155,11 +157,13 @@ class BulkPages:
             names=await self._names.of([each.actor for each in recent]),
         )
 
-    async def _plan(self, request: Request, visit: Visit, plan: Plan, token: str, mistake: str) -> Response:
+    async def _plan(
+        self, request: Request, signed_in: SignedInRequest, plan: Plan, token: str, mistake: str
+    ) -> Response:
         people = [name for line in plan.lines for name in (*line.waiting_on, line.requester)]
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "bulk_plan.html",
             plan=plan,
             token=token,

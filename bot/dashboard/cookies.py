@@ -41,7 +41,7 @@ class PendingSignIn(Value):
     ends: Moment
 
 
-class Said(Value):
+class FlashMessage(Value):
     """A sentence for the next page: what became of a form. `good` is how it looks."""
 
     text: str
@@ -55,13 +55,13 @@ class CookieSigner:
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
-    def seal(self, value: Value) -> str:
+    def dumps(self, value: Value) -> str:
         """Return the value as text for a cookie: body, HMAC and the key's id, with dots between."""
         body = base64.urlsafe_b64encode(value.model_dump_json(exclude_defaults=True).encode()).decode().rstrip("=")
         mac = self._keys.mac(Purpose.SESSION, _labelled(type(value), body))
         return f"{body}.{mac}.{self._keys.current}"
 
-    def open(self, kind: type[T], text: str | None) -> T | None:
+    def loads(self, kind: type[T], text: str | None) -> T | None:
         """Return the value, None for anything that is not ours as it was."""
         if not text or len(text) > LONGEST or text.count(".") < 2:  # noqa: PLR2004 body.mac.key
             return None

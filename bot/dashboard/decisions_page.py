@@ -8,7 +8,7 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import ValidationError
 
 from bot.control.reading.decided import DecisionQuery, DecisionsSearch
-from bot.dashboard.names import Names
+from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import guarded
 from bot.dashboard.waiting import plain_amount, query_mistake
@@ -21,8 +21,8 @@ MOST_DIGITS = 18
 class DecisionsPage:
     """The search of decisions."""
 
-    def __init__(self, desk: PageRenderer, search: DecisionsSearch, names: Names) -> None:
-        self._desk = desk
+    def __init__(self, renderer: PageRenderer, search: DecisionsSearch, names: DisplayNames) -> None:
+        self._pages = renderer
         self._search = search
         self._names = names
 
@@ -33,16 +33,16 @@ class DecisionsPage:
 
     async def show(self, request: Request) -> Response:
         """Show decisions, newest first."""
-        visit = await self._desk.door.enter(request)
+        signed_in = await self._pages.enter(request)
         given = _given(request)
         query, mistake = _query(given)
         before = request.query_params.get("before", "")
         last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
-        found = await self._search.page(visit.caller, query, before=last, limit=PAGE)
+        found = await self._search.page(signed_in.caller, query, before=last, limit=PAGE)
         people = [name for one in found for name in (one.person, one.requester) if name]
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "decisions.html",
             status=422 if mistake else 200,
             given={name: given.get(name, "") for name in DecisionQuery.model_fields},
@@ -57,9 +57,9 @@ class DecisionsPage:
 
     async def file(self, request: Request) -> Response:
         """Send the whole search as CSV."""
-        visit = await self._desk.door.enter(request)
+        signed_in = await self._pages.enter(request)
         query, _ = _query(_given(request))
-        lines = await self._search.csv(visit.caller, query)
+        lines = await self._search.csv(signed_in.caller, query)
         headers = {"Content-Disposition": 'attachment; filename="decisions.csv"'}
         return guarded(StreamingResponse(lines, media_type="text/csv", headers=headers))
 

@@ -7,18 +7,18 @@ from approvals.moments import moment_of
 from approvals.percents import whole_percents
 from bot.control.reading.overview import Overview
 from bot.dashboard import charts
-from bot.dashboard.names import Names
+from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer
 
 USUAL = "30d"
 SPANS = {"7d": "7 days", "30d": "30 days", "90d": "90 days", "365d": "a year"}
 
 
-class Figures:
+class StatisticsPage:
     """The page of statistics."""
 
-    def __init__(self, desk: PageRenderer, overview: Overview, names: Names) -> None:
-        self._desk = desk
+    def __init__(self, renderer: PageRenderer, overview: Overview, names: DisplayNames) -> None:
+        self._pages = renderer
         self._overview = overview
         self._names = names
 
@@ -28,19 +28,19 @@ class Figures:
 
     async def show(self, request: Request) -> Response:
         """Show the figures."""
-        visit = await self._desk.door.enter(request)
-        now, since = self._desk.clock(), request.query_params.get("since", USUAL)[:60]
+        signed_in = await self._pages.enter(request)
+        now, since = self._pages.clock(), request.query_params.get("since", USUAL)[:60]
         mistake = ""
         try:
             moment = moment_of(since, now)
         except ValueError as error:
             since, mistake = USUAL, f"The time is not usable: {error}. The last 30 days are shown."
             moment = moment_of(since, now)
-        found = await self._overview.statistics(visit.caller, moment)
+        found = await self._overview.statistics(signed_in.caller, moment)
         names = await self._names.of([each.what for each in found.by_approver])
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "statistics.html",
             status=422 if mistake else 200,
             mistake=mistake,

@@ -23,9 +23,9 @@ from bot.control.reading.lines import meaning
 from bot.control.reading.overview import Listed, Overview, Source, TimeLineEvent
 from bot.control.subjects import Subject, Subjects
 from bot.dashboard.blocks import Part, mentioned, preview
-from bot.dashboard.names import Names
+from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer, may
-from bot.dashboard.sessions import Visit
+from bot.dashboard.sessions import SignedInRequest
 from bot.dashboard.waiting import refuse_unknown
 from bot.decisions.submitting import Decisions
 from cards import request_card
@@ -35,7 +35,7 @@ SHOWN_EVENTS = 200
 LONGEST_PAYLOAD = 20_000
 
 
-class Standing(Value):
+class Eligibility(Value):
     """Whether the reader may decide the request, and the reason if they were asked and may not."""
 
     asked: bool = False
@@ -49,15 +49,15 @@ class Instances:
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,
         *,
-        desk: PageRenderer,
+        renderer: PageRenderer,
         overview: Overview,
         subjects: Subjects,
         access: Access,
         decisions: Decisions,
         directory: Directory,
-        names: Names,
+        names: DisplayNames,
     ) -> None:
-        self._desk = desk
+        self._pages = renderer
         self._overview = overview
         self._subjects = subjects
         self._access = access
@@ -71,45 +71,45 @@ class Instances:
 
     async def show(self, request: Request, reference: str) -> Response:
         """Show one instance."""
-        visit = await self._desk.door.enter(request)
+        signed_in = await self._pages.enter(request)
         refuse_unknown(reference)
-        subject = await self._overview.one(visit.caller, reference)
-        resource = await self._subjects.resource(visit.caller, subject)
+        subject = await self._overview.one(signed_in.caller, reference)
+        resource = await self._subjects.resource(signed_in.caller, subject)
         line = await self._overview.line(subject)
         card = await self.card(subject)
         engine = request.query_params.get("events") == "engine"
-        events = await self._history(visit, subject, resource, "engine" if engine else "business")
+        events = await self._history(signed_in, subject, resource, "engine" if engine else "business")
         people = [*line.waiting_on, line.requester, *(event.actor for event in events[-SHOWN_EVENTS:] if event.actor)]
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "instance.html",
             line=line,
             subject=subject,
             meaning=meaning(line) or status_message(subject.status),
             card=card,
-            standing=await self.standing(visit, subject, resource),
+            standing=await self.standing(signed_in, subject, resource),
             verbs=[
                 verb
                 for verb in VERBS.values()
-                if may(visit.caller, verb.action, resource) and hindrance(verb, subject) is None
+                if may(signed_in.caller, verb.action, resource) and hindrance(verb, subject) is None
             ],
-            answers=await self._answers(visit, subject, resource),
+            answers=await self._answers(signed_in, subject, resource),
             events=events[-SHOWN_EVENTS:],
             engine=engine,
-            following=await self._following(visit, subject),
-            operator=may(visit.caller, Action.LIST),
+            following=await self._following(signed_in, subject),
+            operator=may(signed_in.caller, Action.LIST),
             hidden=max(0, len(events) - SHOWN_EVENTS),
-            payloads=await self._payloads(visit, subject),
-            audit=may(visit.caller, Action.AUDIT_READ),
+            payloads=await self._payloads(signed_in, subject),
+            audit=may(signed_in.caller, Action.AUDIT_READ),
             names=await self._names.of(people),
         )
 
-    async def _following(self, visit: Visit, subject: Subject) -> Listed:
+    async def _following(self, signed_in: SignedInRequest, subject: Subject) -> Listed:
         """Return what waits for the reader next, with how many there are: after a decision they go on from here."""
-        if not may(visit.caller, Action.LIST, Resource(asked=True)):
+        if not may(signed_in.caller, Action.LIST, Resource(asked=True)):
             return Listed()
-        found = await self._overview.waiting_for(visit.caller, limit=2)
+        found = await self._overview.waiting_for(signed_in.caller, limit=2)
         others = tuple(line for line in found.lines if line.id != subject.instance_id)
         return found.model_copy(update={"lines": others[:1]})
 
@@ -122,37 +122,37 @@ class Instances:
         blocks = request_card.build(view).blocks
         return preview(blocks, await self._names.of(mentioned(blocks)) or {"": ""})
 
-    async def standing(self, visit: Visit, subject: Subject, resource: Resource) -> Standing:
+    async def standing(self, signed_in: SignedInRequest, subject: Subject, resource: Resource) -> Eligibility:
         """Return whether the reader may decide now, for display; the submission checks it again."""
         row = subject.row
         if row is None or row.state is None or row.phase != "waiting":
-            return Standing()
-        if not may(visit.caller, Action.DECIDE, resource.model_copy(update={"own": False})):
-            return Standing()
+            return Eligibility()
+        if not may(signed_in.caller, Action.DECIDE, resource.model_copy(update={"own": False})):
+            return Eligibility()
         try:
-            person = await self._access.slack_person(visit.caller)
+            person = await self._access.slack_person(signed_in.caller)
         except Refused as refused:
-            return Standing(asked=True, why_not=refused.message)
+            return Eligibility(asked=True, why_not=refused.message)
         refusal: Verdict | None = await self._decisions.refusal(binding_of(row.state), person)
         if refusal is not None:
-            return Standing(asked=True, why_not=sentence(refusal.reason))
-        return Standing(asked=True, may=True)
+            return Eligibility(asked=True, why_not=sentence(refusal.reason))
+        return Eligibility(asked=True, may=True)
 
-    async def _answers(self, visit: Visit, subject: Subject, resource: Resource) -> tuple[Any, ...]:
-        if not may(visit.caller, Action.SEE_DIAGNOSIS, resource):
+    async def _answers(self, signed_in: SignedInRequest, subject: Subject, resource: Resource) -> tuple[Any, ...]:
+        if not may(signed_in.caller, Action.SEE_DIAGNOSIS, resource):
             return ()
-        return await self._overview.diagnosis(visit.caller, subject.instance_id)
+        return await self._overview.diagnosis(signed_in.caller, subject.instance_id)
 
     async def _history(
-        self, visit: Visit, subject: Subject, resource: Resource, source: Source
+        self, signed_in: SignedInRequest, subject: Subject, resource: Resource, source: Source
     ) -> tuple[TimeLineEvent, ...]:
-        if not may(visit.caller, Action.SEE_HISTORY, resource):
+        if not may(signed_in.caller, Action.SEE_HISTORY, resource):
             return ()
-        return await self._overview.history(visit.caller, subject.instance_id, source)
+        return await self._overview.history(signed_in.caller, subject.instance_id, source)
 
-    async def _payloads(self, visit: Visit, subject: Subject) -> dict[str, str] | None:
+    async def _payloads(self, signed_in: SignedInRequest, subject: Subject) -> dict[str, str] | None:
         """Return input and output as readable JSON, None for those who may not see them."""
-        if not await self._overview.payloads(visit.caller, subject):
+        if not await self._overview.payloads(signed_in.caller, subject):
             return None
         engine, row = subject.engine, subject.row
         known = {

@@ -12,7 +12,7 @@ from bot.access.authenticating import Caller
 from bot.access.refusals import Refused
 from bot.control.reading.event_stream import EventStream
 from bot.dashboard.rendering import guarded
-from bot.dashboard.sessions import Door, SignInNeededError
+from bot.dashboard.sessions import Sessions, SignInNeededError
 
 STREAM_S = 60.0
 """A stream ends after this and the browser opens the next, so that a session which has ended is noticed."""
@@ -26,9 +26,9 @@ LONGEST_ID = 60
 class Live:
     """Follows for pages."""
 
-    def __init__(self, following: EventStream, door: Door) -> None:
+    def __init__(self, following: EventStream, sessions: Sessions) -> None:
         self._following = following
-        self._door = door
+        self._sessions = sessions
 
     def register(self, router: APIRouter) -> None:
         """Add the stream."""
@@ -37,14 +37,14 @@ class Live:
     async def stream(self, request: Request) -> Response:
         """Answer with server-sent events."""
         try:
-            visit = await self._door.enter(request)
-            await self._following.demand(visit.caller)
+            signed_in = await self._sessions.enter(request)
+            await self._following.demand(signed_in.caller)
         except (SignInNeededError, Refused):
             return guarded(Response(status_code=204))  # tells the browser's EventSource not to come back
         if self._following.followers >= MOST:
             return guarded(Response(status_code=503, headers={"Retry-After": "30"}))
         seen = request.headers.get("last-event-id", "")[:LONGEST_ID]
-        return guarded(StreamingResponse(self._events(visit.caller, seen), media_type="text/event-stream"))
+        return guarded(StreamingResponse(self._events(signed_in.caller, seen), media_type="text/event-stream"))
 
     async def _events(self, caller: Caller, seen: str) -> AsyncIterator[str]:
         yield "retry: 1000\n\n"

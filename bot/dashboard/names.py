@@ -1,4 +1,4 @@
-"""Names of people and groups for the eye, as Slack has them. A name proves nothing.
+"""DisplayNames of people and groups for the eye, as Slack has them. A name proves nothing.
 
 One that is not found in time stays an id: a page waits for nobody.
 """
@@ -17,7 +17,7 @@ MOST = 40
 AGE_S = 3600.0
 
 
-class Names:
+class DisplayNames:
     """Finds names."""
 
     def __init__(self, directory: Directory, policies: PolicyFile) -> None:

@@ -21,4 +21,4 @@ class OneTimeLink(Value):
 def address(base_url: str, keys: KeyRing, key_id: str, ends: datetime) -> str:
     """Return a link. The first to open it before `ends` has the key's roles: print it, never post it."""
     link = OneTimeLink(key_id=key_id, nonce=secrets.token_urlsafe(18), ends=ends)
-    return f"{base_url.rstrip('/')}{PATH}/{CookieSigner(keys).seal(link)}"
+    return f"{base_url.rstrip('/')}{PATH}/{CookieSigner(keys).dumps(link)}"

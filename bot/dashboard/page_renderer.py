@@ -6,17 +6,18 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import FormData
 
 from approvals.authority import Action, Resource, authorize
 from approvals.values import Value
 from bot.access.authenticating import Caller
-from bot.dashboard.cookies import Said
+from bot.dashboard.cookies import FlashMessage
 from bot.dashboard.rendering import guarded
 from bot.dashboard.serving import TEMPLATES
-from bot.dashboard.sessions import SAID, Door, Visit
+from bot.dashboard.sessions import SAID, Sessions, SignedInRequest
 
 
-class Place(Value):
+class NavItem(Value):
     """An entry of the navigation."""
 
     href: str
@@ -32,10 +33,10 @@ PLACES: tuple[tuple[str, str, tuple[Action, ...]], ...] = (
 )
 
 
-def places(caller: Caller) -> tuple[Place, ...]:
+def places(caller: Caller) -> tuple[NavItem, ...]:
     """Return the navigation that the role permits."""
     return tuple(
-        Place(href=href, name=name)
+        NavItem(href=href, name=name)
         for href, name, wanted in PLACES
         if not wanted or any(may(caller, a) for a in wanted)
     )
@@ -49,19 +50,29 @@ def may(caller: Caller, action: Action, resource: Resource | None = None) -> boo
 class PageRenderer:
     """Renders pages for people who are signed in."""
 
-    def __init__(self, door: Door, clock: Callable[[], datetime]) -> None:
-        self.door = door
+    def __init__(self, sessions: Sessions, clock: Callable[[], datetime]) -> None:
+        self.sessions = sessions
         self.clock = clock
 
-    def show(self, request: Request, visit: Visit, template: str, status: int = 200, **values: Any) -> Response:
+    async def enter(self, request: Request) -> SignedInRequest:
+        """Return who has sent this request. Raises: SignInNeededError."""
+        return await self.sessions.enter(request)
+
+    async def form(self, request: Request, signed_in: SignedInRequest) -> FormData:
+        """Return the form that this session has sent. Raises: Refused NOT_ALLOWED, TOO_LARGE."""
+        return await self.sessions.form(request, signed_in.session.id)
+
+    def show(
+        self, request: Request, signed_in: SignedInRequest, template: str, status: int = 200, **values: Any
+    ) -> Response:
         """Return a page."""
-        said = self.door.said(request)
+        said = self.sessions.flashed(request)
         response = TEMPLATES.page(
             template,
             status,
-            visit=visit,
-            csrf=visit.csrf,
-            places=places(visit.caller),
+            signed_in=signed_in,
+            csrf=signed_in.csrf,
+            places=places(signed_in.caller),
             here=request.url.path,
             now=self.clock(),
             said=said,
@@ -74,4 +85,4 @@ class PageRenderer:
     def go(self, request: Request, address: str, text: str, *, good: bool = True) -> Response:
         """Send the browser on after a form, with a sentence for the page it comes to."""
         response = guarded(RedirectResponse(address, 303))
-        return self.door.say(request, response, Said(text=text, good=good, to=address.partition("?")[0]))
+        return self.sessions.flash(request, response, FlashMessage(text=text, good=good, to=address.partition("?")[0]))

@@ -34,8 +34,8 @@ class RuleLine(Value):
 class PolicyPage:
     """The page of the policy."""
 
-    def __init__(self, desk: PageRenderer, access: Access, policies: PolicyFile) -> None:
-        self._desk = desk
+    def __init__(self, renderer: PageRenderer, access: Access, policies: PolicyFile) -> None:
+        self._pages = renderer
         self._access = access
         self._policies = policies
 
@@ -45,8 +45,8 @@ class PolicyPage:
 
     async def show(self, request: Request) -> Response:
         """Show the rules, and their result for a request that is tried."""
-        visit = await self._desk.door.enter(request)
-        await self._access.demand(visit.caller, Action.POLICY_READ)
+        signed_in = await self._pages.enter(request)
+        await self._access.demand(signed_in.caller, Action.POLICY_READ)
         fields = ("amount", "currency", "requester", "kind")
         given = {name: request.query_params.get(name, "").strip()[:254] for name in fields}
         policy: Policy | None = None
@@ -57,12 +57,12 @@ class PolicyPage:
         except PolicyError as error:
             broken = str(error)
         if policy is not None and (given["amount"] or given["kind"]):
-            tried = _request(given, policy, visit.caller.email)
+            tried = _request(given, policy, signed_in.caller.email)
             mistake = tried if isinstance(tried, str) else ""
             explanation = None if isinstance(tried, str) else explain(policy, tried)
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "policy.html",
             status=422 if mistake else 200,
             policy=policy,
@@ -73,7 +73,7 @@ class PolicyPage:
             broken=broken,
             mistake=mistake,
             explanation=explanation,
-            deadlines=_deadlines(explanation, self._desk.clock()),
+            deadlines=_deadlines(explanation, self._pages.clock()),
             approver=approver_text,
         )
 

@@ -18,7 +18,7 @@ from approvals.people import Person
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller, of_key
 from bot.access.refusals import Kind, Refused
-from bot.dashboard.cookies import LIFETIME, CookieSigner, Said, Session, is_over
+from bot.dashboard.cookies import LIFETIME, CookieSigner, FlashMessage, Session, is_over
 from bot.dashboard.one_time_link import OneTimeLink
 from bot.dashboard.rendering import guarded
 from bot.process.correlation import correlation_id
@@ -51,7 +51,7 @@ class SignInNeededError(Exception):
         self.why = why
 
 
-class Visit(Value):
+class SignedInRequest(Value):
     """One request with a session."""
 
     session: Session
@@ -61,7 +61,7 @@ class Visit(Value):
     secure: bool = False
 
 
-class Door:
+class Sessions:
     """Opens for sessions that are ours, not over, not ended, and whose key or person still counts."""
 
     def __init__(
@@ -69,29 +69,29 @@ class Door:
         *,
         database: Database,
         access: Access,
-        seals: CookieSigner,
+        cookies: CookieSigner,
         clock: Callable[[], datetime],
         public_url: str = "",
     ) -> None:
         self._database = database
         self._access = access
-        self.seals = seals
+        self.cookies = cookies
         self._clock = clock
         self._public_url = public_url.rstrip("/")
 
     # ---- who --------------------------------------------------------------------------------------------------------
 
-    async def enter(self, request: Request) -> Visit:
+    async def enter(self, request: Request) -> SignedInRequest:
         """Return whose request this is. Raises: SignInNeededError."""
         then = _then(request)
-        session = self.seals.open(Session, request.cookies.get(self.cookie(request)))
+        session = self.cookies.loads(Session, request.cookies.get(self.cookie(request)))
         if session is None:
             raise SignInNeededError(then)
         if is_over(session.ends, self._clock()) or await self._has_ended(session):
             raise SignInNeededError(then, "over")
         caller = await (self._by_key(session, then) if session.kind == "key" else self._by_slack(session, then))
         name = caller.email or caller.actor
-        return Visit(session=session, caller=caller, csrf=self.seals.token(session.id), name=name)
+        return SignedInRequest(session=session, caller=caller, csrf=self.cookies.token(session.id), name=name)
 
     async def _by_key(self, session: Session, then: str) -> Caller:
         async with self._database.read() as connection:
@@ -103,7 +103,7 @@ class Door:
 
     async def by_link(self, text: str) -> tuple[Session, Caller]:
         """Return the session that a one-time link begins. Raises: SignInNeededError if it is no longer good."""
-        link = self.seals.open(OneTimeLink, text)
+        link = self.cookies.loads(OneTimeLink, text)
         if link is None or is_over(link.ends, self._clock()):
             raise SignInNeededError("/")
         async with self._database.write() as connection:
@@ -130,7 +130,7 @@ class Door:
         """Begin a session with a new id each time, against session fixation."""
         await self._note(AuditAction.SESSION_BEGAN, caller, session)
         response = guarded(RedirectResponse(local(then), 303))
-        self._set(request, response, self.cookie(request), self.seals.seal(session), LIFETIME)
+        self._set(request, response, self.cookie(request), self.cookies.dumps(session), LIFETIME)
         response.delete_cookie(VISIT)
         return response
 
@@ -139,9 +139,9 @@ class Door:
         now = self._clock()
         return Session.model_validate({"id": secrets.token_urlsafe(18), "began": now, "ends": now + LIFETIME, **who})
 
-    async def leave(self, request: Request, visit: Visit) -> Response:
+    async def leave(self, request: Request, signed_in: SignedInRequest) -> Response:
         """End a session for good, also for whoever has a copy of its cookie."""
-        await self._note(AuditAction.SESSION_ENDED, visit.caller, visit.session, ended=True)
+        await self._note(AuditAction.SESSION_ENDED, signed_in.caller, signed_in.session, ended=True)
         response = guarded(RedirectResponse("/sign-in?out=1", 303))
         response.delete_cookie(self.cookie(request), secure=self.is_secure(request), httponly=True)
         return response
@@ -173,7 +173,7 @@ class Door:
                 Kind.TOO_LARGE, "The form is too long, so nothing was done. Shorten what you typed and send it again."
             )
         form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_FORM)
-        if not self.seals.is_token(session_id, str(form.get("csrf", ""))):
+        if not self.cookies.is_token(session_id, str(form.get("csrf", ""))):
             raise Refused(
                 Kind.NOT_ALLOWED,
                 "This form is not from your present session, so nothing was done. Open the page again and repeat.",
@@ -214,19 +214,19 @@ class Door:
         """Remember the visit until the sign-in form comes back."""
         self._set(request, response, VISIT, visit_id, timedelta(hours=1), strict=True)
 
-    def say(self, request: Request, response: Response, said: Said) -> Response:
+    def flash(self, request: Request, response: Response, said: FlashMessage) -> Response:
         """Give the next page something to say."""
-        self._set(request, response, SAID, self.seals.seal(said), timedelta(minutes=2), strict=True)
+        self._set(request, response, SAID, self.cookies.dumps(said), timedelta(minutes=2), strict=True)
         return response
 
-    def said(self, request: Request) -> Said | None:
+    def flashed(self, request: Request) -> FlashMessage | None:
         """Return what this page has to say, if it is this page's."""
-        found = self.seals.open(Said, request.cookies.get(SAID))
+        found = self.cookies.loads(FlashMessage, request.cookies.get(SAID))
         return found if found is not None and found.to == request.url.path else None
 
     def keep(self, request: Request, response: Response, name: str, value: Value, lifetime: timedelta) -> None:
         """Let the browser keep a sealed value. Lax: it has to come back from another site's redirect."""
-        self._set(request, response, name, self.seals.seal(value), lifetime)
+        self._set(request, response, name, self.cookies.dumps(value), lifetime)
 
     def _set(  # noqa: PLR0913 a cookie's parts
         self, request: Request, response: Response, name: str, value: str, lifetime: timedelta, *, strict: bool = False

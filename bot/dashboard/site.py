@@ -25,15 +25,15 @@ from bot.dashboard.audit_page import AuditPage
 from bot.dashboard.bulk_pages import BulkPages
 from bot.dashboard.cookies import CookieSigner
 from bot.dashboard.decisions_page import DecisionsPage
-from bot.dashboard.figures import Figures
+from bot.dashboard.figures import StatisticsPage
 from bot.dashboard.instance import Instances
 from bot.dashboard.live import Live
-from bot.dashboard.names import Names
+from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.policy_page import PolicyPage
 from bot.dashboard.rendering import STATIC, Assets
 from bot.dashboard.serving import PageRoute
-from bot.dashboard.sessions import Door
+from bot.dashboard.sessions import Sessions
 from bot.dashboard.sign_in_pages import SignInPages
 from bot.dashboard.slack_identity import SlackIdentity
 from bot.dashboard.waiting import Waiting
@@ -63,14 +63,14 @@ def mount(  # noqa: PLR0913 the parts it is made of
     clock: Callable[[], datetime],
 ) -> None:
     """Serve the dashboard. Before REST, whose addresses it shares: pages answer browsers alone."""
-    seals = CookieSigner(keys)
-    door = Door(database=database, access=access, seals=seals, clock=clock, public_url=settings.public_url)
-    desk, names = PageRenderer(door, clock), Names(directory, policies)
+    cookies = CookieSigner(keys)
+    sessions = Sessions(database=database, access=access, cookies=cookies, clock=clock, public_url=settings.public_url)
+    renderer, names = PageRenderer(sessions, clock), DisplayNames(directory, policies)
     secret = settings.slack_client_secret.get_secret_value()
     identity = SlackIdentity(http, settings.slack_api_url, settings.slack_client_id, secret)
     pages = APIRouter(route_class=PageRoute, include_in_schema=False)
     instances = Instances(
-        desk=desk,
+        renderer=renderer,
         overview=overview,
         subjects=subjects,
         access=access,
@@ -78,11 +78,11 @@ def mount(  # noqa: PLR0913 the parts it is made of
         directory=directory,
         names=names,
     )
-    SignInPages(door, access, directory, identity).register(pages)
-    Waiting(desk, overview, names).register(pages)
+    SignInPages(sessions, access, directory, identity).register(pages)
+    Waiting(renderer, overview, names).register(pages)
     instances.register(pages)
     Acting(
-        desk=desk,
+        renderer=renderer,
         overview=overview,
         subjects=subjects,
         operations=operations,
@@ -90,14 +90,14 @@ def mount(  # noqa: PLR0913 the parts it is made of
         access=access,
         instances=instances,
     ).register(pages)
-    BulkPages(desk=desk, bulk=bulk, access=access, names=names).register(pages)
-    Figures(desk, overview, names).register(pages)
-    AuditPage(desk=desk, access=access, trail=trail, names=names).register(pages)
-    DecisionsPage(desk, decided, names).register(pages)
-    PolicyPage(desk, access, policies).register(pages)
+    BulkPages(renderer=renderer, bulk=bulk, access=access, names=names).register(pages)
+    StatisticsPage(renderer, overview, names).register(pages)
+    AuditPage(renderer=renderer, access=access, trail=trail, names=names).register(pages)
+    DecisionsPage(renderer, decided, names).register(pages)
+    PolicyPage(renderer, access, policies).register(pages)
     streams = APIRouter()
     api_page.register(streams, app)
-    Live(following, door).register(streams)
+    Live(following, sessions).register(streams)
     app.include_router(pages)
     app.include_router(streams)
     app.mount("/assets", Assets(directory=STATIC), name="assets")

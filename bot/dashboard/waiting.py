@@ -15,10 +15,10 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.control.reading.list_query import ME, ListQuery
 from bot.control.reading.overview import Listed, Overview, listed
-from bot.dashboard.names import Names
+from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.rendering import guarded, segment
-from bot.dashboard.sessions import Visit
+from bot.dashboard.sessions import SignedInRequest
 from bot.dashboard.words import PHASES
 from records import listing
 
@@ -40,7 +40,7 @@ FORWARDED = (
 )  # fmt: skip
 
 
-class Wanted(Value):
+class ListForm(Value):
     """The list's address as it was typed. `phase` is `waiting` unless another, or `any`, is asked for."""
 
     phase: str = "waiting"
@@ -96,8 +96,8 @@ def plain_amount(text: str) -> str:
 class Waiting:
     """The first page."""
 
-    def __init__(self, desk: PageRenderer, overview: Overview, names: Names) -> None:
-        self._desk = desk
+    def __init__(self, renderer: PageRenderer, overview: Overview, names: DisplayNames) -> None:
+        self._pages = renderer
         self._overview = overview
         self._names = names
 
@@ -108,31 +108,31 @@ class Waiting:
 
     async def show(self, request: Request) -> Response:
         """Show the list."""
-        visit = await self._desk.door.enter(request)
+        signed_in = await self._pages.enter(request)
         wanted, mistake = _wanted(request)
         try:
             query = wanted.query()
         except ValidationError as error:
-            wanted, mistake = Wanted(), query_mistake(error)
+            wanted, mistake = ListForm(), query_mistake(error)
             query = wanted.query()
-        page = await listed(self._overview, visit.caller, query, self._desk.clock())
+        page = await listed(self._overview, signed_in.caller, query, self._pages.clock())
         first = not wanted.cursor and not wanted.filtered
-        asked = await self._asked(visit) if first else Listed()
-        return await self._page(request, visit, wanted, page, asked, mistake)
+        asked = await self._asked(signed_in) if first else Listed()
+        return await self._page(request, signed_in, wanted, page, asked, mistake)
 
-    async def _asked(self, visit: Visit) -> Listed:
+    async def _asked(self, signed_in: SignedInRequest) -> Listed:
         """Return the requests that wait for the reader's decision; none without the right to see them."""
-        if not may(visit.caller, Action.LIST, Resource(asked=True)):
+        if not may(signed_in.caller, Action.LIST, Resource(asked=True)):
             return Listed()
-        return await self._overview.waiting_for(visit.caller, limit=FEW)
+        return await self._overview.waiting_for(signed_in.caller, limit=FEW)
 
     async def _page(  # noqa: PLR0913, PLR0917 what the page shows
-        self, request: Request, visit: Visit, wanted: Wanted, page: Listed, asked: Listed, mistake: str
+        self, request: Request, signed_in: SignedInRequest, wanted: ListForm, page: Listed, asked: Listed, mistake: str
     ) -> Response:
         people = [name for line in (*asked.lines, *page.lines) for name in (*line.waiting_on, line.requester)]
-        return self._desk.show(
+        return self._pages.show(
             request,
-            visit,
+            signed_in,
             "waiting.html",
             status=422 if mistake else 200,
             wanted=wanted,
@@ -141,7 +141,7 @@ class Waiting:
             mistake=mistake,
             following=wanted.address(cursor=page.cursor) if page.cursor else "",
             previous=wanted.address(cursor=page.previous) if page.previous else "",
-            everything=may(visit.caller, Action.LIST),
+            everything=may(signed_in.caller, Action.LIST),
             names=await self._names.of(people),
             sorts=SORTS,
             statuses=STATUSES,
@@ -151,17 +151,17 @@ class Waiting:
 
     async def find(self, request: Request) -> Response:
         """Go to an instance or an order by its id."""
-        await self._desk.door.enter(request)
+        await self._pages.enter(request)
         reference = as_typed(request.query_params.get("id", ""))
         return guarded(RedirectResponse(f"/w/{segment(reference)}" if reference else "/", 303))
 
 
-def _wanted(request: Request) -> tuple[Wanted, str]:
+def _wanted(request: Request) -> tuple[ListForm, str]:
     given = {name: value for name, value in request.query_params.items() if value.strip()}
     try:
-        return Wanted.model_validate(given), ""
+        return ListForm.model_validate(given), ""
     except ValidationError as error:
-        return Wanted(), query_mistake(error)
+        return ListForm(), query_mistake(error)
 
 
 def query_mistake(error: ValidationError, instead: str = "The usual list is shown instead.") -> str:

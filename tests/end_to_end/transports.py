@@ -211,7 +211,7 @@ class Dashboard(Rest):
         self.cookies: dict[str, dict[str, str]] = {}
         for who in PEOPLE:
             session = self.session(who)
-            self.cookies[who.name] = {"countersign": CookieSigner(system.settings.keys).seal(session)}
+            self.cookies[who.name] = {"countersign": CookieSigner(system.settings.keys).dumps(session)}
             self.csrf[who.name] = CookieSigner(system.settings.keys).token(session.id)
 
     def session(self, who: Who) -> Session:

@@ -151,7 +151,7 @@ def test_a_session_ends_after_twelve_hours(system: System) -> None:
     key_id = system.token(OPERATOR, "operator").split("_")[1]
     old = Session(id="old", kind="key", key_id=key_id, began=now - timedelta(hours=13), ends=now - timedelta(hours=1))
     browser = Browser(system)
-    browser.http.cookies.set("countersign", CookieSigner(system.settings.keys).seal(old))
+    browser.http.cookies.set("countersign", CookieSigner(system.settings.keys).dumps(old))
     assert "Your session is over" in browser.get("/").text
 
 

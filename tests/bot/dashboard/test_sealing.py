@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from approvals.signing import KeyRing
-from bot.dashboard.cookies import CookieSigner, Said, Session
+from bot.dashboard.cookies import CookieSigner, FlashMessage, Session
 from bot.dashboard.sessions import local
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -15,9 +15,9 @@ SESSION = Session(id="s1", kind="key", key_id="abc", began=NOW, ends=NOW)
 
 
 def test_a_sealed_value_opens_as_it_was_also_after_a_rotation_of_keys() -> None:
-    sealed = CookieSigner(KeyRing({"old": OLD})).seal(SESSION)
-    assert CookieSigner(KeyRing({"new": NEW, "old": OLD})).open(Session, sealed) == SESSION
-    assert CookieSigner(KeyRing({"new": NEW})).open(Session, sealed) is None
+    sealed = CookieSigner(KeyRing({"old": OLD})).dumps(SESSION)
+    assert CookieSigner(KeyRing({"new": NEW, "old": OLD})).loads(Session, sealed) == SESSION
+    assert CookieSigner(KeyRing({"new": NEW})).loads(Session, sealed) is None
 
 
 @pytest.mark.parametrize(
@@ -34,20 +34,20 @@ def test_a_sealed_value_opens_as_it_was_also_after_a_rotation_of_keys() -> None:
     ],
 )
 def test_a_changed_value_does_not_open(change: Callable[[str], str]) -> None:
-    seals = CookieSigner(KeyRing({"k1": NEW}))
-    assert seals.open(Session, change(seals.seal(SESSION))) is None
+    cookies = CookieSigner(KeyRing({"k1": NEW}))
+    assert cookies.loads(Session, change(cookies.dumps(SESSION))) is None
 
 
 def test_what_was_sealed_as_one_kind_does_not_open_as_another() -> None:
-    seals = CookieSigner(KeyRing({"k1": NEW}))
-    assert seals.open(Session, seals.seal(Said(text=SESSION.model_dump_json()))) is None
+    cookies = CookieSigner(KeyRing({"k1": NEW}))
+    assert cookies.loads(Session, cookies.dumps(FlashMessage(text=SESSION.model_dump_json()))) is None
 
 
 def test_a_form_token_belongs_to_one_session() -> None:
-    seals = CookieSigner(KeyRing({"k1": NEW}))
-    assert seals.is_token("one", seals.token("one"))
-    assert not seals.is_token("two", seals.token("one"))
-    assert not seals.is_token("one", "")
+    cookies = CookieSigner(KeyRing({"k1": NEW}))
+    assert cookies.is_token("one", cookies.token("one"))
+    assert not cookies.is_token("two", cookies.token("one"))
+    assert not cookies.is_token("one", "")
 
 
 @pytest.mark.parametrize(
