@@ -23,6 +23,7 @@ from approvals.policy.routing import PolicyError
 from approvals.requesters import canonical
 from approvals.signing import KeyRing, Purpose
 from approvals.values import Value
+from bot.access.denials import denial
 from bot.access.oidc import BadTokenError, Oidc, ProviderUnavailableError, is_jwt
 from bot.access.refusals import Kind, Refused, refused
 from bot.access.throttle import Throttle
@@ -211,9 +212,18 @@ class Access:
             log.info("a key's use is not noted: the database is slow", key=key_id)
 
     async def demand(
-        self, caller: Caller, action: Action, resource: Resource | None = None, *, instance_id: str = ""
+        self,
+        caller: Caller,
+        action: Action,
+        resource: Resource | None = None,
+        *,
+        instance_id: str = "",
+        about: str = "",
     ) -> None:
-        """Refuse what the caller may not do; the refusal is audited. Raises: Refused NOT_ALLOWED."""
+        """Refuse what the caller may not do; the refusal is audited. Raises: Refused NOT_ALLOWED.
+
+        `about` is the name of what it is done to, such as `order 42`.
+        """
         verdict = authorize(caller.as_actor, action, resource or Resource())
         if not verdict.allowed:
             if not caller.roles_known:
@@ -221,7 +231,7 @@ class Access:
             elif not caller.member:
                 verdict = Verdict(allowed=False, reason=Reason.MEMBERS_ONLY, rule="access")
             await self.audit_refusal(caller, action, verdict, instance_id)
-            raise refused(verdict, Kind.NOT_ALLOWED)
+            raise refused(verdict, Kind.NOT_ALLOWED, denial(verdict, action, about))
 
     async def audit_refusal(self, caller: Caller, action: Action, verdict: Verdict, instance_id: str = "") -> None:
         """Write down that somebody was refused."""

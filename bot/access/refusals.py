@@ -67,10 +67,10 @@ KIND_OF: Final[dict[Reason, Kind]] = {
 """Reasons about the request or a part that is away. All others are about the person: not allowed."""
 
 
-def refused(verdict: Verdict, kind: Kind | None = None) -> Refused:
-    """Return the refusal for a verdict that says no: the same message that Slack and the audit have."""
+def refused(verdict: Verdict, kind: Kind | None = None, message: str = "") -> Refused:
+    """Return the refusal for a verdict that says no: with the message that Slack and the audit have."""
     found = kind or KIND_OF.get(verdict.reason, Kind.NOT_ALLOWED)
-    return Refused(found, sentence(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
+    return Refused(found, message or sentence(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
 
 
 def unusable(error: ValueError, what: str = "request") -> Refused:

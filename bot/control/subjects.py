@@ -100,7 +100,7 @@ class Subjects:
             return  # whose request it is makes no difference: Slack need not be asked
         resource = await self.resource(caller, subject)
         resource = resource.model_copy(update={"status": status})
-        await self._access.demand(caller, action, resource, instance_id=subject.instance_id)
+        await self._access.demand(caller, action, resource, instance_id=subject.instance_id, about=subject.name)
 
     async def resource(self, caller: Caller, subject: Subject) -> Resource:
         """Return the subject as the authority sees it for this caller."""

@@ -8,6 +8,7 @@ from fastapi import Header, Request
 from pydantic import BaseModel
 
 from approvals.authority import Action, Resource
+from approvals.orders import name_of
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
 from bot.web.answers import source_of
@@ -45,10 +46,16 @@ def may(access: Access, action: Action, resource: Resource | None = None) -> Dep
         x_api_key: Annotated[str | None, Header()] = None,
     ) -> Caller:
         caller = await identified(request, authorization, x_api_key)
-        await access.demand(caller, action, resource)
+        await access.demand(caller, action, resource, about=_about(request))
         return caller
 
     return dependency
+
+
+def _about(request: Request) -> str:
+    """Return the name of what the address is of, such as `order 42`."""
+    order = request.path_params.get("order_id")
+    return f"order {order[:100]}" if order else name_of(str(request.path_params.get("request_id") or ""))[:100]
 
 
 def _demand_one_meaning(request: Request) -> None:

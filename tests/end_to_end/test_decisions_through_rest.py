@@ -81,8 +81,11 @@ def test_the_requester_is_known_however_the_one_who_submits_wrote_them(http_syst
 
 def test_a_key_without_the_role_decides_nothing(http_system: System) -> None:
     order = http_system.order("rest-role")
-    answer = order.approve_by_rest(roles=("requester",))
-    assert (answer.status_code, answer.json()["reason"]) == (403, "not_permitted")
+    for role in ("requester", "operator"):
+        answer = order.approve_by_rest(roles=(role,))
+        assert (answer.status_code, answer.json()["reason"]) == (403, "not_permitted")
+        assert answer.json()["detail"].startswith(f"order {order.id}: ")
+        assert "the role approver" in answer.json()["detail"]
 
 
 def test_without_a_key_nothing_is_decided(http_system: System) -> None:

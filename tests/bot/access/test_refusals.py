@@ -3,7 +3,9 @@
 import pytest
 
 from activities.bulk import ItemResult
+from approvals.authority import Action, Actor, authorize
 from approvals.decision import Reason, Verdict
+from bot.access.denials import denial
 from bot.access.refusals import KIND_OF, Kind, Refused, as_refusal, message_of, refused, unknown
 from bot.control.operations.bulk_items import result_of
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
@@ -64,3 +66,28 @@ def test_a_caller_reads_how_to_try_again() -> None:
 )
 def test_a_bulk_operation_keeps_a_refusal_as_a_result(refusal: Refused, result: ItemResult) -> None:
     assert result_of(refusal) == result
+
+
+@pytest.mark.parametrize(
+    ("actor", "action", "said"),
+    [
+        (Actor(through="rest"), Action.PAUSE, "It takes the role operator."),
+        (Actor(through="rest"), Action.DECIDE, "It takes the role approver if the request asks you."),
+        (
+            Actor(through="rest"),
+            Action.SEE_HISTORY,
+            "or requester or requests:ask if the request is your own; or approver if the request is your own or asks",
+        ),
+        (Actor(through="rest", scopes=frozenset({Action.LIST})), Action.PAUSE, "Use a key with the scope pause"),
+        (Actor(through="slack"), Action.AUDIT_READ, "Use the command line or REST"),
+    ],
+)
+def test_a_denial_names_what_it_is_about_and_the_role_that_it_takes(actor: Actor, action: Action, said: str) -> None:
+    text = denial(authorize(actor, action), action, "order 42")
+    assert text.startswith("order 42: Nothing was done because")
+    assert said in text
+
+
+def test_a_guest_hears_no_name_so_that_known_and_unknown_ids_sound_alike() -> None:
+    verdict = Verdict(allowed=False, reason=Reason.MEMBERS_ONLY, rule="access")
+    assert "42" not in denial(verdict, Action.SEE_REQUEST, "order 42")
