@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.inputs import Recorded
 from approvals.audit_actions import AuditAction
 from approvals.checks import barred
-from approvals.decision import Decision, Reason
+from approvals.decision import Decision, Reason, Withdrawal
 from approvals.machine import Record, State, binding_of, deadline_of
 from approvals.messages import sentence
 from approvals.output import end_of_outcome
@@ -122,7 +122,7 @@ def about(state: State) -> dict[str, Any]:
 
 def _reason(state: State, record: Record) -> str:
     if record.verdict and not record.verdict.allowed:
-        return sentence(record.verdict.reason)
+        return sentence(record.verdict.reason, withdrawal=isinstance(record.decision, Withdrawal))
     if record.action in {"rejected", "timed_out"} and state.outcome:
         return state.outcome.reason
     return record.decision.reason if record.decision else ""

@@ -6,7 +6,7 @@ The same effect of the same state always gives the same ids, so that a step whic
 from typing import Literal
 
 from activities.recording import phase_of, shown_of
-from approvals.decision import Reason
+from approvals.decision import Reason, Withdrawal
 from approvals.machine import Announce, Answer, Remind, State
 from approvals.request import CardRef
 from approvals.values import Moment, Value
@@ -48,6 +48,7 @@ class Telling(Value):
     user: str = ""
     reason: Reason | None = None
     decision_id: str = ""
+    withdrawal: bool = False
     number: int = 0
 
     def as_of(self, state: State) -> State:
@@ -138,7 +139,8 @@ def _answer(state: State, told: Answer) -> tuple[Notification, ...]:
     if reason in QUIET or decision.through != "slack":
         return ()
     telling = _to(_telling(state, "answer"), decision.person.user)
-    telling = telling.model_copy(update={"reason": reason, "decision_id": decision.id})
+    told_as = {"reason": reason, "decision_id": decision.id, "withdrawal": isinstance(decision, Withdrawal)}
+    telling = telling.model_copy(update=told_as)
     return (_row(state, "answer", decision.id, telling),)
 
 

@@ -151,6 +151,43 @@ TIMEOUT: Final = (
 )
 
 
-def sentence(reason: Reason) -> str:
-    """Return the one sentence for a reason."""
+WITHDRAWALS: Final[dict[Reason, str]] = {
+    Reason.REQUEST_OVER: (
+        "Nothing was withdrawn because the request is over. See its card or its status for the outcome."
+    ),
+    Reason.ALREADY_DECIDED: (
+        "Nothing was withdrawn because the request is already decided. See its card or its status for the outcome."
+    ),
+    Reason.BROKEN_OFF: (
+        "Nothing was withdrawn because the request's workflow has broken off with an error. Nobody can approve it any "
+        "more; the operators see why."
+    ),
+    Reason.WRONG_INSTANCE: (
+        "Nothing was withdrawn because the withdrawal is for another request than the one it was sent to. Open the "
+        "card of the request that you mean and withdraw it there."
+    ),
+    Reason.REUSED_ID: (
+        "Nothing was withdrawn because the card belongs to an earlier request that had the same id. Look for the newer "
+        "card and withdraw it there."
+    ),
+    Reason.CHANGED_REQUEST: (
+        "Nothing was withdrawn because the request is no longer what the card showed. Look for the newer card and "
+        "withdraw it there."
+    ),
+    Reason.LOOKUP_FAILED: (
+        "Nothing was withdrawn because Slack could not be asked who you are. Nothing has changed: try again in a "
+        "minute."
+    ),
+    Reason.UNKNOWN_PERSON: (
+        "Nothing was withdrawn because Slack does not know the person who asked for it. Withdraw with an account of "
+        "this workspace."
+    ),
+}
+"""The reasons as a withdrawal is told them; all others say the same of whatever was submitted."""
+
+
+def sentence(reason: Reason, *, withdrawal: bool = False) -> str:
+    """Return the message for a reason: of a decision, or of a withdrawal."""
+    if withdrawal:
+        return WITHDRAWALS.get(reason) or REASONS[reason].replace("The answer does not count", "Nothing was withdrawn")
     return REASONS[reason]

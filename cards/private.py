@@ -50,6 +50,11 @@ def not_counted(text: str) -> View:
     return View(title="Not counted", close="Close", blocks=(parts.sentence(one_line(text)),))
 
 
+def not_withdrawn(text: str) -> View:
+    """Return the modal that says why a withdrawal does not count."""
+    return View(title="Not withdrawn", close="Close", blocks=(parts.sentence(one_line(text)),))
+
+
 def recorded(name: str) -> Message:
     """Return what a person is told whose decision is durable and not yet answered for by the workflow."""
     return sentence(f"{name}{UNDECIDED}")

@@ -75,7 +75,8 @@ class Sender:
     def _answer(self, telling: Telling, card: CardRef | None, what: str) -> Delivery | None:
         if telling.reason is None:
             return None
-        channel, message = card.channel if card else None, private.sentence(f"{what}: {sentence(telling.reason)}")
+        text = f"{what}: {sentence(telling.reason, withdrawal=telling.withdrawal)}"
+        channel, message = card.channel if card else None, private.sentence(text)
         return lambda begin: self._announcer.tell(channel, telling.user, message, patience=FOR_EVER, begin=begin)
 
     async def _message(self, telling: Telling, found: Instance, state: State) -> Message:

@@ -235,11 +235,11 @@ class Deliverer:
         entry = audit.Entry(
             at=now,
             actor=row.person,
-            action=AuditAction.DECISION_REFUSED,
+            action=AuditAction.WITHDRAWAL_REFUSED if _is_withdrawal(row) else AuditAction.DECISION_REFUSED,
             instance_id=row.instance_id,
             through=row.through,
             verdict=verdict.reason.value,
-            reason=sentence(verdict.reason),
+            reason=sentence(verdict.reason, withdrawal=_is_withdrawal(row)),
             data={"decision_id": row.id},
         )
         told: tuple[notifications.Row, ...] = ()
@@ -256,5 +256,9 @@ class Deliverer:
 def _told(row: intake.Row, found: instances.Instance | None, verdict: Verdict) -> notifications.Notification:
     """Return what the person hears: a row like all tellings, for Slack may be away when the workflow is over."""
     name = f"{found.kind} {found.subject}: ".lstrip() if found and found.subject else ""
-    user = row.person.partition("/")[2]
-    return alarm(f"over/{row.id}", f"{name}{sentence(verdict.reason)}", row.instance_id, user=user)
+    user, why = row.person.partition("/")[2], sentence(verdict.reason, withdrawal=_is_withdrawal(row))
+    return alarm(f"over/{row.id}", f"{name}{why}", row.instance_id, user=user)
+
+
+def _is_withdrawal(row: intake.Row) -> bool:
+    return (row.payload.get("submission") or {}).get("type") == "withdraw"

@@ -3,9 +3,12 @@
 import hashlib
 import uuid
 
+from approvals.decision import Verdict
+from approvals.messages import sentence
+from approvals.orders import name_of
 from approvals.people import Person
 from bot.access.authenticating import Caller
-from bot.access.refusals import refused
+from bot.access.refusals import Refused, refused
 from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
 
 ANSWER_WITHIN = 5.0
@@ -27,8 +30,13 @@ async def withdraw(  # noqa: PLR0913, PLR0917 what a withdrawal is made of
     )
     receipt = await withdrawals.take(wanted)
     if not receipt.taken:
-        raise refused(receipt.verdict)
+        raise _refused(receipt.verdict, instance_id)
     verdict = await withdrawals.answer(receipt, ANSWER_WITHIN)
     if verdict is not None and not verdict.allowed:
-        raise refused(verdict)
+        raise _refused(verdict, instance_id)
     return verdict is not None
+
+
+def _refused(verdict: Verdict, instance_id: str) -> Refused:
+    """Return the refusal in a withdrawal's words, with the request's name."""
+    return refused(verdict, message=f"{name_of(instance_id)}: {sentence(verdict.reason, withdrawal=True)}")

@@ -167,7 +167,7 @@ class Clicks:
             self._say(place, person_of(body), private.went_wrong(correlation_id()))
             raise
         await ack()
-        self._follow_up(receipt, body, place, binding)
+        self._follow_up(receipt, body, place, binding, withdrawal=True)
 
     async def details(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Show everything: a loading modal at once, its content when it is there."""
@@ -210,11 +210,14 @@ class Clicks:
         if place is not None and url:
             self._announcer.response_urls.keep(place.channel, person_of(body).user, url)
 
-    def _follow_up(self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding) -> None:
+    def _follow_up(
+        self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding, *, withdrawal: bool = False
+    ) -> None:
         """Send the person who clicked what the card does not show. A duplicate gets no second message."""
         if receipt.repeated:
             return
-        self._background.start(self._after(receipt, body, place, binding), "follow up a click")
+        after = self._after(receipt, body, place, binding, withdrawal=withdrawal)
+        self._background.start(after, "follow up a click")
 
     def _follow_up_late(
         self, late: "asyncio.Task[Receipt]", body: Body, place: CardRef | None, binding: Binding
@@ -235,9 +238,12 @@ class Clicks:
 
         self._background.start(follow(), "follow up a late click")
 
-    async def _after(self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding) -> None:
+    async def _after(
+        self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding, *, withdrawal: bool = False
+    ) -> None:
         if not receipt.taken:
-            await self._refuse(body, place, await self._refusal(binding, receipt.verdict.reason))
+            why = sentence(receipt.verdict.reason, withdrawal=withdrawal)
+            await self._refuse(body, place, f"{await self._name(binding.instance_id)}{why}", withdrawal=withdrawal)
         elif await self._decisions.answer(receipt, SOON) is None:
             await self._tell(place, person_of(body), await self._undecided(binding.instance_id))
         if place is not None:
@@ -270,13 +276,13 @@ class Clicks:
         state = await self._details.state(instance_id)
         return f"{state.request.kind} {state.request.subject}: " if state else ""
 
-    async def _refuse(self, body: Body, place: CardRef | None, text: str) -> None:
+    async def _refuse(self, body: Body, place: CardRef | None, text: str, *, withdrawal: bool = False) -> None:
         """Say in a modal why a click does not count; if its trigger is too old, in a message.
 
         Not in the card's thread: Slack shows a private message in a thread only if somebody has answered there.
         """
         try:
-            view = private.not_counted(text).payload()
+            view = (private.not_withdrawn(text) if withdrawal else private.not_counted(text)).payload()
             await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view)
         except (SlackRefusedError, SlackUnavailableError, KeyError):
             await self._tell(place, person_of(body), private.sentence(text))

@@ -33,3 +33,14 @@ def test_a_status_of_a_later_engine_is_told_by_its_name() -> None:
 
 def test_a_timeout_is_not_told_as_a_no() -> None:
     assert "not the same as a no" in TIMEOUT
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_withdrawal_is_never_told_that_an_answer_does_not_count(reason: Any) -> None:
+    if reason not in {Reason.NO_APPROVERS, Reason.REASON_MISSING, Reason.ALLOWED, Reason.DUPLICATE}:
+        assert "The answer does not count" not in sentence(reason, withdrawal=True)
+    assert len(sentence(reason, withdrawal=True)) <= 300
+
+
+def test_a_withdrawal_of_what_is_over_says_that_nothing_was_withdrawn() -> None:
+    assert sentence(Reason.REQUEST_OVER, withdrawal=True).startswith("Nothing was withdrawn because the request is ov")

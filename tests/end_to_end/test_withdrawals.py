@@ -27,9 +27,9 @@ def by_menu(order: Order, user: str = ASKED_BY) -> None:
     )
 
 
-def by_slash(order: Order, user: str = ASKED_BY) -> None:
+def by_slash(order: Order, user: str = ASKED_BY) -> str:
     text = f"withdraw {order.id} no longer needed"
-    order.system.act(order.system.slack.act_as(user).slash("/approval", text))
+    return str(order.system.act(order.system.slack.act_as(user).slash("/approval", text)).body)
 
 
 def by_rest(order: Order, who: str = REQUESTER, **headers: str) -> httpx.Response:
@@ -92,7 +92,8 @@ def test_what_is_decided_is_not_taken_back_and_a_repeated_call_says_the_same(htt
     decided.click("U0MANAGER")
     assert decided.result() == {"status": "completed"}
     late = by_rest(decided)
-    assert late.status_code == 409, late.text
+    assert (late.status_code, "Nothing was withdrawn because" in late.json()["detail"]) == (409, True), late.text
+    assert "Nothing was withdrawn because" in by_slash(decided)
     assert len(decided.processed()) == 1
     answers = [by_rest(order, **{"Idempotency-Key": "one"}) for _ in range(2)]
     assert [(each.status_code, each.json()["status"]) for each in answers] == [(200, "withdrawn")] * 2

@@ -47,7 +47,7 @@ UNTOLD: Final = frozenset({
 
 PURGES: Final = frozenset({AuditAction.WORKFLOW_PURGE, AuditAction.WORKFLOW_FOUND_PURGED})
 
-REFUSED: Final = frozenset({AuditAction.DECISION_REFUSED, AuditAction.REQUEST_REFUSED})
+REFUSED: Final = frozenset({AuditAction.DECISION_REFUSED, AuditAction.REQUEST_REFUSED, AuditAction.WITHDRAWAL_REFUSED})
 
 CODES: Final = {"approval_timeout": ""}
 """Reasons that are codes of the machine's, with what people are told in their place."""
@@ -92,6 +92,9 @@ def _what(entry: audit.Chained) -> str:
 def text_of(entry: audit.Chained) -> str:
     """Return the words that were typed, or the message for a machine's reason."""
     if entry.action in REFUSED and entry.verdict in set(Reason):
-        return sentence(Reason(entry.verdict))  # what was typed with the answer is no reason of its refusal
+        withdrawal = entry.action == AuditAction.WITHDRAWAL_REFUSED
+        return sentence(
+            Reason(entry.verdict), withdrawal=withdrawal
+        )  # what was typed with the answer is no reason of its refusal
     reason = CODES.get(entry.reason, entry.reason)
     return sentence(Reason(reason)) if reason in set(Reason) else reason
