@@ -85,6 +85,7 @@ class Commands:
     ) -> None:
         self._access = access
         self._overview = overview
+        self._subjects = subjects
         self._bulk = bulk
         self._managing = Managing(
             access=access, overview=overview, operations=operations, subjects=subjects, bulk=bulk, slack=slack
@@ -123,16 +124,24 @@ class Commands:
     async def _dispatch(self, body: Body, verb: str, rest: str) -> Message | None:
         person = Person(team=str(body.get("team_id") or ""), user=str(body["user_id"]))
         caller = await self._access.by_slack(person)
+        if caller.roles_known and not caller.member:
+            await self._refuse_guest(caller, verb, rest)
         if verb in IN_SLACK:
             return await self._managing.confirm(caller, IN_SLACK[verb], rest, body)
         answer = self._verbs.get(verb)
         return command.unknown_verb(verb) if answer is None else await answer(caller, rest, body)
 
+    async def _refuse_guest(self, caller: Caller, verb: str, rest: str) -> None:
+        """Tell a guest, whatever they typed, that only members see requests. Raises: Refused NOT_ALLOWED."""
+        action = IN_SLACK[verb].action if verb in IN_SLACK else SEEING.get(verb, Action.SEE_REQUEST)
+        reference, _ = words(rest)
+        known = bool(reference) and await self._subjects.knows(reference)
+        instance_id = await self._subjects.resolve(reference) if known else ""
+        await self._access.demand(caller, action, instance_id=instance_id)
+
     # ---- seeing -----------------------------------------------------------------------------------------------------
 
     async def _help(self, caller: Caller, rest: str, body: Body) -> Message:
-        if caller.roles_known and not caller.member:
-            return private.sentence(sentence(Reason.MEMBERS_ONLY))
         hidden = {verb.name for verb in IN_SLACK.values() if not _may(caller, verb)}
         hidden |= {name for name, action in SEEING.items() if not _may_see(caller, action)}
         return command.help_text(frozenset(hidden))
@@ -218,7 +227,7 @@ class Commands:
             return command.usage("withdraw", NEEDS_ID)
         subject = await self._overview.one(caller, reference)
         if caller.person is None:
-            return private.sentence(sentence(Reason.UNKNOWN_PERSON))
+            return private.sentence(sentence(Reason.UNKNOWN_PERSON, withdrawal=True))
         wanted = WithdrawalSubmission(
             id=f"slash-{uuid.uuid4().hex}",
             instance_id=subject.instance_id,
@@ -228,7 +237,7 @@ class Commands:
         )
         receipt = await self._withdrawals.take(wanted)
         if not receipt.taken:
-            return private.sentence(naming(reference, sentence(receipt.verdict.reason)))
+            return private.sentence(naming(reference, sentence(receipt.verdict.reason, withdrawal=True)))
         return private.sentence(naming(reference, WITHDRAWAL_TAKEN))
 
     async def _operations_on_many(self, caller: Caller, rest: str, body: Body) -> Message:

@@ -89,9 +89,11 @@ def test_help_names_every_verb(system: System) -> None:
 
 def test_a_guest_is_told_that_no_role_can_be_had_and_gets_no_list_of_verbs(system: System, key: dict[str, str]) -> None:
     order_id, _ = start(system, key, "guests")
-    for words in ("help", "list", "stats", f"status {order_id}", f"terminate {order_id} because"):
+    asked = ("help", "list", "stats", f"status {order_id}", f"terminate {order_id} because", "status", "statsu 42")
+    for words in (*asked, "status no-such-order", "why no-such-order", "withdraw no-such-order", "pause no-such-order"):
         said = say(system, "U0GUEST", words)
         assert "only full members" in said, words
+        assert "known as" not in said, words
         assert "Ask an admin" not in said, words
         assert "/approval status" not in said, words
 
