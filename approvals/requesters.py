@@ -18,6 +18,8 @@ QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d"
 UNSEEN: Final = {"Cf", "Cc", "Zl", "Zp"}
 LONGEST: Final = 254
 NEAREST: Final = 3
+CLOSE: Final = 0.75
+"""How alike two addresses are for one to be a misspelling of the other; colleagues share all that follows the @."""
 
 
 class UnknownRequesterError(ValueError):
@@ -44,11 +46,19 @@ def named(name: str, known: Iterable[str]) -> str | None:
     return next((each for each in known if canonical(each).casefold() == name.casefold()), None)
 
 
-def unknown(name: str, known: Iterable[str]) -> UnknownRequesterError:
-    """Return the refusal of a name, with the nearest names that the policy knows."""
+def unknown(name: str, known: Iterable[str], people: Iterable[str] = ()) -> UnknownRequesterError:
+    """Return the refusal of a name, with the nearest names that the policy and the records know."""
     near = difflib.get_close_matches(name.casefold(), [each.casefold() for each in known], n=NEAREST, cutoff=0.5)
+    near = [*_addresses_like(name, people), *near][:NEAREST]
     hint = f" Nearest: {', '.join(near)}." if near else ""
     return UnknownRequesterError(
         f"The requester {name[:80]!r} is no person in Slack, and no service or agent that policy.yml names.{hint} "
         "Write an e-mail or a Slack user id, or add the name under `services:` or `agents:` in the policy."
     )
+
+
+def _addresses_like(name: str, people: Iterable[str]) -> list[str]:
+    """Return the nearest addresses; a name without @ is compared with what stands before it."""
+    compared = {each if "@" in name else each.partition("@")[0]: each for each in map(canonical, people) if "@" in each}
+    near = difflib.get_close_matches(name.casefold(), compared, n=NEAREST, cutoff=CLOSE)
+    return [compared[each] for each in near]

@@ -80,3 +80,17 @@ def test_the_policy_names_services_and_agents() -> None:
     assert (policy.services, policy.agents) == (("ci",), ("buyer",))
     with pytest.raises(PolicyError, match="list"):
         parse_policy("version: 1\nservices: ci\n" + rules)
+
+
+@pytest.mark.parametrize(
+    ("written", "nearest"),
+    [
+        ("reqester@example.com", "Nearest: requester@example.com."),
+        ("requestr", "Nearest: requester@example.com."),
+        ("manager@example.com", "Write an e-mail"),
+    ],
+)
+def test_a_misspelt_person_hears_the_nearest_of_those_who_have_asked(written: str, nearest: str) -> None:
+    said = str(unknown(written, [], ["requester@example.com", "U0OTHER"]))
+    assert nearest in said
+    assert ("Nearest" in said) is ("Nearest" in nearest)

@@ -25,7 +25,7 @@ from approvals.evidence import sealed_input
 from approvals.orders import instance_id_of
 from approvals.policy.routing import NoRoute, Policy, PolicyError, route
 from approvals.request import ApprovalRequest
-from approvals.requesters import UnknownRequesterError
+from approvals.requesters import UnknownRequesterError, canonical, unknown
 from approvals.signing import KeyRing
 from approvals.values import Value
 from approvals.webhooks import Callback
@@ -41,6 +41,9 @@ from records.database import Database
 
 APPROVAL_WORKFLOW = "approval_workflow"
 SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
+
+NEWEST = 1000
+"""Requests that are searched for the requester who was meant."""
 
 REQUESTER_S = 2.0
 """Seconds that a start waits for Slack to say who the requester is."""
@@ -253,9 +256,15 @@ class Starting:
             async with asyncio.timeout(REQUESTER_S):
                 await resolve(request.requester, policy, self._parts.directory)
         except UnknownRequesterError as error:
-            raise Refused(Kind.INVALID, str(error)) from error
+            raise Refused(Kind.INVALID, str(await self._nearest(request.requester, policy))) from error
         except (LookupFailedError, TimeoutError) as error:
             log.info("a requester is looked up later", why=str(error), subject=request.subject)
+
+    async def _nearest(self, requester: str, policy: Policy) -> UnknownRequesterError:
+        """Return the refusal of a requester with the nearest of those who have asked before."""
+        async with self._parts.database.read() as connection:
+            people = await instances.requesters(connection, NEWEST)
+        return unknown(canonical(requester), policy.programs, people)
 
 
 def _found(start: Start, row: instances.Instance) -> Started | None:
