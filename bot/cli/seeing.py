@@ -80,26 +80,26 @@ def list_(  # noqa: PLR0913 a list's filters
     }
     filtered = any(value is not None for name_, value in query.items() if name_ != "limit")
     with connected() as remote:
-        found, total = pages(remote, query, every=every)
-        waits, waiting = ([], 0) if filtered else pages(remote, query | {"waiting_on": "me"}, every=every)
+        found, total, sees_all = pages(remote, query, every=every)
+        waits, waiting, _ = ([], 0, False) if filtered else pages(remote, query | {"waiting_on": "me"}, every=every)
     if output_as is ListFormat.JSON:
         known = {each["id"] for each in waits}
         output.print_json([*waits, *(each for each in found if each["id"] not in known)])
         return
     if waits:
         output.say(f"Waits for you ({len(waits)} of {waiting}):")
-        output.rows(_columns(waits, output_as), [shown_line(each) for each in waits], Format.TABLE)
+        output.rows(_columns(waits, output_as, engines=sees_all), [shown_line(each) for each in waits], Format.TABLE)
         output.say("")
     if found:
-        output.rows(_columns(found, output_as), [shown_line(each) for each in found], Format.TABLE)
+        output.rows(_columns(found, output_as, engines=sees_all), [shown_line(each) for each in found], Format.TABLE)
     elif not waits:
         output.note("No workflow fits. `countersign list` without filters shows all.")
     if len(found) < total or len(waits) < waiting:
         output.note(f"The first {len(found)} of {total}: --all gives every page.")
 
 
-def pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[dict[str, Any]], int]:
-    """Return the lines, and how many fit in all."""
+def pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[dict[str, Any]], int, bool]:
+    """Return the lines, how many fit in all, and whether the caller may see everybody's."""
     found: list[dict[str, Any]] = []
     cursor = None
     with output.progress("Listing", 0, shown=every) as advance:
@@ -109,15 +109,29 @@ def pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[d
             advance(len(page["workflows"]))
             cursor = page["cursor"]
             if cursor is None or not every:
-                return found, int(page["total"])
+                return found, int(page["total"]), bool(page.get("sees_all"))
 
 
-def _columns(found: list[dict[str, Any]], output_as: ListFormat) -> tuple[str, ...]:
+def _columns(found: list[dict[str, Any]], output_as: ListFormat, *, engines: bool) -> tuple[str, ...]:
+    """Return the columns; what the engine says is for operators (`engines`)."""
+    status = ("STATUS",) if engines else ()
     if output_as is ListFormat.TABLE:
-        return ("ID", "STANDING", "AMOUNT", "REQUESTER", "STATUS", "AGE")
-    custom = ("CUSTOM STATUS",) if any(each["custom_status"] for each in found) else ()
-    more = ("DESCRIPTION", "WAITING ON", "DEADLINE", "STATUS", *custom)
-    return ("NAME", "ID", "STANDING", "AMOUNT", "REQUESTER", *more, "AGE")
+        return ("ID", "STANDING", "AMOUNT", "REQUESTER", *status, "AGE")
+    custom = ("CUSTOM STATUS",) if engines and any(each["custom_status"] for each in found) else ()
+    name = ("NAME",) if engines else ()
+    return (
+        *name,
+        "ID",
+        "STANDING",
+        "AMOUNT",
+        "REQUESTER",
+        "DESCRIPTION",
+        "WAITING ON",
+        "DEADLINE",
+        *status,
+        *custom,
+        "AGE",
+    )
 
 
 def shown_line(each: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +139,7 @@ def shown_line(each: dict[str, Any]) -> dict[str, Any]:
     now = datetime.now(UTC)
     return each | {
         "age": age(datetime.fromisoformat(each["created_at"]), now),
+        "standing": each["standing"] or each["status"].capitalize(),
         "amount": amount_of(each),
         "deadline": at_utc(each.get("deadline")),
         "description": each.get("description", "")[:60],

@@ -38,6 +38,7 @@ class WorkflowPage(BaseModel):
     previous: str | None = None
     before: int = Field(0, description="how many come before this page")
     total: int = Field(0, description=f"how many there are; exact up to {MOST_COUNTED:,}, more are one more")
+    sees_all: bool = Field(False, description="whether you may see everybody's; what waits for you is yours alone")
 
 
 class WorkflowDetail(BaseModel):

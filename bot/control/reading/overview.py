@@ -61,7 +61,8 @@ class TimeLineEvent(Value):
 class Listed(Value):
     """One page of a list: lines number `before` + 1 and following of `total`, which is exact up to MOST_COUNTED.
 
-    `cursor` gives the next page, `previous` the one before; None if there is none.
+    `cursor` gives the next page, `previous` the one before; None if there is none. `sees_all`: the caller may see
+    everybody's, as operators do; they see the engine's status too.
     """
 
     lines: tuple[Workflow, ...] = ()
@@ -69,6 +70,7 @@ class Listed(Value):
     before: int = 0
     cursor: str | None = None
     previous: str | None = None
+    sees_all: bool = False
 
     @property
     def place(self) -> str:
@@ -138,7 +140,8 @@ class Overview:
             wanted = wanted.model_copy(update={"not_named": BULK_WORKFLOW})  # operators' own work is no request
         if mine or not everything:
             wanted = wanted.model_copy(update={"requesters": await self._own_names(caller)})
-        return await self._listed(wanted, sort, cursor, limit)
+        page = await self._listed(wanted, sort, cursor, limit)
+        return page.model_copy(update={"sees_all": everything})
 
     async def waiting_for(
         self,

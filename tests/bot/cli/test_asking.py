@@ -177,6 +177,8 @@ def test_a_list_shows_an_approver_first_what_waits_for_them(remote: Cli, start: 
     shown_ = remote("list", who="manager")
     assert shown_.out.startswith("Waits for you (")
     assert instance in shown_.out
+    assert not {"RUNNING", "STATUS", "NAME"} & set(shown_.out.split()), "the engine's words are for operators"
+    assert not {"RUNNING", "STATUS", "NAME"} & set(remote("list", "-o", "wide", who="manager").out.split())
     assert instance in {each["id"] for each in remote("list", "-o", "json", who="manager").json}
 
 
