@@ -61,6 +61,9 @@ class SignedInRequest(Value):
     secure: bool = False
 
 
+PORTS = {"http": 80, "https": 443}
+
+
 class Sessions:
     """Opens for sessions that are ours, not over, not ended, and whose key or person still counts."""
 
@@ -182,15 +185,19 @@ class Sessions:
 
     def _demand_own_origin(self, request: Request) -> None:
         origin = request.headers.get("origin")
-        # A stranger can name any Host that reaches us: the public address, if it is set, is the only one of ours.
-        own = urlsplit(self._public_url).netloc or request.headers.get("host", "")
         if origin is None and request.headers.get("sec-fetch-site") == "same-origin":
             return
-        if origin is None or not own or urlsplit(origin).netloc != own:
+        if origin is None or not self._is_own(origin, request.headers.get("host", "")):
             raise Refused(
                 Kind.NOT_ALLOWED,
                 "This form was sent from another site, so nothing was done. Open the page here and repeat.",
             )
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Whether an origin is ours. A stranger can name any Host that reaches us, so a public address goes first."""
+        if self._public_url:
+            return _origin(origin) is not None and _origin(origin) == _origin(self._public_url)
+        return bool(host) and urlsplit(origin).netloc == host
 
     # ---- cookies ----------------------------------------------------------------------------------------------------
 
@@ -240,6 +247,16 @@ class Sessions:
             secure=self.is_secure(request),
             samesite="strict" if strict else "lax",
         )
+
+
+def _origin(address: str) -> tuple[str, str, int] | None:
+    """Return an address's scheme, host and port, None if it has none."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None
 
 
 def local(address: str) -> str:
