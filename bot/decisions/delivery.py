@@ -60,17 +60,18 @@ class Raises:
         self._clock = clock
         self._under_way: dict[str, float] = {}
         self._failed: dict[str, float] = {}
+        self._said = False
 
     @contextmanager
     def one(self, instance_id: str) -> Iterator[None]:
         """Watch one raise. Only an engine that is away counts: a refusal is about one instance."""
         now = self._clock()
         self._under_way.setdefault(instance_id, now)
+        slow = asyncio.get_running_loop().call_later(SLOW_RAISE_S, self._say)
         try:
             yield
         except EngineUnavailableError:
-            if not self._failed:
-                log.error("decisions do not reach their workflows")  # noqa: TRY400 the caller logs each failure
+            self._say()
             self._failed.setdefault(instance_id, now)
             raise
         except EngineRefusedError:
@@ -78,8 +79,16 @@ class Raises:
             raise
         else:
             self._failed.clear()
+            self._said = False
         finally:
+            slow.cancel()
             self._under_way.pop(instance_id, None)
+
+    def _say(self) -> None:
+        """Log it once, until a raise arrives: a raise that hangs fails only at its deadline."""
+        if not self._said:
+            log.error("decisions do not reach their workflows")
+        self._said = True
 
     @property
     def trouble_s(self) -> float:

@@ -11,7 +11,7 @@ from bot.access.refusals import Kind, Refused
 from bot.dashboard.cookies import CookieSigner
 from bot.dashboard.sessions import Sessions
 
-SEALS = CookieSigner(KeyRing({"k1": "k" * 40}))
+COOKIES = CookieSigner(KeyRing({"k1": "k" * 40}))
 PUBLIC = "https://approvals.example"
 OURS = [
     ("", "http://localhost:8000", "localhost:8000"),
@@ -41,8 +41,8 @@ FOREIGN = [
 def sent(public: str, origin: str | None, host: str) -> tuple[Sessions, Request]:
     """Return the door and a form with a good token that a browser sends to it."""
     nothing: Any = None
-    door = Sessions(database=nothing, access=nothing, seals=SEALS, clock=nothing, public_url=public)
-    body = urlencode({"csrf": SEALS.token("s1"), "reason": "because"}).encode()
+    door = Sessions(database=nothing, access=nothing, cookies=COOKIES, clock=nothing, public_url=public)
+    body = urlencode({"csrf": COOKIES.token("s1"), "reason": "because"}).encode()
     headers = [(b"host", host.encode()), (b"content-type", b"application/x-www-form-urlencoded")]
     headers += [] if origin is None else [(b"origin", origin.encode())]
 

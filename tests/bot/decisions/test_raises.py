@@ -1,6 +1,9 @@
 """Whether decisions reach their workflows, as /readyz and the metrics say it."""
 
+import asyncio
 import contextlib
+
+import structlog
 
 from bot.decisions.delivery import ALONE_S, SLOW_RAISE_S, Raises
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
@@ -25,7 +28,7 @@ class Watched:
 AWAY = EngineUnavailableError("away")
 
 
-def test_a_raise_that_takes_long_shows_before_it_has_failed() -> None:
+async def test_a_raise_that_takes_long_shows_before_it_has_failed() -> None:
     watched = Watched()
     with watched.raises.one("a"):
         watched.now += SLOW_RAISE_S + 1
@@ -35,7 +38,7 @@ def test_a_raise_that_takes_long_shows_before_it_has_failed() -> None:
     assert (watched.raises.trouble_s, watched.raises.message) == (0, "ok")
 
 
-def test_a_failure_shows_until_one_arrives() -> None:
+async def test_a_failure_shows_until_one_arrives() -> None:
     watched = Watched()
     watched.fail("a", AWAY)
     watched.now += 4
@@ -46,7 +49,7 @@ def test_a_failure_shows_until_one_arrives() -> None:
     assert watched.raises.trouble_s == 0
 
 
-def test_one_instance_that_is_ill_by_itself_takes_no_readiness_away_for_long() -> None:
+async def test_one_instance_that_is_ill_by_itself_takes_no_readiness_away_for_long() -> None:
     watched = Watched()
     watched.fail("a", AWAY)
     watched.now += ALONE_S + 1
@@ -56,7 +59,18 @@ def test_one_instance_that_is_ill_by_itself_takes_no_readiness_away_for_long() -
     assert watched.raises.everywhere
 
 
-def test_a_refusal_concerns_its_instance_alone() -> None:
+async def test_a_refusal_concerns_its_instance_alone() -> None:
     watched = Watched()
     watched.fail("a", EngineRefusedError("actor is stalled"))
     assert watched.raises.trouble_s == 0
+
+
+async def test_a_raise_that_hangs_is_logged_once_within_five_seconds_and_again_after_one_has_arrived() -> None:
+    watched = Watched()
+    with structlog.testing.capture_logs() as logs:
+        with watched.raises.one("a"), watched.raises.one("b"):
+            await asyncio.sleep(SLOW_RAISE_S + 0.1)
+            assert [each["event"] for each in logs] == ["decisions do not reach their workflows"]
+        watched.fail("a", AWAY)
+    assert len(logs) == 2
+    assert SLOW_RAISE_S < 5
