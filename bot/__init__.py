@@ -1,1 +1,1 @@
-"""Everything that people and programs touch: Slack, REST, the dashboard, the command line. services.py wires it all."""
+"""Everything that people and programs touch: Slack, REST, the dashboard, the command line. services/ wires it all."""

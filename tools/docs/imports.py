@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("bot", "workflows", "activities", "records", "cards", "approvals", "local")
 WIRING = "wiring"
-"""The room of bot/app.py and bot/services.py: they alone may use every other one."""
+"""The room of bot/app.py and bot/services/: they alone may use every other one."""
 
 Arrow = tuple[str, str]
 
@@ -75,7 +75,7 @@ def _room(module: str) -> str:
     parts = module.split(".")
     if len(parts) < 2:  # noqa: PLR2004 the package and a name in it
         return ""
-    return parts[1] if (ROOT / "bot" / parts[1]).is_dir() else WIRING
+    return parts[1] if parts[1] != "services" and (ROOT / "bot" / parts[1]).is_dir() else WIRING
 
 
 def reduced(arrows: Iterable[Arrow]) -> set[Arrow]:

@@ -1,0 +1,63 @@
+"""What keeps read model, cards and audit true in the background. Wiring only."""
+
+from datetime import timedelta
+from functools import cached_property
+
+from bot.control.reconciling.checkpoints import Checkpointing, signers_of
+from bot.control.reconciling.reaching import EVERY_S, Reach
+from bot.control.reconciling.reconciler import Reconciler
+from bot.control.reconciling.retention import Retention
+from bot.services.reading import Reading
+from bot.slack.replay import ReplayGuard
+
+
+class Keeping(Reading):
+    """Reconciling, checkpoints, retention."""
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """Keeps read model and cards true."""
+        return Reconciler(
+            database=self.database,
+            engine=self.engine,
+            mending=self.mending,
+            keys=self.keys,
+            clock=self.clock,
+            every=self.every,
+            engine_keeps=_days(self.settings.engine_retention_days),
+        )
+
+    @cached_property
+    def retention(self) -> Retention:
+        """Forgets what ended long ago."""
+        return Retention(self.database, self.engine, self.clock, _days(self.settings.retention_days))
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Looks whether those who are asked can still decide."""
+        every_s = min(EVERY_S, self.settings.reconcile_every_seconds)
+        return Reach(self.database, self.slack, self.directory, self.clock, self.settings.link_base, every_s)
+
+    @cached_property
+    def checkpointing(self) -> Checkpointing:
+        """Signs the audit's end."""
+        settings = self.settings
+        every = settings.checkpoint_every_minutes * 60
+        return Checkpointing(
+            self.database,
+            lambda: signers_of(self.keys)[0],
+            settings.checkpoint_dir,
+            self.clock,
+            every,
+            restoration=self.restoration,
+        )
+
+    @cached_property
+    def replays(self) -> ReplayGuard:
+        """The same signed bytes again."""
+        return ReplayGuard(self.database, self.clock)
+
+
+def _days(number: float) -> timedelta | None:
+    """Return a setting's days, None for 0."""
+    return timedelta(days=number) if number else None
