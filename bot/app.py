@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -16,6 +17,7 @@ from bot.dashboard import site as dashboard
 from bot.engine.extensions import load
 from bot.engine.worker import OURS
 from bot.process.correlation import CorrelationMiddleware
+from bot.process.ending import Ending
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
 from bot.process.tracing import TRACING
@@ -43,6 +45,10 @@ from records.errors import DatabaseUnavailableError
 log = structlog.get_logger(__name__)
 
 
+DRAIN_S: Final = 10.0
+"""How long activities and messages under way have at the end; each of them waits for less (bot/engine/worker.py)."""
+
+
 class MissingSettingsError(Exception):
     """Settings are missing or unusable. The text has a sentence for each."""
 
@@ -50,31 +56,31 @@ class MissingSettingsError(Exception):
 @asynccontextmanager
 async def started(services: Services) -> AsyncIterator[None]:
     """Start what runs beside the requests, and end it in the opposite order."""
-    async with AsyncExitStack() as stack:
+    async with Ending() as ending:
         TRACING.start()
-        stack.push_async_callback(asyncio.to_thread, TRACING.stop)
-        stack.push_async_callback(services.http.aclose)
-        stack.push_async_callback(services.slack.close)
-        stack.push_async_callback(services.engine.close)
-        stack.push_async_callback(services.database.close)
+        ending.then("tracing", lambda: asyncio.to_thread(TRACING.stop))
+        ending.then("connections to others", services.http.aclose)
+        ending.then("connections to Slack", services.slack.close)
+        ending.then("the sidecar's client", services.engine.close)
+        ending.then("database", services.database.close)
         ready = services.database.migrate if services.settings.migrate_at_start else services.database.demand
         await waited_for(services.database, ready, services.settings.database_patience_seconds)
-        stack.push_async_callback(services.deliverer.hand_back)
-        stack.push_async_callback(services.background.drain)
+        ending.then("deliverer", services.deliverer.hand_back)
+        ending.then("background work", services.background.drain)
         await services.restoration.look()  # before the worker: no effect may be done first
         if services.works:
             services.worker.start()
-            stack.push_async_callback(services.worker.stop)
-        stack.push_async_callback(services.drain)
+            ending.then("worker", services.worker.stop)
+        ending.then("activities and messages", services.drain, DRAIN_S)
         if services.works:
-            stack.push_async_callback(services.leadership.hand_back)
+            ending.then("leases", services.leadership.hand_back)
             await services.leadership.loop.once()
         services.loops.start()
-        stack.push_async_callback(services.listener.stop)
-        stack.push_async_callback(services.loops.stop)
+        ending.then("listener", services.listener.stop)
+        ending.then("loops", services.loops.stop)
         if services.serves and services.socket is not None:
             await services.socket.start()
-            stack.push_async_callback(services.socket.stop)
+            ending.then("socket", services.socket.stop)
         services.background.start(_name_deaf_channels(services), "looking at the policy's channels")
         yield
 

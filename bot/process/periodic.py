@@ -144,9 +144,11 @@ class Periodic:
             self._task = None
 
     async def _run(self) -> None:
-        while True:
+        # A cancellation in the middle of a round may come out of it as another error, a query's, and be lost.
+        while self._task is asyncio.current_task():
             pause = await self.once()
-            await asyncio.sleep(pause)
+            if self._task is asyncio.current_task():
+                await asyncio.sleep(pause)
 
     async def once(self) -> float:
         """Do one round, whatever comes of it. Returns the seconds until the next."""

@@ -101,3 +101,22 @@ async def test_a_round_can_say_when_the_next_one_is_to_come() -> None:
         return NextRound(in_s=0.0)
 
     assert await Periodic("x", full, 7.0).once() == 0.0
+
+
+async def test_a_loop_ends_though_its_round_makes_another_error_of_the_cancellation() -> None:
+    # A query that is interrupted fails with the database's error: the app then never ended.
+    began = asyncio.Event()
+
+    async def work() -> None:
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            message = "interrupted"
+            raise OSError(message) from None
+
+    loop = Periodic("x", work, 0.001, passing=(OSError,))
+    loop.start()
+    await began.wait()
+    async with asyncio.timeout(2):
+        await loop.stop()
