@@ -30,6 +30,9 @@ OK = 200
 DRAIN_S = 2.0
 """Seconds that envelopes under way have when the app ends."""
 
+PONG_S = 0.5
+"""Seconds that Slack has to answer a ping when the app ends: what it sent before is read by then."""
+
 REFUSED = "Slack refuses the app token ({error}): check SLACK_APP_TOKEN (xapp-…) and its scope connections:write."
 
 
@@ -59,6 +62,21 @@ class Client(SocketModeClient):
         trace.freeze()
         self.aiohttp_client_session.trace_configs.append(trace)
 
+    async def read_all(self, within_s: float) -> None:
+        """Return once everything that Slack sent before this call is read: its answer to a ping comes after it."""
+        session, asked = self.current_session, time.time()
+        if session is None or session.closed:
+            return
+        try:
+            await session.ping(f"sdk-ping-pong:{asked}".encode())
+        except (aiohttp.ClientError, ConnectionError):
+            return
+        until = time.monotonic() + within_s
+        while (  # noqa: ASYNC110 the SDK keeps a moment, no event
+            (self.last_ping_pong_time or 0.0) < asked and not session.closed and time.monotonic() < until
+        ):
+            await asyncio.sleep(0.005)
+
 
 class Socket:
     """The socket, with a `state` for readiness (docs/explanation/slack.md#connecting-never-returns-on-a-bad-token)."""
@@ -87,15 +105,13 @@ class Socket:
     async def stop(self) -> None:
         """Close the socket at a moment when no envelope is under way: Slack then takes the app's other sockets.
 
-        Until then every envelope is answered. Under a load without such a moment the last ones are answered and
-        those that come meanwhile are left to Slack.
+        Until then every envelope is answered. What Slack sends within the way of a close frame, and the last ones under
+        a load without such a moment, are left to Slack, which tells the person to try again.
         """
         if self._ending:
             return
-        until = time.monotonic() + DRAIN_S
-        while self._under_way and (left := until - time.monotonic()) > 0:
-            await asyncio.wait(self._under_way, timeout=left)
-            await asyncio.sleep(0)  # for envelopes that were read and not begun
+        if self._client is not None:
+            await self._settle(self._client)
         self._ending = True
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=DRAIN_S)
@@ -104,6 +120,16 @@ class Socket:
             await asyncio.gather(self._connecting, return_exceptions=True)
         if self._client is not None:
             await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def _settle(self, client: Client) -> None:
+        until = time.monotonic() + DRAIN_S
+        while (left := until - time.monotonic()) > 0:
+            await client.read_all(min(PONG_S, left))
+            await asyncio.sleep(0)  # for envelopes that were read and not begun
+            if client.message_queue.empty() and not self._under_way:
+                return
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=left)
 
     async def state(self) -> str:
         """Return "ok" when Slack can reach us now, else why not."""

@@ -17,6 +17,11 @@ from local.slack.transport import FAILED, TIMED_OUT, Envelope
 from local.slack.values import Json
 from local.slack.world import World
 
+NO_SOCKET = "no Socket Mode connection is open, and no deliver_to was given"
+
+CLOSED = "the app closed the connection before it had answered"
+"""What an unanswered delivery says whose connection ended meanwhile."""
+
 
 class SocketMode:
     """All Socket Mode connections of the app."""
@@ -83,24 +88,40 @@ class SocketMode:
                 waiting.set_result(answer)
 
     async def deliver(self, envelope: Envelope) -> Delivery:
-        """Send an envelope over one connection and wait for its acknowledgement."""
+        """Send an envelope over one open connection and wait for its acknowledgement.
+
+        A connection that turns out to be closed before anything was sent is passed over.
+        """
         started = time.perf_counter()
-        if not self._connections:
-            return self._answer(
-                envelope, None, "no Socket Mode connection is open, and no deliver_to was given", started, FAILED
-            )
-        socket = self._connections[next(self._turn) % len(self._connections)]
         envelope_id = secrets.token_hex(8)
         waiting = self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
         try:
-            await self._send(socket, envelope, envelope_id)
-            answer = await asyncio.wait_for(waiting, self._timeout)
-        except TimeoutError:
-            return self._answer(envelope, None, "", started, TIMED_OUT)
-        except (WebSocketDisconnect, RuntimeError) as error:
-            return self._answer(envelope, None, type(error).__name__, started, FAILED)
+            socket = await self._send_over_one(envelope, envelope_id)
+            if socket is None:
+                return self._answer(envelope, None, NO_SOCKET, started, FAILED)
+            return await self._answered(envelope, waiting, socket, started)
         finally:
             self._waiting.pop(envelope_id, None)
+
+    async def _send_over_one(self, envelope: Envelope, envelope_id: str) -> WebSocket | None:
+        while self._connections:
+            socket = self._connections[next(self._turn) % len(self._connections)]
+            try:
+                await self._send(socket, envelope, envelope_id)
+            except (WebSocketDisconnect, RuntimeError):
+                self._forget(socket)
+            else:
+                return socket
+        return None
+
+    async def _answered(
+        self, envelope: Envelope, waiting: asyncio.Future[Json], socket: WebSocket, started: float
+    ) -> Delivery:
+        try:
+            answer = await asyncio.wait_for(waiting, self._timeout)
+        except TimeoutError:
+            closed = socket.client_state is WebSocketState.DISCONNECTED
+            return self._answer(envelope, None, CLOSED if closed else "", started, TIMED_OUT)
         body = answer.get("payload")
         text = body if isinstance(body, str) else json.dumps(body) if body else ""
         return self._answer(envelope, 200, text, started, None)
