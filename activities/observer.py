@@ -1,4 +1,4 @@
-"""The port through which the activities notify the process around them: a lower room calls no higher one."""
+"""The ports through which lower rooms notify the process around them: they call no higher one."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -6,6 +6,13 @@ from typing import Protocol
 from approvals.decision import Verdict
 from approvals.state import State
 from records import notifications
+
+
+class NotificationQueue(Protocol):
+    """Sends what is committed. What it does not take is found in the database a moment later."""
+
+    def take(self, rows: Iterable[notifications.Row]) -> None:
+        """Send these now."""
 
 
 class ActivityObserver(Protocol):

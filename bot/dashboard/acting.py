@@ -25,7 +25,8 @@ from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import segment
 from bot.dashboard.sessions import SignedInRequest
 from bot.dashboard.waiting import refuse_unknown
-from bot.decisions.submitting import Decisions, DecisionSubmission, Receipt
+from bot.decisions.receipts import Receipt
+from bot.decisions.submitting import Decisions, DecisionSubmission
 from cards.binding import UnreadableCardError, binding_value, parse_binding
 
 LONGEST_REASON = 1000

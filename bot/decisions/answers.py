@@ -43,6 +43,15 @@ class Answers:
         if decision_id in self._waiting:
             self._told.set()
 
+    async def of(self, decision_id: str, seconds: float, *, look_first: bool) -> Verdict | None:
+        """Return an answer; one to a repeated submission may stand in the database already."""
+        if look_first:
+            async with self._database.read() as connection:
+                row = await intake.get(connection, decision_id)
+            if row is not None and row.verdict is not None:
+                return Verdict.model_validate(row.verdict)
+        return await self.wait(decision_id, seconds)
+
     async def wait(self, decision_id: str, seconds: float) -> Verdict | None:
         """Wait for an answer; None if there is none yet after `seconds`."""
         future = self._waiting.setdefault(decision_id, asyncio.get_running_loop().create_future())

@@ -7,12 +7,13 @@ workflow counts each decision id once. A decision whose workflow no longer exist
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
 
+from activities.observer import NotificationQueue
 from activities.slack.alarming import alarm
 from approvals.audit_actions import AuditAction
 from approvals.decision import Reason, Verdict
@@ -122,7 +123,7 @@ class Deliverer:
         engine: Engine,
         background: Background,
         clock: Callable[[], datetime],
-        notify: Callable[[Iterable[notifications.Row]], None],
+        queue: NotificationQueue,
         answers: Answers,
     ) -> None:
         self._database = database
@@ -130,7 +131,7 @@ class Deliverer:
         self._background = background
         self._clock = clock
         self._answers = answers
-        self._notify = notify
+        self._queue = queue
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._held: set[str] = set()
         self._loop = Periodic("deliverer", self.round, POLL, passing=(RecordsError,), public=public_message)
@@ -258,7 +259,7 @@ class Deliverer:
                 if row.through == "slack":
                     found = await instances.get(connection, row.instance_id)
                     told = await notifications.enqueue(connection, [_told(row, found, verdict)], now)
-        self._notify(told)
+        self._queue.take(told)
         self._answers.answered(row.id, verdict)
 
 

@@ -6,7 +6,7 @@ and raised. What is accepted here may still be refused there (law: the workflow 
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -24,6 +24,7 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.decisions.answers import Answers
 from bot.decisions.delivery import Deliverer
+from bot.decisions.receipts import OVER, QUICK_S, TAKEN, TAKER_LEASE, UNDECIDED_HERE, Receipt, in_time, is_open, refuse
 from bot.decisions.state_cache import Known, StateCache
 from bot.engine.traces import INSTANCE, known_of
 from bot.process.background import Background
@@ -34,20 +35,6 @@ from records import audit, instances, intake
 from records.database import Database
 
 log = structlog.get_logger(__name__)
-
-QUICK = 1.5
-"""Seconds the check at the door may take. Slack wants its answer within 3; the workflow's own check has time."""
-
-DEADLINE_S = 2.5
-"""Seconds until somebody who decides is told whether it was taken in: Slack shows an error after 3."""
-
-LEASE = timedelta(seconds=5)
-"""The lease of the process that took a decision; after that any process delivers it."""
-
-
-ENDED_FROM_OUTSIDE = frozenset({"terminated", "purged", "failed"})
-"""Phases in which no workflow is left to answer, though its state still says that it waits."""
-
 
 DIGEST_NEEDED = (
     "{} is under a rule of high risk, so a decision on it has to say what was seen: send the `digest` that "
@@ -65,30 +52,6 @@ class DecisionSubmission(Value):
     approved: bool
     reason: str = ""
     through: Transport
-
-
-class Receipt(Value):
-    """The result of a submission so far. `taken`: it is durable, and the workflow will answer for it."""
-
-    decision_id: str
-    verdict: Verdict
-    taken: bool
-    repeated: bool = False
-
-
-NOT_CONFIRMED = (
-    "Your decision is not confirmed yet: our database is slow. It may still count, and it counts once. Look at the "
-    "card before you click again."
-)
-
-
-class NotConfirmed(Refused):
-    """It is not known in time whether a decision was written. `late` gives its receipt, or why there is none."""
-
-    def __init__(self, late: "asyncio.Task[Receipt]") -> None:
-        super().__init__(Kind.UNAVAILABLE, NOT_CONFIRMED, retry_after=5)
-        self.late = late
-        late.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to look at it
 
 
 class Decisions:
@@ -143,11 +106,7 @@ class Decisions:
         Raises: NotConfirmed after DEADLINE_S. The work goes on: what is written late counts once.
         """
         work = self._background.begin(self._take(wanted), f"take {wanted.id[:12]}")
-        done, _ = await asyncio.wait({work}, timeout=DEADLINE_S)
-        if not done:
-            log.warning("a decision is not confirmed in time", decision=wanted.id[:12], instance_id=wanted.instance_id)
-            raise NotConfirmed(work)
-        return work.result()
+        return await in_time(work)
 
     async def _take(self, wanted: DecisionSubmission) -> Receipt:
         """Take it in, in a span that is linked to the asking: that may be days ago, and in another process."""
@@ -219,7 +178,7 @@ class Decisions:
         If Slack is slow to answer, the decision is still taken: the workflow's own check looks the person up.
         """
         try:
-            async with asyncio.timeout(QUICK):
+            async with asyncio.timeout(QUICK_S):
                 judgement = await self._judge.decision(decision, state)
         except TimeoutError:
             judgement = Judgement(
@@ -247,7 +206,7 @@ class Decisions:
         now = self._clock()
         async with self._database.write() as connection:
             standing = None if expected is None else _standing_of(expected)
-            row, new = await intake.submit(connection, submission, now, lease=LEASE, expected=standing)
+            row, new = await intake.submit(connection, submission, now, lease=TAKER_LEASE, expected=standing)
             if new:
                 await audit.append(connection, _entry(decision, AuditAction.DECISION_SUBMITTED, now))
         if not new:
@@ -270,25 +229,15 @@ class Decisions:
             correlation_id=correlation_id(),
             data={"decision_id": wanted.id, "approved": wanted.approved, "rule": verdict.rule},
         )
-        # Kept in the intake as answered, so that the same signed bytes again have no second effect.
         kept = intake.Submission(
             id=wanted.id, instance_id=wanted.instance_id, payload={}, person=wanted.person.key, through=wanted.through
         )
-        async with self._database.write() as connection:
-            row, new = await intake.submit(connection, kept, now)
-            if new:
-                await intake.answer(connection, wanted.id, verdict.model_dump(mode="json"), now)
-                await audit.append(connection, entry)
-        return Receipt(decision_id=wanted.id, verdict=verdict, taken=False) if new else _again(row, wanted)
+        before = await refuse(self._database, kept, verdict, entry, now)
+        return _again(before, wanted) if before else Receipt(decision_id=wanted.id, verdict=verdict, taken=False)
 
     async def answer(self, receipt: Receipt, seconds: float) -> Verdict | None:
         """Wait for the workflow's answer; None when it has not answered in time."""
-        if receipt.repeated:
-            async with self._database.read() as connection:
-                row = await intake.get(connection, receipt.decision_id)
-            if row is not None and row.verdict is not None:
-                return Verdict.model_validate(row.verdict)
-        return await self._answers.wait(receipt.decision_id, seconds)
+        return await self._answers.of(receipt.decision_id, seconds, look_first=receipt.repeated)
 
     def knows_card(self, instance_id: str, ts: str) -> bool:
         """Return whether the cached state has this card; a False says nothing."""
@@ -296,16 +245,10 @@ class Decisions:
         return known is not None and ts in {each.ts for each in known.state.cards}
 
 
-TAKEN = Verdict(allowed=True, reason=Reason.ALLOWED, rule="intake")
-OVER = Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake")
-
 OTHER_CONTENT = (
     "This decision_id was used before for another decision, so nothing was decided. Repeat an id only to repeat the "
     "same call; give every other decision an id of its own."
 )
-
-UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
-"""Not refused early: Slack may answer the workflow's check, and deadlines are the engine's."""
 
 
 def _open(row: instances.Instance | None) -> Known | None:
@@ -313,11 +256,6 @@ def _open(row: instances.Instance | None) -> Known | None:
     if row is None or row.state is None or not is_open(row):
         return None
     return Known(row.state, binding_of(row.state))
-
-
-def is_open(row: instances.Instance) -> bool:
-    """Return whether a workflow is there that may answer."""
-    return row.state is not None and row.phase not in ENDED_FROM_OUTSIDE
 
 
 def _standing_of(state: State) -> intake.Standing:

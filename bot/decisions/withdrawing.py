@@ -20,17 +20,7 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.decisions.answers import Answers
 from bot.decisions.delivery import Deliverer
-from bot.decisions.submitting import (
-    DEADLINE_S,
-    LEASE,
-    OVER,
-    QUICK,
-    TAKEN,
-    UNDECIDED_HERE,
-    NotConfirmed,
-    Receipt,
-    is_open,
-)
+from bot.decisions.receipts import OVER, QUICK_S, TAKEN, TAKER_LEASE, UNDECIDED_HERE, Receipt, in_time, is_open, refuse
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from cards.text import clean
@@ -77,19 +67,11 @@ class Withdrawals:
         Raises: NotConfirmed if it is not known in time whether it was written; Refused CONFLICT for an id of another.
         """
         work = self._background.begin(self._take(wanted), f"withdraw {wanted.id[:12]}")
-        done, _ = await asyncio.wait({work}, timeout=DEADLINE_S)
-        if not done:
-            raise NotConfirmed(work)
-        return work.result()
+        return await in_time(work)
 
     async def answer(self, receipt: Receipt, seconds: float) -> Verdict | None:
         """Wait for the workflow's answer; None when it has not answered in time."""
-        if receipt.repeated:
-            async with self._database.read() as connection:
-                row = await intake.get(connection, receipt.decision_id)
-            if row is not None and row.verdict is not None:
-                return Verdict.model_validate(row.verdict)
-        return await self._answers.wait(receipt.decision_id, seconds)
+        return await self._answers.of(receipt.decision_id, seconds, look_first=receipt.repeated)
 
     async def _take(self, wanted: WithdrawalSubmission) -> Receipt:
         async with self._database.read() as connection:
@@ -121,7 +103,7 @@ class Withdrawals:
     async def _refusal(self, withdrawal: Withdrawal, state: State) -> Verdict | None:
         """Return why it cannot count, as far as that can be said at once."""
         try:
-            async with asyncio.timeout(QUICK):
+            async with asyncio.timeout(QUICK_S):
                 judgement = await self._judge.submission(withdrawal, state)
         except TimeoutError:
             return None  # the workflow's own check looks the person up
@@ -134,7 +116,7 @@ class Withdrawals:
         kept = _kept(wanted, payload)
         entry = self._entry(wanted, AuditAction.WITHDRAWAL_SUBMITTED, withdrawal.binding.digest)
         async with self._database.write() as connection:
-            row, new = await intake.submit(connection, kept, self._clock(), lease=LEASE)
+            row, new = await intake.submit(connection, kept, self._clock(), lease=TAKER_LEASE)
             if new:
                 await audit.append(connection, entry)
         if not new:
@@ -144,12 +126,8 @@ class Withdrawals:
 
     async def _refuse(self, wanted: WithdrawalSubmission, verdict: Verdict) -> Receipt:
         entry = self._entry(wanted, AuditAction.WITHDRAWAL_REFUSED, "", verdict)
-        async with self._database.write() as connection:
-            row, new = await intake.submit(connection, _kept(wanted, {}), self._clock())
-            if new:
-                await intake.answer(connection, wanted.id, verdict.model_dump(mode="json"), self._clock())
-                await audit.append(connection, entry)
-        return Receipt(decision_id=wanted.id, verdict=verdict, taken=False) if new else _again(row, wanted)
+        before = await refuse(self._database, _kept(wanted, {}), verdict, entry, entry.at)
+        return _again(before, wanted) if before else Receipt(decision_id=wanted.id, verdict=verdict, taken=False)
 
     def _entry(
         self, wanted: WithdrawalSubmission, action: AuditAction, digest: str, verdict: Verdict | None = None

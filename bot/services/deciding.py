@@ -71,7 +71,7 @@ class Deciding(Outside):
     @cached_property
     def deliverer(self) -> Deliverer:
         """Delivers the intake's decisions."""
-        return Deliverer(self.database, self.engine, self.background, self.clock, self.notifier.take, self.answers)
+        return Deliverer(self.database, self.engine, self.background, self.clock, self.notifier, self.answers)
 
     @cached_property
     def listener(self) -> Listener:

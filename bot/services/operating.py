@@ -70,7 +70,7 @@ class Operating(Deciding):
     @cached_property
     def operations(self) -> Operations:
         """The management calls."""
-        parts = Parts(self.database, self.engine, self.notifier.take, self.clock)
+        parts = Parts(self.database, self.engine, self.notifier, self.clock)
         return Operations(parts, self.access, self.subjects, self.starting)
 
     @cached_property

@@ -15,7 +15,8 @@ from approvals.messages import sentence
 from approvals.people import Person
 from approvals.request import Binding, CardRef
 from bot.access.refusals import Refused
-from bot.decisions.submitting import Decisions, DecisionSubmission, NotConfirmed, Receipt
+from bot.decisions.receipts import NotConfirmed, Receipt
+from bot.decisions.submitting import Decisions, DecisionSubmission
 from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
 from bot.process.background import Background
 from bot.process.correlation import correlation_id

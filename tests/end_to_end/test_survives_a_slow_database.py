@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bot.decisions.submitting import NOT_CONFIRMED
+from bot.decisions.receipts import NOT_CONFIRMED
 from tests.end_to_end.conftest import Systems
 from tests.end_to_end.system import MANAGER, System
 

@@ -1,9 +1,10 @@
 """The steps that every management call shares: audit before and after, the engine's answer, the row, the card."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from activities.observer import NotificationQueue
 from activities.telling import pause_of, stopped_of, wanted_while
 from approvals.audit_actions import AuditAction
 from approvals.statuses import Status
@@ -52,7 +53,7 @@ class Parts(NamedTuple):
 
     database: Database
     engine: Engine
-    notify: Callable[[Iterable[notifications.Row]], None]
+    notifications: NotificationQueue
     clock: Callable[[], datetime]
 
 
@@ -134,7 +135,7 @@ class Call:
             await instances.project(connection, self.subject.instance_id, changes, now)
             await intake.hurry(connection, self.subject.instance_id, now)
             new = await notifications.enqueue(connection, told, now)
-        self.parts.notify(new)
+        self.parts.notifications.take(new)
         return self.done(text, status)
 
     async def ended(self) -> None:
@@ -160,7 +161,7 @@ class Call:
             await intake.hurry(connection, self.subject.instance_id, now)
             told = stopped_of(row.state, "terminated") if row is not None and row.state is not None else ()
             new = await notifications.enqueue(connection, told, now)
-        self.parts.notify(new)
+        self.parts.notifications.take(new)
 
     async def forget(self) -> None:
         """Forget the personal data of a purged instance; the audit stays."""

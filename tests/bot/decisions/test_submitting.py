@@ -13,8 +13,9 @@ from approvals.people import Person
 from approvals.signing import parse_key_ring
 from approvals.state import State, binding_of
 from bot.access.refusals import Kind, Refused
+from bot.decisions.receipts import Receipt
 from bot.decisions.state_cache import StateCache
-from bot.decisions.submitting import Decisions, DecisionSubmission, Receipt
+from bot.decisions.submitting import Decisions, DecisionSubmission
 from bot.process.background import Background
 from records import audit, instances
 from records.database import Database

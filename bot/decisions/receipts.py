@@ -1,0 +1,84 @@
+"""What every submission has: a receipt, a deadline for it, and the limits of the check at the door."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+
+from approvals.decision import Reason, Verdict
+from approvals.values import Value
+from bot.access.refusals import Kind, Refused
+from records import audit, instances, intake
+from records.database import Database
+
+log = structlog.get_logger(__name__)
+
+QUICK_S = 1.5
+"""Seconds the check at the door may take. Slack wants its answer within 3; the workflow's own check has time."""
+
+DEADLINE_S = 2.5
+"""Seconds until the person who submits is told whether it was taken in: Slack shows an error after 3."""
+
+TAKER_LEASE = timedelta(seconds=5)
+"""The lease of the process that took a submission; after that any process delivers it."""
+
+TAKEN = Verdict(allowed=True, reason=Reason.ALLOWED, rule="intake")
+OVER = Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake")
+
+UNDECIDED_HERE = frozenset({Reason.LOOKUP_FAILED, Reason.TOO_LATE})
+"""Not refused early: Slack may answer the workflow's check, and deadlines are the engine's."""
+
+ENDED_FROM_OUTSIDE = frozenset({"terminated", "purged", "failed"})
+"""Phases in which no workflow is left to answer, though its state still says that it waits."""
+
+NOT_CONFIRMED = (
+    "Your decision is not confirmed yet: our database is slow. It may still count, and it counts once. Look at the "
+    "card before you click again."
+)
+
+
+class Receipt(Value):
+    """The result of a submission so far. `taken`: it is durable, and the workflow will answer for it."""
+
+    decision_id: str
+    verdict: Verdict
+    taken: bool
+    repeated: bool = False
+
+
+class NotConfirmed(Refused):
+    """It is not known in time whether a submission was written. `late` gives its receipt, or why there is none."""
+
+    def __init__(self, late: "asyncio.Task[Receipt]") -> None:
+        super().__init__(Kind.UNAVAILABLE, NOT_CONFIRMED, retry_after=5)
+        self.late = late
+        late.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to look at it
+
+
+async def in_time(work: "asyncio.Task[Receipt]") -> Receipt:
+    """Return the receipt. Raises: NotConfirmed after DEADLINE_S; the work goes on, and written late it counts once."""
+    done, _ = await asyncio.wait({work}, timeout=DEADLINE_S)
+    if not done:
+        log.warning("a submission is not confirmed in time", work=work.get_name())
+        raise NotConfirmed(work)
+    return work.result()
+
+
+async def refuse(
+    database: Database, kept: intake.Submission, verdict: Verdict, entry: audit.Entry, now: datetime
+) -> intake.Row | None:
+    """Record a refusal, answered in the intake, so that the same signed bytes again have no second effect.
+
+    Returns the row of before if the id was submitted already, None if the refusal is recorded.
+    """
+    async with database.write() as connection:
+        row, new = await intake.submit(connection, kept, now)
+        if new:
+            await intake.answer(connection, kept.id, verdict.model_dump(mode="json"), now)
+            await audit.append(connection, entry)
+    return None if new else row
+
+
+def is_open(row: instances.Instance) -> bool:
+    """Return whether a workflow is there that may answer."""
+    return row.state is not None and row.phase not in ENDED_FROM_OUTSIDE
