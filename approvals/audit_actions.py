@@ -98,6 +98,7 @@ class AuditAction(StrEnum):
     SESSION_BEGAN = "session.began", "A person signed in to the dashboard."
     SESSION_ENDED = "session.ended", "A person signed out of the dashboard."
     KEY_CREATED = "key.created", "An API key was made."
+    KEY_CHANGED = "key.changed", "The hosts that an API key's callbacks may name were changed."
     KEY_REVOKED = "key.revoked", "An API key was revoked."
     AUDIT_VERIFIED = "audit.verified", "The audit's chain was checked from the dashboard."
 

@@ -143,6 +143,12 @@ async def revoke(connection: AsyncConnection, key_id: str, now: datetime) -> boo
     return bool(done.rowcount)
 
 
+async def set_callback_hosts(connection: AsyncConnection, key_id: str, hosts: tuple[str, ...] | None) -> bool:
+    """Replace the hosts that a key's callbacks may name. False when there is no such key."""
+    done = await connection.execute(sa.update(keys).where(keys.c.id == key_id).values(callback_hosts=hosts))
+    return bool(done.rowcount)
+
+
 async def rotate(connection: AsyncConnection, key_id: str) -> int | None:
     """Begin a new round of a key's webhook secret; returns it, None for an unknown key."""
     update = sa.update(keys).where(keys.c.id == key_id).values(webhook_round=keys.c.webhook_round + 1)

@@ -169,6 +169,44 @@ def _day(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
 
 
+Hosts = Annotated[list[str] | None, typer.Option(metavar="HOST[:PORT]", help="more than once")]
+
+
+@app.command("callback-hosts")
+def callback_hosts(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="the key's id, as `keys list` shows it")],
+    add: Hosts = None,
+    remove: Hosts = None,
+) -> None:
+    """Print the hosts that a key's callbacks may name, one a line, after adding and removing some.
+
+    What was asked for already keeps its callback.
+
+    Example: countersign keys callback-hosts 4f1d2c3b5a69 --add orders.example
+    """
+    wanted, less = tuple(map(_host, add or ())), frozenset(map(_host, remove or ()))
+    now = datetime.now(UTC)
+
+    async def change(database: Database) -> keys.ApiKey | None:
+        async with database.write() as connection:
+            found = await keys.get(connection, key_id)
+            if found is None or not (wanted or less):
+                return found
+            hosts = tuple(each for each in dict.fromkeys((*(found.callback_hosts or ()), *wanted)) if each not in less)
+            await keys.set_callback_hosts(connection, key_id, hosts or None)
+            changed = found.model_copy(update={"callback_hosts": hosts or None})
+            await audit.append(connection, _entry(AuditAction.KEY_CHANGED, changed, now))
+        return changed
+
+    found = with_database(settings_or_exit(), change)
+    if found is None:
+        output.fail(f"There is no key {key_id[:60]}. `countersign keys list` shows the ids.", output.NOT_FOUND)
+    for host in found.callback_hosts or ():
+        output.say(host)
+    if not found.callback_hosts:
+        output.note(f"The callbacks of key {found.id} may name no host but those of COUNTERSIGN_CALLBACK_HOSTS.")
+
+
 @app.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="the key's id, as `keys list` shows it")],
@@ -196,7 +234,8 @@ def revoke(
 
 
 def _entry(action: AuditAction, key: keys.ApiKey, now: datetime, reason: str = "") -> audit.Entry:
-    about = key.model_dump(mode="json", include={"id", "name", "person", "roles", "scopes", "expires_at"})
+    told = {"id", "name", "person", "roles", "scopes", "expires_at", "callback_hosts"}
+    about = key.model_dump(mode="json", include=told)
     return audit.Entry(
         at=now,
         actor=operator(),

@@ -1,5 +1,6 @@
 """`countersign keys`: made once, shown once, revoked at once, and all of it in the audit."""
 
+import json
 from typing import Any
 
 import pytest
@@ -44,6 +45,23 @@ def test_a_revoked_key_says_so_in_the_list_and_is_revoked_once(local: Cli) -> No
 def test_a_key_can_be_for_a_part_of_what_its_roles_give(local: Cli) -> None:
     assert make(local, "--scope", "list", "--scope", "see-request")["scopes"] == ["list", "see_request"]
     assert "list, see_request" in local("keys", "list").out
+
+
+def test_the_hosts_of_a_keys_callbacks_are_changed_while_its_token_stays(local: Cli) -> None:
+    key_id = make(local, "--callback-host", "old.example")["id"]
+    changed = local("keys", "callback-hosts", key_id, "--add", "new.example:8443", "--remove", "old.example")
+    assert (changed.code, changed.out) == (0, "new.example:8443\n")
+    assert local("keys", "callback-hosts", key_id).out == "new.example:8443\n"
+    assert local("keys", "list", "-o", "json").json[0]["callback_hosts"] == ["new.example:8443"]
+    assert "may name no host" in local("keys", "callback-hosts", key_id, "--remove", "new.example:8443").err
+    chain = map(json.loads, local("audit", "export").out.splitlines())
+    entries = [each for each in chain if each["action"] == "key.changed"]
+    assert [each["data"]["key"]["callback_hosts"] for each in entries] == [["new.example:8443"], None]
+
+
+@pytest.mark.parametrize(("key", "host", "code"), [("none", "a.example", 3), ("none", "https://a.example", 2)])
+def test_hosts_of_an_unknown_key_and_what_is_no_host_are_refused(local: Cli, key: str, host: str, code: int) -> None:
+    assert local("keys", "callback-hosts", key, "--add", host).code == code
 
 
 def test_a_key_can_be_without_an_end(local: Cli) -> None:
