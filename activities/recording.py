@@ -55,6 +55,7 @@ def projection(state: State) -> dict[str, Any]:
         "deadline": deadline_of(state) if waits else None,
         "outcome": state.outcome,
         "decided_at": state.outcome.at if state.outcome else None,
+        "valid_until": instances.until_of(state),
         "state": state,
         "wanted": shown_of(state) if state.cards else "",
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,6 +16,7 @@ from approvals.evidence import Stepped
 from approvals.judgement import NOBODY_KNOWN
 from approvals.machine import Announce, Answer, Record, Remind, State
 from approvals.values import Moment
+from approvals.webhooks import Event
 from records import audit, instances, intake, notifications, sent
 
 log = structlog.get_logger(__name__)
@@ -74,8 +75,21 @@ async def write_step(
     if after != steps.before:
         changes = instances.Changes(**{**projection(after), **also})
         await instances.project(connection, after.instance_id, changes, at, while_in=OURS, listed=steps.listed)
+    await _tell_systems(connection, steps, at)
     await _answer(connection, steps, at)
     return await _tell(connection, steps, at)
+
+
+EVENTS: Final[dict[str, Event]] = {"accepted": "counted", "advanced": "changed", "escalated": "changed"}
+
+
+async def _tell_systems(connection: AsyncConnection, steps: Steps, at: Moment) -> None:
+    """Write what callbacks asked to be told of before the end. The end has a message of its own, with all of it."""
+    if steps.after.outcome is not None:
+        return
+    records = steps.records
+    for event in dict.fromkeys(EVENTS[each.effect.action] for each in records if each.effect.action in EVENTS):
+        await instances.tell_event(connection, steps.after.instance_id, event, entry_key(records[0]), at)
 
 
 async def _answer(connection: AsyncConnection, steps: Steps, at: Moment) -> None:

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import hmac
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from approvals.canonical import canonical_json
 from approvals.signing import KeyRing, Purpose
@@ -25,11 +25,19 @@ PAUSES: Final = (
 GIVEN_UP_AFTER: Final = timedelta(days=3)
 
 
+Event = Literal["counted", "changed"]
+"""What a callback can be told of before the end: a yes counted and more are needed; other people are asked."""
+
+
 class Callback(Value):
-    """Where the end of a request is told. `signer` is the API key's id, or `kind:NAME` for an effect of the policy."""
+    """Where the end of a request is told, and the `events` before it.
+
+    `signer` is the API key's id, or `kind:NAME` for an effect of the policy.
+    """
 
     url: str
     signer: str
+    events: tuple[Event, ...] = ()
 
 
 def secrets_of(keys: KeyRing, signer: str, round_: int) -> tuple[str, ...]:
@@ -62,6 +70,11 @@ def _mac(secret: str, signed: bytes) -> str:
 def message_id(instance_id: str, began: Moment) -> str:
     """Return the id of the message that tells an end: one for each run of an instance, whatever happens twice."""
     return f"msg_{hashlib.sha256(canonical_json(['end', instance_id, began])).hexdigest()[:32]}"
+
+
+def event_id(instance_id: str, began: Moment, event: Event, key: str) -> str:
+    """Return the id of the message that tells an event; `key` is of the step that it was part of."""
+    return f"msg_{hashlib.sha256(canonical_json([event, instance_id, began, key])).hexdigest()[:32]}"
 
 
 def next_attempt(attempts: int, created_at: datetime, now: datetime) -> datetime | None:

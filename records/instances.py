@@ -19,7 +19,7 @@ from approvals.request import ApprovalRequest, CardRef
 from approvals.state import State
 from approvals.statuses import ENDED, Status
 from approvals.values import Moment, Value
-from approvals.webhooks import Callback
+from approvals.webhooks import Callback, Event, event_id, message_id
 from records import search, webhooks
 from records.columns import Json
 from records.prepared import Prepared
@@ -69,6 +69,7 @@ class Known(Value):
     output: str | None = None
     correlation_id: str = ""
     decided_at: Moment | None = None
+    valid_until: Moment | None = None
     finished_at: Moment | None = None
     callback: Callback | None = None
 
@@ -115,6 +116,7 @@ class Changes(Value):
     wanted: str | None = None
     output: str | None = None
     decided_at: Moment | None = None
+    valid_until: Moment | None = None
 
 
 def _columns(value: Value, names: Collection[str]) -> dict[str, Any]:
@@ -171,9 +173,15 @@ GET, LOCKED = One(BY_ID), One(BY_ID.with_for_update())
 
 def valid_until(row: Instance) -> datetime | None:
     """Return until when an approval may be used, by the rule that it was asked under; None for ever, or for none."""
-    if row.phase != "approved" or row.state is None or row.decided_at is None or row.state.route.valid_for is None:
-        return None
-    return row.decided_at + row.state.route.valid_for
+    if row.valid_until is not None or row.phase != "approved" or row.state is None:
+        return row.valid_until
+    return until_of(row.state)  # an approval of before the column
+
+
+def until_of(state: State) -> datetime | None:
+    """Return until when the approval of a state may be used; None for ever, or for no approval."""
+    over, valid_for = state.outcome, state.route.valid_for
+    return over.at + valid_for if over and over.approved and valid_for else None
 
 
 async def many(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, Instance]:
@@ -287,19 +295,31 @@ async def _tell_end(connection: AsyncConnection, instance_id: str, now: datetime
     """Write what the other system is to be told, with the end that it is told of."""
     row = await get(connection, instance_id)
     if row is not None and row.callback is not None:
-        told = webhooks.of_end(row.callback, instance_id, row.created_at, ended(row, now), now)
+        number = await webhooks.count(connection, instance_id) if row.callback.events else 0
+        known_as, data = message_id(instance_id, row.created_at), _told(row, now, number + 1)
+        told = webhooks.telling(row.callback, known_as, f"request.{row.ended_as}", data, now)
         await webhooks.enqueue(connection, told)
 
 
-def ended(row: Instance, now: datetime) -> dict[str, Any]:
-    """Return a request that has ended as other systems are told of it."""
+async def tell_event(connection: AsyncConnection, instance_id: str, event: Event, key: str, now: datetime) -> None:
+    """Write that a callback is told of an event, if it wants to be and the request has not ended. Once for each key."""
+    row = await get(connection, instance_id)
+    if row is None or row.callback is None or event not in row.callback.events or row.ended_as is not None:
+        return
+    data = _told(row, now, await webhooks.count(connection, instance_id) + 1)
+    known_as = event_id(instance_id, row.created_at, event, key)
+    await webhooks.enqueue(connection, webhooks.telling(row.callback, known_as, f"request.{event}", data, now))
+
+
+def _told(row: Instance, now: datetime, number: int) -> dict[str, Any]:
+    """Return a request as other systems are told of it. `number` counts the messages about it."""
     until = valid_until(row)
     approvals = row.state.approvals if row.state else ()
     return {
         "id": row.instance_id,
         "kind": row.kind,
         "subject": row.subject,
-        "status": row.ended_as,
+        "status": row.ended_as or "waiting",
         "amount": None if row.amount is None else str(row.amount),
         "currency": row.currency or None,
         "fields": row.request.fields if row.request else {},
@@ -309,11 +329,13 @@ def ended(row: Instance, now: datetime) -> dict[str, Any]:
             | {"reason": each.reason, "at": each.at.isoformat(), "through": each.through}
             for each in approvals
         ],
+        "waiting_on": row.waiting_on,
+        "deadline": row.deadline.isoformat() if row.deadline else None,
         "digest": row.digest,
         "created_at": row.created_at.isoformat(),
-        "ended_at": (row.decided_at or now).isoformat(),
+        "ended_at": (row.decided_at or now).isoformat() if row.ended_as else None,
         "valid_until": until.isoformat() if until else None,
-        "sequence": 1,
+        "sequence": number,
     }
 
 

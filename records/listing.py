@@ -44,6 +44,7 @@ class Filter(Value):
 
     `waiting_on` is a principal such as "group:managers"; `policy_versions` goes with it, for no index is by version.
     `decider` is a person whose decision is wanted: see Decider. `end` is how the request ended, purged or not.
+    `usable_at` leaves out approvals that were not used in time; `expired_at` are these alone.
     `amount_from` and `amount_to` are inclusive and of any currency unless `currency` is given.
     `q` is described in `search`; `requests_only` leaves out what asks nobody, `unfinished` leaves out what has
     ended in the engine; `finished_before` and `progress_before` are for bulk operations.
@@ -68,6 +69,8 @@ class Filter(Value):
     progress_before: Moment | None = None
     decider: Decider | None = None
     end: str | None = None
+    usable_at: Moment | None = None
+    expired_at: Moment | None = None
     currency: str | None = None
     amount_from: Decimal | None = None
     amount_to: Decimal | None = None
@@ -348,6 +351,10 @@ def _times(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         conditions.append(c.finished_at.is_(None))
     if wanted.overdue_at is not None:
         conditions += [c.finished_at.is_(None), c.deadline < wanted.overdue_at]
+    if wanted.usable_at is not None:
+        conditions.append(sa.or_(c.valid_until.is_(None), c.valid_until > wanted.usable_at, c.consumed_at.is_not(None)))
+    if wanted.expired_at is not None:
+        conditions += [c.valid_until <= wanted.expired_at, c.consumed_at.is_(None)]
     if wanted.finished_before is not None:
         conditions += [c.finished_at < wanted.finished_before, c.phase != "purged"]
     if wanted.progress_before is not None:

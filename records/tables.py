@@ -51,6 +51,7 @@ instances = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("decided_at", Instant),
+    Column("valid_until", Instant),
     Column("finished_at", Instant),
     Column("ended_as", Words),
     Column("callback", Json),

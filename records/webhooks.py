@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from approvals.webhooks import Callback, message_id
+from approvals.webhooks import Callback
 from records.forgetting import unless_purged
 from records.sql import insert_or_ignore, one, rows
 from records.tables import webhook_deliveries as deliveries
@@ -47,12 +47,11 @@ def message(event: str, at: datetime, data: dict[str, Any]) -> str:
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
-def of_end(callback: Callback, instance_id: str, began: datetime, data: dict[str, Any], now: datetime) -> Delivery:
-    """Return the delivery that tells an end. `data` is the request as its asker sees it."""
-    event = f"request.{data['status']}"
+def telling(callback: Callback, message_id: str, event: str, data: dict[str, Any], now: datetime) -> Delivery:
+    """Return the delivery that tells an end or an event. `data` is the request as its asker sees it."""
     return Delivery(
-        id=message_id(instance_id, began),
-        instance_id=instance_id,
+        id=message_id,
+        instance_id=data["id"],
         signer=callback.signer,
         url=callback.url,
         event=event,
@@ -65,6 +64,12 @@ def of_end(callback: Callback, instance_id: str, began: datetime, data: dict[str
 async def enqueue(connection: AsyncConnection, wanted: Delivery) -> bool:
     """Insert a delivery once. Returns whether it is new."""
     return await insert_or_ignore(connection, deliveries, dict(wanted))
+
+
+async def count(connection: AsyncConnection, instance_id: str) -> int:
+    """Return how many messages there are about an instance."""
+    wanted = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.instance_id == instance_id)
+    return int(await connection.scalar(wanted) or 0)
 
 
 DUE = deliveries.c.state == "due"
@@ -132,6 +137,20 @@ async def forget(connection: AsyncConnection, instance_id: str) -> None:
     """Erase what was told of a purged instance. What is still due is told first, and stays."""
     over = sa.and_(deliveries.c.instance_id == instance_id, deliveries.c.state != "due")
     await connection.execute(sa.update(deliveries).where(over).values(body=""))
+
+
+async def oldest(connection: AsyncConnection) -> datetime | None:
+    """Return when the oldest delivery that is over began."""
+    over = sa.select(deliveries.c.created_at).where(deliveries.c.state != "due").order_by(deliveries.c.created_at)
+    found: datetime | None = await connection.scalar(over.limit(1))
+    return found
+
+
+async def prune(connection: AsyncConnection, before: datetime, *, limit: int = 500) -> int:
+    """Delete deliveries that began before a moment and are over, the oldest first. Returns how many."""
+    old = sa.select(deliveries.c.id).where(deliveries.c.created_at < before, deliveries.c.state != "due")
+    few = old.order_by(deliveries.c.created_at).limit(limit)
+    return (await connection.execute(sa.delete(deliveries).where(deliveries.c.id.in_(few)))).rowcount
 
 
 async def get(connection: AsyncConnection, row_id: str) -> Delivery | None:

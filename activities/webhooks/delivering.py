@@ -28,6 +28,11 @@ LEASE: Final = timedelta(seconds=60)
 LONGEST: Final = max(PAUSES) + LEASE
 AT_ONCE: Final = 20
 
+KEPT: Final = timedelta(days=90)
+"""How long the log has a delivery that is over."""
+
+PRUNED_EVERY: Final = timedelta(hours=1)
+
 log = structlog.get_logger(__name__)
 
 
@@ -41,9 +46,11 @@ class Webhooks:
         self._clock = clock
         self._holder = uuid.uuid4().hex
         self._sending: dict[str, asyncio.Task[None]] = {}
+        self._pruned_at: datetime | None = None
 
     async def look(self) -> int:
         """Begin to send what is due; returns how many are under way. A slow receiver keeps nobody else waiting."""
+        await self._prune()
         free = AT_ONCE - len(self._sending)
         if free > 0:
             async with self._database.read() as connection:
@@ -53,6 +60,18 @@ class Webhooks:
                     task = self._sending[each.id] = asyncio.create_task(self._send(each), name=f"webhook {each.id}")
                     task.add_done_callback(partial(self._forget, each.id))
         return len(self._sending)
+
+    async def _prune(self) -> None:
+        """Take deliveries out of the log that were over long ago. Every process may: who comes second finds none."""
+        now = self._clock()
+        if self._pruned_at is not None and abs(now - self._pruned_at) < PRUNED_EVERY:
+            return
+        async with self._database.read() as connection:
+            old = await webhooks.oldest(connection)
+        if old is not None and old < now - KEPT:
+            async with self._database.write() as connection:
+                await webhooks.prune(connection, now - KEPT)
+        self._pruned_at = now
 
     def _forget(self, delivery_id: str, _: "asyncio.Task[None]") -> None:
         self._sending.pop(delivery_id, None)

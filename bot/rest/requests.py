@@ -13,6 +13,7 @@ from approvals.authority import Action, Resource
 from approvals.orders import instance_id_of
 from approvals.policy.condition import ORDER
 from approvals.request import ApprovalRequest
+from approvals.webhooks import Event
 from bot.access.authenticating import Access, Caller
 from bot.control.operations.asking import MOST_FIELDS, Asked, Asking
 from bot.control.operations.starting import Starting
@@ -55,6 +56,12 @@ class RequestBody(BaseModel):
     )
     callback: str | None = Field(
         None, min_length=1, max_length=2000, description="https URL that is told how it ended, as a signed webhook"
+    )
+    callback_events: tuple[Event, ...] = Field(
+        (),
+        max_length=2,
+        description="what it is told of before that: `counted`, a yes counted and more are needed; `changed`, other "
+        "people are asked, because a stage is done or was escalated",
     )
 
     @property

@@ -132,6 +132,12 @@ def test_an_approval_that_was_not_used_in_time_has_expired(system: System) -> No
     request_id = approved(system, "short")
     time.sleep(1.1)
     assert call(system, "GET", f"/requests/{request_id}").json()["status"] == "expired"
+
+    def found(status: str) -> list[str]:
+        page = call(system, "GET", f"/requests?status={status}&kind=short").json()
+        return [each["id"] for each in page["requests"]]
+
+    assert (found("expired"), found("approved")) == ([request_id], [])
     refused = call(system, "POST", f"/requests/{request_id}/consume")
     assert (refused.status_code, "was to be used before" in refused.json()["detail"]) == (409, True)
 

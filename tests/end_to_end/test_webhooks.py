@@ -17,13 +17,20 @@ from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventuall
 POLICY = """
 version: 1
 channel: approvals
-groups: {managers: managers}
+groups: {managers: managers, vps: vps}
 kinds:
   refund: {fields: [{name: order, label: Order}]}
   grant: {effect: {webhook: "https://iam.invalid/grants"}}
 rules:
   - {name: at once, when: {kind: nothing}, approve: automatic}
   - {name: short, when: {kind: short}, approve: {group: managers}, within: 1 s}
+  - name: twice
+    when: {kind: twice}
+    approve: [{group: managers}, {group: vps}]
+    needed: 2
+  - name: staged
+    when: {kind: staged}
+    stages: [{approve: {group: managers}}, {approve: {group: vps}}]
   - {name: all, when: {kind: any, currency: any}, approve: {group: managers}, valid_for: 1 day}
 """
 ASK = ("requests:ask",)
@@ -188,6 +195,42 @@ def test_a_rotated_secret_and_the_one_before_both_sign(system: System, receiver:
     others = get(system, "/webhooks/secret", by=MANAGER).json()["secrets"]
     with pytest.raises(WebhookVerificationError):
         standardwebhooks.Webhook(others[0]).verify(raw, headers)
+
+
+def test_a_callback_is_told_of_what_counts_and_of_who_is_asked_if_it_wants_to_be(
+    system: System, receiver: Receiver
+) -> None:
+    request_id = asked(system, receiver, "staged", callback_events=["counted", "changed"])
+    card_of(system, request_id).click("U0MANAGER")
+    eventually(lambda: len(receiver.of(request_id)) == 2)
+    told = {body["type"]: body["data"] for _, body in receiver.of(request_id)}
+    assert set(told) == {"request.counted", "request.changed"}
+    assert [each["status"] for each in told.values()] == ["waiting"] * 2
+    assert told["request.changed"]["waiting_on"] == get(system, f"/requests/{request_id}").json()["waiting_on"]
+    assert [len(each["decided_by"]) for each in told.values()] == [1, 1]
+    card_of(system, request_id).click("U0VP", stage=1)
+    eventually(lambda: len(receiver.of(request_id)) == 3)
+    bodies = [body for _, body in receiver.of(request_id)]
+    assert bodies[-1]["type"] == "request.approved"
+    assert sorted(each["data"]["sequence"] for each in bodies) == [1, 2, 3]
+    assert len({headers["webhook-id"] for headers, _ in receiver.of(request_id)}) == 3
+
+
+def test_a_callback_that_wants_ends_alone_hears_nothing_before(system: System, receiver: Receiver) -> None:
+    request_id = asked(system, receiver, "twice")
+    card_of(system, request_id).click("U0MANAGER")
+    card_of(system, request_id).click("U0VP")
+    assert receiver.ended(request_id)[1]["type"] == "request.approved"
+    assert (len(receiver.of(request_id)), receiver.of(request_id)[0][1]["data"]["sequence"]) == (1, 1)
+
+
+@pytest.mark.parametrize("wanted", [["question"], "counted", ["counted", "changed", "counted"]])
+def test_events_that_are_not_offered_are_refused(system: System, receiver: Receiver, wanted: Any) -> None:
+    body = {"kind": "x", "subject": "x", "callback": receiver.url, "callback_events": wanted}
+    assert system.post("/requests", body, by=REQUESTER, roles=ASK).status_code == 422
+    alone = {"kind": "x", "subject": "x", "callback_events": ["counted"]}
+    refused = system.post("/requests", alone, by=REQUESTER, roles=ASK)
+    assert (refused.status_code, "no callback" in refused.json()["detail"]) == (422, True)
 
 
 @pytest.mark.parametrize("url", ["https://evil.example/", "http://127.0.0.1:1/", "ftp://127.0.0.1/", "x"])

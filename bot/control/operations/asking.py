@@ -18,7 +18,7 @@ from approvals.policy.routing import Policy, PolicyError
 from approvals.request import ApprovalRequest
 from approvals.requesters import canonical
 from approvals.values import Value
-from approvals.webhooks import Callback
+from approvals.webhooks import Callback, Event
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, unusable
 from bot.control.operations.ids import ORDER_ID, ORDER_ID_SENTENCE
@@ -46,6 +46,7 @@ class Asked(Value):
     fields: dict[str, Any] = Field(default_factory=dict)
     requester: str | None = None
     callback: str | None = None
+    callback_events: tuple[Event, ...] = ()
 
 
 class Asking:
@@ -115,7 +116,9 @@ class Asking:
                 self._callbacks.also(caller.callback_hosts).demand(asked.callback)
             except BadCallbackError as error:
                 raise Refused(Kind.INVALID, str(error)) from error
-            return Callback(url=asked.callback, signer=caller.key_id)
+            return Callback(url=asked.callback, signer=caller.key_id, events=asked.callback_events)
+        if asked.callback_events:
+            raise Refused(Kind.INVALID, "There are callback_events and no callback: name its address.")
         kind = (await self.policy()).kinds.get(asked.kind)
         return Callback(url=kind.effect, signer=f"kind:{asked.kind}") if kind and kind.effect else None
 

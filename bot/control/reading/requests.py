@@ -64,11 +64,18 @@ class RequestQuery(BaseModel):
     cursor: str | None = Field(None, max_length=500, description="from the page before")
     limit: int = Field(50, ge=1, le=listing.LIMIT)
 
-    @property
-    def filter(self) -> listing.Filter:
-        """The read model's filter."""
-        of_status = OPEN.get(self.status or "", listing.Filter(end=self.status) if self.status else listing.Filter())
+    def filter(self, now: datetime) -> listing.Filter:
+        """Return the read model's filter."""
+        of_status = self._of_status(now)
         return of_status.model_copy(update={"requests_only": True, "kind": self.kind, "q": self.q})
+
+    def _of_status(self, now: datetime) -> listing.Filter:
+        if self.status is None:
+            return listing.Filter()
+        if self.status == "expired":
+            return listing.Filter(end="approved", expired_at=now)
+        usable = now if self.status == "approved" else None
+        return OPEN.get(self.status) or listing.Filter(end=self.status, usable_at=usable)
 
 
 class Requests:
@@ -92,10 +99,13 @@ class Requests:
 
     async def page(self, caller: Caller, query: RequestQuery) -> tuple[Listed, tuple[RequestShown, ...]]:
         """Return one page, newest first."""
-        page = await self._overview.page(caller, query.filter, cursor=query.cursor, limit=query.limit, mine=query.mine)
+        now = self._clock()
+        page = await self._overview.page(
+            caller, query.filter(now), cursor=query.cursor, limit=query.limit, mine=query.mine
+        )
         async with self._database.read() as connection:
             rows = await instances.many(connection, [line.id for line in page.lines])
-        now, found = self._clock(), [(line, rows.get(line.id)) for line in page.lines]
+        found = [(line, rows.get(line.id)) for line in page.lines]
         return page, tuple(
             [
                 shown(line, row, now, with_content=await self._overview.payloads(caller, _subject(row)))

@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
@@ -96,12 +96,14 @@ class Client:
         fields: Mapping[str, str | bool | float] | None = None,
         requester: str | None = None,
         callback: str | None = None,
+        callback_events: Sequence[str] = (),
     ) -> Request:
         """Ask people for a yes, and return the request when they have given it.
 
         `key` names what is asked for in your own words, such as `refund:4711`: called again with it, after a crash for
         example, this goes on waiting for the same request. `wait` is how long; without it, until the request ends.
-        A restart of the app is waited for. `callback` is told the end by a webhook, too.
+        A restart of the app is waited for. `callback` is told the end by a webhook, too,
+        and before that the `callback_events`: `counted`, `changed`.
 
         Raises: Rejected, TimedOut, Withdrawn, Terminated, Failed, Expired for the other ends, StillWaiting when `wait`
         is over, Refused for what cannot be asked, Unreachable if the app never answers.
@@ -115,6 +117,7 @@ class Client:
             fields=fields,
             requester=requester,
             callback=callback,
+            callback_events=list(callback_events) or None,
         )
         return self._run(_asked(body, key, wait))
 
@@ -192,6 +195,7 @@ class AsyncClient:
         fields: Mapping[str, str | bool | float] | None = None,
         requester: str | None = None,
         callback: str | None = None,
+        callback_events: Sequence[str] = (),
     ) -> Request:
         """Ask people for a yes, and return the request when they have given it: as `Client.ask`."""
         body = body_of(
@@ -203,6 +207,7 @@ class AsyncClient:
             fields=fields,
             requester=requester,
             callback=callback,
+            callback_events=list(callback_events) or None,
         )
         return await self._run(_asked(body, key, wait))
 
