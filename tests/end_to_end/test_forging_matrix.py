@@ -94,7 +94,8 @@ def resume_instance(attack: Attack) -> None:
 
 
 def purge_instances(attack: Attack) -> None:
-    attack.call("PurgeInstances", protos.PurgeInstancesRequest(instanceId=attack.id, force=True))
+    """Purge with the descendants: alone and by force it ends the real sidecar if the id is unknown."""
+    attack.call("PurgeInstances", protos.PurgeInstancesRequest(instanceId=attack.id, recursive=True, force=True))
     start_instance(attack)
 
 
