@@ -85,6 +85,11 @@ def is_behind(row: instances.Instance, custom_status: str) -> bool:
     return said[2] is not None and known < int(said[2])
 
 
+def lacks_card(row: instances.Instance) -> bool:
+    """Return whether a request has no card of the stage that it stands at: Slack took none, or the row is behind."""
+    return row.state is not None and len(row.cards) <= row.stage
+
+
 def changes_by(state: State, engine: Instance) -> instances.Changes:
     """Return the row of a request as its history gives it."""
     asked = len(state.cards) > state.stage

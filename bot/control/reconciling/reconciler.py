@@ -19,7 +19,15 @@ from approvals.signing import KeyRing
 from approvals.values import Value
 from bot.control.reading.lines import plain_status
 from bot.control.reconciling.card_repair import CardRepair
-from bot.control.reconciling.rebuilding import changes_by, end_by_output, is_behind, known_by, state_of, told_already
+from bot.control.reconciling.rebuilding import (
+    changes_by,
+    end_by_output,
+    is_behind,
+    known_by,
+    lacks_card,
+    state_of,
+    told_already,
+)
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError, UnlistableError
 from bot.engine.client import Instance as EngineInstance
 from bot.process.periodic import Periodic
@@ -237,12 +245,16 @@ class Reconciler:
             rebuilt = await self._rebuild(row, state)
             if rebuilt is not None:
                 return rebuilt
+        if state.finished and lacks_card(row):
+            wanted = await self._with_found_cards(row, wanted)
         if wanted.phase is None:
             if row.cards and row.phase == "waiting":  # another tool may have paused or resumed it
                 shown = wanted_while(row.wanted, paused=state.status == "SUSPENDED")
                 wanted = wanted.model_copy(update={"wanted": shown})
             async with self._database.write() as connection:
                 await instances.project(connection, row.instance_id, wanted, self._clock())
+            if wanted.cards:
+                await self._mending.show(row.instance_id)
             return True
         return await self._over(row, wanted, ending_by(state), state.failure or "")
 
@@ -269,6 +281,15 @@ class Reconciler:
             log.warning("a row was behind its engine and is rebuilt", instance_id=row.instance_id, phase=wanted.phase)
             await self._mending.show(row.instance_id)
         return done
+
+    async def _with_found_cards(self, row: instances.Instance, wanted: instances.Changes) -> instances.Changes:
+        """Add the cards that the history names and a restored database does not: they still have buttons."""
+        history = await self._engine.history(row.instance_id)
+        state = state_of(history, self._keys, self._clock())
+        if state is None or len(state.cards) <= len(row.cards):
+            return wanted
+        log.warning("a card that its row did not know is found in the history", instance_id=row.instance_id)
+        return wanted.model_copy(update={"cards": state.cards, "wanted": row.phase})
 
     async def _vanished(self, instance_id: str) -> bool:
         """Note that the engine knows an instance no more that had not ended. One that never started is none."""

@@ -7,6 +7,7 @@ import pytest
 
 from bot import services
 from bot.control.reconciling.doctor import YOUNG, Doctor, Ill
+from bot.decisions.submitting import DecisionSubmission
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnlistableError
 from tests.in_process import Program, eventually
 
@@ -97,6 +98,29 @@ async def test_a_row_that_was_lost_with_its_database_is_rebuilt_from_the_history
     assert [card.ts for card in row.cards] == [program.card(order).ts]
     assert (await program.click("U0MANAGER", order)).ok
     await program.becomes(order, "approved")
+
+
+@pytest.mark.parametrize("end", ["approved by key", "stopped from outside"])
+async def test_a_card_that_the_database_was_restored_before_loses_its_buttons_at_the_end(
+    program: Program, end: str
+) -> None:
+    order = await program.asked()
+    row = await program.row(order)
+    assert row.state is not None
+    before = row.state.model_copy(update={"cards": ()})
+    await program.mark(order, state=before, cards=(), posting="", posted="", shown="", wanted="")
+    if end == "approved by key":
+        manager = await program.services.directory.find("U0MANAGER")
+        assert manager is not None
+        await program.services.decisions.take(
+            DecisionSubmission(id="by-key", instance_id=order, person=manager.person, approved=True, through="rest")
+        )
+        await program.ended(order)
+    else:
+        await program.engine.terminate(order, {"reason": "from another console"})
+    await program.services.reconciler.look()
+    await eventually(lambda: buttons(program, order), lambda shown: not shown)
+    assert [card.ts for card in (await program.row(order)).cards] == [program.card(order).ts]
 
 
 async def test_an_end_that_only_the_history_tells_is_the_rows(program: Program) -> None:
