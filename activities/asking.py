@@ -32,7 +32,7 @@ BEFORE_ASKING = timedelta(minutes=5)
 """Search for a lost card from this long before the asking: Slack's clock and ours differ."""
 
 
-PATIENCE_S: Final = 50.0
+CARD_PATIENCE_S: Final = 50.0
 """Seconds that one attempt of the activity waits for the card. Its place in Slack's queue is kept for the next one."""
 
 HELD = timedelta(seconds=30)
@@ -83,7 +83,7 @@ class Cards:
             task = self._posting[nonce] = asyncio.create_task(self._posted(state, row), name=f"card {nonce[:8]}")
             task.add_done_callback(partial(self._forget, nonce))
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(CARD_PATIENCE_S):
                 return await asyncio.shield(task)
         except TimeoutError as error:
             raise SlackUnavailableError("The card waits for its turn in Slack's queue, and keeps its place.") from error

@@ -14,8 +14,8 @@ from approvals.values import Value
 from records import bulk
 from records.database import Database
 
-BATCH = 100
-AT_ONCE = 8
+ITEMS_PER_ACTIVITY = 100
+ITEMS_AT_ONCE = 8
 
 
 class BatchInput(Value):
@@ -56,10 +56,10 @@ class BulkActivities:
         """Do the next instances of a running operation. A retry does only those without a result."""
         async with self._database.read() as connection:
             operation = await bulk.get(connection, what.operation_id)
-            items = await bulk.pending(connection, what.operation_id, BATCH)
+            items = await bulk.pending(connection, what.operation_id, ITEMS_PER_ACTIVITY)
         if operation is None or operation.state != "running":
             return BatchResult(pending=0, done=0, failed=0, skipped=0).model_dump()
-        slots = asyncio.Semaphore(AT_ONCE)
+        slots = asyncio.Semaphore(ITEMS_AT_ONCE)
         await asyncio.gather(*(self._one(slots, operation, item.instance_id) for item in items))
         async with self._database.write() as connection:
             progress = await bulk.progress(connection, operation.id)

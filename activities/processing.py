@@ -19,7 +19,7 @@ from approvals.state import State
 from records import audit, instances, ledger
 from records.database import Database
 
-TIMEOUT = httpx.Timeout(10.0)
+PROCESS_TIMEOUT = httpx.Timeout(10.0)
 
 
 class Gate(Protocol):
@@ -115,7 +115,7 @@ class Processing:
             "outcome": _outcome(state).model_dump(mode="json"),
         }
         headers = {"Idempotency-Key": key}
-        async with self._http.stream("POST", url, json=body, headers=headers, timeout=TIMEOUT) as answer:
+        async with self._http.stream("POST", url, json=body, headers=headers, timeout=PROCESS_TIMEOUT) as answer:
             pass  # its status is enough: a body has no bound
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()

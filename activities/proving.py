@@ -45,7 +45,7 @@ class Proven(NamedTuple):
 WAITS_S = 600.0
 """Seconds that one attempt waits for this machine's clock. The workflow's attempts add up to a week."""
 
-LOOK_S = 0.5
+EVIDENCE_LOOK_S = 0.5
 
 
 class Prover:
@@ -67,7 +67,7 @@ class Prover:
         while early.at > self._clock() + EARLY and time.monotonic() < until:
             if self._stopping:
                 raise asyncio.CancelledError  # without an answer the sidecar hands it out again
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(EVIDENCE_LOOK_S)
 
     def stop(self) -> None:
         """Let nothing wait for the clock any longer in this process."""

@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 
-LONGEST = timedelta(days=366)
+LONGEST_DURATION = timedelta(days=366)
 LONGEST_TEXT = 60
 UNITS = {
     "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1,
@@ -27,8 +27,10 @@ def parse_duration(text: str) -> timedelta:
     seconds = _iso_seconds(written) if written.startswith("P") else _worded_seconds(written.lower())
     if seconds is None:
         raise ValueError(f"{written!r} is not a duration: write it like '3 days', '90m', '1 h 30 min' or 'PT90M'")
-    if not 0 < seconds <= LONGEST.total_seconds():
-        raise ValueError(f"{written!r} is not usable: a duration is above zero and at most {LONGEST.days} days")
+    if not 0 < seconds <= LONGEST_DURATION.total_seconds():
+        raise ValueError(
+            f"{written!r} is not usable: a duration is above zero and at most {LONGEST_DURATION.days} days"
+        )
     return timedelta(seconds=seconds)
 
 

@@ -27,7 +27,7 @@ SEALED = "sealed"
 EARLY = timedelta(minutes=1)
 """The most that the engine's clock may be ahead of ours."""
 
-MOST_EVENTS = 60
+MOST_CHECKED_EVENTS = 60
 """Events that count in one request: votes, reminders, escalations."""
 
 
@@ -76,7 +76,7 @@ class Evidence(Value):
     run: Moment
     opening: str = Field(description="SHA-256 hex of the state before anything has happened")
     seal: Seal
-    events: tuple[Counted, ...] = Field(default=(), max_length=MOST_EVENTS)
+    events: tuple[Counted, ...] = Field(default=(), max_length=MOST_CHECKED_EVENTS)
 
 
 class Stepped(NamedTuple):

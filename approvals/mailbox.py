@@ -11,7 +11,7 @@ from typing import Any
 LONGEST_EVENT = 64 * 1024
 """Characters. A decision with the longest reason has about 36,000, each character of it written as two escapes."""
 
-DEEPEST = 32
+DEEPEST_EVENT = 32
 """Levels of nesting. The standard library's parser gives up at a depth that depends on its caller's stack."""
 
 BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -54,7 +54,7 @@ def _is_deep(text: str) -> bool:
     depth = 0
     for found in BRACKETS.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
-        if depth > DEEPEST:
+        if depth > DEEPEST_EVENT:
             return True
     return False
 

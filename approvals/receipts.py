@@ -20,7 +20,7 @@ from approvals.values import Moment, Value
 
 FORMAT: Final = 1
 TYPE: Final = "countersign-receipt+jws"
-LONGEST: Final = 64 * 1024
+LONGEST_RECEIPT: Final = 64 * 1024
 PARTS: Final = 3
 
 
@@ -86,7 +86,7 @@ def verified(receipt: str, public_key: bytes, now: datetime) -> Claims:
     Raises: BadReceiptError. The caller compares id, kind, subject and fields with what it is about to do.
     """
     parts = receipt.strip().split(".")
-    if len(receipt) > LONGEST or len(parts) != PARTS:
+    if len(receipt) > LONGEST_RECEIPT or len(parts) != PARTS:
         raise BadReceiptError("This is no receipt: it has three parts with a dot between them.")
     header, payload, signature = map(_decoded, parts)
     said = _object(header)

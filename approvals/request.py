@@ -15,7 +15,7 @@ MAX_AMOUNT = Decimal(10) ** 15
 
 LONGEST_DETAIL_NAME = 100
 LONGEST_DETAIL = 2000
-MOST_BYTES = 16 * 1024
+MOST_REQUEST_BYTES = 16 * 1024
 """Bytes of a request's canonical JSON: the engine stalls an instance whose history nears four million bytes."""
 
 
@@ -30,7 +30,7 @@ class ApprovalRequest(Value):
     """A request for approval.
 
     `requester` is an e-mail or a Slack user id; `callback` an https URL of another system. `amount` is bounded, so
-    that no number can be so long that writing it down is the harm. All of it is at most MOST_BYTES.
+    that no number can be so long that writing it down is the harm. All of it is at most MOST_REQUEST_BYTES.
     """
 
     kind: str = "order"
@@ -69,8 +69,8 @@ class ApprovalRequest(Value):
     @model_validator(mode="after")
     def _small(self) -> Self:
         size = len(canonical_json(self.model_dump()))
-        if size > MOST_BYTES:
-            raise ValueError(f"the request has {size} bytes; {MOST_BYTES} at most, so link to longer texts")
+        if size > MOST_REQUEST_BYTES:
+            raise ValueError(f"the request has {size} bytes; {MOST_REQUEST_BYTES} at most, so link to longer texts")
         return self
 
     @model_validator(mode="after")

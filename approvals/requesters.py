@@ -16,7 +16,7 @@ WRAPPED: Final = re.compile(r"[^<>]*<(?:@|mailto:)?([^<>|\s]+)(?:\|[^<>]*)?>")
 
 QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d"
 UNSEEN: Final = {"Cf", "Cc", "Zl", "Zp"}
-LONGEST: Final = 254
+LONGEST_REQUESTER: Final = 254
 NEAREST: Final = 3
 CLOSE: Final = 0.75
 """How alike two addresses are for one to be a misspelling of the other; colleagues share all that follows the @."""
@@ -29,7 +29,7 @@ class UnknownRequesterError(ValueError):
 def canonical(written: str) -> str:
     """Return what was written without its wrapping, in NFKC; an e-mail in small letters."""
     text = "".join(each for each in unicodedata.normalize("NFKC", written) if unicodedata.category(each) not in UNSEEN)
-    text = text.strip()[:LONGEST]
+    text = text.strip()[:LONGEST_REQUESTER]
     wrapped = WRAPPED.fullmatch(text)
     text = wrapped[1] if wrapped else text
     text = re.sub(r"^mailto:", "", text.strip(QUOTES).strip(), flags=re.IGNORECASE).strip(QUOTES).strip()

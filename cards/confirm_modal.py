@@ -21,8 +21,8 @@ from cards.values import DryRun, InstanceLine
 CALLBACK = "manage_confirm"
 BLOCK = "manage_reason"
 ACTION = "reason"
-LONGEST = 1000
-MOST_LINES = 40
+LONGEST_CONFIRM_REASON = 1000
+MOST_PLAN_LINES = 40
 
 
 def _offered(name: str) -> str:
@@ -67,7 +67,7 @@ def build_bulk(operation: Operation, dry_run: DryRun, reason: str = "") -> View:
         return View(title=_title(operation.verb), close="Close", blocks=(parts.sentence(nothing),))
     plural = "s" * (dry_run.total != 1)
     count = parts.sentence(f"This would {operation.verb} {dry_run.total} workflow{plural}{which}.")
-    shown = [line(one) for one in dry_run.lines[:MOST_LINES]]
+    shown = [line(one) for one in dry_run.lines[:MOST_PLAN_LINES]]
     more = dry_run.total - len(shown)
     rest = [parts.sentence(f"And {more} more, which this list has no room for.")] if more > 0 else []
     blocks = [count, parts.sentence(f"Of each: {VERBS[operation.verb].warning}"), *shown, *rest]
@@ -84,8 +84,8 @@ def _title(verb: str) -> str:
 
 
 def _reason(verb: str, reason: str) -> Block:
-    element = {"type": "plain_text_input", "action_id": ACTION, "multiline": True, "max_length": LONGEST}
-    typed = cut(clean(reason), LONGEST)
+    element = {"type": "plain_text_input", "action_id": ACTION, "multiline": True, "max_length": LONGEST_CONFIRM_REASON}
+    typed = cut(clean(reason), LONGEST_CONFIRM_REASON)
     return {
         "type": "input",
         "block_id": BLOCK,
@@ -116,8 +116,10 @@ def parse(view: Mapping[str, Any]) -> Confirmed | FieldErrors:
     if bool(operation.instance_id) == bool(operation.token):
         raise UnreadableCardError("This form names no workflow, so nothing was done. Type the command again.")
     reason = clean(typed_value(view, BLOCK, ACTION))
-    if len(reason) > LONGEST:
-        return FieldErrors(errors={BLOCK: f"Please use at most {LONGEST} characters; these are {len(reason)}."})
+    if len(reason) > LONGEST_CONFIRM_REASON:
+        return FieldErrors(
+            errors={BLOCK: f"Please use at most {LONGEST_CONFIRM_REASON} characters; these are {len(reason)}."}
+        )
     if not reason and VERBS[operation.verb].needs_reason:
         return FieldErrors(errors={BLOCK: "Please say in a sentence why: it stands in the audit log."})
     return Confirmed(operation=operation, reason=reason)

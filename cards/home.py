@@ -7,7 +7,7 @@ from cards.paging import Page, page_buttons
 from cards.surface import Block, View
 from cards.values import LinePage
 
-MOST_LINES = 20
+MOST_HOME_LINES = 20
 NOTHING_WAITS = "Nothing waits for you. When somebody needs your yes, it stands here and in the approval channel."
 NOTHING_ASKED = "You have asked for nothing yet. What you ask for stands here until it is decided, and after."
 
@@ -40,5 +40,5 @@ def _part(title: str, name: str, page: LinePage, nothing: str) -> list[Block]:
         return [parts.header(title), parts.sentence(nothing)]
     before = Page(verb="home", argument=name, cursor=page.previous) if page.previous else None
     after = Page(verb="home", argument=name, cursor=page.following) if page.following else None
-    shown = [line(one) for one in page.lines[:MOST_LINES]]
+    shown = [line(one) for one in page.lines[:MOST_HOME_LINES]]
     return [parts.header(f"{title} ({page.place})"), *shown, *page_buttons(before, after, name)]

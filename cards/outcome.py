@@ -10,7 +10,7 @@ from cards import parts
 from cards.card_view import CardView, Standing
 from cards.surface import Block
 
-MOST = 12
+MOST_NAMED = 12
 ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth"}
 ASK_AGAIN = "If it is still wanted, it has to be asked for again."
 
@@ -18,10 +18,10 @@ ASK_AGAIN = "If it is still wanted, it has to be asked for again."
 def decisions(view: CardView, approvals: tuple[Approval, ...]) -> list[Block]:
     """Return each decision as a line: stage, person, moment and reason. The first one begins with a line's end."""
     elements: list[Block] = []
-    for one in approvals[:MOST]:
+    for one in approvals[:MOST_NAMED]:
         stage = f"Stage {one.stage + 1}: " if len(view.route.stages) > 1 else ""
         elements += [parts.words(f"\n{stage}"), *decision(one), *_card_of(view, one.stage)]
-    more = len(approvals) - MOST
+    more = len(approvals) - MOST_NAMED
     return [*elements, *([parts.words(f"\n{more} more stand in the details.")] if more > 0 else [])]
 
 

@@ -10,7 +10,7 @@ from cards import parts
 from cards.binding import VALUE_LIMIT, UnreadableCardError
 from cards.surface import Block
 
-MOST_DIGITS = 9
+MOST_PAGE_DIGITS = 9
 
 PAGE_SIZE = 10
 """Lines on a page: readable, and far below Slack's 50 blocks."""
@@ -33,7 +33,7 @@ class Page(Value):
         """The position at which a history's page begins. Raises UnreadableCardError."""
         if not self.cursor:
             return 0
-        if not self.cursor.isdecimal() or len(self.cursor) > MOST_DIGITS:
+        if not self.cursor.isdecimal() or len(self.cursor) > MOST_PAGE_DIGITS:
             raise UnreadableCardError("This button cannot be read. Type /approval history and the id to begin again.")
         return int(self.cursor)
 

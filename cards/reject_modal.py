@@ -16,7 +16,7 @@ from cards.text import clean
 CALLBACK = "approval_reject_reason"
 BLOCK = "reject_reason"
 ACTION = "reason"
-LONGEST = 1000
+LONGEST_REJECTION = 1000
 
 
 class RejectTarget(Value):
@@ -42,7 +42,7 @@ def build(target: RejectTarget, what: str, amount: str, requester: str) -> View:
         "action_id": ACTION,
         "multiline": True,
         "min_length": 1,
-        "max_length": LONGEST,
+        "max_length": LONGEST_REJECTION,
         "focus_on_load": True,
         "placeholder": parts.plain("What should change, or why not?", 150),
     }
@@ -69,8 +69,10 @@ def parse(view: Mapping[str, Any]) -> Rejection | FieldErrors:
     reason = clean(typed_value(view, BLOCK, ACTION))
     if not reason:
         return FieldErrors(errors={BLOCK: "Please say in a sentence why: the requester needs it to go on."})
-    if len(reason) > LONGEST:
-        return FieldErrors(errors={BLOCK: f"Please use at most {LONGEST} characters; these are {len(reason)}."})
+    if len(reason) > LONGEST_REJECTION:
+        return FieldErrors(
+            errors={BLOCK: f"Please use at most {LONGEST_REJECTION} characters; these are {len(reason)}."}
+        )
     return Rejection(target=target, reason=reason)
 
 

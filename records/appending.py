@@ -18,7 +18,7 @@ from records.prepared import Prepared
 from records.tables import audit
 
 ENTRIES = "audit entries"
-AT_ONCE = 16
+APPENDED_AT_ONCE = 16
 """Entries in one statement."""
 
 START = (0, chain.GENESIS)
@@ -57,13 +57,13 @@ async def write(connection: AsyncConnection, tip: Tip) -> None:
         return
     last = tip.last  # others of this process may move it while this one waits for the lock
     rows = _chained(entries, last)
-    there = await _append(connection, rows[:AT_ONCE], last)
+    there = await _append(connection, rows[:APPENDED_AT_ONCE], last)
     if there == last:
-        rest = rows[AT_ONCE:]
+        rest = rows[APPENDED_AT_ONCE:]
     else:
         rest = rows = _chained(entries, there)
-    for start in range(0, len(rest), AT_ONCE):
-        some = rest[start : start + AT_ONCE]
+    for start in range(0, len(rest), APPENDED_AT_ONCE):
+        some = rest[start : start + APPENDED_AT_ONCE]
         await _insert(len(some)).run(connection, _values(some))
     tip.last = rows[-1]["seq"], rows[-1]["hash"]
 

@@ -19,7 +19,7 @@ from records.database import Database
 from records.sql import one, rows
 from records.tables import audit
 
-BATCH = 2_000
+ENTRIES_PER_READ = 2_000
 Text = Annotated[str, AfterValidator(storable)]
 Named = Annotated[AuditAction, PlainValidator(storable), PlainSerializer(str, return_type=str)]
 """An entry of a later release may have an unknown action: then it is the name alone."""
@@ -182,12 +182,12 @@ async def entries(
             return
         after = max(after, first - 1)
     while True:
-        query = sa.select(*RAW).where(audit.c.seq > after).order_by(audit.c.seq).limit(BATCH)
+        query = sa.select(*RAW).where(audit.c.seq > after).order_by(audit.c.seq).limit(ENTRIES_PER_READ)
         async with database.read() as connection:
             batch = [Stored._make(row) for row in await connection.execute(query)]
         if batch:
             yield batch
-        if len(batch) < BATCH:
+        if len(batch) < ENTRIES_PER_READ:
             return
         after = batch[-1].seq
 

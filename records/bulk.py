@@ -16,7 +16,7 @@ from records.tables import bulk_items, bulk_operations
 
 OperationState = Literal["planned", "running", "done", "stopped"]
 ItemState = Literal["pending", "done", "failed", "skipped"]
-BATCH = 200
+ITEMS_PER_WRITE = 200
 
 
 class Operation(Value):
@@ -63,7 +63,7 @@ async def plan(connection: AsyncConnection, operation: Operation) -> bool:
 
 
 async def add(connection: AsyncConnection, operation_id: str, instance_ids: Iterable[str], now: datetime) -> None:
-    """Add instances, each once. Call it with batches of at most BATCH, a transaction each."""
+    """Add instances, each once. Call it with batches of at most ITEMS_PER_WRITE, a transaction each."""
     row = {"operation_id": operation_id, "state": "pending", "result": "", "updated_at": now}
     found = [row | {"instance_id": instance_id} for instance_id in instance_ids]
     if found:
@@ -105,7 +105,7 @@ async def give_reason(connection: AsyncConnection, operation_id: str, reason: st
     )
 
 
-async def pending(connection: AsyncConnection, operation_id: str, limit: int = BATCH) -> tuple[Item, ...]:
+async def pending(connection: AsyncConnection, operation_id: str, limit: int = ITEMS_PER_WRITE) -> tuple[Item, ...]:
     """Return items without a result, in the order of their ids: where to begin or continue."""
     return await items(connection, operation_id, state="pending", limit=limit)
 
@@ -116,7 +116,7 @@ async def items(
     *,
     state: ItemState | None = None,
     after: str = "",
-    limit: int = BATCH,
+    limit: int = ITEMS_PER_WRITE,
 ) -> tuple[Item, ...]:
     """Return an operation's items by instance id; `after` is the last one seen."""
     wanted = sa.select(bulk_items).where(bulk_items.c.operation_id == operation_id, bulk_items.c.instance_id > after)

@@ -25,7 +25,7 @@ from records.slack_pace import Held
 from records.unreadable import BadRow, bad_row
 from records.webhooks import Delivery
 
-PAGE = 500
+ROWS_PER_SEARCH = 500
 
 
 class _Lease(Value):
@@ -90,10 +90,10 @@ async def _pages(database: Database, table: sa.Table) -> AsyncIterator[Any]:
     """Page by the position alone: a damaged key could not be compared with."""
     keys, offset = list(table.primary_key), 0
     while True:
-        query = sa.select(table).order_by(*keys).limit(PAGE).offset(offset)
+        query = sa.select(table).order_by(*keys).limit(ROWS_PER_SEARCH).offset(offset)
         async with database.read() as connection:
             page = (await connection.execute(query)).mappings().all()
         yield page
-        if len(page) < PAGE:
+        if len(page) < ROWS_PER_SEARCH:
             return
-        offset += PAGE
+        offset += ROWS_PER_SEARCH

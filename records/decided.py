@@ -19,7 +19,7 @@ from records.columns import UNREADABLE
 from records.database import Database
 from records.tables import audit, instances
 
-BATCH = 500
+DECISIONS_PER_READ = 500
 AUTOMATIC = "workflow"
 """The audit's actor if a rule approves without asking anybody."""
 
@@ -79,7 +79,7 @@ async def page(
     while len(found) < limit:
         batch = await _batch(connection, wanted, before)
         found += [one for one in map(_decided, batch) if fits(one, wanted)]
-        if len(batch) < BATCH:
+        if len(batch) < DECISIONS_PER_READ:
             break
         before = batch[-1]["seq"]
     return tuple(found[:limit])
@@ -95,7 +95,7 @@ async def lines(database: Database, wanted: Wanted) -> AsyncIterator[str]:
         for one in map(_decided, batch):
             if fits(one, wanted):
                 yield csv_line([_cell(one, name) for name in COLUMNS])
-        if len(batch) < BATCH:
+        if len(batch) < DECISIONS_PER_READ:
             return
         before = batch[-1]["seq"]
 
@@ -121,7 +121,7 @@ async def _batch(connection: AsyncConnection, wanted: Wanted, before: int | None
         *([] if wanted.until is None else [a.at < wanted.until]),
         *([] if before is None else [a.seq < before]),
     ]
-    found = await connection.execute(query.where(*bounds).order_by(a.seq.desc()).limit(BATCH))
+    found = await connection.execute(query.where(*bounds).order_by(a.seq.desc()).limit(DECISIONS_PER_READ))
     return found.mappings().all()
 
 

@@ -15,7 +15,7 @@ from approvals.values import Moment, Value
 from records.sql import one, rows
 from records.tables import keys
 
-FRESH = timedelta(seconds=60)
+USE_NOTED_AGAIN = timedelta(seconds=60)
 TOKEN = re.compile(r"cs_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 ID_BYTES = 6
 NOBODY = "0" * 64
@@ -126,7 +126,7 @@ def _judged(stored: _Stored, now: datetime) -> Authentication:
     if stored.expires_at is not None and stored.expires_at <= now:
         return Authentication(reason=KeyReason.EXPIRED, key_id=stored.id)
     key = ApiKey(**stored.model_dump(exclude={"mac"}))
-    stale = key.last_used_at is None or now - key.last_used_at >= FRESH
+    stale = key.last_used_at is None or now - key.last_used_at >= USE_NOTED_AGAIN
     return Authentication(reason=KeyReason.GOOD, key=key, key_id=key.id, stale=stale)
 
 

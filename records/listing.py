@@ -21,7 +21,7 @@ from records.sql import Read, rows
 from records.tables import instances, waiting
 
 Sort = Literal["created", "deadline", "since", "progress", "ended", "amount", "requester"]
-LIMIT = 200
+MOST_LISTED = 200
 MOST_COUNTED = 10_000
 """A list says "more than 10,000" beyond this: counting costs the same at any size."""
 
@@ -182,10 +182,10 @@ async def page(
     """Return one page: newest first, or by what `sort` names. Whatever the order, no match is left out.
 
     `deadline`, `since` and `progress` are orders of what is open: the most urgent comes first, what is over after it.
-    `amount` and `ended` begin with the highest and the latest. `limit` is bounded by LIMIT.
+    `amount` and `ended` begin with the highest and the latest. `limit` is bounded by MOST_LISTED.
     Raises BadCursorError for a cursor of another order, or of none.
     """
-    wanted, limit = wanted or Filter(), max(1, min(limit, LIMIT))
+    wanted, limit = wanted or Filter(), max(1, min(limit, MOST_LISTED))
     orders = _orders(sort, wanted)
     place = _Place(sort=sort, part=0, values=None, before=0) if cursor is None else _read(cursor, sort, orders)
     query = await select(connection, wanted, SHOWN)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
 from records import locks
-from records.sql import FEW, insert_or_ignore, one, rows
+from records.sql import FEW_ROWS, insert_or_ignore, one, rows
 from records.tables import policies
 
 
@@ -47,7 +47,7 @@ async def versions(connection: AsyncConnection, limit: int = 200) -> tuple[str, 
 async def newest(connection: AsyncConnection) -> PolicySeen | None:
     """Return the policy that was seen in force last."""
     order = (policies.c.last_seen_at.desc(), policies.c.seen_at.desc())
-    found = await rows(connection, sa.select(policies).order_by(*order).limit(FEW), PolicySeen)
+    found = await rows(connection, sa.select(policies).order_by(*order).limit(FEW_ROWS), PolicySeen)
     return found[0] if found else None
 
 

@@ -11,7 +11,7 @@ from records import locks
 from records.sql import insert_or_ignore
 from records.tables import quota_uses
 
-PRUNED_AT_ONCE = 100
+QUOTAS_PRUNED_AT_ONCE = 100
 """Rows that one use removes at most, so that no start pays for all that have grown old."""
 
 
@@ -43,6 +43,6 @@ async def take(connection: AsyncConnection, subject: str, instance_id: str, now:
     use = {"subject": subject, "instance_id": instance_id, "at": now, "until": now + within}
     await insert_or_ignore(connection, quota_uses, use)
     old = sa.select(quota_uses.c.subject, quota_uses.c.instance_id).where(quota_uses.c.until <= now)
-    gone = old.order_by(quota_uses.c.until).limit(PRUNED_AT_ONCE).with_for_update(skip_locked=True)
+    gone = old.order_by(quota_uses.c.until).limit(QUOTAS_PRUNED_AT_ONCE).with_for_update(skip_locked=True)
     key = sa.tuple_(quota_uses.c.subject, quota_uses.c.instance_id)
     await connection.execute(sa.delete(quota_uses).where(key.in_(gone)))

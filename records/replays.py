@@ -15,7 +15,7 @@ from records.tables import replays
 KEEP = timedelta(minutes=20)
 """A signature is taken for ten minutes: its time may be five ahead or behind. As much again for a clock that jumped."""
 
-BATCH = 500
+REPLAYS_PRUNED_AT_ONCE = 500
 
 
 class Replay(Value):
@@ -59,7 +59,7 @@ async def get(connection: AsyncConnection, signature_hash: str) -> Replay | None
     return await one(connection, sa.select(replays).where(replays.c.signature_hash == signature_hash), Replay)
 
 
-async def prune(connection: AsyncConnection, now: datetime, *, limit: int = BATCH) -> int:
+async def prune(connection: AsyncConnection, now: datetime, *, limit: int = REPLAYS_PRUNED_AT_ONCE) -> int:
     """Forget up to `limit` requests that are older than KEEP. Returns how many; call again while it is `limit`."""
     old = sa.select(replays.c.signature_hash).where(replays.c.created_at < now - KEEP)
     few = old.order_by(replays.c.created_at).limit(limit).with_for_update(skip_locked=True)

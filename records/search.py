@@ -14,14 +14,14 @@ from records.sql import insert_all
 from records.tables import instance_words, instances
 
 WORDS = 32
-LONGEST = 40
+LONGEST_WORD = 40
 RARE = 1_000
 HIGHEST = "\U0010ffff"
 
 
 def words(*texts: str) -> tuple[str, ...]:
     """Return the different words of some texts, in lower case, cut to what the index keeps."""
-    found = (word[:LONGEST] for text in texts for word in re.findall(r"\w+", storable(text).casefold()))
+    found = (word[:LONGEST_WORD] for text in texts for word in re.findall(r"\w+", storable(text).casefold()))
     return tuple(dict.fromkeys(found))[:WORDS]
 
 

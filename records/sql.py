@@ -113,11 +113,11 @@ async def rows(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]
     return found
 
 
-FEW = 20
+FEW_ROWS = 20
 """Rows to read when one is needed: the first may be damaged."""
 
 
 async def readable(connection: AsyncConnection, query: "sa.Select[tuple[T]]") -> list[T]:
     """Return what can be read of the first values of one column: an end of an index may be damaged."""
-    found: Sequence[Any] = (await connection.execute(query.limit(FEW))).scalars().all()
+    found: Sequence[Any] = (await connection.execute(query.limit(FEW_ROWS))).scalars().all()
     return [value for value in found if value is not UNREADABLE]

@@ -16,7 +16,7 @@ from approvals.values import Value
 from records.database import Database
 from records.tables import audit
 
-BATCH = 500
+UNPROVEN_PER_READ = 500
 
 
 class Lack(StrEnum):
@@ -104,7 +104,7 @@ class Reader:
             yield Lack.NOT_STARTED
 
 
-async def find(database: Database, batch: int = BATCH) -> AsyncIterator[Unproven]:
+async def find(database: Database, batch: int = UNPROVEN_PER_READ) -> AsyncIterator[Unproven]:
     """Give every entry of the stored audit that lacks what must come before it, oldest first."""
     reader, after = Reader(), 0
     columns = (audit.c.seq, audit.c.action, audit.c.instance_id, audit.c.request_digest, audit.c.data)

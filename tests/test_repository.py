@@ -1,10 +1,12 @@
 """The files of the repository: what none of them may hold, and what the packages may import."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,23 @@ def test_the_wheel_carries_no_stand_ins_and_no_tests(tmp_path: Path) -> None:
     assert {top for top in tops if ".dist-info" not in top} == {
         "activities", "approvals", "bot", "cards", "records", "workflows",
     }  # fmt: skip
+
+
+def test_no_two_modules_give_two_limits_one_name() -> None:
+    """LONGEST stood for seven lengths: a number's name says in every module what it is a number of."""
+    found: dict[str, set[str]] = {}
+    for package in ("approvals", "workflows", "activities", "records", "cards", "bot"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for name, value in _numbers(ast.parse(path.read_text(encoding="utf-8"))):
+                found.setdefault(name, set()).add(value)
+    assert {name: values for name, values in found.items() if len(values) > 1} == {}
+
+
+def _numbers(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value: ast.expr | None = getattr(node, "value", None)
+        is_number = isinstance(value, ast.Constant) and isinstance(value.value, int | float)
+        is_time = isinstance(value, ast.Call) and ast.unparse(value.func) == "timedelta"
+        if isinstance(target, ast.Name) and (is_number or is_time or isinstance(value, ast.BinOp)):
+            yield target.id, ast.unparse(value)

@@ -20,12 +20,12 @@ from activities.slack.shared_pace import SharedPace
 from approvals.request import CardRef
 from cards import Message
 
-PATIENCE = 12.0
+SLACK_PATIENCE_S = 12.0
 """Seconds that a call may wait in its queue. One that a person or a workflow does not wait for may wait for ever."""
 
 FOR_EVER = float("inf")
 
-TIMEOUT = 8.0
+SLACK_TIMEOUT_S = 8.0
 """Seconds for one call to Slack, connection and answer together."""
 
 Begin = Callable[[], Awaitable[bool]]
@@ -42,7 +42,7 @@ class Slack:
         token: str,
         base_url: str,
         clock: Callable[[], float] = time.monotonic,
-        timeout: float = TIMEOUT,
+        timeout: float = SLACK_TIMEOUT_S,
         *,
         posts_per_second: float = 1.0,
         shared: SharedPace | None = None,
@@ -84,7 +84,7 @@ class Slack:
         *,
         channel: str = "",
         urgency: Urgency = Urgency.ANSWER,
-        patience: float = PATIENCE,
+        patience: float = SLACK_PATIENCE_S,
         begin: Begin | None = None,
         **arguments: Any,
     ) -> Mapping[str, Any]:
@@ -145,7 +145,7 @@ class Slack:
         *,
         thread: str | None = None,
         urgency: Urgency = Urgency.TELLING,
-        patience: float = PATIENCE,
+        patience: float = SLACK_PATIENCE_S,
         begin: Begin | None = None,
     ) -> CardRef:
         """Post a message; returns where it stands. A name such as #approvals is answered with the channel's id."""
@@ -167,7 +167,12 @@ class Slack:
         return CardRef(channel=answer["channel"], ts=answer["ts"])
 
     async def update(
-        self, card: CardRef, message: Message, *, urgency: Urgency = Urgency.CARD_UPDATE, patience: float = PATIENCE
+        self,
+        card: CardRef,
+        message: Message,
+        *,
+        urgency: Urgency = Urgency.CARD_UPDATE,
+        patience: float = SLACK_PATIENCE_S,
     ) -> None:
         """Rewrite a message. `parse` is said again: chat.update would parse the text otherwise."""
         await self.call(
@@ -199,7 +204,7 @@ class Slack:
     async def direct(self, user: str, message: Message, client_msg_id: str | None = None, **how: Any) -> CardRef:
         """Send a person a direct message."""
         if (channel := self._direct.get(user)) is None:
-            patience = how.get("patience", PATIENCE)
+            patience = how.get("patience", SLACK_PATIENCE_S)
             opened = await self.call("conversations.open", users=user, patience=patience)
             channel = self._direct[user] = str(opened["channel"]["id"])
         return await self.post(channel, message, client_msg_id, **how)

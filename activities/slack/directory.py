@@ -18,7 +18,7 @@ MAX_AGE = 60.0
 RENEWAL_S = 0.05
 """Seconds until an ageing answer is asked again: the click that used it has been acknowledged by then."""
 
-MOST = 2_000
+MOST_PROFILES = 2_000
 """Answers that are kept of one kind. Requests name people by e-mail, so anybody's text can be a key."""
 
 UNKNOWN = frozenset({"user_not_found", "users_not_found", "user_not_visible"})
@@ -70,8 +70,8 @@ class Fresh(Generic[T]):
 
     def _make_room(self) -> None:
         """Evict the older half if there are too many entries."""
-        if len(self._known) >= MOST:
-            newest = sorted(self._known.items(), key=lambda item: item[1][0])[MOST // 2 :]
+        if len(self._known) >= MOST_PROFILES:
+            newest = sorted(self._known.items(), key=lambda item: item[1][0])[MOST_PROFILES // 2 :]
             self._known = dict(newest)
 
 

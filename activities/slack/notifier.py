@@ -23,18 +23,18 @@ from records.notifications import Row
 
 log = structlog.get_logger(__name__)
 
-POLL_S = 1.0
+NOTIFICATIONS_POLL_S = 1.0
 """Seconds between looks for rows of other processes, of before a restart, and of those that are due again."""
 
-LEASE = timedelta(seconds=60)
+NOTIFICATION_LEASE = timedelta(seconds=60)
 """The lease of one attempt: a call to Slack takes 8 s at most, and a direct message needs two."""
 
-LONGEST_PAUSE = timedelta(minutes=5)
-BATCH = 200
+LONGEST_NOTIFY_PAUSE = timedelta(minutes=5)
+NOTIFICATIONS_PER_LOOK = 200
 PREPARED_AT_ONCE = 4
 """Messages that are made ready at the same time: each reads the database."""
 
-STOP_S = 8.0
+NOTIFIER_STOP_S = 8.0
 NOTED_WITHIN_S = (0.2, 1.0, 5.0)
 
 MENDABLE = frozenset(
@@ -73,11 +73,11 @@ class Notifier:
     async def look(self) -> int:
         """Start to send the due notifications; returns how many are in flight."""
         async with self._database.read() as connection:
-            found = await notifications.due(connection, self._clock(), _longest(), BATCH)
+            found = await notifications.due(connection, self._clock(), _longest(), NOTIFICATIONS_PER_LOOK)
         self.take(found)
         return len(self._sending)
 
-    async def stop(self, seconds: float = STOP_S) -> None:
+    async def stop(self, seconds: float = NOTIFIER_STOP_S) -> None:
         """Stop sending, and wait for those in flight. The next process sends the rest."""
         self._stopping = True
         waiting = [task for key, task in self._sending.items() if key not in self._begun]
@@ -121,7 +121,9 @@ class Notifier:
             return False
         self._begun.add(row.id)
         async with self._database.write() as connection:
-            mine = await notifications.reserve(connection, row.id, self._holder, self._clock(), LEASE, _longest())
+            mine = await notifications.reserve(
+                connection, row.id, self._holder, self._clock(), NOTIFICATION_LEASE, _longest()
+            )
         if not mine:
             self._begun.discard(row.id)
         return mine
@@ -146,7 +148,7 @@ class Notifier:
                 return
 
     async def _later(self, row: Row, why: str) -> None:
-        seconds = min(LONGEST_PAUSE.total_seconds(), 2.0 ** min(row.attempts, 10))
+        seconds = min(LONGEST_NOTIFY_PAUSE.total_seconds(), 2.0 ** min(row.attempts, 10))
         pause = timedelta(seconds=seconds * random.uniform(0.7, 1.0))  # noqa: S311
         log.info("a notification is tried again", notification=row.id, why=why, again_in=pause.total_seconds())
         try:
@@ -158,4 +160,4 @@ class Notifier:
 
 def _longest() -> timedelta:
     """Return the longest time for which a row is set aside, unless the clock has gone back."""
-    return 2 * LONGEST_PAUSE
+    return 2 * LONGEST_NOTIFY_PAUSE

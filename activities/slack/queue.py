@@ -37,10 +37,10 @@ CALM_S = 120.0
 """Seconds without anybody waiting after which a paced queue sends at once again."""
 
 MOST_QUEUES = 1_000
-MOST_COUNTED = 1_000
+MOST_QUEUED = 1_000
 """Beginnings that are remembered for each method: more than any tier allows in a minute."""
 
-AT_ONCE = 8
+SLACK_CALLS_AT_ONCE = 8
 """Calls of one method that are under way at the same time. Posts in a channel go one by one."""
 
 
@@ -77,7 +77,7 @@ class Queue:
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         self._pace = pace
         self._clock = clock
-        self._at_once = 1 if pace.spacing else AT_ONCE
+        self._at_once = 1 if pace.spacing else SLACK_CALLS_AT_ONCE
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._under_way = 0
         self._begun: deque[float] = deque()
@@ -182,7 +182,7 @@ class Queue:
         self._under_way += 1
         if not self.spacing:
             self._begun.append(now)
-            if len(self._begun) > MOST_COUNTED:
+            if len(self._begun) > MOST_QUEUED:
                 self._begun.popleft()
         if self._waiting and now < self._pace.until:
             self._pace.keep(now + CALM_S)

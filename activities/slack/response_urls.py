@@ -14,7 +14,7 @@ GOOD_FOR_S: Final = 25 * 60.0
 USES: Final = 4
 """Slack takes five; one is left for an answer whose first attempt was lost."""
 
-MOST: Final = 10_000
+MOST_RESPONSE_URLS: Final = 10_000
 
 
 class _Kept(NamedTuple):
@@ -34,7 +34,7 @@ class ResponseUrls:
         """Remember a click's."""
         self._kept.pop((channel, user), None)
         self._kept[channel, user] = _Kept(url, self._clock() + GOOD_FOR_S, USES)
-        if len(self._kept) > MOST:
+        if len(self._kept) > MOST_RESPONSE_URLS:
             del self._kept[next(iter(self._kept))]
 
     def take(self, channel: str, user: str) -> str | None:

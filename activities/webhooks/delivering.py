@@ -21,12 +21,12 @@ from records.database import Database
 from records.errors import RecordsError
 from records.webhooks import Delivery
 
-POLL_S: Final = 1.0
-LEASE: Final = timedelta(seconds=60)
+WEBHOOKS_POLL_S: Final = 1.0
+DELIVERY_LEASE: Final = timedelta(seconds=60)
 """The lease of one attempt, which takes ten seconds at most."""
 
-LONGEST: Final = max(PAUSES) + LEASE
-AT_ONCE: Final = 20
+LONGEST_DELIVERY_PAUSE: Final = max(PAUSES) + DELIVERY_LEASE
+DELIVERIES_AT_ONCE: Final = 20
 
 KEPT: Final = timedelta(days=90)
 """How long the log has a delivery that is over."""
@@ -51,10 +51,10 @@ class Webhooks:
     async def look(self) -> int:
         """Begin to send what is due; returns how many are under way. A slow receiver keeps nobody else waiting."""
         await self._prune()
-        free = AT_ONCE - len(self._sending)
+        free = DELIVERIES_AT_ONCE - len(self._sending)
         if free > 0:
             async with self._database.read() as connection:
-                found = await webhooks.due(connection, self._clock(), LONGEST, free)
+                found = await webhooks.due(connection, self._clock(), LONGEST_DELIVERY_PAUSE, free)
             for each in found:
                 if each.id not in self._sending:
                     task = self._sending[each.id] = asyncio.create_task(self._send(each), name=f"webhook {each.id}")
@@ -90,7 +90,9 @@ class Webhooks:
 
     async def _try(self, delivery: Delivery) -> None:
         async with self._database.write() as connection:
-            if not await webhooks.reserve(connection, delivery.id, self._holder, self._clock(), LEASE, LONGEST):
+            if not await webhooks.reserve(
+                connection, delivery.id, self._holder, self._clock(), DELIVERY_LEASE, LONGEST_DELIVERY_PAUSE
+            ):
                 return  # another process has it
         answer = await self.attempt(delivery)
         await self._settle(delivery, answer)

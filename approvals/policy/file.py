@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import yaml
 
-LARGEST = 512 * 1024
-DEEPEST = 12
+LARGEST_POLICY_BYTES = 512 * 1024
+DEEPEST_POLICY = 12
 PLAIN = "tag:yaml.org,2002:"
 SCALARS = frozenset(PLAIN + kind for kind in ("str", "int", "float", "bool", "null", "timestamp"))
 
@@ -62,8 +62,10 @@ Node = Scalar | Listing | Mapping
 
 def read_tree(text: str, name: str) -> Node:
     """Return the file's tree. Raises: PolicyError with the line of each mistake."""
-    if len(text.encode(errors="replace")) > LARGEST:
-        raise PolicyError(name, (Problem(1, f"the file is larger than {LARGEST // 1024} KiB: no policy is that long"),))
+    if len(text.encode(errors="replace")) > LARGEST_POLICY_BYTES:
+        raise PolicyError(
+            name, (Problem(1, f"the file is larger than {LARGEST_POLICY_BYTES // 1024} KiB: no policy is that long"),)
+        )
     try:
         problems = tuple(_refused(text))
         root = None if problems else yaml.compose(text, Loader=yaml.SafeLoader)
@@ -98,8 +100,8 @@ def _refused(text: str) -> Iterator[Problem]:
             yield Problem(line, f"the {kind}{getattr(event, 'anchor', '')} is not supported: write the value out")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            yield Problem(line, f"values are nested more than {DEEPEST} deep: no policy needs that")
+        if depth > DEEPEST_POLICY:
+            yield Problem(line, f"values are nested more than {DEEPEST_POLICY} deep: no policy needs that")
             return
 
 

@@ -18,7 +18,7 @@ from approvals.policy.reading import Entry, Problems, from_node, listed, mapping
 
 KIND_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
-MOST_FIELDS = 20
+MOST_KIND_FIELDS = 20
 
 
 class FieldsError(ValueError):
@@ -83,8 +83,8 @@ class KindRule(Entry):
     @field_validator("fields")
     @classmethod
     def _distinct(cls, fields: tuple[FieldRule, ...]) -> tuple[FieldRule, ...]:
-        if len(fields) > MOST_FIELDS:
-            raise ValueError(f"a kind has at most {MOST_FIELDS} fields")
+        if len(fields) > MOST_KIND_FIELDS:
+            raise ValueError(f"a kind has at most {MOST_KIND_FIELDS} fields")
         for names in ([each.name for each in fields], [each.shown for each in fields]):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:

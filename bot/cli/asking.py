@@ -14,7 +14,7 @@ from bot.cli.ended import in_words
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
 
-POLL_S = 20
+WAIT_POLL_S = 20
 """Seconds that the app holds a call while nothing happens: below the client's own timeout."""
 
 AGAIN_S = 2.0
@@ -92,7 +92,7 @@ def _answered(remote: Remote, asked: dict[str, Any], until: float | None) -> dic
     try:
         while end_of(found["status"]) is None and (until is None or time.monotonic() < until):
             said = _tell(found, said)
-            left = POLL_S if until is None else max(1, min(POLL_S, int(until - time.monotonic())))
+            left = WAIT_POLL_S if until is None else max(1, min(WAIT_POLL_S, int(until - time.monotonic())))
             # Before the card stands there is no link to print, so look again soon.
             newer = remote.poll(path_of("requests", found["id"]), wait=left if found["card_link"] else 1)
             if newer is None:

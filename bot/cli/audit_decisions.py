@@ -17,7 +17,7 @@ from records import decided
 from records.database import Database
 
 COLUMNS = ("AT", "ORDER", "AMOUNT", "REQUESTER", "ANSWER", "APPROVER", "EMAIL", "RULE", "REASON")
-PAGE = 500
+DECISIONS_PER_PAGE = 500
 
 
 class Form(StrEnum):
@@ -80,9 +80,9 @@ async def _all(database: Database, wanted: decided.Wanted) -> tuple[decided.Deci
     before: int | None = None
     while True:
         async with database.read() as connection:
-            page = await decided.page(connection, wanted, before=before, limit=PAGE)
+            page = await decided.page(connection, wanted, before=before, limit=DECISIONS_PER_PAGE)
         found += page
-        if len(page) < PAGE:
+        if len(page) < DECISIONS_PER_PAGE:
             return tuple(found)
         before = page[-1].entry
 

@@ -16,7 +16,7 @@ from bot.cli.seeing import shown_line
 app = typer.Typer(help="Operations on many workflows: how far one is, and going on with it.", no_args_is_help=True)
 
 OVER = {"done", "stopped"}
-LATEST = 1.0
+LONGEST_PROGRESS_PAUSE_S = 1.0
 """Seconds between two looks at an operation, at most."""
 
 OperationId = Annotated[str, typer.Argument(metavar="ID", help="the operation's id, as it was printed")]
@@ -118,7 +118,7 @@ def _followed(remote: Remote, begun: dict[str, Any]) -> dict[str, Any]:
         try:
             while found["state"] not in OVER:
                 time.sleep(pause)
-                pause = min(pause * 1.5, LATEST)
+                pause = min(pause * 1.5, LONGEST_PROGRESS_PAUSE_S)
                 found = remote.get(path_of("workflows", "bulk", begun["operation_id"]))
                 now = found["total"] - found["pending"]
                 advance(now - before)

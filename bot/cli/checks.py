@@ -31,7 +31,7 @@ from records.addresses import missing_file
 from records.database import Database
 from records.errors import RecordsError
 
-PATIENCE = 5.0
+CHECK_PATIENCE_S = 5.0
 """Seconds that a part has to answer."""
 
 TEST_CARD = (
@@ -78,7 +78,7 @@ async def _slack(settings: Settings, slack: Slack) -> list[Finding]:
     if not settings.slack_bot_token.get_secret_value().strip():
         return []
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_PATIENCE_S):
             answer = await slack.client.auth_test()
     except Exception as error:  # noqa: BLE001 whatever the SDK or the network raises, the finding is the same
         return [Finding(check="Slack", state="wrong", what_to_do=_slack_sentence(error, settings.slack_api_url))]
@@ -107,7 +107,7 @@ async def _app_token(settings: Settings) -> list[Finding]:
         return []
     slack = Slack(token, settings.slack_api_url)
     try:
-        await slack.call("apps.connections.open", patience=PATIENCE, app_token=token)
+        await slack.call("apps.connections.open", patience=CHECK_PATIENCE_S, app_token=token)
     except SlackRefusedError as error:
         sentence = (
             f"Slack refuses SLACK_APP_TOKEN ({error.error}): make an app-level token with the scope connections:write "
@@ -151,7 +151,7 @@ async def _test_cards(settings: Settings, slack: Slack) -> list[Finding]:
     for name in _named_channels(settings):
         message = parts.paragraph(parts.words(TEST_CARD))
         try:
-            await slack.post(name, message, patience=PATIENCE)
+            await slack.post(name, message, patience=CHECK_PATIENCE_S)
         except (SlackRefusedError, SlackUnavailableError) as error:
             sentence = f"No message could be posted to {name}: {error}. Invite the bot there: /invite @Countersign"
             found.append(Finding(check="test card", state="wrong", what_to_do=sentence))
@@ -167,7 +167,7 @@ async def _test_effect(settings: Settings) -> list[Finding]:
         return []
     key = f"countersign-test-{uuid.uuid4().hex}"
     try:
-        async with httpx.AsyncClient(timeout=PATIENCE) as http:
+        async with httpx.AsyncClient(timeout=CHECK_PATIENCE_S) as http:
             answer = await http.post(url, json={"test": True}, headers={"Idempotency-Key": key})
     except httpx.HTTPError as error:
         sentence = f"COUNTERSIGN_PROCESS_ORDER_URL does not answer ({type(error).__name__}): look at the address."
@@ -181,7 +181,7 @@ async def _test_effect(settings: Settings) -> list[Finding]:
 
 
 async def _sidecar(settings: Settings) -> list[Finding]:
-    engine = Engine(settings.sidecar_address, settings.dapr_api_token.get_secret_value(), PATIENCE)
+    engine = Engine(settings.sidecar_address, settings.dapr_api_token.get_secret_value(), CHECK_PATIENCE_S)
     try:
         await engine.ping()
     except (EngineUnavailableError, EngineRefusedError) as error:
@@ -204,7 +204,7 @@ async def _database(settings: Settings) -> list[Finding]:
     except RecordsError as error:
         return [Finding(check="database", state="wrong", what_to_do=str(error))]
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_PATIENCE_S):
             await database.migrate()
             async with database.write() as connection:
                 await sent.probe(connection, datetime.now(UTC))

@@ -40,7 +40,7 @@ from records.database import Database
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-PATIENCE = 15.0
+DEMO_PATIENCE_S = 15.0
 ORDER = {"amount": "2400.00", "description": "Two replacement laptops", "requester": "requester@example.com"}
 POLICY = "policy.yml"
 QUICK_RULE = """\
@@ -70,7 +70,7 @@ class Demo:
         self.settings = settings
         self.tokens = tokens
         self._key_ids = key_ids
-        self._http = httpx.Client(base_url=url, timeout=PATIENCE)
+        self._http = httpx.Client(base_url=url, timeout=DEMO_PATIENCE_S)
 
     def close(self) -> None:
         """Let go of the connection to the app."""
@@ -84,7 +84,7 @@ class Demo:
         """Do one of local Slack's coroutines."""
         return self.slack.run(work)
 
-    def until(self, what: str, found: Callable[[], T], seconds: float = PATIENCE) -> T:
+    def until(self, what: str, found: Callable[[], T], seconds: float = DEMO_PATIENCE_S) -> T:
         """Return the first true value. Raises: DemoError, saying what never happened."""
         end = time.monotonic() + seconds
         while not (value := found()):

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.cli import output
 
-PATIENCE_S = 2.0
+HEALTH_PATIENCE_S = 2.0
 """Less than the three seconds that container engines are told to wait, so that the message is still read."""
 
 
@@ -31,7 +31,7 @@ def health() -> None:
     except (ValidationError, UnicodeDecodeError):
         output.fail("COUNTERSIGN_PORT is not a port. Set it to the one that the app listens on.", output.FAILED)
     host = _own(settings.host)
-    connection = HTTPConnection(host, settings.port, timeout=PATIENCE_S)
+    connection = HTTPConnection(host, settings.port, timeout=HEALTH_PATIENCE_S)
     try:
         connection.request("GET", "/livez")
         status = connection.getresponse().status

@@ -12,7 +12,7 @@ import httpx
 
 from bot.cli import output
 
-FRESH_S = 240.0
+JOB_TOKEN_FRESH_S = 240.0
 """Seconds for which a token is used. GitHub's are good for five minutes, and a job waits for longer."""
 
 NO_ANSWER = (
@@ -48,6 +48,6 @@ class JobToken(httpx.Auth):
                 self._token = str(answer.raise_for_status().json()["value"])
             except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
                 output.fail(NO_ANSWER, output.REFUSED)
-            self._until = time.monotonic() + FRESH_S
+            self._until = time.monotonic() + JOB_TOKEN_FRESH_S
         request.headers["Authorization"] = f"Bearer {self._token}"
         yield request

@@ -23,7 +23,7 @@ GOOD_FOR = timedelta(minutes=15)
 
 MOST_ROUNDS = 30
 LONGEST_QUOTE = 1000
-TIMEOUT_S = 60.0
+MCP_TIMEOUT_S = 60.0
 
 
 class AppError(Exception):
@@ -100,7 +100,7 @@ class App:
     async def _call(self, method: str, path: str, **what: Any) -> Any:
         headers = self._headers | what.pop("headers", {})
         try:
-            answer = await self._http.request(method, path, headers=headers, timeout=TIMEOUT_S, **what)
+            answer = await self._http.request(method, path, headers=headers, timeout=MCP_TIMEOUT_S, **what)
         except httpx.TransportError as error:
             raise AppError("Countersign does not answer now. Nothing is lost: call again in a moment.") from error
         if answer.is_success:

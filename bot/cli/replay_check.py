@@ -10,11 +10,11 @@ from bot.engine.replaying import Replay, version_of
 from bot.process.settings import Settings
 from workflows.versions import APPROVALS, Versions
 
-AT_ONCE = 16
-MOST_NAMED = 20
+REPLAYS_AT_ONCE = 16
+MOST_DIFFERENCES = 20
 """Requests that are named; of the rest the number is told."""
 
-PATIENCE_S = 30.0
+REPLAY_PATIENCE_S = 30.0
 """Seconds that the engine has for one answer: a long history takes a while."""
 
 CHANGED = (
@@ -26,7 +26,7 @@ REST = "{count} more requests that wait cannot go on with this program."
 
 async def replayed(settings: Settings, approvals: Versions = APPROVALS) -> list[Finding]:
     """Replay every waiting request on the workflows of this program. Returns what is wrong, or how many can go on."""
-    engine = Engine(settings.sidecar_address, settings.dapr_api_token.get_secret_value(), PATIENCE_S)
+    engine = Engine(settings.sidecar_address, settings.dapr_api_token.get_secret_value(), REPLAY_PATIENCE_S)
     look = _Look(engine, approvals)
     try:
         async for ids in _pages(engine):
@@ -58,7 +58,7 @@ class _Look:
         self._engine = engine
         self._approvals = approvals
         self._replay = Replay(approvals)
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(REPLAYS_AT_ONCE)
         self._waiting: Counter[str] = Counter()
         self._problems: dict[str, str] = {}
 
@@ -80,7 +80,7 @@ class _Look:
 
     def findings(self) -> list[Finding]:
         """Return what was found."""
-        named = sorted(self._problems.items())[:MOST_NAMED]
+        named = sorted(self._problems.items())[:MOST_DIFFERENCES]
         found = [
             Finding(check="replay", state="wrong", what_to_do=CHANGED.format(instance_id=instance_id, problem=problem))
             for instance_id, problem in named

@@ -28,10 +28,10 @@ class ListFormat(StrEnum):
 ListOutput = Annotated[ListFormat, typer.Option("-o", "--output", help="wide shows more; json is for programs")]
 
 
-PAGE = 200
+WORKFLOWS_PER_PAGE = 200
 """Lines that the app gives at once."""
 
-LONGEST = 200
+LONGEST_SHOWN_ID = 200
 """Characters of an event's details in a table."""
 
 ENDS = {
@@ -60,7 +60,7 @@ def list_(  # noqa: PLR0913 a list's filters
         str | None, typer.Option("-q", "--query", help="beginnings of words: subject, requester, id")
     ] = None,
     mine: Annotated[bool, typer.Option("--mine", help="only what you have asked for")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=PAGE, help="how many at most")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=WORKFLOWS_PER_PAGE, help="how many at most")] = 50,
     every: Annotated[bool, typer.Option("--all", help="every page")] = False,
     output_as: ListOutput = ListFormat.TABLE,
 ) -> None:
@@ -76,7 +76,7 @@ def list_(  # noqa: PLR0913 a list's filters
         "waiting_on": waiting_on,
         "q": words,
         "mine": True if mine else None,
-        "limit": PAGE if every else limit,
+        "limit": WORKFLOWS_PER_PAGE if every else limit,
     }
     filtered = any(value is not None for name_, value in query.items() if name_ != "limit")
     with connected() as remote:
@@ -211,7 +211,7 @@ def _status(event: dict[str, Any], *, terminated: bool) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… (-o json has all)"
+    return text if len(text) <= LONGEST_SHOWN_ID else f"{text[:LONGEST_SHOWN_ID]}… (-o json has all)"
 
 
 def why(reference: Reference, output_as: Output = Format.TABLE) -> None:

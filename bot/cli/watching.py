@@ -22,7 +22,7 @@ WITHOUT_REQUEST = {"FAILED": "failed", "TERMINATED": "terminated"}
 """Ends of a workflow that is no request, by Dapr's status."""
 
 SOONEST = 0.5
-LATEST = 5.0
+LONGEST_WATCH_PAUSE_S = 5.0
 """Seconds between two looks: at first, and after a while without news."""
 
 
@@ -105,12 +105,12 @@ async def _moments(told: asyncio.Event, until: float | None) -> AsyncIterator[No
     pause = SOONEST
     while True:
         yield
-        left = LATEST if until is None else until - time.monotonic()
+        left = LONGEST_WATCH_PAUSE_S if until is None else until - time.monotonic()
         if left <= 0:
             return
         with suppress(TimeoutError):
             await asyncio.wait_for(told.wait(), min(pause, left))
-        pause = SOONEST if told.is_set() else min(pause * 1.3, LATEST)
+        pause = SOONEST if told.is_set() else min(pause * 1.3, LONGEST_WATCH_PAUSE_S)
         told.clear()
 
 

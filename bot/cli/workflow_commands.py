@@ -28,7 +28,7 @@ from bot.cli.managing import DECISION, decision_of, event_of
 from bot.cli.order_commands import say_decided
 from bot.cli.output import Format
 from bot.cli.remote import connected, path_of, payload
-from bot.cli.seeing import PAGE, pages, time_line
+from bot.cli.seeing import WORKFLOWS_PER_PAGE, pages, time_line
 
 NEVER_HERE = frozenset({"CONTINUED_AS_NEW", "CANCELED"})
 """Statuses that Dapr's option knows and that no workflow has."""
@@ -77,7 +77,7 @@ def list_(  # noqa: PLR0913 Dapr's options
     Example: countersign workflow list --app-id countersign --filter-status RUNNING -o json
     """
     since = None if max_age is None else moment_of(max_age, "--filter-max-age").isoformat()
-    query = {"status": status, "name": name, "newer_than": since, "limit": PAGE}
+    query = {"status": status, "name": name, "newer_than": since, "limit": WORKFLOWS_PER_PAGE}
     with connected() as remote:
         found = [] if status in NEVER_HERE else pages(remote, query, every=True)[0]
     lines = [line_of(each) for each in reversed(found)]

@@ -29,13 +29,13 @@ from bot.decisions.receipts import Receipt
 from bot.decisions.submitting import Decisions, DecisionSubmission
 from cards.binding import UnreadableCardError, binding_value, parse_binding
 
-LONGEST_REASON = 1000
+LONGEST_FORM_REASON = 1000
 SOON_S = 3.0
 """Seconds in which the workflow usually answers; after that the page says that it is recorded."""
 
 RERUN_FROM = frozenset({"TaskScheduled", "TimerCreated", "SubOrchestrationInstanceCreated"})
 NEEDS_REASON = "Say why: it stands in the audit with your name."
-TOO_LONG = f"The reason is too long, so nothing was done. Shorten it to {LONGEST_REASON} characters."
+TOO_LONG = f"The reason is too long, so nothing was done. Shorten it to {LONGEST_FORM_REASON} characters."
 RECORDED = (
     "Your answer is recorded and not yet decided: the workflow has not answered so far. This page shows the outcome as "
     "soon as there is one; you need not answer again."
@@ -86,7 +86,7 @@ class Acting:
         form = await self._pages.form(request, signed_in)
         given = {name: typed(value) for name, value in form.items()}
         reason = given.get("reason", "")
-        if not reason or len(reason) > LONGEST_REASON:
+        if not reason or len(reason) > LONGEST_FORM_REASON:
             mistake = TOO_LONG if reason else NEEDS_REASON
             return await self._confirm(request, signed_in, subject, wanted, given, mistake)
         try:
@@ -149,7 +149,7 @@ class Acting:
             raise Refused(
                 Kind.INVALID, "The form does not say whether to approve or to reject, so nothing was decided."
             )
-        if len(reason) > LONGEST_REASON or not (approved or reason):
+        if len(reason) > LONGEST_FORM_REASON or not (approved or reason):
             mistake = TOO_LONG if reason else sentence(Reason.REASON_MISSING)
             return await self._decision_page(
                 request, signed_in, reference, approved=approved, reason=reason, mistake=mistake

@@ -17,7 +17,7 @@ from bot.dashboard.sessions import SignedInRequest
 from records import audit
 from records.chain import Verification
 
-PAGE = 50
+ENTRIES_PER_PAGE = 50
 FIELDS = ("instance", "actor", "action", "correlation", "since", "until")
 MOST_DIGITS = 18
 
@@ -79,9 +79,9 @@ class AuditPage:
         last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
         entries: tuple[audit.Chained, ...] = ()
         if readable:
-            entries = await self._trail.page(signed_in.caller, wanted, before=last, limit=PAGE)
+            entries = await self._trail.page(signed_in.caller, wanted, before=last, limit=ENTRIES_PER_PAGE)
         kept = {name: value for name, value in given.items() if value and name != "before"}
-        following = urlencode(kept | {"before": str(entries[-1].seq)}) if len(entries) == PAGE else ""
+        following = urlencode(kept | {"before": str(entries[-1].seq)}) if len(entries) == ENTRIES_PER_PAGE else ""
         return self._pages.show(
             request,
             signed_in,

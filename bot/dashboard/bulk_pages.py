@@ -23,7 +23,7 @@ from records import bulk as book
 
 RESULTS = 100
 RECENT = 20
-LONGEST_REASON = 1000
+LONGEST_FORM_REASON = 1000
 TEXTS = ("status", "name", "waiting_on", "q", "older_than")
 OUT = "without "
 """The beginning of a check box's name; the instance that is taken out follows."""
@@ -71,7 +71,7 @@ class BulkPages:
         signed_in = await self._entered(request)
         given = await self._given(request, signed_in)
         reason = given.get("reason", "")
-        if not reason or len(reason) > LONGEST_REASON:
+        if not reason or len(reason) > LONGEST_FORM_REASON:
             raise Refused(
                 Kind.INVALID,
                 "A bulk operation needs a reason of up to 1000 characters: it stands in the audit with your name. "
@@ -113,7 +113,7 @@ class BulkPages:
         given = await self._given(request, signed_in)
         address = f"/bulk/{_known(operation_id)}"
         try:
-            await self._bulk.continue_(signed_in.caller, operation_id, given.get("reason", "")[:LONGEST_REASON])
+            await self._bulk.continue_(signed_in.caller, operation_id, given.get("reason", "")[:LONGEST_FORM_REASON])
         except Refused as refusal:
             if refusal.kind not in CORRECTABLE:
                 raise

@@ -14,7 +14,7 @@ LIFETIME = timedelta(hours=12)
 SIGN_IN_LIFETIME = timedelta(minutes=10)
 """Lifetime of a sign-in with Slack: that of Slack's own code."""
 
-LONGEST = 4000
+LONGEST_COOKIE = 4000
 T = TypeVar("T", bound=Value)
 
 
@@ -63,7 +63,7 @@ class CookieSigner:
 
     def loads(self, kind: type[T], text: str | None) -> T | None:
         """Return the value, None for anything that is not ours as it was."""
-        if not text or len(text) > LONGEST or text.count(".") < 2:  # noqa: PLR2004 body.mac.key
+        if not text or len(text) > LONGEST_COOKIE or text.count(".") < 2:  # noqa: PLR2004 body.mac.key
             return None
         body, mac, key_id = text.split(".", 2)
         if not self._keys.matches(Purpose.SESSION, _labelled(kind, body), key_id, mac):

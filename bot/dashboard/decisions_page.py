@@ -13,7 +13,7 @@ from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import guarded
 from bot.dashboard.waiting import plain_amount, query_mistake
 
-PAGE = 50
+DECISIONS_SHOWN = 50
 AMOUNTS = ("above", "below")
 MOST_DIGITS = 18
 
@@ -38,7 +38,7 @@ class DecisionsPage:
         query, mistake = _query(given)
         before = request.query_params.get("before", "")
         last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
-        found = await self._search.page(signed_in.caller, query, before=last, limit=PAGE)
+        found = await self._search.page(signed_in.caller, query, before=last, limit=DECISIONS_SHOWN)
         people = [name for one in found for name in (one.person, one.requester) if name]
         return self._pages.show(
             request,
@@ -50,7 +50,9 @@ class DecisionsPage:
             mistake=mistake,
             paged=last is not None,
             first=_address("/audit/decisions", given),
-            following=_address("/audit/decisions", given, before=str(found[-1].entry)) if len(found) == PAGE else "",
+            following=_address("/audit/decisions", given, before=str(found[-1].entry))
+            if len(found) == DECISIONS_SHOWN
+            else "",
             file=_address("/audit/decisions.csv", given),
             names=await self._names.of(people),
         )

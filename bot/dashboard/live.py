@@ -17,7 +17,7 @@ from bot.dashboard.sessions import Sessions, SignInNeededError
 STREAM_S = 60.0
 """A stream ends after this and the browser opens the next, so that a session which has ended is noticed."""
 
-MOST = 500
+MOST_STREAMS = 500
 """Open streams of one process; further ones are told to come back later."""
 
 LONGEST_ID = 60
@@ -41,7 +41,7 @@ class Live:
             await self._following.demand(signed_in.caller)
         except (SignInNeededError, Refused):
             return guarded(Response(status_code=204))  # tells the browser's EventSource not to come back
-        if self._following.followers >= MOST:
+        if self._following.followers >= MOST_STREAMS:
             return guarded(Response(status_code=503, headers={"Retry-After": "30"}))
         seen = request.headers.get("last-event-id", "")[:LONGEST_ID]
         return guarded(StreamingResponse(self._events(signed_in.caller, seen), media_type="text/event-stream"))

@@ -12,8 +12,8 @@ from activities.slack.failures import LookupFailedError, SlackRefusedError
 from approvals.policy.routing import PolicyError
 from bot.dashboard.words import principal
 
-PATIENCE_S = 0.7
-MOST = 40
+NAMES_PATIENCE_S = 0.7
+NAMES_PER_PAGE = 40
 AGE_S = 3600.0
 
 
@@ -29,9 +29,9 @@ class DisplayNames:
         wanted = tuple(dict.fromkeys(found))
         names = {each: principal(each) for each in wanted}
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(NAMES_PATIENCE_S):
                 names |= await self._groups(wanted)
-                for each in wanted[:MOST]:
+                for each in wanted[:NAMES_PER_PAGE]:
                     names[each] = await self._person(each) or names[each]
         except (TimeoutError, LookupFailedError, SlackRefusedError):
             pass

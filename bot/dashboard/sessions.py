@@ -28,7 +28,7 @@ from records.database import Database
 VISIT = "countersign_visit"
 SAID = "countersign_said"
 LONGEST_FORM = 64 * 1024
-MOST_FIELDS = 100
+MOST_FORM_FIELDS = 100
 """Fields of a form: a dry run has a check box for each of its lines."""
 
 
@@ -175,7 +175,7 @@ class Sessions:
             raise Refused(
                 Kind.TOO_LARGE, "The form is too long, so nothing was done. Shorten what you typed and send it again."
             )
-        form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_FORM)
+        form = await request.form(max_files=0, max_fields=MOST_FORM_FIELDS, max_part_size=LONGEST_FORM)
         if not self.cookies.is_token(session_id, str(form.get("csrf", ""))):
             raise Refused(
                 Kind.NOT_ALLOWED,

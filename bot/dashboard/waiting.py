@@ -31,8 +31,8 @@ SORTS: dict[listing.Sort, str] = {
     "amount": "Highest amount first",
     "requester": "By requester",
 }
-PAGE = 50
-FEW = 20
+LINES_PER_PAGE = 50
+FEW_LINES = 20
 """The number of waiting requests shown above the list of everything; the rest is one click away."""
 
 FORWARDED = (
@@ -79,7 +79,7 @@ class ListForm(Value):
         if self.phase != "any" and not self.outcome:
             given["phase"] = self.phase
         amounts = {name: plain_amount(given[name]) for name in ("amount_from", "amount_to") if name in given}
-        usual = {"sort": self.sort, "mine": self.mine, "limit": PAGE, "cursor": self.cursor or None}
+        usual = {"sort": self.sort, "mine": self.mine, "limit": LINES_PER_PAGE, "cursor": self.cursor or None}
         return ListQuery.model_validate({**given, **amounts, **usual, "currency": self.currency.upper() or None})
 
     @property
@@ -124,7 +124,7 @@ class Waiting:
         """Return the requests that wait for the reader's decision; none without the right to see them."""
         if not may(signed_in.caller, Action.LIST, Resource(asked=True)):
             return Listed()
-        return await self._overview.waiting_for(signed_in.caller, limit=FEW)
+        return await self._overview.waiting_for(signed_in.caller, limit=FEW_LINES)
 
     async def _page(  # noqa: PLR0913, PLR0917 what the page shows
         self, request: Request, signed_in: SignedInRequest, wanted: ListForm, page: Listed, asked: Listed, mistake: str

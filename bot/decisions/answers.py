@@ -12,10 +12,10 @@ from records import intake
 from records.database import Database
 from records.errors import RecordsError, public_message
 
-LOOK_S = 0.5
+ANSWERS_LOOK_S = 0.5
 """Seconds between looks for answers that another process has recorded, while somebody waits."""
 
-AT_ONCE = 500
+ANSWERS_PER_LOOK = 500
 """Decisions in one look."""
 
 CHANNEL = "countersign_answers"
@@ -30,7 +30,7 @@ class Answers:
         self._waiting: dict[str, asyncio.Future[Verdict]] = {}
         self._waiters: dict[str, int] = {}
         self._told = asyncio.Event()
-        self._loop = Periodic("answers", self._round, LOOK_S, passing=(RecordsError,), public=public_message)
+        self._loop = Periodic("answers", self._round, ANSWERS_LOOK_S, passing=(RecordsError,), public=public_message)
 
     def answered(self, decision_id: str, verdict: Verdict) -> None:
         """Take an answer that stands in the database."""
@@ -77,7 +77,7 @@ class Answers:
 
     async def _round(self) -> NextRound:
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(ANSWERS_LOOK_S):
                 await self._told.wait()
         self._told.clear()
         await self.look()
@@ -86,8 +86,8 @@ class Answers:
     async def look(self) -> None:
         """Read the answers of all who wait. Raises: RecordsError."""
         wanted = [decision_id for decision_id, future in self._waiting.items() if not future.done()]
-        for start in range(0, len(wanted), AT_ONCE):
+        for start in range(0, len(wanted), ANSWERS_PER_LOOK):
             async with self._database.read() as connection:
-                found = await intake.verdicts(connection, wanted[start : start + AT_ONCE])
+                found = await intake.verdicts(connection, wanted[start : start + ANSWERS_PER_LOOK])
             for decision_id, verdict in found.items():
                 self.answered(decision_id, Verdict.model_validate(verdict))

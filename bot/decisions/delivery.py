@@ -30,7 +30,7 @@ from workflows.obtain import APPROVAL_DECISION
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=30)
+DELIVERER_LEASE = timedelta(seconds=30)
 ANSWER_BY = timedelta(seconds=15)
 """A raised decision without the workflow's answer is raised again after this, then at twice the time, and so on."""
 
@@ -42,13 +42,13 @@ ALONE_S = 120.0
 
 SUSPENDED_PAUSE = timedelta(seconds=30)
 
-LONGEST_PAUSE = 5.0
-BATCH = 50
-AT_ONCE = 16
-POLL = 1.0
+LONGEST_RAISE_PAUSE_S = 5.0
+RAISES_PER_LOOK = 50
+RAISES_AT_ONCE = 16
+INTAKE_POLL_S = 1.0
 """Seconds between looks for decisions of another process or of before a restart."""
 
-HAND_BACK_S = 2.0
+INTAKE_HAND_BACK_S = 2.0
 """How long the end waits for a database that does not answer."""
 
 ALARM_AGE = timedelta(seconds=30)
@@ -132,9 +132,9 @@ class Deliverer:
         self._clock = clock
         self._answers = answers
         self._queue = queue
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(RAISES_AT_ONCE)
         self._held: set[str] = set()
-        self._loop = Periodic("deliverer", self.round, POLL, passing=(RecordsError,), public=public_message)
+        self._loop = Periodic("deliverer", self.round, INTAKE_POLL_S, passing=(RecordsError,), public=public_message)
         self.raises = Raises()
         self.failures = 0
         """Counts failed raises of this process, for the metrics."""
@@ -155,7 +155,7 @@ class Deliverer:
             if failure is not None:
                 self.failures += 1
                 log.error("a delivery failed; its lease brings it back", exc_info=failure)
-        return NextRound(in_s=0.0 if len(found) == BATCH else POLL)
+        return NextRound(in_s=0.0 if len(found) == RAISES_PER_LOOK else INTAKE_POLL_S)
 
     async def hand_back(self) -> None:
         """Make decisions due at once that this process began to deliver and did not end with: another delivers them."""
@@ -163,7 +163,7 @@ class Deliverer:
         if not held:
             return
         try:
-            async with asyncio.timeout(HAND_BACK_S), self._database.write() as connection:
+            async with asyncio.timeout(INTAKE_HAND_BACK_S), self._database.write() as connection:
                 for decision_id in held:
                     await intake.retry_at(connection, decision_id, self._clock())
         except (RecordsError, TimeoutError) as error:
@@ -178,7 +178,7 @@ class Deliverer:
         if oldest > ALARM_AGE:
             log.error("a decision is undelivered", seconds=round(oldest.total_seconds()))
         async with self._database.write() as connection:
-            return await intake.due(connection, now, BATCH, LEASE)
+            return await intake.due(connection, now, RAISES_PER_LOOK, DELIVERER_LEASE)
 
     async def _deliver(self, row: intake.Row) -> None:
         self._held.add(row.id)
@@ -198,7 +198,7 @@ class Deliverer:
                 measures.delivered((self._clock() - row.created_at).total_seconds())
             except (EngineUnavailableError, EngineRefusedError) as error:
                 # A refusal may be temporary too: a wrong token, a full store (law: acknowledged means durable).
-                pause = min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311
+                pause = min(LONGEST_RAISE_PAUSE_S, 0.5 * 2.0 ** min(row.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311
                 self.failures += 1
                 log.warning("a decision is not delivered yet", decision=row.id[:12], why=str(error), again_in=pause)
                 async with self._database.write() as connection:

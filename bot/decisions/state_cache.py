@@ -8,7 +8,7 @@ from typing import NamedTuple
 from approvals.request import Binding
 from approvals.state import State, binding_of
 
-MOST = 10_000
+MOST_STATES = 10_000
 
 
 class Known(NamedTuple):
@@ -19,7 +19,7 @@ class Known(NamedTuple):
 
 
 class StateCache:
-    """The states of the MOST requests that changed last. No I/O."""
+    """The states of the MOST_STATES requests that changed last. No I/O."""
 
     def __init__(self) -> None:
         self._known: dict[str, Known] = {}
@@ -28,7 +28,7 @@ class StateCache:
         """Remember a state that stands in the database now."""
         self._known.pop(state.instance_id, None)
         self._known[state.instance_id] = Known(state, binding_of(state))
-        if len(self._known) > MOST:
+        if len(self._known) > MOST_STATES:
             del self._known[next(iter(self._known))]
 
     def forget(self, instance_id: str) -> None:

@@ -40,13 +40,13 @@ ACTIVITIES = (
 OURS = (*NAMES, *ACTIVITIES, "bulk_batch")
 """Names that no other package may take."""
 
-DRAIN_S = 8.0
+WORKER_DRAIN_S = 8.0
 """Seconds that activities under way have to end: a call to Slack takes no longer."""
 
 ANSWERED_S = 0.1
 """Seconds from an activity's end until its answer is on its way: the SDK waits for those that are, and no others."""
 
-STOP_S = 3.0
+WORKER_STOP_S = 3.0
 """Seconds that the worker may take to end when the sidecar hangs."""
 
 ACTIVITIES_AT_ONCE = 5_000
@@ -105,7 +105,7 @@ class Worker:
         self._leaving = True
         self._activities.stop()
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=DRAIN_S)
+            _, late = await asyncio.wait(self._running, timeout=WORKER_DRAIN_S)
             if late:
                 log.warning("activities are cut off and run again elsewhere", count=len(late))
             await asyncio.sleep(ANSWERED_S)
@@ -126,9 +126,9 @@ class Worker:
 
         threading.Thread(target=stop, name="dapr-worker-stop", daemon=True).start()
         try:
-            await asyncio.wait_for(done.wait(), STOP_S)
+            await asyncio.wait_for(done.wait(), WORKER_STOP_S)
         except TimeoutError:
-            log.warning("the sidecar does not let the worker go; it is left behind", seconds=STOP_S)
+            log.warning("the sidecar does not let the worker go; it is left behind", seconds=WORKER_STOP_S)
 
     def _on_loop(self, activity: Activity, loop: asyncio.AbstractEventLoop) -> Activity:
         """Run an activity where the database and Slack's connections live, not on the worker's own loop."""

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 UNFIT_S: Final = 60.0
 """How long a process that failed at a job leaves it to others, if there are any."""
 
-HAND_BACK_S: Final = 2.0
+LEASES_HAND_BACK_S: Final = 2.0
 """How long the end waits for a database that does not answer; the lease then ends by itself."""
 
 
@@ -149,7 +149,7 @@ class Leadership:
         if not held:
             return
         try:
-            async with asyncio.timeout(HAND_BACK_S), self._database.write() as connection:
+            async with asyncio.timeout(LEASES_HAND_BACK_S), self._database.write() as connection:
                 await leaders.hand_back(connection, held, self._holder)
         except (RecordsError, TimeoutError) as error:
             log.warning("jobs are not handed back; their leases end by themselves", jobs=held, why=str(error))

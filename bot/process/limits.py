@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger(__name__)
 
-MAX_BODY = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 """Bytes. Slack's payloads, orders and dashboard forms all stay far below."""
 
 SMALL_BODY = 64 * 1024
@@ -29,7 +29,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _announced(scope) > MAX_BODY:
+        if _announced(scope) > MAX_BODY_BYTES:
             log.warning("a request was too large", path=scope["path"][:200], announced=True)
             await _refuse(send)
             return
@@ -60,7 +60,7 @@ class _Body:
         piece = len(message.get("body", b""))
         self.size += piece
         fits = self._limit.hold(piece)
-        if self.size > MAX_BODY:
+        if self.size > MAX_BODY_BYTES:
             log.warning("a request was too large", path=self._path, announced=False)
             raise HTTPException(413, TOO_LARGE)
         if not fits and self.size > SMALL_BODY:
@@ -72,7 +72,7 @@ class _Body:
 def _announced(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length":
-            return int(value) if value.isdigit() and len(value) < 20 else MAX_BODY + 1  # noqa: PLR2004 digits
+            return int(value) if value.isdigit() and len(value) < 20 else MAX_BODY_BYTES + 1  # noqa: PLR2004 digits
     return 0
 
 

@@ -17,7 +17,7 @@ from bot.process.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-EVERY_S: Final = 2.0
+SECRETS_EVERY_S: Final = 2.0
 
 LIVE: Final = {
     "secret_key": "COUNTERSIGN_SECRET_KEY",
@@ -35,7 +35,7 @@ class LiveSecrets:
         settings: Settings,
         read: Callable[[], Mapping[str, str]],
         told: Callable[[str], None],
-        every_s: float = EVERY_S,
+        every_s: float = SECRETS_EVERY_S,
     ) -> None:
         self._settings = settings
         self._read = read

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource
 
-from bot.process.secret_store import KEPT_S, PATIENCE_S, SecretStore, SecretStoreError
+from bot.process.secret_store import KEPT_S, STORE_PATIENCE_S, SecretStore, SecretStoreError
 
 LARGEST_BYTES = 64 * 1024
 """More is no secret: a wrong path, such as a device that never ends."""
@@ -31,7 +31,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         self,
         settings: type[BaseSettings],
         *sources: PydanticBaseSettingsSource,
-        patience_s: float = PATIENCE_S,
+        patience_s: float = STORE_PATIENCE_S,
         kept_s: float = KEPT_S,
     ) -> None:
         super().__init__(settings)

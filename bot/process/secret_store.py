@@ -11,10 +11,10 @@ import grpc
 from dapr.conf.helpers import GrpcEndpoint
 from dapr.proto import api_service_v1, api_v1
 
-PATIENCE_S: Final = 30.0
+STORE_PATIENCE_S: Final = 30.0
 """How long a start waits for a sidecar that is away."""
 
-TIMEOUT_S: Final = 5.0
+STORE_TIMEOUT_S: Final = 5.0
 KEPT_S: Final = 60.0
 """How long a value is used before the store is asked again: stores count calls."""
 
@@ -36,7 +36,7 @@ class SecretStoreError(Exception):
 class SecretStore:
     """The stores of one sidecar."""
 
-    def __init__(self, address: str, token: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, address: str, token: str, patience_s: float = STORE_PATIENCE_S) -> None:
         self._address = address
         self._metadata = (("dapr-api-token", token),) if token else ()
         self._until = time.monotonic() + patience_s
@@ -58,7 +58,7 @@ class SecretStore:
             try:
                 with _channel(self._address) as channel:
                     stub: Any = api_service_v1.DaprStub(channel)  # type: ignore[no-untyped-call]  # generated code
-                    return dict(stub.GetSecret(request, metadata=self._metadata, timeout=TIMEOUT_S).data)
+                    return dict(stub.GetSecret(request, metadata=self._metadata, timeout=STORE_TIMEOUT_S).data)
             except grpc.RpcError as error:
                 code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
                 if code is grpc.StatusCode.UNAVAILABLE and time.monotonic() < self._until:

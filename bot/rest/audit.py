@@ -12,7 +12,7 @@ from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
 from records.decided import Decided
 
-LIMIT = 200
+MOST_ENTRIES = 200
 
 
 class CsvResponse(StreamingResponse):
@@ -27,7 +27,7 @@ class PagedQuery(DecisionQuery):
     before: int | None = Field(
         None, ge=0, le=2**63 - 1, description="the `entry` of the last decision of the page before"
     )
-    limit: int = Field(50, ge=1, le=LIMIT)
+    limit: int = Field(50, ge=1, le=MOST_ENTRIES)
 
 
 class DecisionPage(BaseModel):

@@ -12,10 +12,10 @@ from bot.control.reading.event_stream import EventStream
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
 
-MOST = 100
+MOST_FOLLOWERS = 100
 """Streams at once in one process."""
 
-LONGEST = 600.0
+LONGEST_STREAM_S = 600.0
 """Seconds until a stream ends. EventSource comes back by itself, with its position, and is authorized anew."""
 
 DESCRIPTION = (
@@ -32,7 +32,7 @@ def routes(access: Access, following: EventStream) -> APIRouter:
 
     async def admitted(caller: Annotated[Caller, who]) -> Caller:
         await following.demand(caller)
-        if following.followers >= MOST:
+        if following.followers >= MOST_FOLLOWERS:
             raise Refused(Kind.UNAVAILABLE, "Too many follow at once. Try again in a moment.", retry_after=15)
         return caller
 
@@ -42,7 +42,7 @@ def routes(access: Access, following: EventStream) -> APIRouter:
         last_event_id: Annotated[str, Header(max_length=60, examples=["17-1767621600000000"])] = "",
     ) -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent(comment="following", retry=2000)
-        async for change in following.follow(caller, last_event_id, LONGEST):
+        async for change in following.follow(caller, last_event_id, LONGEST_STREAM_S):
             yield ServerSentEvent(event=change.kind, id=change.position, data=change.data)
 
     return router

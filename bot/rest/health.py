@@ -24,7 +24,7 @@ from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 0.8
+PROBE_PATIENCE_S = 0.8
 """Seconds for each part: less than the second that probes wait, so that one that hangs fails no probe."""
 
 
@@ -148,7 +148,7 @@ def bad_rows(database: Database) -> str:
 async def _answered(part: str, ask: Callable[[], Awaitable[str]]) -> str:
     """Return a part's state. An error of the part is its state, and does not fail the answer."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PROBE_PATIENCE_S):
             return await ask()
     except RecordsError as error:
         return error.public

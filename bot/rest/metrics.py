@@ -26,7 +26,7 @@ from records.errors import RecordsError
 log = structlog.get_logger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SLOW_FOR = 15.0
+TOTALS_CACHED_S = 15.0
 """Cache all-time totals for this many seconds: they walk an index, and a scraper asks often."""
 
 OUTCOMES = ("approved", "rejected", "timed_out", "withdrawn", "terminated", "failed", "unknown")
@@ -109,7 +109,7 @@ class Metrics:
             )
 
     async def _count(self) -> None:
-        if time.monotonic() - self._counted_at < SLOW_FOR:
+        if time.monotonic() - self._counted_at < TOTALS_CACHED_S:
             return
         until = self._clock() + timedelta(days=1)
         async with self._database.read() as connection:

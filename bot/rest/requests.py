@@ -15,7 +15,7 @@ from approvals.policy.condition import ORDER
 from approvals.request import ApprovalRequest
 from approvals.webhooks import Event
 from bot.access.authenticating import Access, Caller
-from bot.control.operations.asking import MOST_FIELDS, Asked, Asking
+from bot.control.operations.asking import MOST_REQUEST_FIELDS, Asked, Asking
 from bot.control.operations.starting import Starting
 from bot.control.reading.kinds import Kinds, KindShown, Preview
 from bot.control.reading.requests import RequestQuery, Requests, RequestShown
@@ -49,7 +49,7 @@ class RequestBody(BaseModel):
     amount: Decimal | None = Field(None, ge=0, description="if it is about money")
     currency: str | None = Field(None, pattern="^[A-Z]{3}$", description="ISO 4217; the policy's own if left out")
     description: str = Field("", max_length=3000)
-    fields: dict[str, FieldValue] = Field(default_factory=dict, max_length=MOST_FIELDS)
+    fields: dict[str, FieldValue] = Field(default_factory=dict, max_length=MOST_REQUEST_FIELDS)
     details: dict[str, str] = Field(default_factory=dict, max_length=20)
     requester: str | None = Field(
         None, min_length=1, max_length=254, description="an e-mail or a Slack user id; the caller if left out"

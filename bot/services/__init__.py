@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import cached_property
 
-from activities.slack.notifier import POLL_S
-from activities.webhooks.delivering import POLL_S as HOOKS_S
+from activities.slack.notifier import NOTIFICATIONS_POLL_S
+from activities.webhooks.delivering import WEBHOOKS_POLL_S
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.doctor import Doctor
 from bot.engine.worker import STARTABLE
@@ -53,9 +53,13 @@ class Services(SlackSide):
 
     @cached_property
     def _beside(self) -> tuple[Periodic, ...]:
-        telling = Periodic("notifications", self.notifier.look, POLL_S, passing=(RecordsError,), public=public_message)
+        telling = Periodic(
+            "notifications", self.notifier.look, NOTIFICATIONS_POLL_S, passing=(RecordsError,), public=public_message
+        )
         hearing = Periodic("listening", self.listener.look, LISTEN_S, passing=(RecordsError,), public=public_message)
-        hooks = Periodic("webhooks", self.webhooks.look, HOOKS_S, passing=(RecordsError,), public=public_message)
+        hooks = Periodic(
+            "webhooks", self.webhooks.look, WEBHOOKS_POLL_S, passing=(RecordsError,), public=public_message
+        )
         always = self.secrets.loop, self.deliverer.loop, self.restoration.loop
         serving = (hearing,) if self.serves else ()
         working = (self.leadership.loop, telling, hooks, *self._led) if self.works else ()

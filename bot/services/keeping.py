@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from bot.control.reconciling.checkpoints import Checkpointing, signers_of
-from bot.control.reconciling.reaching import EVERY_S, Reach
+from bot.control.reconciling.reaching import REACH_EVERY_S, Reach
 from bot.control.reconciling.reconciler import Reconciler
 from bot.control.reconciling.retention import Retention
 from bot.services.reading import Reading
@@ -35,7 +35,7 @@ class Keeping(Reading):
     @cached_property
     def reach(self) -> Reach:
         """Looks whether those who are asked can still decide."""
-        every_s = min(EVERY_S, self.settings.reconcile_every_seconds)
+        every_s = min(REACH_EVERY_S, self.settings.reconcile_every_seconds)
         return Reach(self.database, self.slack, self.directory, self.clock, self.settings.link_base, every_s)
 
     @cached_property

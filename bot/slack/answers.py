@@ -10,7 +10,7 @@ from bot.slack import bulk_words
 from cards import Message, private
 from cards.binding import UnreadableCardError
 
-PATIENCE = 2.3
+COMMAND_PATIENCE_S = 2.3
 """Seconds for an answer: Slack shows an error after three."""
 
 ENGINE_AWAY = (
@@ -26,7 +26,7 @@ async def answered(work: Awaitable[Message | None], about: str = "") -> Message 
     A refusal begins with the id that was typed, `about`: the answer stands at the end of a busy channel.
     """
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(COMMAND_PATIENCE_S):
             return await work
     except (TimeoutError, EngineUnavailableError):
         return private.sentence(ENGINE_AWAY)

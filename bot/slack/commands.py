@@ -45,7 +45,7 @@ LISTS = {
 """The lists by name, with their titles."""
 
 ALIASES = {"finished": "decided", "me": "waiting"}
-FEW = 5
+LINES_IN_SLACK = 5
 """Lines of each further list below what waits for the asker."""
 
 SEEING = {
@@ -172,7 +172,7 @@ class Commands:
         names = ("waiting", "mine", "running") if may_list_all(caller) else ("waiting", "mine")
         sections = []
         for name in names:
-            page = await self._listed(caller, name, None, PAGE_SIZE if name == "waiting" else FEW)
+            page = await self._listed(caller, name, None, PAGE_SIZE if name == "waiting" else LINES_IN_SLACK)
             sections.append((LISTS[name], name, page))
         return command.overview(tuple(sections))
 

@@ -14,7 +14,7 @@ from bot.control.reading.overview import Overview, may_list_all
 from bot.process.background import Background
 from bot.slack import lines
 from cards import View, home
-from cards.home import MOST_LINES, HomeView
+from cards.home import MOST_HOME_LINES, HomeView
 from cards.paging import Page
 from records import listing
 
@@ -62,8 +62,10 @@ class Home:
     async def _view(self, person: Person, page: Page | None) -> View:
         caller = await self._access.by_slack(person)
         at = {page.argument: page.cursor} if page else {}
-        waiting = await self._overview.waiting_for(caller, cursor=at.get("waiting"), limit=MOST_LINES)
-        asked = await self._overview.page(caller, listing.Filter(), cursor=at.get("mine"), limit=MOST_LINES, mine=True)
+        waiting = await self._overview.waiting_for(caller, cursor=at.get("waiting"), limit=MOST_HOME_LINES)
+        asked = await self._overview.page(
+            caller, listing.Filter(), cursor=at.get("mine"), limit=MOST_HOME_LINES, mine=True
+        )
         operator = may_list_all(caller)
         return home.build(
             HomeView(waiting=lines.of_page(waiting, operator=operator), asked=lines.of_page(asked, operator=operator))

@@ -20,7 +20,7 @@ from bot.process import measures
 from bot.process.correlation import correlation_id
 from bot.slack.replay import Answer, ReplayGuard
 from bot.slack.shapes import is_listened_to, is_slacks
-from bot.slack.signature import MAX_BODY, Flaw, SignedBytes, early_flaw, flaw_of_any
+from bot.slack.signature import MAX_SLACK_BODY_BYTES, Flaw, SignedBytes, early_flaw, flaw_of_any
 from cards import private
 from records.errors import RecordsError
 
@@ -30,7 +30,7 @@ Payload = dict[str, Any]
 MAX_FIELDS = 1000
 """Maximum form fields."""
 
-FAILED = 500
+SERVER_ERROR = 500
 UNHANDLED = 404
 """Bolt's answer if no listener matches."""
 
@@ -38,7 +38,7 @@ PLAIN = {"content-type": "text/plain; charset=utf-8"}
 
 
 class TooLargeError(Exception):
-    """The body is over MAX_BODY."""
+    """The body is over MAX_SLACK_BODY_BYTES."""
 
 
 class UnreadableError(Exception):
@@ -86,7 +86,7 @@ class Ingress:
         began, ok = time.monotonic(), False
         try:
             answer = await self._answer(signed, payload)
-            ok = answer.status_code < FAILED
+            ok = answer.status_code < SERVER_ERROR
         finally:
             measures.acknowledged(time.monotonic() - began, ok=ok)
         return answer
@@ -135,11 +135,11 @@ def _ignored(payload: Payload) -> Answer:
 
 
 async def _signed_bytes(request: Request) -> SignedBytes:
-    """Read at most MAX_BODY bytes. Raises: TooLargeError, before more is taken into memory."""
+    """Read at most MAX_SLACK_BODY_BYTES bytes. Raises: TooLargeError, before more is taken into memory."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
+        if len(body) > MAX_SLACK_BODY_BYTES:
             raise TooLargeError
     return SignedBytes(
         body=bytes(body),

@@ -17,7 +17,7 @@ from records import replays
 from records.database import Database
 from records.errors import RecordsError, public_message
 
-PRUNE_EVERY = 60.0
+PRUNE_EVERY_S = 60.0
 """Seconds between two times of forgetting answers whose signature is too old to be taken."""
 
 IDEMPOTENT = frozenset({request_card.APPROVE})
@@ -39,7 +39,7 @@ class ReplayGuard:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
-        self._loop = Periodic("pruning", self._pruned, PRUNE_EVERY, passing=(RecordsError,), public=public_message)
+        self._loop = Periodic("pruning", self._pruned, PRUNE_EVERY_S, passing=(RecordsError,), public=public_message)
 
     async def once(
         self, fingerprint: str, payload: dict[str, Any], dispatch: Callable[[], Awaitable[Answer]]
@@ -65,8 +65,8 @@ class ReplayGuard:
         return self._loop
 
     async def _pruned(self) -> None:
-        found = replays.BATCH
-        while found == replays.BATCH:
+        found = replays.REPLAYS_PRUNED_AT_ONCE
+        while found == replays.REPLAYS_PRUNED_AT_ONCE:
             async with self._database.write() as connection:
                 found = await replays.prune(connection, self._clock())
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from approvals.values import Value
 
-MAX_BODY = 1024 * 1024
+MAX_SLACK_BODY_BYTES = 1024 * 1024
 """Bytes. Slack's own payloads stay far below."""
 
 WINDOW = 300

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 OK = 200
 
-DRAIN_S = 2.0
+SOCKET_DRAIN_S = 2.0
 """Seconds that envelopes under way have when the app ends."""
 
 PONG_S = 0.5
@@ -114,7 +114,7 @@ class Socket:
             await self._settle(self._client)
         self._ending = True
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=DRAIN_S)
+            await asyncio.wait(self._under_way, timeout=SOCKET_DRAIN_S)
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
@@ -122,7 +122,7 @@ class Socket:
             await self._client.close()  # type: ignore[no-untyped-call]
 
     async def _settle(self, client: Client) -> None:
-        until = time.monotonic() + DRAIN_S
+        until = time.monotonic() + SOCKET_DRAIN_S
         while (left := until - time.monotonic()) > 0:
             await client.read_all(min(PONG_S, left))
             await asyncio.sleep(0)  # for envelopes that were read and not begun

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from activities.slack.directory import MOST, RENEWAL_S, Fresh
+from activities.slack.directory import MOST_PROFILES, RENEWAL_S, Fresh
 
 
 async def test_answers_are_kept_within_a_bound_and_the_newest_stay() -> None:
@@ -18,15 +18,15 @@ async def test_answers_are_kept_within_a_bound_and_the_newest_stay() -> None:
 
         return await fresh.get(key, 60.0, look_up)
 
-    for key in range(3 * MOST):
+    for key in range(3 * MOST_PROFILES):
         now += 0.001
         assert await answer(key) == key
-        assert len(fresh._known) <= MOST
-    await answer(3 * MOST - 1)
-    assert len(asked) == 3 * MOST
+        assert len(fresh._known) <= MOST_PROFILES
+    await answer(3 * MOST_PROFILES - 1)
+    assert len(asked) == 3 * MOST_PROFILES
     now += 61
-    await answer(3 * MOST - 1)
-    assert len(asked) == 3 * MOST + 1
+    await answer(3 * MOST_PROFILES - 1)
+    assert len(asked) == 3 * MOST_PROFILES + 1
 
 
 class Lookups:

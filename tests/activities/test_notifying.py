@@ -14,7 +14,7 @@ from activities.slack.alarming import Alarms, alarm
 from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
-from activities.slack.notifier import LEASE, Notifier
+from activities.slack.notifier import NOTIFICATION_LEASE, Notifier
 from activities.slack.sending import Sender
 from activities.telling import notifications_of, owed_by
 from approvals.decision import Decision, Outcome, Reason, Verdict
@@ -250,10 +250,12 @@ async def test_what_a_killed_process_held_is_sent_when_its_lease_is_over(parts: 
     state = approved(await parts.posted())
     for row in await parts.enqueued(state, Announce(what="approved")):
         async with parts.database.write() as connection:
-            assert await notifications.reserve(connection, row.id, "killed", NOON, LEASE, 10 * LEASE)
+            assert await notifications.reserve(
+                connection, row.id, "killed", NOON, NOTIFICATION_LEASE, 10 * NOTIFICATION_LEASE
+            )
     notifier = parts.notifier()
     assert await notifier.look() == 0
-    clock.now += LEASE
+    clock.now += NOTIFICATION_LEASE
     await notifier.look()
     await sent(parts, 3)
     assert parts.told(state) == [1, 1]

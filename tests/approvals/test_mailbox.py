@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.mailbox import DEEPEST, LONGEST_EVENT, candidate, plain
+from approvals.mailbox import DEEPEST_EVENT, LONGEST_EVENT, candidate, plain
 from tests.hostile import PAYLOADS
 
 
@@ -52,7 +52,7 @@ def test_brackets_in_a_text_are_no_depth_and_an_open_string_costs_one_pass() -> 
 
 
 def test_the_deepest_nesting_does_not_depend_on_the_stack() -> None:
-    deep = "[" * DEEPEST + "]" * DEEPEST
+    deep = "[" * DEEPEST_EVENT + "]" * DEEPEST_EVENT
     assert plain(deep) is not None
     assert plain(f"[{deep}]") is None
 

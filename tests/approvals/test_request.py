@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from approvals.canonical import canonical_json
-from approvals.request import MOST_BYTES, ApprovalRequest
+from approvals.request import MOST_REQUEST_BYTES, ApprovalRequest
 
 
 def request(**fields: Any) -> ApprovalRequest:
@@ -15,11 +15,13 @@ def request(**fields: Any) -> ApprovalRequest:
 
 def test_a_request_of_the_largest_size_is_taken_and_one_byte_more_is_not() -> None:
     largest = request(details={str(number): "x" * 2000 for number in range(8)})
-    left = MOST_BYTES - len(canonical_json(largest))
+    left = MOST_REQUEST_BYTES - len(canonical_json(largest))
     assert 0 < left < 3000
     full = request(details=largest.details, description="y" * left)
-    assert len(canonical_json(full)) == MOST_BYTES
-    with pytest.raises(ValueError, match=f"the request has {MOST_BYTES + 1} bytes; {MOST_BYTES} at most"):
+    assert len(canonical_json(full)) == MOST_REQUEST_BYTES
+    with pytest.raises(
+        ValueError, match=f"the request has {MOST_REQUEST_BYTES + 1} bytes; {MOST_REQUEST_BYTES} at most"
+    ):
         request(details=largest.details, description="y" * (left + 1))
 
 

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.bulk import AT_ONCE
+from activities.bulk import ITEMS_AT_ONCE
 from bot.control.operations.selection import BulkAction
 from bot.process.settings import Settings
 from local.sidecar import Sidecar
@@ -132,7 +132,7 @@ def survives(app: Killed, room: Room, action: BulkAction, listed: list[str]) -> 
     twice = {each for each, count in calls.items() if count == 2}
     assert set(calls.values()) <= {1, 2}
     assert twice <= set(before)
-    assert len(twice) <= AT_ONCE
+    assert len(twice) <= ITEMS_AT_ONCE
     state = room.get(f"/workflows/{ended['workflow']}")["workflow"]
     assert state["custom_status"] == f"{MANY} of {MANY}: {MANY} done, 0 failed, 0 skipped"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.process.limits import MAX_BODY
+from bot.process.limits import MAX_BODY_BYTES
 from bot.slack.ingress import parsed
 from tests.end_to_end.system import System
 from tests.security.conftest import Door
@@ -85,7 +85,7 @@ def test_a_signature_is_good_for_five_minutes_before_and_after(door: Door, off: 
 
 
 def test_a_body_over_one_mebibyte_is_refused_announced_or_not(door: Door, system: System) -> None:
-    body = b"x" * (MAX_BODY + 1)
+    body = b"x" * (MAX_BODY_BYTES + 1)
     assert door.signed(body).status_code == 413
     chunks = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
     headers = {"x-slack-request-timestamp": str(int(time.time())), "x-slack-signature": "v0=" + "0" * 64}
@@ -103,7 +103,7 @@ def test_a_body_is_not_read_unless_its_headers_can_be_slacks(system: System) -> 
 @pytest.mark.parametrize("path", ["/orders/1/start", "/workflows/bulk", "/livez", "/docs"])
 def test_every_route_refuses_a_body_over_one_mebibyte(system: System, path: str) -> None:
     headers = {"Authorization": f"Bearer {system.token()}"}
-    assert system.http.post(path, content=b"x" * (MAX_BODY + 1), headers=headers).status_code == 413
+    assert system.http.post(path, content=b"x" * (MAX_BODY_BYTES + 1), headers=headers).status_code == 413
 
 
 def test_a_refusal_is_one_log_line_without_the_body(door: Door, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,7 @@ from records.database import Database
 REFUSED = frozenset({AuditAction.REQUEST_REFUSED, AuditAction.DECISION_REFUSED})
 RAISE_FAILED = AuditAction.WORKFLOW_RAISE_EVENT_FAILED
 NEIGHBOURS = 200
-LOOKED_AT = 3
+NEAR_IDS = 3
 
 
 class FactFinder:
@@ -107,7 +107,7 @@ class FactFinder:
             for entry in entries
             if entry.instance_id != facts.instance_id and _alike(entry.instance_id, facts.instance_id)
         ]
-        return (*failed, *[found for near in facts.near[:LOOKED_AT] for found in await self._unclaimed(near, since)])
+        return (*failed, *[found for near in facts.near[:NEAR_IDS] for found in await self._unclaimed(near, since)])
 
     async def _unclaimed(self, instance_id: str, since: datetime) -> list[Elsewhere]:
         try:
@@ -131,7 +131,7 @@ async def _near(connection: AsyncConnection, reference: str, row: instances.Inst
     page = await listing.page(connection, wanted, limit=NEIGHBOURS)
     others = [line.instance_id for line in page.lines if line.instance_id != reference]
     by_subject = {line.subject: line.instance_id for line in page.lines if line.subject and line.subject != reference}
-    near = difflib.get_close_matches(reference, others, n=LOOKED_AT, cutoff=0.75)
+    near = difflib.get_close_matches(reference, others, n=NEAR_IDS, cutoff=0.75)
     meant = (
         [by_subject[each] for each in difflib.get_close_matches(reference, list(by_subject), n=1)] if not near else []
     )

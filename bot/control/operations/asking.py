@@ -26,10 +26,10 @@ from bot.control.subjects import Subjects
 from cards.money import decimals
 from cards.text import clean
 
-LARGEST = Decimal(10) ** 12
+LARGEST_AMOUNT = Decimal(10) ** 12
 """Above this an amount is a mistake, in any currency."""
 
-MOST_FIELDS = 20
+MOST_REQUEST_FIELDS = 20
 
 
 class Asked(Value):
@@ -188,8 +188,8 @@ def usable_amount(amount: Decimal) -> Decimal:
         raise ValueError("the amount must be a number")
     if amount < 0:
         raise ValueError("the amount must not be negative: refunds are not approved here")
-    if amount > LARGEST:
-        raise ValueError(f"the amount must be at most {LARGEST:,.0f}: a larger one is taken for a mistake")
+    if amount > LARGEST_AMOUNT:
+        raise ValueError(f"the amount must be at most {LARGEST_AMOUNT:,.0f}: a larger one is taken for a mistake")
     return amount.copy_abs()  # "-0" is zero
 
 

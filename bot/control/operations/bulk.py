@@ -26,7 +26,7 @@ from records import audit, bulk, instances
 from records.database import Database
 
 BULK_WORKFLOW = "bulk_workflow"
-FRESH = timedelta(hours=1)
+PLAN_LIFETIME = timedelta(hours=1)
 """Lifetime of a dry run's token: its content gets stale."""
 
 STARTING = timedelta(seconds=30)
@@ -118,9 +118,9 @@ class Bulk:
             await audit.append(
                 connection, self._entry(caller, operation, AuditAction.BULK_PLANNED, reason, total=len(ids))
             )
-        for start in range(0, len(ids), bulk.BATCH):
+        for start in range(0, len(ids), bulk.ITEMS_PER_WRITE):
             async with self._database.write() as connection:
-                await bulk.add(connection, operation_id, ids[start : start + bulk.BATCH], now)
+                await bulk.add(connection, operation_id, ids[start : start + bulk.ITEMS_PER_WRITE], now)
         return Plan(
             operation_id=operation_id,
             action=action,
@@ -129,7 +129,7 @@ class Bulk:
             filter=wanted.words(action),
             ids=ids[:LISTED],
             lines=await self._lines(ids[:LINES]),
-            expires_at=now + FRESH,
+            expires_at=now + PLAN_LIFETIME,
         )
 
     async def start(
@@ -246,7 +246,7 @@ class Bulk:
         self, caller: Caller, operation: bulk.Operation, token: str, reason: str, without: AbstractSet[str]
     ) -> None:
         now, ids = self._clock(), await self._all_ids(operation.id)
-        if now - operation.created_at > FRESH:
+        if now - operation.created_at > PLAN_LIFETIME:
             raise Refused(
                 Kind.CONFLICT, "This dry run is more than an hour old. Nothing was done: make another and look at it."
             )

@@ -16,7 +16,7 @@ from records.database import Database
 from records.errors import RecordsError
 
 BEFORE = "This operation had done it before it was interrupted."
-LOOKED_AT = 50
+ENTRIES_LOOKED_AT = 50
 """An instance's newest audit entries that are searched for the operation's own."""
 
 
@@ -44,7 +44,7 @@ class Acting:
         """Say whether the newest call of this kind was the operation's own: each is audited before it is made."""
         call, wanted = AuditAction(f"workflow.{VERBS[operation.action].action}"), audit.Filter(instance_id=instance_id)
         async with self._database.read() as connection:
-            entries = await audit.page(connection, wanted, limit=LOOKED_AT)
+            entries = await audit.page(connection, wanted, limit=ENTRIES_LOOKED_AT)
         newest = next((each for each in entries if each.action in {call, f"{call}_failed"}), None)
         return newest is not None and newest.action == call and newest.reason.endswith(_mark(operation))
 

@@ -9,7 +9,7 @@ import unicodedata
 
 PATHS = frozenset("/\\#?")
 DELIMITER = "||"
-MOST_BYTES = 300
+MOST_ID_BYTES = 300
 """Of UTF-8: the engine builds names of at most 512 bytes around an id, and a child's id is a little longer."""
 
 
@@ -23,7 +23,7 @@ class IdRule:
         """Return whether the text is such an id."""
         return (
             0 < len(text) <= self._longest
-            and len(text.encode("utf-8", "replace")) <= MOST_BYTES
+            and len(text.encode("utf-8", "replace")) <= MOST_ID_BYTES
             and text[0].isalnum()
             and text[-1] != " "
             and text.isprintable()  # no control, format or separator character but the space, no surrogate

@@ -25,8 +25,8 @@ BulkAction = Annotated[str, AfterValidator(_in_bulk), WithJsonSchema({"type": "s
 """A verb that may be done to many at once."""
 
 STUCK = timedelta(hours=2)
-MOST = 50_000
-PAGE = 1_000
+MOST_SELECTED = 50_000
+SELECTED_PER_PAGE = 1_000
 OURS = re.compile("bulk-[0-9a-f]{32}")
 """The workflows of bulk operations."""
 
@@ -81,14 +81,15 @@ async def select(connection: AsyncConnection, action: BulkAction, wanted: Select
     for each in filters(action, wanted, now):
         after = ""
         while True:
-            page = await listing.ids(connection, each, after=after, limit=PAGE)
+            page = await listing.ids(connection, each, after=after, limit=SELECTED_PER_PAGE)
             found.update(page)
-            if len(found) > MOST:
+            if len(found) > MOST_SELECTED:
                 raise Refused(
                     Kind.INVALID,
-                    f"These are more than {MOST:,} workflows, too many at once. Say older_than, name or status.",
+                    f"These are more than {MOST_SELECTED:,} workflows, too many at once. "
+                    "Say older_than, name or status.",
                 )
-            if len(page) < PAGE:
+            if len(page) < SELECTED_PER_PAGE:
                 break
             after = page[-1]
     # An operation must not end itself or another one in the middle; one that has ended is purged like anything else.

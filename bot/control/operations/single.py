@@ -24,7 +24,7 @@ from bot.control.operations.starting import Starting
 from bot.control.subjects import Subject, Subjects
 from records import leases
 
-LEASE = timedelta(minutes=2)
+CALL_LEASE = timedelta(minutes=2)
 """The lease of a call on an instance. Each call to the engine has a much shorter deadline."""
 
 TURNS_S = (0.05, 0.1, 0.2, *[0.4] * 24)
@@ -133,10 +133,10 @@ class Operations:
                     await leases.release(connection, instance_id, holder)
 
     async def _lease(self, instance_id: str, holder: str) -> None:
-        """Wait for another process's call to end; one that died in the middle loses its turn after LEASE."""
+        """Wait for another process's call to end; one that died in the middle loses its turn after CALL_LEASE."""
         for pause in self._turns_s:
             async with self._parts.database.write() as connection:
-                if await leases.take(connection, instance_id, holder, self._parts.clock(), LEASE):
+                if await leases.take(connection, instance_id, holder, self._parts.clock(), CALL_LEASE):
                     return
             await asyncio.sleep(pause)
         raise Refused(

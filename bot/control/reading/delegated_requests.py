@@ -23,10 +23,10 @@ from bot.control.subjects import Subjects
 from records import instances, listing, policies
 from records.database import Database
 
-MOST = 500
+MOST_DELEGATED = 500
 """Requests that one person may decide as a delegate; each is judged, so a list of all would take seconds."""
 
-PAGE = 100
+DELEGATED_PER_PAGE = 100
 
 
 class DelegatedRequests:
@@ -49,7 +49,7 @@ class DelegatedRequests:
         self._read: dict[str, tuple[Delegation, ...]] = {}
 
     async def waiting_for(self, caller: Caller, known: AbstractSet[str], own: AbstractSet[str]) -> tuple[str, ...]:
-        """Return the instances that the caller may decide as a delegate only, up to MOST, the next deadline first.
+        """Return the instances that the caller may decide as a delegate only: MOST_DELEGATED, the next deadline first.
 
         `known` is whom anything waits for now, `own` the caller's own principals: those are listed without us.
         """
@@ -57,7 +57,7 @@ class DelegatedRequests:
         if not standing:
             return ()  # nobody need be asked who the caller is
         try:
-            return tuple(await self._found(caller, standing, known, own))[:MOST]
+            return tuple(await self._found(caller, standing, known, own))[:MOST_DELEGATED]
         except LookupFailedError:
             return ()
 
@@ -92,7 +92,7 @@ class DelegatedRequests:
         cursor: str | None = None
         while True:
             async with self._database.read() as connection:
-                page = await listing.page(connection, wanted, sort="deadline", cursor=cursor, limit=PAGE)
+                page = await listing.page(connection, wanted, sort="deadline", cursor=cursor, limit=DELEGATED_PER_PAGE)
                 ids = tuple(line.instance_id for line in page.lines)
                 states = {state.instance_id: state for state in await instances.states(connection, ids)}
             for line in page.lines:
@@ -100,7 +100,7 @@ class DelegatedRequests:
                 if state and (await self._judge.standing(person, state)).verdict.allowed:
                     found.append(line.instance_id)
             cursor = page.cursor
-            if cursor is None or len(found) >= MOST:
+            if cursor is None or len(found) >= MOST_DELEGATED:
                 return found
 
     async def _standing(self) -> dict[str, list[Delegation]]:

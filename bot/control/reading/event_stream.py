@@ -23,14 +23,14 @@ from records.errors import RecordsError, public_message
 LOOK = 0.25
 """Seconds between looks."""
 
-OVERLAP = timedelta(seconds=2)
+STREAM_OVERLAP = timedelta(seconds=2)
 """Overlap of two looks: a moment is taken before its transaction commits."""
 
 BEHIND = 1_000
 """A client that is further behind than this many entries is told to read the lists again."""
 
-PAGE = 200
-MOVED = 2_000
+EVENTS_PER_PAGE = 200
+MOST_STREAMED = 2_000
 
 
 class Position(Value):
@@ -141,14 +141,16 @@ class EventStream:
 
     async def _changes(self, sight: "_Sight", position: Position) -> tuple[list[Change], Position]:
         """Return what happened after a position and the position after that."""
-        since = min(position.moment, self._clock()) - OVERLAP  # after a clock went back, what moves is older than that
+        since = (
+            min(position.moment, self._clock()) - STREAM_OVERLAP
+        )  # after a clock went back, what moves is older than that
         async with self._database.read() as connection:
             newest, _ = await reconciling.newest(connection)
             if newest - position.seq > BEHIND:
                 return await self._reset()
-            entries = await reconciling.entries_after(connection, position.seq, limit=PAGE)
-            lines = await reconciling.progressed(connection, since, limit=MOVED)
-            lines += await reconciling.finished(connection, since, limit=MOVED)
+            entries = await reconciling.entries_after(connection, position.seq, limit=EVENTS_PER_PAGE)
+            lines = await reconciling.progressed(connection, since, limit=MOST_STREAMED)
+            lines += await reconciling.finished(connection, since, limit=MOST_STREAMED)
             seen = [entry for entry in entries if await sight.sees(connection, entry)]
         fresh = sight.fresh(lines)
         moments = [line.finished_at or line.updated_at for line in lines]

@@ -61,7 +61,7 @@ class ListQuery(BaseModel):
         "latest end; by the highest amount; by requester",
     )
     cursor: str | None = Field(None, max_length=500, description="from the page before")
-    limit: int = Field(50, ge=1, le=listing.LIMIT)
+    limit: int = Field(50, ge=1, le=listing.MOST_LISTED)
 
     @property
     def for_me(self) -> bool:

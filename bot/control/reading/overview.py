@@ -30,7 +30,7 @@ from records.database import Database
 
 BULK_WORKFLOW = "bulk_workflow"
 
-LOOK_AGAIN_S = 0.5
+END_LOOK_AGAIN_S = 0.5
 """Seconds between two looks for a request's end."""
 
 MOST_NAMES = 50
@@ -117,7 +117,7 @@ class Overview:
                 row = await instances.get(connection, instance_id)
             if row is None or row.ended_as is not None:
                 return
-            await asyncio.sleep(min(LOOK_AGAIN_S, max(0.0, end - time.monotonic())))
+            await asyncio.sleep(min(END_LOOK_AGAIN_S, max(0.0, end - time.monotonic())))
 
     async def page(  # noqa: PLR0913 a list's parameters
         self,

@@ -62,7 +62,7 @@ class RequestQuery(BaseModel):
     mine: bool = Field(default=False, description="only what the caller has asked for")
     q: Word | None = Field(None, description="beginnings of words: subject, requester, description, id")
     cursor: str | None = Field(None, max_length=500, description="from the page before")
-    limit: int = Field(50, ge=1, le=listing.LIMIT)
+    limit: int = Field(50, ge=1, le=listing.MOST_LISTED)
 
     def filter(self, now: datetime) -> listing.Filter:
         """Return the read model's filter."""

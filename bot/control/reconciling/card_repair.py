@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 SETTLED = timedelta(seconds=15)
 """The notifier rewrites cards at once; a card that lags for longer is repaired here."""
 
-LONGEST = timedelta(minutes=10)
+LONGEST_REPAIR_PAUSE = timedelta(minutes=10)
 
 
 class CardRepair:
@@ -92,7 +92,7 @@ class CardRepair:
         return True
 
     def _pause(self, instance_id: str) -> None:
-        pause = min(LONGEST, 2 * self._refused.get(instance_id, (None, self._settled / 2))[1])
+        pause = min(LONGEST_REPAIR_PAUSE, 2 * self._refused.get(instance_id, (None, self._settled / 2))[1])
         self._refused[instance_id] = self._clock(), pause
 
     async def _tell_what_is_owed(self, row: instances.Instance) -> None:

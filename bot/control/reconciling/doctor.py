@@ -31,7 +31,7 @@ from records.database import Database
 
 log = structlog.get_logger(__name__)
 
-PAGE = 500
+ROWS_PER_CHECK = 500
 GRACE = 3
 """An instance that ended less than this many times `young` ago is still followed by the app's own looks."""
 
@@ -239,18 +239,18 @@ class Doctor:
         after, settled = "", self._clock() - self._young
         while True:
             async with self._database.read() as connection:
-                rows = await listing.unfinished(connection, after=after, limit=PAGE)
+                rows = await listing.unfinished(connection, after=after, limit=ROWS_PER_CHECK)
             for row in rows:
                 if row.updated_at < settled and (found := self._compared(row, await self._state(row))) is not None:
                     yield found
-            if len(rows.raw) < PAGE:
+            if len(rows.raw) < ROWS_PER_CHECK:
                 return
             after = str(rows.raw[-1]["instance_id"])
 
     async def _failed(self) -> AsyncIterator[Finding]:
         """Name what broke off, until it is purged or run again."""
         async with self._database.read() as connection:
-            rows = await reconciling.failed(connection, limit=PAGE)
+            rows = await reconciling.failed(connection, limit=ROWS_PER_CHECK)
         for row in rows:
             state = await self._state(row)
             if state is not None and state.status == "FAILED":
@@ -275,7 +275,7 @@ class Doctor:
 
     async def _cards(self) -> list[Finding]:
         async with self._database.read() as connection:
-            rows = await reconciling.stale(connection, self._clock(), self._young, limit=PAGE)
+            rows = await reconciling.stale(connection, self._clock(), self._young, limit=ROWS_PER_CHECK)
         return [
             _finding(Ill.CARD_LIES, row.instance_id, shown=row.shown or "nothing", wanted=row.wanted or "nothing")
             for row in rows
@@ -283,7 +283,7 @@ class Doctor:
 
     async def _decisions(self) -> list[Finding]:
         async with self._database.read() as connection:
-            late = await intake.unanswered(connection, self._clock() - self._young, PAGE)
+            late = await intake.unanswered(connection, self._clock() - self._young, ROWS_PER_CHECK)
         since: dict[str, datetime] = {}
         for row in late:
             since.setdefault(row.instance_id, row.created_at)
@@ -310,8 +310,8 @@ class Doctor:
         """Name what Slack has refused for good lately, and what has waited for Slack for long."""
         now = self._clock()
         async with self._database.read() as connection:
-            refused = await notifications.refused(connection, now - TOLD_WITHIN, PAGE)
-            late = await notifications.late(connection, now - self._young, PAGE)
+            refused = await notifications.refused(connection, now - TOLD_WITHIN, ROWS_PER_CHECK)
+            late = await notifications.late(connection, now - self._young, ROWS_PER_CHECK)
         return [
             _finding(Ill.UNTOLD, row.instance_id, who=WHO[row.kind], why=row.problem or "it still waits for Slack.")
             for row in (*refused, *late)

@@ -7,13 +7,13 @@ from bot.engine.client import Engine, EngineRefusedError
 from records import audit, unproven
 from records.database import Database
 
-MOST = 500
+MOST_EVIDENCE_SHOWN = 500
 """Findings of one kind: the newest."""
 
 
 async def unproven_entries(database: Database) -> tuple[unproven.Unproven, ...]:
     """Return the newest audit entries that lack what has to stand before them."""
-    newest: deque[unproven.Unproven] = deque(maxlen=MOST)
+    newest: deque[unproven.Unproven] = deque(maxlen=MOST_EVIDENCE_SHOWN)
     async for each in unproven.find(database):
         newest.append(each)
     return tuple(newest)
@@ -25,7 +25,9 @@ async def unsigned_starts(database: Database, engine: Engine, own: tuple[str, ..
     A workflow of another name that asks in its own instance does so by design. Raises: EngineUnavailableError.
     """
     async with database.read() as connection:
-        entries = await audit.page(connection, audit.Filter(action=AuditAction.START_UNSIGNED), limit=MOST)
+        entries = await audit.page(
+            connection, audit.Filter(action=AuditAction.START_UNSIGNED), limit=MOST_EVIDENCE_SHOWN
+        )
     found = []
     for instance_id in dict.fromkeys(entry.instance_id for entry in entries):
         try:

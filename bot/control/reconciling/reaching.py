@@ -29,8 +29,8 @@ from records.notifications import Notification
 
 log = structlog.get_logger(__name__)
 
-EVERY_S = 60.0
-PAGE = 200
+REACH_EVERY_S = 60.0
+ROWS_PER_REACH = 200
 MOST_TOLD = 20
 """Approvers of one request who are told directly, and requests of one cause whose people are told, in one round."""
 
@@ -75,7 +75,7 @@ class Reach:
         directory: Directory,
         clock: Callable[[], datetime],
         link_base: str,
-        every_s: float = EVERY_S,
+        every_s: float = REACH_EVERY_S,
     ) -> None:
         self._database = database
         self._slack = slack
@@ -123,11 +123,11 @@ class Reach:
         after = ""
         while True:
             async with self._database.read() as connection:
-                rows = await listing.unfinished(connection, after=after, limit=PAGE)
+                rows = await listing.unfinished(connection, after=after, limit=ROWS_PER_REACH)
             for row in rows:
                 if row.phase == "waiting":
                     yield row
-            if len(rows.raw) < PAGE:
+            if len(rows.raw) < ROWS_PER_REACH:
                 return
             after = str(rows.raw[-1]["instance_id"])
 

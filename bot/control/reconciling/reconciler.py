@@ -40,10 +40,10 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-AT_ONCE = 8
-PAGE = 500
-MOVED = 2_000
-OVERLAP = timedelta(seconds=2)
+LOOKS_AT_ONCE = 8
+ROWS_PER_SWEEP = 500
+MOST_FOLLOWED = 2_000
+FOLLOW_OVERLAP = timedelta(seconds=2)
 """Overlap of two looks: a moment is taken before its transaction commits."""
 
 FOUND = {"stopped": "terminated"}
@@ -109,7 +109,7 @@ class Reconciler:
         self._every = every or Every()
         self._engine_keeps = engine_keeps
         self._mending = mending
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._followed: dict[str, _Followed] = {}
         self._since: datetime | None = None
         self.last = Found()
@@ -138,13 +138,13 @@ class Reconciler:
         """Look at what moved just now, again and again at growing pauses, until the engine's status says the end."""
         now = self._clock()
         async with self._database.read() as connection:
-            moved = await reconciling.moved(connection, (self._since or now) - OVERLAP, limit=MOVED)
+            moved = await reconciling.moved(connection, (self._since or now) - FOLLOW_OVERLAP, limit=MOST_FOLLOWED)
         self._since = now  # what did not fit into the page is found by the slow look
         for line in moved:
             before = self._followed.get(line.instance_id)
             if before is None or before.updated_at != line.updated_at:
                 self._followed[line.instance_id] = _Followed(line.updated_at, now)
-        due = [key for key, one in self._followed.items() if one.due <= now][:PAGE]
+        due = [key for key, one in self._followed.items() if one.due <= now][:ROWS_PER_SWEEP]
         async with self._database.read() as connection:
             rows = await reconciling.known(connection, due)
         await self._compare(rows)
@@ -157,10 +157,10 @@ class Reconciler:
         found, after, total = Found(), "", Found()
         while True:
             async with self._database.read() as connection:
-                rows = await reconciling.open_rows(connection, after=after, limit=PAGE)
+                rows = await reconciling.open_rows(connection, after=after, limit=ROWS_PER_SWEEP)
             found = await self._compare(rows)
             total = Found(**{name: getattr(total, name) + getattr(found, name) for name in Found.model_fields})
-            if len(rows) < PAGE:
+            if len(rows) < ROWS_PER_SWEEP:
                 return total
             after = rows[-1].instance_id
             await asyncio.sleep(0.05)  # many rows must not keep the engine from its own work

@@ -24,9 +24,9 @@ from records.errors import RecordsError, public_message
 
 log = structlog.get_logger(__name__)
 
-LOOK_S = 60.0
+RESTORE_LOOK_S = 60.0
 LOOK_WHILE_HELD_S = 1.0
-PATIENCE_S = 600.0
+RESTORE_PATIENCE_S = 600.0
 """Seconds that one attempt of an effect waits. The workflow's retries add up to days."""
 
 HELD = (
@@ -71,8 +71,8 @@ class Restoration:
         folder: Path | None,
         trusted: Collection[bytes],
         clock: Callable[[], datetime],
-        look_s: float = LOOK_S,
-        patience_s: float = PATIENCE_S,
+        look_s: float = RESTORE_LOOK_S,
+        patience_s: float = RESTORE_PATIENCE_S,
     ) -> None:
         self._database = database
         self._folder = folder

@@ -19,7 +19,7 @@ from records.errors import RecordsError, public_message
 
 log = structlog.get_logger(__name__)
 
-BATCH = 25
+FORGOTTEN_PER_ROUND = 25
 """Requests that are forgotten in one transaction: everybody who writes waits for it."""
 
 LONGEST_S = 3600.0
@@ -57,7 +57,7 @@ class Retention:
         gone, after = 0, (datetime.min.replace(tzinfo=before.tzinfo), "")
         while True:
             async with self._database.read() as connection:
-                found = await reconciling.over(connection, before, after=after, limit=BATCH)
+                found = await reconciling.over(connection, before, after=after, limit=FORGOTTEN_PER_ROUND)
             if not found:
                 break
             gone += await self._forget(tuple(instance_id for _, instance_id in found))

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from activities.bulk import AT_ONCE, BATCH, BatchInput, BatchResult, BulkActivities, ItemResult
+from activities.bulk import ITEMS_AT_ONCE, ITEMS_PER_ACTIVITY, BatchInput, BatchResult, BulkActivities, ItemResult
 from bot.access.refusals import Refused
 from bot.control.operations.selection import Selection, check, filters
 from records import bulk
@@ -17,7 +17,7 @@ from tests.migrated import migrated
 from workflows.bulk import bulk_workflow
 
 NOW = datetime(2026, 1, 5, 14, tzinfo=UTC)
-COUNT = BATCH + 20
+COUNT = ITEMS_PER_ACTIVITY + 20
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ async def batch(database: Database, actor: Actor) -> BatchResult:
 async def test_a_batch_is_bounded_and_the_last_one_ends_the_operation(database: Database) -> None:
     await operation(database)
     actor = Actor()
-    assert await batch(database, actor) == BatchResult(pending=20, done=BATCH, failed=0, skipped=0)
+    assert await batch(database, actor) == BatchResult(pending=20, done=ITEMS_PER_ACTIVITY, failed=0, skipped=0)
     assert await batch(database, actor) == BatchResult(pending=0, done=COUNT, failed=0, skipped=0)
-    assert actor.most <= AT_ONCE
+    assert actor.most <= ITEMS_AT_ONCE
     assert len(actor.seen) == len(set(actor.seen)) == COUNT
     async with database.read() as connection:
         ended = await bulk.get(connection, "op")

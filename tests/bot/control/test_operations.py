@@ -11,7 +11,7 @@ from bot.access.authenticating import Initiator
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.calls import Given
 from bot.control.operations.rules import RULES
-from bot.control.operations.single import LEASE
+from bot.control.operations.single import CALL_LEASE
 from bot.engine.client import EngineUnavailableError
 from records import leases
 from tests.bot.control.conftest import NOW, House, caller
@@ -168,7 +168,7 @@ async def test_a_start_by_name_runs_once(house: House) -> None:
 async def test_an_instance_in_another_calls_hands_is_left_to_it(house: House, given: Given) -> None:
     house.engine.put("i", "RUNNING")
     async with house.database.write() as connection:
-        await leases.take(connection, "i", "another", NOW, LEASE)
+        await leases.take(connection, "i", "another", NOW, CALL_LEASE)
     with pytest.raises(Refused) as raised:
         await house.operations.act(OPERATOR, VERBS["pause"], "i", given)
     assert raised.value.kind is Kind.BUSY
