@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from approvals.decision import Approval, Decision, Judgement, Reason, Submitted, Verdict, Withdrawal
 from approvals.request import Binding
+from approvals.seats import fills_one, seats_of
 from approvals.state import State, binding_of, deadline_of
 from approvals.values import Moment
 
@@ -84,6 +85,15 @@ def _without_a_reason(case: Case) -> bool:
     return no and not case.decision.reason.strip()
 
 
+def _for_seats_that_are_filled(case: Case) -> bool:
+    """Whether it is a yes of a person for whom no seat is left. Their no still counts."""
+    stage = case.state.route.stages[case.state.stage]
+    if not stage.seats or not isinstance(case.decision, Decision) or not case.decision.approved:
+        return False
+    yeses = [each.matches for each in case.state.approvals if each.stage == case.state.stage and each.approved]
+    return not fills_one(seats_of(stage, case.state.round), yeses, case.judgement.matches)
+
+
 def _by_another_than_the_requester(case: Case) -> bool:
     return not _by_the_requester(case)
 
@@ -103,6 +113,7 @@ CHECKS: tuple[tuple[Reason, Check], ...] = (
     (Reason.TOO_LATE, _after_the_deadline),
     (Reason.OWN_REQUEST, _by_the_requester),
     (Reason.ALREADY_COUNTED, _by_somebody_counted),
+    (Reason.SEATS_FILLED, _for_seats_that_are_filled),
     (Reason.REASON_MISSING, _without_a_reason),
 )
 

@@ -122,6 +122,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     ALREADY_DECIDED = "already_decided"
     ALREADY_COUNTED = "already_counted"
+    SEATS_FILLED = "seats_filled"
     REQUEST_OVER = "request_over"
     BROKEN_OFF = "broken_off"
     TOO_LATE = "too_late"

@@ -23,7 +23,7 @@ from approvals.decision import (
 from approvals.digest import version_of
 from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser, UserGroup
 from approvals.request import Binding, Delegation, Route
-from approvals.seats import key_of
+from approvals.seats import key_of, seats_of
 from approvals.signing import KeyRing
 from approvals.state import State, approvers_of
 from approvals.values import Moment, Value
@@ -400,5 +400,5 @@ def _matches(profile: Profile, asked: Asked, directory: Directory) -> tuple[str,
     stage = asked.route.stages[asked.stage]
     if not stage.seats:
         return ()
-    principals = dict.fromkeys(principal for seat in stage.seats for principal in seat.any_of)
+    principals = dict.fromkeys(principal for seat in seats_of(stage, asked.round) for principal in seat.any_of)
     return tuple(key_of(one) for one in principals if not _match(profile, (one,), directory)[1])

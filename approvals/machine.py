@@ -10,7 +10,7 @@ from approvals.decision import Decision, Judgement, Outcome, Reason, Submitted, 
 from approvals.digest import digest_of
 from approvals.people import Person
 from approvals.request import ApprovalRequest, CardRef, Route
-from approvals.seats import filled, places
+from approvals.seats import filled, places, seats_of
 from approvals.state import (
     Announce,
     Answer,
@@ -237,7 +237,8 @@ def _is_complete(state: State) -> bool:
     yeses = [approval for approval in state.approvals if approval.stage == state.stage and approval.approved]
     if not stage.seats:
         return len(yeses) >= stage.needed
-    return filled(stage.seats, [approval.matches for approval in yeses]) == len(places(stage.seats))
+    seats = seats_of(stage, state.round)
+    return filled(seats, [approval.matches for approval in yeses]) == len(places(seats))
 
 
 def _over(state: State, *, approved: bool, reason: str, at: Moment, end: Literal["withdrawn"] | None = None) -> State:

@@ -55,6 +55,10 @@ REASONS: Final[dict[Reason, str]] = {
         "The answer does not count because this request already has one from you, and each person counts once. "
         "Somebody else has to answer now."
     ),
+    Reason.SEATS_FILLED: (
+        "Your yes does not count because the seats that you may fill have theirs already. Somebody for the other seats "
+        "has to answer; you can still reject the request."
+    ),
     Reason.BROKEN_OFF: (
         "Your answer was taken in and does not count, because the request's workflow has broken off with an error "
         "before it was decided. The operators see why; it has to be asked again."

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from approvals.decision import Approval, Outcome
 from approvals.people import Principal
-from approvals.request import ApprovalRequest, Binding, Route
+from approvals.request import ApprovalRequest, Binding, Route, Seat
+from approvals.seats import SeatStanding, standings
 from approvals.values import Moment, Value
 from cards import parts
 from cards.money import money
@@ -45,6 +46,7 @@ class CardView(Value):
     binding: Binding
     deadline: Moment
     approvers: tuple[Principal, ...]
+    seats: tuple[Seat, ...] = Field(default=(), description="of the card's stage, resolved like `approvers`")
     requester_user: str | None = Field(default=None, description="the requester's Slack user id, if they were found")
     requester_name: str = ""
     from_a_door: bool = Field(default=True, description="false: a workflow asks, and nobody signed in to ask")
@@ -111,6 +113,20 @@ class CardView(Value):
     def counted(self) -> tuple[Approval, ...]:
         """The approvals of this card's stage."""
         return tuple(one for one in self.approvals if one.approved and one.stage == self.binding.stage)
+
+    @property
+    def filled(self) -> tuple[SeatStanding, ...]:
+        """The seats of this card's stage with the yeses that fill them; nothing for a stage without seats."""
+        stages = self.route.stages
+        if self.binding.stage >= len(stages):
+            return ()
+        return standings(stages[self.binding.stage], self.binding.round, self.counted)
+
+    @property
+    def so_far(self) -> str:
+        """`1 of 2 approved`, with the seats of the stage: `1 of 2 approved: legal 1 of 1, finance 0 of 1`."""
+        seats = ", ".join(parts.typed(seat.text, 60) for seat in self.filled)
+        return f"{len(self.counted)} of {self.needed} approved{f': {seats}' if seats else ''}"
 
     @property
     def place(self) -> str:

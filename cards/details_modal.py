@@ -86,16 +86,18 @@ def _route(card: CardView) -> list[Block]:
 def _stage(number: int, stage: Stage) -> Block:
     times = f", {stage.needed} needed, within {span(stage.within)}"
     reminders = f", reminders after {', '.join(span(one) for one in stage.remind[:5])}" if stage.remind else ""
-    return parts.rich(
-        parts.words(f"Stage {number}: ", bold=True), *parts.people(stage.approvers, 10), parts.words(times + reminders)
-    )
+    return parts.rich(parts.words(f"Stage {number}: ", bold=True), *_who(stage), parts.words(times + reminders))
+
+
+def _who(stage: Stage) -> list[Block]:
+    return parts.deciders((), stage.seats) if stage.seats else parts.people(stage.approvers, 10)
 
 
 def _stands(card: CardView) -> list[Block]:
     """Return where it stands: how it ended, or who has approved so far."""
     if card.standing != "waiting":
         return [parts.rich(*outcome.ended(card))]
-    so_far = f"It waits for a decision: {card.place}, {len(card.counted)} of {card.needed} approved."
+    so_far = f"It waits for a decision: {card.place}, {card.so_far}."
     return [parts.rich(parts.words(so_far), *outcome.decisions(card, card.approvals))]
 
 

@@ -28,8 +28,12 @@ def _stands(one: InstanceLine) -> str:
         return one.status.capitalize()
     beside = f" ({one.status.capitalize()} in Dapr)" if one.for_operators else ""
     stage = f", stage {parts.typed(one.stage, 20)}" if one.stage else ""
-    approved = f", {parts.typed(one.approved, 20)} approved" if one.approved else ""
+    approved = f", {parts.typed(one.approved, 20)} approved{_seats(one)}" if one.approved else ""
     return f"{one.standing}{beside}{stage}{approved}"
+
+
+def _seats(one: InstanceLine) -> str:
+    return f" ({', '.join(parts.typed(each, 60) for each in one.seats[:5])})" if one.seats else ""
 
 
 def _approved(one: InstanceLine) -> list[Block]:

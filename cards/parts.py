@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
+from approvals.request import Seat
 from cards.moments import FORMAT, WITH_SECONDS, in_utc, parted
 from cards.surface import Block, Message
 from cards.text import NOTHING, clean, cut, escaped, length, one_line
@@ -104,6 +105,15 @@ def people(principals: tuple[Principal, ...], most: int = 20) -> list[Block]:
     if len(principals) > most:
         elements.append(words(f" or {len(principals) - most} more"))
     return elements or [words("nobody")]
+
+
+def deciders(principals: tuple[Principal, ...], seats: tuple[Seat, ...]) -> list[Block]:
+    """Return who may decide: the people, or seat by seat `legal: @legal; finance, 2 of: @finance or @cfo`."""
+    elements: list[Block] = []
+    for seat in seats:
+        many = f", {seat.needed} of" if seat.needed > 1 else ""
+        elements += [words(f"{'; ' if elements else ''}{typed(seat.name, 60)}{many}: "), *people(seat.any_of)]
+    return elements or people(principals)
 
 
 def _mention(principal: Principal) -> Block:

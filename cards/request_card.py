@@ -92,7 +92,7 @@ def _facts(view: CardView) -> Block:
     label = "Asked by" if view.from_a_door else "Asked in the name of"
     fields.append(parts.own_field(label, asker) if asker else parts.typed_field(label, view.requester))
     if view.standing == "waiting":
-        fields.append(parts.own_field("Who may decide", parts.as_marked(parts.people(view.approvers))))
+        fields.append(parts.own_field("Who may decide", parts.as_marked(parts.deciders(view.approvers, view.seats))))
         fields.append(parts.own_field("Decide until", date_token(view.deadline)))
     return parts.fields(*fields)
 
@@ -133,7 +133,7 @@ def _progress(view: CardView) -> list[Block]:
     if len(view.route.stages) <= 1 and view.needed <= 1:
         return []
     place = f"{view.place.capitalize()}, " if len(view.route.stages) > 1 else ""
-    text = f"{place}{len(view.counted)} of {view.needed} approved"
+    text = f"{place}{view.so_far}"
     return [parts.rich(parts.words(text[:1].upper() + text[1:], bold=True), *outcome.decisions(view, view.counted))]
 
 

@@ -42,7 +42,7 @@ def reminder(
 
     `waits_for` are these people, all approvers if empty; `left` is the time until the deadline.
     """
-    so_far = f" ({len(view.counted)} of {view.needed} approved)" if view.counted else ""
+    so_far = f" ({view.so_far})" if view.counted else ""
     return parts.paragraph(
         parts.words(f"Reminder {number}: {view.what_and_amount}{so_far} still waits for "),
         *parts.people(waits_for or view.approvers),
@@ -57,7 +57,9 @@ def counted(view: CardView) -> Message:
     last = view.counted[-1] if view.counted else None
     missing = max(0, view.needed - len(view.counted))
     who = parts.person(last.person.user, last.name) if last else parts.words("Somebody")
-    rest = parts.words(f" approved: {len(view.counted)} of {view.needed}, {missing} more needed.")
+    open_seats = " and ".join(parts.typed(seat.name, 60) for seat in view.filled if len(seat.by) < seat.needed)
+    more = f"{missing} more needed{f', for {open_seats}' if open_seats else ''}."
+    rest = parts.words(f" approved: {len(view.counted)} of {view.needed}, {more}")
     return parts.paragraph(who, rest, *_comment(last.reason if last else ""))
 
 

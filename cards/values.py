@@ -31,6 +31,7 @@ class InstanceLine(Value):
     custom_status: str = ""
     stage: str = Field(default="", description="`1 of 2`, empty where there is only one")
     approved: str = Field(default="", description="`1 of 2`, empty where one yes is enough")
+    seats: tuple[str, ...] = Field(default=(), description="`legal 1 of 1`, empty if the stage has no seats")
     approved_by: tuple[str, ...] = Field(default=(), description="names or Slack user ids of who said yes")
     waiting_on: tuple[Principal, ...] = ()
     since: Moment | None = Field(default=None, description="waiting, or ended, since then")

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.decision import Approval, Outcome
-from approvals.request import ApprovalRequest, CardRef
+from approvals.request import ApprovalRequest, CardRef, Stage
+from approvals.seats import SeatStanding, standings
 from approvals.state import State
 from approvals.statuses import ENDED, Status
 from approvals.values import Moment, Value
@@ -209,6 +210,7 @@ class Progress(Value):
     stage: int = 0
     stages: int = 1
     needed: int = 1
+    seats: tuple[SeatStanding, ...] = ()
 
     @property
     def counted(self) -> int:
@@ -230,7 +232,12 @@ def _progress(state: Any) -> Progress | None:
     try:
         stage, stages = state["stage"], state["route"]["stages"]
         needed = stages[stage]["needed"] if stage < len(stages) else 1
-        return Progress(approvals=state["approvals"], stage=stage, stages=max(1, len(stages)), needed=needed)
+        found = Progress(approvals=state["approvals"], stage=stage, stages=max(1, len(stages)), needed=needed)
+        if stage >= len(stages) or not stages[stage].get("seats"):
+            return found
+        yeses = [each for each in found.approvals if each.approved and each.stage == stage]
+        seats = standings(Stage.model_validate(stages[stage]), state["round"], yeses)
+        return found.model_copy(update={"seats": seats})
     except (LookupError, TypeError, ValidationError):
         return None
 

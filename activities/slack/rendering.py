@@ -7,6 +7,8 @@ from activities.slack.failures import LookupFailedError
 from approvals.decision import Outcome, Reason
 from approvals.messages import sentence
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
+from approvals.request import Seat
+from approvals.seats import seats_of, standings
 from approvals.state import State, approvers_now, approvers_of, binding_of, current_stage, deadline_of
 from cards.card_view import CardView, Ending
 from cards.links import card_link
@@ -53,6 +55,7 @@ async def stage_view(
         binding=binding_of(bound),
         deadline=deadline_of(bound) if asked else state.run,
         approvers=await resolved(directory, approvers_of(state.route.stages[stage], round_)) if asked else (),
+        seats=await _seats(directory, seats_of(state.route.stages[stage], round_)) if asked else (),
         requester_user=state.requester.user if state.requester else None,
         from_a_door=state.origin == "door",
         approvals=state.approvals,
@@ -62,6 +65,10 @@ async def stage_view(
         outcome_sentence=outcome_sentence(state.outcome),
         ending=ending,
     )
+
+
+async def _seats(directory: Directory, seats: tuple[Seat, ...]) -> tuple[Seat, ...]:
+    return tuple([seat.model_copy(update={"any_of": await resolved(directory, seat.any_of)}) for seat in seats])
 
 
 async def _links(directory: Directory, state: State) -> tuple[str, ...]:
@@ -81,7 +88,7 @@ async def still_asked(directory: Directory, state: State) -> tuple[Principal, ..
     Once one person has answered, a group's mention would notify them too, so its other members are mentioned by name. A
     group that cannot be looked up is mentioned as it is.
     """
-    approvers = await resolved(directory, approvers_now(state))
+    approvers = await resolved(directory, _for_open_seats(state))
     answered = {one.person.user for one in state.approvals if one.stage == state.stage}
     if not answered:
         return approvers
@@ -90,6 +97,14 @@ async def still_asked(directory: Directory, state: State) -> tuple[Principal, ..
     for each in approvers:
         left += await _others(directory, each, answered)
     return tuple(dict.fromkeys(left)) or approvers
+
+
+def _for_open_seats(state: State) -> tuple[Principal, ...]:
+    stage = current_stage(state)
+    yeses = [each for each in state.approvals if each.stage == state.stage and each.approved]
+    standing = zip(seats_of(stage, state.round), standings(stage, state.round, yeses), strict=True)
+    left = [one for seat, found in standing if len(found.by) < seat.needed for one in seat.any_of]
+    return tuple(dict.fromkeys(left)) or approvers_now(state)
 
 
 async def _others(directory: Directory, each: Principal, answered: set[str]) -> list[Principal]:

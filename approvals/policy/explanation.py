@@ -1,8 +1,10 @@
 """Routing's answers beside a route: why there is none, and why each rule does or does not apply."""
 
+from pydantic import Field
+
 from approvals.decision import Verdict
 from approvals.request import Route
-from approvals.values import Value
+from approvals.values import Value, absent
 
 
 class NoRoute(Value):
@@ -28,14 +30,36 @@ class RuleExplanation(Value):
     why: str
 
 
+class SeatExplanation(Value):
+    """One seat of a stage in words."""
+
+    name: str
+    needed: int
+    approvers: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """`finance (2 of group finance or cfo@example.com)`."""
+        many = f"{self.needed} of " if self.needed > 1 else ""
+        return f"{self.name} ({many}{' or '.join(self.approvers)})"
+
+
 class StageExplanation(Value):
-    """One stage in words."""
+    """One stage in words. `approvers` and `needed` are those of all its seats together, if it has any."""
 
     approvers: tuple[str, ...]
     needed: int
     within: str
     remind: tuple[str, ...] = ()
     escalate: str = ""
+    seats: tuple[SeatExplanation, ...] = Field(default=(), exclude_if=absent)
+
+    @property
+    def people(self) -> str:
+        """Whose yes it needs: `2 of group managers`, or each seat with its people."""
+        if self.seats:
+            return f"a yes for each of {', '.join(seat.text for seat in self.seats)}"
+        return f"{self.needed} of {', '.join(self.approvers)}"
 
 
 class Explanation(Value):

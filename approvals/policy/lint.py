@@ -16,6 +16,8 @@ from approvals.policy.coverage import Coverage
 from approvals.policy.model import DelegationRule, EscalationRule, Policy, Rule, StageRule
 from approvals.policy.principals import Approver, ReportsTo
 from approvals.policy.reading import ANY
+from approvals.request import Seat
+from approvals.seats import filled, key_of
 from approvals.values import Value
 
 GROUP_ID = re.compile(r"S[A-Z0-9]{6,30}")
@@ -100,7 +102,7 @@ def _currencies(policy: Policy) -> Iterator[Finding]:
 
 def _named_approvers(rule: Rule) -> Iterator[tuple[int, Approver]]:
     for stage in rule.stages:
-        yield from ((stage.line, approver) for approver in stage.approvers)
+        yield from ((stage.line, approver) for approver in stage.everyone)
         if stage.escalate is not None:
             yield from ((stage.escalate.line, approver) for approver in stage.escalate.to)
 
@@ -161,10 +163,10 @@ def _managers(policy: Policy, rule: Rule) -> Iterator[Finding]:
 
 
 def _stage(rule: Rule, stage: StageRule) -> Iterator[Finding]:
-    if not stage.approvers:
+    if not stage.everyone or not all(seat.approvers for seat in stage.seats):
         sentence = f"The rule “{rule.name}” names no approvers: every request under it would be rejected."
         yield Finding(severity="error", line=stage.line, sentence=sentence)
-    elif all(isinstance(one, SlackUser | EmailAddress) for one in stage.approvers):
+    elif all(isinstance(one, SlackUser | EmailAddress) for one in stage.everyone):
         yield from _needed(rule, stage)
     for wait in stage.remind:
         if wait >= stage.within:
@@ -178,11 +180,18 @@ def _stage(rule: Rule, stage: StageRule) -> Iterator[Finding]:
 
 
 def _needed(rule: Rule, stage: StageRule) -> Iterator[Finding]:
-    if stage.needed > len(set(stage.approvers)) and stage.escalate is None:
-        sentence = (
-            f"The rule “{rule.name}” needs {stage.needed} approvals and names fewer people: it can only time out."
-        )
+    """See that the people named are too few for a stage, or for its seats: each person fills one."""
+    people = stage.everyone
+    seats = [Seat(name=each.name, any_of=_named(each.approvers), needed=each.needed) for each in stage.seats]
+    needed = sum(seat.needed for seat in seats) or stage.needed
+    possible = filled(seats, [(key_of(one),) for one in _named(people)]) if seats else len(people)
+    if needed > possible and stage.escalate is None:
+        sentence = f"The rule “{rule.name}” needs {needed} approvals and names fewer people: it can only time out."
         yield Finding(severity="error", line=stage.line, sentence=sentence)
+
+
+def _named(approvers: tuple[Approver, ...]) -> tuple[SlackUser | EmailAddress, ...]:
+    return tuple(one for one in approvers if isinstance(one, SlackUser | EmailAddress))
 
 
 def _escalation(rule: Rule, stage: StageRule, escalation: EscalationRule) -> Iterator[Finding]:

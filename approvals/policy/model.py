@@ -4,6 +4,7 @@ docs/reference/policy.md is made from these classes. Choosing a rule is `routing
 stands in the file; it is no part of the content, so the version does not depend on it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -56,15 +57,38 @@ class EscalationRule(Entry):
     )
 
 
+class SeatRule(Entry):
+    """A kind of yes that a stage needs, before it is resolved for one request."""
+
+    what: ClassVar[str] = "a seat"
+
+    name: Annotated[str, text_of("a seat's name")] = Field(description="what people call it", examples=["finance"])
+    approvers: Approvers = Field(
+        validation_alias="approve",
+        description="who may fill it: people and groups, written as in a stage's `approve`",
+        examples=[[{"group": "finance"}, {"email": "cfo@example.com"}]],
+    )
+    needed: Annotated[int, whole_number("needed", MOST_NEEDED)] = Field(
+        default=1, description="how many different people must say yes for it", examples=[2]
+    )
+
+
 class StageRule(Entry):
     """One stage of a rule, before it is resolved for one request."""
 
     what: ClassVar[str] = "a stage"
 
     approvers: Approvers = Field(
+        default=(),
         validation_alias="approve",
         description="who may say yes: `group:`, `user:`, `email:` or `reports_to`, one or a list",
         examples=[{"group": "managers"}, [{"email": "cfo@example.com"}, "reports_to"]],
+    )
+    seats: Annotated[tuple[SeatRule, ...], listed("seats", empty="seats needs at least one seat")] = Field(
+        default=(),
+        exclude_if=absent,
+        description="in place of `approve` and `needed`: a yes of each kind, at once; a person fills one seat",
+        examples=[[{"name": "legal", "approve": {"group": "legal"}}]],
     )
     needed: Annotated[int, whole_number("needed", MOST_NEEDED)] = Field(
         default=1, description="how many different people must say yes, from 1 to 20", examples=[2]
@@ -84,19 +108,42 @@ class StageRule(Entry):
     )
 
     @classmethod
-    def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:  # noqa: ARG003 one problem ends its reading
+    def prepared(cls, entry: Mapping, problems: Problems) -> Mapping:
         """Refuse a value that is no stage."""
         approve = entry.entries.get("approve")
+        if "seats" in entry.entries:
+            others = [key for key in ("approve", "needed") if key in entry.entries]
+            _refuse_beside(entry, others, "`seats`: each seat has its own", problems)
+            return Mapping(entry.line, _without(entry, others), entry.lines)
         if approve is None:
             raise ValueError("`approve` is missing: say who must approve, or `approve: automatic`")
         if _is_automatic(approve):
             raise ValueError("a stage can't be automatic: leave it out")
         return entry
 
+    @property
+    def everyone(self) -> tuple[Approver, ...]:
+        """All who may say yes, whichever seat it is for."""
+        return tuple(dict.fromkeys((*self.approvers, *(one for seat in self.seats for one in seat.approvers))))
+
+    @field_validator("seats")
+    @classmethod
+    def _few(cls, seats: tuple[SeatRule, ...]) -> tuple[SeatRule, ...]:
+        names = [seat.name.casefold() for seat in seats]
+        if len(set(names)) < len(names):
+            raise ValueError("two seats have the same name: give each its own, or one `needed: 2`")
+        if sum(seat.needed for seat in seats) > MOST_NEEDED:
+            raise ValueError(f"the seats need more than {MOST_NEEDED} people together")
+        return seats
+
     @field_validator("remind")
     @classmethod
     def _in_order(cls, remind: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
         return tuple(sorted(set(remind)))
+
+
+def _without(entry: Mapping, keys: Sequence[str]) -> dict[str, Node]:
+    return {key: node for key, node in entry.entries.items() if key not in keys}
 
 
 def _is_automatic(node: Node | None) -> bool:
@@ -188,7 +235,7 @@ class Rule(Entry):
         return Mapping(entry.line, rest | {"stages": only}, lines)
 
 
-def _refuse_beside(entry: Mapping, keys: list[str], what: str, problems: Problems) -> None:
+def _refuse_beside(entry: Mapping, keys: Sequence[str], what: str, problems: Problems) -> None:
     for key in keys:
         if key in entry.entries:
             problems.add(entry.lines[key], f"{key!r} can't stand beside {what}")

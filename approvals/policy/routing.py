@@ -10,14 +10,14 @@ from approvals.decision import Reason, Verdict
 from approvals.durations import duration_text
 from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.policy.condition import Condition
-from approvals.policy.explanation import Explanation, NoRoute, RuleExplanation, StageExplanation
+from approvals.policy.explanation import Explanation, NoRoute, RuleExplanation, SeatExplanation, StageExplanation
 from approvals.policy.file import PolicyError, Problem
 from approvals.policy.kinds import FieldsError, KindRule
 from approvals.policy.model import Policy, Rule, StageRule
 from approvals.policy.principals import Approver, ReportsTo, approver_text
 from approvals.policy.reading import ANY
 from approvals.policy.schema import parse_policy
-from approvals.request import ApprovalRequest, Delegation, Escalation, Route, Stage
+from approvals.request import ApprovalRequest, Delegation, Escalation, Route, Seat, Stage
 
 __all__ = [
     "Explanation",
@@ -50,7 +50,7 @@ def route(
     if rule.automatic:
         return _route(policy, rule, request, ())
     stages = tuple(_stage(policy, stage, known) for stage in rule.stages)
-    if not all(stage.approvers for stage in stages):
+    if not all(stage.approvers and all(seat.any_of for seat in stage.seats) for stage in stages):
         return _nobody(policy, rule, request)
     return _route(policy, rule, request, stages)
 
@@ -139,8 +139,18 @@ def _stage(policy: Policy, stage: StageRule, known: frozenset[str]) -> Stage:
     if stage.escalate is not None:
         to = _resolved(policy, stage.escalate.to, known)
         escalate = Escalation(after=stage.escalate.after, to=to) if to else None
-    approvers = _resolved(policy, stage.approvers, known)
-    return Stage(approvers=approvers, needed=stage.needed, within=stage.within, remind=stage.remind, escalate=escalate)
+    seats = tuple(
+        Seat(name=seat.name, any_of=_resolved(policy, seat.approvers, known), needed=seat.needed)
+        for seat in stage.seats
+    )
+    return Stage(
+        approvers=_resolved(policy, stage.everyone, known),
+        needed=sum(seat.needed for seat in seats) or stage.needed,
+        within=stage.within,
+        remind=stage.remind,
+        escalate=escalate,
+        seats=seats,
+    )
 
 
 def _resolved(policy: Policy, approvers: tuple[Approver, ...], known: frozenset[str]) -> tuple[Principal, ...]:
@@ -199,7 +209,7 @@ def _with_article(request: ApprovalRequest) -> str:
 
 
 def _nobody(policy: Policy, rule: Rule, request: ApprovalRequest) -> NoRoute:
-    uses_manager = any(isinstance(one, ReportsTo) for stage in rule.stages for one in stage.approvers)
+    uses_manager = any(isinstance(one, ReportsTo) for stage in rule.stages for one in stage.everyone)
     cause = f"the policy names no manager for {request.requester}" if uses_manager else "it names nobody"
     advice = "to add them to reports_to" if uses_manager else "to name approvers"
     sentence = (
@@ -251,9 +261,14 @@ def _stage_explanation(stage: StageRule) -> StageExplanation:
     if stage.escalate is not None:
         people = ", ".join(map(approver_text, stage.escalate.to))
         escalate = f"after {duration_text(stage.escalate.after)} also {people}"
+    seats = tuple(
+        SeatExplanation(name=seat.name, needed=seat.needed, approvers=tuple(map(approver_text, seat.approvers)))
+        for seat in stage.seats
+    )
     return StageExplanation(
-        approvers=tuple(map(approver_text, stage.approvers)),
-        needed=stage.needed,
+        approvers=tuple(map(approver_text, stage.everyone)),
+        needed=sum(seat.needed for seat in seats) or stage.needed,
+        seats=seats,
         within=duration_text(stage.within),
         remind=tuple(f"after {duration_text(wait)}" for wait in stage.remind),
         escalate=escalate,

@@ -58,6 +58,7 @@ KIND_OF: Final[dict[Reason, Kind]] = {
     Reason.DUPLICATE: Kind.CONFLICT,
     Reason.ALREADY_DECIDED: Kind.CONFLICT,
     Reason.ALREADY_COUNTED: Kind.CONFLICT,
+    Reason.SEATS_FILLED: Kind.CONFLICT,
     Reason.REQUEST_OVER: Kind.CONFLICT,
     Reason.BROKEN_OFF: Kind.CONFLICT,
     Reason.TOO_LATE: Kind.CONFLICT,

@@ -243,7 +243,7 @@ async def _policy(settings: Settings, slack: Slack) -> list[Finding]:
         policy.groups.get(approver.group, approver.group)
         for rule in policy.rules
         for stage in rule.stages
-        for approver in stage.approvers
+        for approver in stage.everyone
         if isinstance(approver, UserGroup)
     }
     try:

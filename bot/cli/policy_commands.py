@@ -92,7 +92,7 @@ def explain_(  # noqa: PLR0913 what a request has
         output.say(f"{'->' if rule.wins else '  '} {rule.rule} (line {rule.line}): {rule.why}")
     output.say(found.sentence)
     for number, stage in enumerate(found.stages, 1):
-        asked = f"Stage {number}: {stage.needed} of {', '.join(stage.approvers)} within {stage.within}"
+        asked = f"Stage {number}: {stage.people} within {stage.within}"
         rest = [*stage.remind, *([stage.escalate] if stage.escalate else [])]
         output.say(asked + (f"; reminders and escalation: {', '.join(rest)}" if rest else ""))
     if found.route is not None and found.route.stages:

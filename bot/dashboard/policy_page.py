@@ -11,7 +11,7 @@ from approvals.authority import Action
 from approvals.durations import duration_text
 from approvals.mistakes import clause, first_mistake
 from approvals.policy.model import Rule, StageRule
-from approvals.policy.principals import approver_text
+from approvals.policy.principals import Approver, approver_text
 from approvals.policy.routing import Explanation, Policy, PolicyError, explain
 from approvals.request import ApprovalRequest
 from approvals.values import Value
@@ -110,12 +110,17 @@ def _line(rule: Rule, policy: Policy) -> RuleLine:
 
 
 def _who(stage: StageRule) -> str:
-    people = " or ".join(map(approver_text, stage.approvers))
-    several = f"{stage.needed} of {people}" if stage.needed > 1 else people
+    several = " and ".join(_several(seat.needed, seat.approvers, f"{seat.name}: ") for seat in stage.seats)
+    several = several or _several(stage.needed, stage.approvers)
     if stage.escalate is None:
         return several
     more = " or ".join(map(approver_text, stage.escalate.to))
     return f"{several}; after {duration_text(stage.escalate.after)} also {more}"
+
+
+def _several(needed: int, approvers: tuple[Approver, ...], name: str = "") -> str:
+    people = " or ".join(map(approver_text, approvers))
+    return f"{name}{needed} of {people}" if needed > 1 else f"{name}{people}"
 
 
 def _reminders(stage: StageRule) -> str:

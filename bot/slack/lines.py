@@ -34,6 +34,7 @@ def of_workflow(found: Workflow, *, operator: bool = False) -> InstanceLine:
         custom_status=found.custom_status,
         stage=f"{found.stage} of {found.stages}" if found.stage and several else "",
         approved=f"{found.approved} of {found.needed}" if many else "",
+        seats=tuple(f"{each.seat} {each.filled} of {each.needed}" for each in found.seats),
         approved_by=tuple(one.person.rpartition("/")[2] for one in now),
         waiting_on=tuple(map(principal, found.waiting_on)),
         since=found.since,

@@ -212,6 +212,53 @@ def test_the_version_follows_the_content_and_not_comments_or_layout() -> None:
     assert all(len(version) == 12 for version in versions)
 
 
+SEATED = """
+groups: {legal: legal, finance: finance}
+rules:
+  - name: contracts
+    seats:
+      - {name: legal, approve: {group: legal}}
+      - {name: finance, approve: [{group: finance}, {email: cfo@example.com}], needed: 2}
+    within: 2 days
+"""
+
+
+def test_a_stage_may_need_a_yes_of_each_kind(story: Story) -> None:
+    policy = parse_policy(SEATED)
+    [stage] = chosen_route(policy, story.request()).stages
+    assert [(seat.name, len(seat.any_of), seat.needed) for seat in stage.seats] == [("legal", 1, 1), ("finance", 2, 2)]
+    assert (stage.needed, len(stage.approvers)) == (3, 3)
+    [explained] = explain(policy, story.request()).stages
+    assert explained.people == (
+        "a yes for each of legal (group legal), finance (2 of group finance or cfo@example.com)"
+    )
+    assert [finding.sentence for finding in lint(policy) if finding.severity == "error"] == []
+
+
+def test_a_policy_without_seats_has_the_version_that_it_had_before_there_were_any() -> None:
+    assert '"seats"' not in parse_policy(SINGLE).model_dump_json()
+
+
+def test_a_seat_that_nobody_can_fill_leads_to_nobody(story: Story) -> None:
+    text = SEATED.replace("{group: legal}", "reports_to")
+    found = route(parse_policy(text), story.request())
+    assert isinstance(found, NoRoute)
+    assert "names no manager" in found.sentence
+
+
+def test_lint_names_seats_for_which_too_few_people_are_named() -> None:
+    both = "[{user: U0ANN}, {user: U0BOB}]"
+    few = f"rules: [{{seats: [{{name: a, approve: {both}}}, {{name: b, approve: {both}, needed: 2}}]}}]"
+    [error] = [finding for finding in lint(parse_policy(few)) if finding.severity == "error"]
+    assert "needs 3 approvals and names fewer people" in error.sentence
+
+
+def chosen_route(policy: Any, request: Any) -> Route:
+    found = route(policy, request)
+    assert isinstance(found, Route)
+    return found
+
+
 def test_a_rule_can_have_stages_its_own_channel_and_let_one_person_repeat(story: Story) -> None:
     policy = parse_policy("""
 channel: general

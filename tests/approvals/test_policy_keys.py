@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from approvals.policy.condition import Condition
-from approvals.policy.model import DelegationRule, EscalationRule, Policy, Quota, Quotas, Rule, StageRule
+from approvals.policy.model import DelegationRule, EscalationRule, Policy, Quota, Quotas, Rule, SeatRule, StageRule
 from approvals.policy.reading import Entry
 from approvals.policy.schema import parse_policy
 
@@ -19,11 +19,13 @@ def _with(entry: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 
 DELEGATION = {"approver": "U01", "delegate": "U02", "since": "2026-01-01", "until": "2026-02-01"}
 FEW = {"at_most": 1, "within": "1 day"}
+SEAT = {"name": "legal", "approve": {"user": "U03"}}
 LATER = {"after": "1 h", "to": {"user": "U02"}}
 AROUND: dict[type[Entry], Any] = {
     Policy: lambda key, value: _with({"rules": [ASK]}, key, value),
     Rule: lambda key, value: {"rules": [_with({} if key == "stages" else ASK, key, value)]},
-    StageRule: lambda key, value: {"rules": [{"stages": [_with(ASK, key, value)]}]},
+    StageRule: lambda key, value: {"rules": [{"stages": [_with({} if key == "seats" else ASK, key, value)]}]},
+    SeatRule: lambda key, value: {"rules": [{"seats": [_with(SEAT, key, value)]}]},
     Condition: lambda key, value: {"rules": [ASK | ({"when": {key: value}} if key else {})]},
     EscalationRule: lambda key, value: {"rules": [ASK | {"escalate": _with(LATER, key, value)}]},
     Quotas: lambda key, value: {"rules": [ASK], "quotas": _with({}, key, value)},

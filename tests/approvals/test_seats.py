@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from approvals.decision import Reason
 from approvals.judgement import Asked, Directory, Home, may_decide
 from approvals.machine import State, TimeReached, step
 from approvals.people import EmailAddress, Person, Profile, UserGroup
-from approvals.request import Route, Seat, Stage
-from approvals.seats import filled, key_of, places
+from approvals.request import Escalation, Route, Seat, Stage
+from approvals.seats import filled, fills_one, key_of, places
 from tests.approvals.story import ANN, BOB, HOUR, NOW, OK, Story
 
 STORY = Story()
@@ -98,6 +99,38 @@ def test_two_yeses_for_one_seat_leave_the_other_empty() -> None:
     ended, _ = step(state, TimeReached(at=NOW + 5 * HOUR))
     assert ended.outcome is not None
     assert not ended.outcome.approved
+
+
+def test_a_yes_for_a_seat_that_is_filled_is_refused_and_a_no_counts() -> None:
+    state = yes(waiting(), ANN, "group legal")
+    same, effects = step(state, STORY.judged(STORY.decision(state, BOB), OK, matches=("group legal",)))
+    assert same == state
+    assert [effect.verdict.reason for effect in effects] == [Reason.SEATS_FILLED] * 2  # type: ignore[union-attr]
+    no = STORY.decision(state, BOB, approved=False, reason="Too risky")
+    ended, _ = step(state, STORY.judged(no, OK, matches=("group legal",)))
+    assert ended.outcome is not None
+    assert not ended.outcome.approved
+
+
+def test_after_an_escalation_those_whom_it_names_fill_any_seat() -> None:
+    escalate = Escalation(after=HOUR, to=(SECURITY,))
+    stage = Stage(approvers=(LEGAL, FINANCE), within=5 * HOUR, needed=2, seats=SEATS, escalate=escalate)
+    state = yes(STORY.waiting(STORY.route(stage)), ANN, "group legal")
+    escalated, _ = step(state, TimeReached(at=NOW + HOUR))
+    ended = yes(escalated, BOB, "group security")
+    assert ended.outcome is not None
+    assert ended.outcome.approved
+
+
+@given(seatings, memberships, memberships)
+@settings(max_examples=300, deadline=None)
+def test_a_yes_that_fills_no_place_now_fills_none_later(
+    seats: tuple[Seat, ...], votes: list[tuple[str, ...]], later: list[tuple[str, ...]]
+) -> None:
+    for number, vote in enumerate(votes):
+        if not fills_one(seats, votes[:number], vote):
+            without = [*votes[:number], *votes[number + 1 :], *later]
+            assert filled(seats, without) == filled(seats, [*votes, *later])
 
 
 def test_a_stage_without_seats_is_stored_and_sealed_as_before() -> None:

@@ -55,6 +55,12 @@ rules:
     when: {currency: SEK}
     approve: [{group: nobody-knows}]
     within: 1 day
+  - name: money and leadership
+    when: {currency: DKK}
+    seats:
+      - {name: money, approve: {group: managers}}
+      - {name: leadership, approve: [{group: vps}, {email: manager2@example.com}]}
+    within: 1 day
   - name: deploys
     when: {kind: deploy}
     approve: [{group: managers}]

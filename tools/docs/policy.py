@@ -7,7 +7,17 @@ import yaml
 from approvals.policy.condition import BOUNDS, Condition
 from approvals.policy.fields import FieldRule
 from approvals.policy.kinds import KindRule
-from approvals.policy.model import MOST_RULES, DelegationRule, EscalationRule, Policy, Quota, Quotas, Rule, StageRule
+from approvals.policy.model import (
+    MOST_RULES,
+    DelegationRule,
+    EscalationRule,
+    Policy,
+    Quota,
+    Quotas,
+    Rule,
+    SeatRule,
+    StageRule,
+)
 from approvals.policy.reading import Entry
 from tools.docs import tables
 
@@ -18,6 +28,7 @@ SECTIONS: Final[tuple[tuple[str, str, type[Entry]], ...]] = (
     ("The file", "", Policy),
     ("A rule", "Beside these, a rule of one stage has the keys of a stage itself.", Rule),
     ("A stage", "A rule that says `approve: automatic` asks nobody, and has no other key of a stage.", StageRule),
+    ("A seat", "Everybody fills one seat at most, whatever groups they are in.", SeatRule),
     ("when", "All that is said must hold.", Condition),
     ("kinds", "Each kind stands under its name: small letters, digits, `-` and `_`.", KindRule),
     ("A field of a kind", "", FieldRule),

@@ -47,11 +47,22 @@ class KindShown(Value):
     json_schema: dict[str, Any] = Field(serialization_alias="schema")
 
 
+class PreviewSeat(Value):
+    """A kind of yes that a stage would need."""
+
+    name: str = Field(examples=["finance"])
+    approvers: tuple[str, ...] = Field(examples=[["group:finance"]])
+    needed: int
+
+
 class PreviewStage(Value):
     """One stage that would be asked. `until` is for one that is asked at once; a later one begins after the others."""
 
     approvers: tuple[str, ...] = Field(examples=[["group:managers"]])
     needed: int
+    seats: tuple[PreviewSeat, ...] = Field(
+        (), description="if the stage needs several kinds of yes; each person is one"
+    )
     within: str = Field(examples=["3 days"])
     until: Moment | None
     remind: tuple[str, ...] = ()
@@ -104,8 +115,12 @@ class Kinds:
             stages=tuple(
                 PreviewStage(
                     approvers=tuple(map(named, stage.approvers)),
+                    seats=tuple(
+                        PreviewSeat(name=seat.name, approvers=tuple(map(named, seat.any_of)), needed=seat.needed)
+                        for seat in stage.seats
+                    ),
                     until=now + stage.within if stage is found.stages[0] else None,
-                    **said.model_dump(exclude={"approvers"}),
+                    **said.model_dump(exclude={"approvers", "seats"}),
                 )
                 for stage, said in zip(found.stages, told, strict=True)
             ),

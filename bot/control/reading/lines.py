@@ -2,9 +2,12 @@
 
 import json
 
+from pydantic import Field
+
 from approvals import ends
 from approvals.decision import Approval
 from approvals.request import CardRef
+from approvals.seats import SeatStanding
 from approvals.statuses import Status
 from approvals.values import Moment, Value
 from cards.links import card_link
@@ -21,6 +24,15 @@ class DecidedBy(Value):
     reason: str = ""
     at: Moment
     through: str
+
+
+class SeatShown(Value):
+    """A seat of the stage that is asked now: how many yeses it needs and has, and whose they are."""
+
+    seat: str = Field(examples=["finance"])
+    needed: int
+    filled: int
+    by: tuple[str, ...] = ()
 
 
 class Workflow(Value):
@@ -50,6 +62,7 @@ class Workflow(Value):
     stages: int | None = None
     approved: int | None = None
     needed: int | None = None
+    seats: tuple[SeatShown, ...] = ()
     decided_by: tuple[DecidedBy, ...] = ()
     waiting_on: tuple[str, ...]
     since: Moment
@@ -99,6 +112,11 @@ def decided_by(one: Approval) -> DecidedBy:
     )
 
 
+def _seat(one: SeatStanding) -> SeatShown:
+    people = tuple(each.name or each.person.key for each in one.by)
+    return SeatShown(seat=one.name, needed=one.needed, filled=len(one.by), by=people)
+
+
 def workflow(line: listing.Line, slack_url: str | None, progress: instances.Progress | None = None) -> Workflow:
     """Return a list's line. `slack_url` is the workspace's address, None if it is not known now."""
     waits = line.phase == "waiting"
@@ -121,6 +139,7 @@ def workflow(line: listing.Line, slack_url: str | None, progress: instances.Prog
         stages=progress.stages if waits and progress else None,
         approved=progress.counted if waits and progress else None,
         needed=progress.needed if waits and progress else None,
+        seats=tuple(map(_seat, progress.seats)) if waits and progress else (),
         decided_by=tuple(map(decided_by, progress.approvals)) if progress else (),
         waiting_on=line.waiting_on,
         since=line.finished_at or (line.asked_at if waits else None) or line.created_at,

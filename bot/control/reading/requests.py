@@ -10,7 +10,7 @@ from approvals.ends import EndCode
 from approvals.values import Moment, Value
 from bot.access.authenticating import Caller
 from bot.access.refusals import Kind, Refused
-from bot.control.reading.lines import DecidedBy, Workflow
+from bot.control.reading.lines import DecidedBy, SeatShown, Workflow
 from bot.control.reading.overview import Listed, Overview
 from bot.control.subjects import Subject
 from records import instances, listing
@@ -43,6 +43,9 @@ class RequestShown(Value):
     waiting_on: tuple[str, ...]
     deadline: Moment | None
     decided_by: tuple[DecidedBy, ...]
+    approved: int | None = Field(None, description="how many yeses the stage has; null unless it waits")
+    needed: int | None = Field(None, description="how many yeses the stage needs; null unless it waits")
+    seats: tuple[SeatShown, ...] = Field((), description="the yeses of a stage that needs several kinds of them")
     card_link: str | None
     digest: str | None = Field(None, description="SHA-256 hex of request and rule: a decision is bound to it")
     created_at: Moment
@@ -122,7 +125,9 @@ def _subject(row: instances.Instance) -> Subject:
 def shown(line: Workflow, row: instances.Instance, now: datetime, *, with_content: bool) -> RequestShown:
     """Return a request as its asker sees it."""
     request = row.request if with_content else None
-    same = line.model_dump(include=set(RequestShown.model_fields) & set(Workflow.model_fields) - {"decided_by"})
+    same = line.model_dump(
+        include=set(RequestShown.model_fields) & set(Workflow.model_fields) - {"decided_by", "seats"}
+    )
     return RequestShown(
         **same
         | {
@@ -136,6 +141,7 @@ def shown(line: Workflow, row: instances.Instance, now: datetime, *, with_conten
             "consumed_at": row.consumed_at,
         },
         decided_by=line.decided_by,
+        seats=line.seats,
     )
 
 

@@ -18,6 +18,7 @@ from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from approvals.people import EmailAddress, Principal, Profile, UserGroup
+from approvals.seats import filled, key_of, seats_of
 from approvals.state import State, approvers_now, binding_of, current_stage
 from approvals.values import Value
 from bot.process.periodic import Periodic
@@ -243,13 +244,20 @@ class _People:
         )
         answered = {each.person.user for each in state.approvals if each.stage == state.stage}
         barred = answered | ({state.requester.user} if state.requester else set())
-        needed = stage.needed - len([each for each in state.approvals if each.stage == state.stage and each.approved])
-        if len(there - barred) >= needed:
+        yeses = [each for each in state.approvals if each.stage == state.stage and each.approved]
+        needed = stage.needed - len(yeses)
+        if stage.seats and not stand_ins:
+            names = [(key_of(one), (await self._of(one))[0]) for one in approvers_now(state)]
+            left = [tuple(name for name, users in names if user in users) for user in there - barred]
+            may = filled(seats_of(stage, state.round), [*(each.matches for each in yeses), *left]) - len(yeses)
+        else:
+            may = len(there - barred)
+        if may >= needed:
             return ""
         causes = [why for _, why in asked if why]
         if causes:
             return " ".join(dict.fromkeys(causes))
-        return f"Too few of those who are asked are left: {needed} must still approve, and {len(there - barred)} may."
+        return f"Too few of those who are asked are left: {needed} must still approve, and {may} may."
 
     async def _of(self, principal: Principal) -> tuple[frozenset[str], str]:
         if principal not in self._known:
