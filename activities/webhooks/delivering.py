@@ -28,7 +28,7 @@ DELIVERY_LEASE: Final = timedelta(seconds=60)
 LONGEST_DELIVERY_PAUSE: Final = max(PAUSES) + DELIVERY_LEASE
 DELIVERIES_AT_ONCE: Final = 20
 
-KEPT: Final = timedelta(days=90)
+LOG_KEPT: Final = timedelta(days=90)
 """How long the log has a delivery that is over."""
 
 PRUNED_EVERY: Final = timedelta(hours=1)
@@ -68,9 +68,9 @@ class Webhooks:
             return
         async with self._database.read() as connection:
             old = await webhooks.oldest(connection)
-        if old is not None and old < now - KEPT:
+        if old is not None and old < now - LOG_KEPT:
             async with self._database.write() as connection:
-                await webhooks.prune(connection, now - KEPT)
+                await webhooks.prune(connection, now - LOG_KEPT)
         self._pruned_at = now
 
     def _forget(self, delivery_id: str, _: "asyncio.Task[None]") -> None:
