@@ -12,17 +12,23 @@ from approvals.values import Value
 from approvals.verbs import IN_SLACK, VERBS
 from cards import parts
 from cards.binding import UnreadableCardError
-from cards.forms import METADATA_LIMIT, FieldErrors, typed_value
+from cards.forms import METADATA_LIMIT, FieldErrors, chosen_values, typed_value
 from cards.lines import line, meaning
 from cards.surface import Block, View
-from cards.text import clean, cut
+from cards.text import clean, cut, length
 from cards.values import DryRun, InstanceLine
 
 CALLBACK = "manage_confirm"
 BLOCK = "manage_reason"
 ACTION = "reason"
+WITHOUT = "manage_without"
+WITHOUT_ACTION = "without"
 LONGEST_CONFIRM_REASON = 1000
 MOST_PLAN_LINES = 40
+LONGEST_OPTION_VALUE = 150
+"""Characters of an option's value: an id that is longer can't be left out here."""
+
+LONGEST_OPTION = 75
 
 
 def _offered(name: str) -> str:
@@ -41,10 +47,11 @@ class Operation(Value):
 
 
 class Confirmed(Value):
-    """A readable submission."""
+    """A readable submission. `without` are the instances that are left out of a bulk."""
 
     operation: Operation
     reason: str
+    without: frozenset[str] = frozenset()
 
 
 def build(operation: Operation, one: InstanceLine, reason: str = "") -> View:
@@ -71,7 +78,7 @@ def build_bulk(operation: Operation, dry_run: DryRun, reason: str = "") -> View:
     more = dry_run.total - len(shown)
     rest = [parts.sentence(f"And {more} more, which this list has no room for.")] if more > 0 else []
     blocks = [count, parts.sentence(f"Of each: {VERBS[operation.verb].warning}"), *shown, *rest]
-    return _view(operation, (*blocks, _reason(operation.verb, reason)))
+    return _view(operation, (*blocks, *_leave_out(dry_run), _reason(operation.verb, reason)))
 
 
 def result(sentence: str) -> View:
@@ -94,6 +101,37 @@ def _reason(verb: str, reason: str) -> Block:
         "hint": parts.plain("It stands in the audit log with your name.", 200),
         "element": element | ({"initial_value": typed} if typed else {}),
     }
+
+
+def _leave_out(dry_run: DryRun) -> list[Block]:
+    """Return the field for what is left out. Of one alone nothing can be left out: the person cancels."""
+    shown = {one.instance_id: one for one in dry_run.lines[:MOST_PLAN_LINES]}
+    offered = [one for one in shown.values() if 0 < length(one.instance_id) <= LONGEST_OPTION_VALUE]
+    if dry_run.total < 2 or not offered:  # noqa: PLR2004 fewer than two
+        return []
+    element = {
+        "type": "multi_static_select",
+        "action_id": WITHOUT_ACTION,
+        "placeholder": parts.plain("Choose workflows", 150),
+        "options": [_option(one) for one in offered],
+    }
+    return [
+        {
+            "type": "input",
+            "block_id": WITHOUT,
+            "optional": True,
+            "label": parts.plain("Leave out", 200),
+            "hint": parts.plain("Nothing is done to those that you choose here.", 200),
+            "element": element,
+        }
+    ]
+
+
+def _option(one: InstanceLine) -> Block:
+    about = ", ".join(text for text in (one.what, one.money) if text.strip()) or one.instance_id
+    return {"text": parts.plain(about, LONGEST_OPTION), "value": one.instance_id} | (
+        {"description": parts.plain(one.instance_id, LONGEST_OPTION)} if one.what.strip() else {}
+    )
 
 
 def _view(operation: Operation, blocks: tuple[Block, ...]) -> View:
@@ -122,4 +160,5 @@ def parse(view: Mapping[str, Any]) -> Confirmed | FieldErrors:
         )
     if not reason and VERBS[operation.verb].needs_reason:
         return FieldErrors(errors={BLOCK: "Please say in a sentence why: it stands in the audit log."})
-    return Confirmed(operation=operation, reason=reason)
+    without = frozenset(chosen_values(view, WITHOUT, WITHOUT_ACTION)) if operation.token else frozenset[str]()
+    return Confirmed(operation=operation, reason=reason, without=without)

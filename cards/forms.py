@@ -20,7 +20,19 @@ class FieldErrors(Value):
 
 def typed_value(view: Mapping[str, Any], block_id: str, action_id: str) -> str:
     """Return what stands in a text input, stripped; empty if nothing was typed or the state looks otherwise."""
+    found = _state_of(view, block_id, action_id, "value")
+    return found.strip() if isinstance(found, str) else ""
+
+
+def chosen_values(view: Mapping[str, Any], block_id: str, action_id: str) -> tuple[str, ...]:
+    """Return the values that are chosen in a menu of many; none if the state looks otherwise."""
+    found = _state_of(view, block_id, action_id, "selected_options")
+    options = found if isinstance(found, list) else []
+    return tuple(str(each["value"]) for each in options if isinstance(each, Mapping) and each.get("value"))
+
+
+def _state_of(view: Mapping[str, Any], block_id: str, action_id: str, name: str) -> Any:
     node: Any = view
-    for key in ("state", "values", block_id, action_id, "value"):
+    for key in ("state", "values", block_id, action_id, name):
         node = node.get(key) if isinstance(node, Mapping) else None
-    return node.strip() if isinstance(node, str) else ""
+    return node

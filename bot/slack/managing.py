@@ -99,12 +99,18 @@ class Managing:
             return None
         caller = await self._access.by_slack(person_of(body))
         if found.operation.token:
-            status = await self._bulk.start(caller, found.operation.token, found.reason, found.operation.verb)
-            plural = "s" * (status.total != 1)
-            return private.sentence(
-                f"{found.operation.verb.capitalize()} of {status.total} workflow{plural} has begun, as "
-                f"{status.workflow}. /approval bulk shows how far it is."
-            )
+            return await self._carry_out_many(caller, found)
         verb, given = VERBS[found.operation.verb], Given(reason=found.reason)
         done = await self._operations.act(caller, verb, found.operation.instance_id, given)
         return private.sentence(f"{done.instance_id}: {done.sentence}")
+
+    async def _carry_out_many(self, caller: Caller, found: Confirmed) -> Message:
+        """Start what the dry run has shown, without what is left out. The same submission again is the same start."""
+        operation = found.operation
+        status = await self._bulk.start(caller, operation.token, found.reason, operation.verb, found.without)
+        total = status.total - len(found.without)
+        plural, left = "s" * (total != 1), f", {len(found.without)} left out" if found.without else ""
+        return private.sentence(
+            f"{operation.verb.capitalize()} of {total} workflow{plural} has begun{left}, as {status.workflow}. "
+            "/approval bulk shows how far it is."
+        )

@@ -92,11 +92,25 @@ def check_input(block: dict[str, Any]) -> None:
     if "hint" in block:
         check_plain(block["hint"], 2000, "input hint")
     element = block["element"]
+    if element["type"] == "multi_static_select":
+        check_select(element)
+        return
     assert element["type"] == "plain_text_input"
     assert 0 <= element.get("min_length", 0) <= element["max_length"] <= 3000
     assert units(element.get("initial_value", "")) <= element["max_length"]
     if "placeholder" in element:
         check_plain(element["placeholder"], 150, "placeholder")
+
+
+def check_select(element: dict[str, Any]) -> None:
+    check_plain(element["placeholder"], 150, "placeholder")
+    assert 1 <= len(element["options"]) <= 100
+    for option in element["options"]:
+        check_plain(option["text"], 75, "option text")
+        within(option["value"], 150, "option value")
+        if "description" in option:
+            check_plain(option["description"], 75, "option description")
+    assert len({option["value"] for option in element["options"]}) == len(element["options"])
 
 
 def check_rich_text(block: dict[str, Any]) -> None:

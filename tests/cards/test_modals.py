@@ -154,6 +154,23 @@ def test_a_bulk_says_exactly_what_it_would_hit_and_what_the_list_leaves_out() ->
     assert "And 10 more" in text
 
 
+def test_each_line_of_a_dry_run_can_be_left_out_and_comes_back_by_its_id() -> None:
+    lines = tuple(LINE.model_copy(update={"instance_id": f"order-{number}-workflow"}) for number in range(3))
+    view = confirm_modal.build_bulk(BULK, DryRun(token="dry-run-1", total=3, lines=lines)).payload()
+    [menu] = [block["element"] for block in view["blocks"] if block.get("block_id") == confirm_modal.WITHOUT]
+    assert [option["value"] for option in menu["options"]] == [line.instance_id for line in lines]
+    chosen = {"without": {"type": "multi_static_select", "selected_options": menu["options"][:1]}}
+    values = {"manage_reason": {"reason": {"value": "a recall"}}, confirm_modal.WITHOUT: chosen}
+    found = confirm_modal.parse({"private_metadata": BULK.model_dump_json(), "state": {"values": values}})
+    assert isinstance(found, Confirmed)
+    assert found.without == {"order-0-workflow"}
+
+
+def test_of_one_alone_nothing_can_be_left_out() -> None:
+    view = confirm_modal.build_bulk(BULK, DryRun(token="dry-run-1", total=1, lines=(LINE,))).payload()
+    assert confirm_modal.WITHOUT not in [block.get("block_id") for block in view["blocks"]]
+
+
 def test_a_bulk_that_would_hit_nothing_cannot_be_submitted() -> None:
     view = confirm_modal.build_bulk(BULK, DryRun(token="dry-run-1", total=0)).payload()
     assert "submit" not in view

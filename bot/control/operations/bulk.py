@@ -259,6 +259,8 @@ class Bulk:
         out = sorted(set(ids) & without)
         if len(out) != len(without):
             raise Refused(Kind.INVALID, "What is taken out must be in the dry run's list. Nothing was done.")
+        if ids and len(out) == len(ids):
+            raise Refused(Kind.INVALID, "All of the dry run's list is taken out. Nothing was done.")
         async with self._database.write() as connection:
             started = await bulk.move(connection, operation.id, "running", now, of=("planned",))
             for each in out if started else ():

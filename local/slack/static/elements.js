@@ -47,6 +47,19 @@ function select(item, block, context, choices, chosen) {
   );
 }
 
+function many(item, block, context, chosen) {
+  const change = (event) => !context.named && context.use(item, selectedOf(event.target), block);
+  const choices = optionsOf(item);
+  const label = ({ text, description }) => [text, description].filter(Boolean).map((part) => plain(part.text)).join(" · ");
+  return h(
+    "select",
+    { ...common(item, block, context), multiple: true, size: Math.min(choices.length, 6), onchange: change },
+    choices.map((option) => h("option", { value: option.value, selected: chosen.includes(option.value) }, label(option))),
+  );
+}
+
+const selectedOf = (node) => [...node.selectedOptions].map((option) => option.value);
+
 function ticks(item, block, context, type, chosen) {
   const name = `${context.key}-${block.block_id}-${item.action_id}`;
   const send = () => {
@@ -85,6 +98,10 @@ const BUILD = {
     const chosen = saved(item, block, context).selected_option ?? item.initial_option;
     const choices = optionsOf(item).map((option) => [option.value, plain(option.text.text)]);
     return select(item, block, context, choices, chosen?.value);
+  },
+  multi_static_select: (item, block, context) => {
+    const chosen = saved(item, block, context).selected_options ?? item.initial_options ?? [];
+    return many(item, block, context, chosen.map((option) => option.value));
   },
   overflow: (item, block, context) => {
     const choices = optionsOf(item).map((option) => [option.value, plain(option.text.text)]);
@@ -134,6 +151,7 @@ export function valuesOf(form) {
 
 function valueOf(node, type) {
   if (type === "checkboxes") return [...node.querySelectorAll(":checked")].map((box) => box.value);
+  if (type === "multi_static_select") return selectedOf(node);
   if (type === "radio_buttons") return node.querySelector(":checked")?.value ?? null;
   return node.value === "" ? null : node.value;
 }

@@ -80,6 +80,35 @@ async def test_many_are_confirmed_by_what_the_dry_run_found(program: Program) ->
         await program.becomes(f"order-{number}-workflow", "terminated")
 
 
+async def test_what_is_left_out_in_the_modal_goes_on(program: Program) -> None:
+    for number in range(3):
+        await program.asked(str(number))
+    await program.later(hours=3)
+    await said(program, "U0OPERATOR", "terminate --older-than 2h a recall")
+    await eventually(lambda: program.modals("U0OPERATOR"))
+    operator, every = program.slack.act_as("U0OPERATOR"), [f"order-{number}-workflow" for number in range(3)]
+    kept = {confirm_modal.ACTION: "a recall", confirm_modal.WITHOUT_ACTION: every[1:2]}
+    answer = await operator.submit(values=kept)
+    assert "Terminate of 2 workflows has begun, 1 left out" in answer.body
+    for instance_id in (every[0], every[2]):
+        await program.becomes(instance_id, "terminated")
+    assert program.engine.instances[every[1]].status == "RUNNING"
+
+
+async def test_leaving_everything_out_of_a_bulk_does_nothing(program: Program) -> None:
+    for number in range(2):
+        await program.asked(str(number))
+    await program.later(hours=3)
+    await said(program, "U0OPERATOR", "terminate --older-than 2h a recall")
+    await eventually(lambda: program.modals("U0OPERATOR"))
+    every = [f"order-{number}-workflow" for number in range(2)]
+    answer = await program.slack.act_as("U0OPERATOR").submit(
+        values={confirm_modal.ACTION: "a recall", confirm_modal.WITHOUT_ACTION: every}
+    )
+    assert "Nothing was done" in answer.body
+    assert {program.engine.instances[each].status for each in every} == {"RUNNING"}
+
+
 async def test_a_page_is_turned_in_its_place(program: Program) -> None:
     for number in range(12):
         await program.start(str(number))
