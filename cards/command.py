@@ -130,7 +130,8 @@ def overview(sections: tuple[tuple[str, str, LinePage], ...]) -> Message:
         if page.lines:
             blocks += _list(title, name, page)
         else:
-            blocks += [parts.header(title), parts.sentence(NOTHING[name])]
+            nothing = NOTHING[name]
+            blocks += [parts.header(title), parts.sentence(f"{nothing[0].upper()}{nothing[1:]}")]
         spoken += _spoken_list(title, page) if page.lines else [f"{title}: nothing. "]
     return Message(text=parts.fallback(*spoken), blocks=tuple(blocks))
 

@@ -50,7 +50,9 @@ def _waiting(one: InstanceLine) -> list[Block]:
     elements: list[Block] = []
     if one.waiting_on:
         elements += [parts.words("; waits for "), *parts.people(one.waiting_on, 5)]
-    if one.deadline:
+    if one.ended:
+        elements += [parts.words(", ended "), parts.moment(one.ended)]
+    elif one.deadline:
         elements += [parts.words(" until " if elements else "; until "), parts.moment(one.deadline)]
     elif one.since:
         elements += [parts.words(" since " if elements else "; since "), parts.moment(one.since)]

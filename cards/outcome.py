@@ -101,7 +101,7 @@ def _timed_out(view: CardView) -> list[Block]:
 def _withdrawn(view: CardView) -> list[Block]:
     outcome = view.outcome
     reason = f": “{parts.typed(outcome.reason, 500)}”." if outcome and outcome.reason else "."
-    told = [parts.words("Withdrawn by who asked for it, "), parts.moment(outcome.at if outcome else view.deadline)]
+    told = [parts.words("Withdrawn by its requester, "), parts.moment(outcome.at if outcome else view.deadline)]
     return [*told, parts.words(f"{reason} {ASK_AGAIN}"), *decisions(view, view.approvals)]
 
 

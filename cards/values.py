@@ -34,7 +34,8 @@ class InstanceLine(Value):
     seats: tuple[str, ...] = Field(default=(), description="`legal 1 of 1`, empty if the stage has no seats")
     approved_by: tuple[str, ...] = Field(default=(), description="names or Slack user ids of who said yes")
     waiting_on: tuple[Principal, ...] = ()
-    since: Moment | None = Field(default=None, description="waiting, or ended, since then")
+    since: Moment | None = Field(default=None, description="waiting since then")
+    ended: Moment | None = None
     deadline: Moment | None = None
     card_link: str | None = Field(default=None, description="the https address of the card in Slack")
 

@@ -42,6 +42,8 @@ def needed(action: Action) -> str:
     """Return which roles include an action, and on which requests: `It takes the role operator`, with a full stop."""
     by_condition: dict[str, list[Role]] = {}
     for role, relation in TABLE[action].roles.items():
+        if role is Role.ASKER:
+            continue  # a program's, and no person can be given it
         by_condition.setdefault(relation, []).append(role)
     always = by_condition.pop("any", [])
     parts = [_one_of(always)] if always else []

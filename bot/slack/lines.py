@@ -38,6 +38,7 @@ def of_workflow(found: Workflow, *, operator: bool = False) -> InstanceLine:
         approved_by=tuple(one.person.rpartition("/")[2] for one in now),
         waiting_on=tuple(map(principal, found.waiting_on)),
         since=found.since,
+        ended=found.finished_at,
         deadline=found.deadline,
         card_link=found.card_link,
     )

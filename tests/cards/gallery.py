@@ -4,13 +4,20 @@ import json
 import sys
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from approvals import ends
-from approvals.decision import Reason
+from approvals.authority import Action
+from approvals.decision import Approval, Reason, Verdict
 from approvals.messages import sentence
-from approvals.people import SlackUser
+from approvals.people import Person, SlackUser
 from approvals.request import CardRef
 from approvals.verbs import VERBS
+from bot.access.denials import denial
+from bot.control.diagnosis.facts import Facts, Unposted
+from bot.control.diagnosis.rules import diagnose
+from bot.engine.history import History, Suspension, Wait
+from bot.slack.commands import WITHDRAWAL_TAKEN
 from cards import (
     command,
     confirm_modal,
@@ -27,6 +34,7 @@ from cards.operations import OperationLine
 from cards.paging import Page
 from cards.surface import Message, View
 from cards.values import Diagnosis, DryRun, HistoryLine, InstanceLine, LinePage, Statistics
+from records.instances import Progress
 from tests.cards.examples import BINDING, CARDS, DEADLINE, MANAGERS, NOW, VPS, WAITING
 
 LINE = InstanceLine(
@@ -60,7 +68,8 @@ ENDED_LINE = InstanceLine(
     amount=Decimal(900),
     currency="USD",
     requester="requester@example.com",
-    since=NOW,
+    since=NOW - timedelta(days=2),
+    ended=NOW,
 )
 FIRST_PAGE = LinePage(lines=(LINE, LINE), total=185, place="1-2 of 185", following="c")
 LATER_PAGE = LinePage(
@@ -80,7 +89,7 @@ NUMBERS = Statistics(
     decided_per_day=(("2026-01-03", 4), ("2026-01-04", 7)),
     median=timedelta(hours=2, minutes=5),
     p90=timedelta(days=1, hours=3),
-    outcomes=(("approved", 30), ("rejected", 8), ("timed out", 2)),
+    outcomes=(("approved", 30), ("rejected", 8), ("nobody answered", 2)),
     timeouts=2,
     refusals=5,
 )
@@ -104,6 +113,32 @@ _TARGET = reject_modal.RejectTarget(binding=BINDING, card=CardRef(channel="C0APP
 _ONE = Operation(verb="terminate", instance_id=BINDING.instance_id, channel="C0APPROVALS")
 _MANY = Operation(verb="terminate", token="dry-run-1", channel="C0APPROVALS")
 _DRY_RUN = DryRun(token="dry-run-1", total=1, lines=(LINE,), filter="no progress for 2 h")
+_SEVERAL = DryRun(
+    token="dry-run-3",
+    total=2,
+    lines=(LINE, LINE.model_copy(update={"instance_id": "order-43-workflow", "what": "order 43"})),
+    filter="no progress for 2 h",
+)
+_YES = Approval(
+    decision_id="d1", person=Person(team="T0LOCAL", user="U0MANAGER"), name="Manager", stage=0, approved=True, at=NOW,
+    through="slack",
+)  # fmt: skip
+_KNOWN: dict[str, Any] = {"instance_id": LINE.instance_id, "now": NOW, "name": "approval_workflow", "what": "order 42"}
+_WHY = {
+    "waits": Facts(
+        **_KNOWN, status="RUNNING", phase="waiting", waiting_on=("group:managers",),
+        progress=Progress(approvals=(_YES,), needed=2, stages=2),
+        history=History(waits=(Wait(name="approval_decision", since=NOW, until=DEADLINE),)),
+    ),
+    "over": Facts(**_KNOWN, status="COMPLETED", ended_at=NOW, outcome="rejected", progress=Progress()),
+    "withdrawn": Facts(**_KNOWN, status="COMPLETED", ended_at=NOW, outcome="withdrawn", progress=Progress()),
+    "paused": Facts(
+        **_KNOWN, status="SUSPENDED",
+        history=History(suspension=Suspension(since=NOW, by="operator@example.com", why="a check")),
+    ),
+    "not posted": Facts(**_KNOWN, status="RUNNING", unposted=Unposted(channel="general", since=NOW)),
+    "unknown": Facts(**_KNOWN, status=None, near=("order-24-workflow",)),
+}  # fmt: skip
 
 
 def messages() -> dict[str, Message]:
@@ -122,6 +157,10 @@ def messages() -> dict[str, Message]:
         "clicker recorded": private.recorded("order 42: "),
         "clicker recorded while paused": private.kept_while_paused("order 42: "),
         "clicker refused": private.sentence(f"order 42: {sentence(Reason.OWN_REQUEST)}"),
+        "withdrawal taken": private.sentence(f"42: {WITHDRAWAL_TAKEN}"),
+        "withdrawal too late": private.sentence(f"42: {sentence(Reason.REQUEST_OVER, withdrawal=True)}"),
+        "role needed": private.sentence(denial(_NOT_PERMITTED, Action.PAUSE, "order 42")),
+        "role needed to see": private.sentence(denial(_NOT_PERMITTED, Action.SEE_REQUEST, "order 42")),
         "guest": private.sentence(sentence(Reason.MEMBERS_ONLY)),
         "clicker went wrong": private.went_wrong("01JGV5"),
         **_commands(),
@@ -133,6 +172,7 @@ _ENDS = (
     "withdrawn",
     "terminated", "vanished", "failed", "stopped",
 )  # fmt: skip
+_NOT_PERMITTED = Verdict(allowed=False, reason=Reason.NOT_PERMITTED, rule="role")
 _LEFT = SlackUser(user="U0MANAGER2")
 
 
@@ -152,6 +192,7 @@ def _commands() -> dict[str, Message]:
         "command list empty": command.listing("Waits for you", "waiting", LinePage()),
         "command history": command.history(LINE.instance_id, HISTORY, following=Page(verb="history", cursor="c")),
         "command why": command.why(LINE.instance_id, (ANSWER,)),
+        **{f"command why {name}": command.why("42", tuple(diagnose(facts)[:2])) for name, facts in _WHY.items()},
         "command bulk": operations.listing((_OPERATION,)),
         "command bulk empty": operations.listing(()),
         "command cannot": private.sentence(f"order 42: {VERBS['terminate'].hindrance('COMPLETED', 'order 42')}"),
@@ -165,6 +206,7 @@ def views() -> dict[str, View]:
     return {
         "reject": reject_modal.build(_TARGET, WAITING.what, WAITING.amount, WAITING.requester),
         "not counted": private.not_counted(f"order 42: {sentence(Reason.NOT_AN_APPROVER)}"),
+        "not withdrawn": private.not_withdrawn(f"order 42: {sentence(Reason.NOT_THE_REQUESTER, withdrawal=True)}"),
         "details loading": details_modal.loading(LINE.instance_id),
         "details failed": details_modal.failed("The workflow cannot be reached just now. Try again in a minute."),
         "details": details_modal.build(details_modal.DetailsView(card=CARDS["counted"], history=HISTORY)),
@@ -173,6 +215,7 @@ def views() -> dict[str, View]:
         ),
         "confirm": confirm_modal.build(_ONE, LINE, "Asked for twice"),
         "confirm bulk": confirm_modal.build_bulk(_MANY, _DRY_RUN),
+        "confirm bulk of several": confirm_modal.build_bulk(_MANY, _SEVERAL),
         "confirm bulk empty": confirm_modal.build_bulk(_MANY, DryRun(token="dry-run-2", total=0)),
         "home": home.build(home.HomeView(waiting=FIRST_PAGE, asked=LATER_PAGE)),
         "home empty": home.build(home.HomeView()),

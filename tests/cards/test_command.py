@@ -32,6 +32,7 @@ def test_each_of_daprs_statuses_has_a_plain_message_for_what_is_no_request(statu
 
 def test_a_request_is_shown_by_its_outcome_and_daprs_status_to_operators_only() -> None:
     ended = shown(command.status(ENDED_LINE))
+    assert (", ended " in ended, " since " in ended) == (True, False), "it was told as if it still waited"
     assert "Rejected" in ended
     assert "ompleted" not in ended
     assert "order-41-workflow" not in ended

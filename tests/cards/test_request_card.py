@@ -65,7 +65,7 @@ SENTENCES = {
     "approved_by_rule": "nobody has to be asked",
     "rejected": "Rejected. <@U0MANAGER> rejected, 2026-01-05 14:00 UTC: “Too expensive this quarter”",
     "rejected_by_rule": "not by a person. Nobody is in the groups",
-    "withdrawn": "Withdrawn by who asked for it, 2026-01-05 14:00 UTC: “No longer needed”.",
+    "withdrawn": "Withdrawn by its requester, 2026-01-05 14:00 UTC: “No longer needed”.",
     "timed_out": "Nobody answered until 2026-01-05 14:00 UTC. This is not a no.",
     "timed_out after one of two": "1 of 2 approved (<@U0MANAGER>); the second did not answer until 2026-01-05 14:00",
     "approved by three": "Stage 1: <@U0MANAGER2> approved",

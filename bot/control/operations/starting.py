@@ -42,7 +42,7 @@ from records.database import Database
 APPROVAL_WORKFLOW = "approval_workflow"
 SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
 
-NEWEST = 1000
+SEARCHED_REQUESTS = 1000
 """Requests that are searched for the requester who was meant."""
 
 REQUESTER_S = 2.0
@@ -263,7 +263,7 @@ class Starting:
     async def _nearest(self, requester: str, policy: Policy) -> UnknownRequesterError:
         """Return the refusal of a requester with the nearest of those who have asked before."""
         async with self._parts.database.read() as connection:
-            people = await instances.requesters(connection, NEWEST)
+            people = await instances.requesters(connection, SEARCHED_REQUESTS)
         return unknown(canonical(requester), policy.programs, people)
 
 

@@ -76,7 +76,7 @@ def test_a_bulk_operation_keeps_a_refusal_as_a_result(refusal: Refused, result: 
         (
             Actor(through="rest"),
             Action.SEE_HISTORY,
-            "or requester or requests:ask if the request is your own; or approver if the request is your own or asks",
+            "or requester if the request is your own; or approver if the request is your own or asks",
         ),
         (Actor(through="rest", scopes=frozenset({Action.LIST})), Action.PAUSE, "Use a key with the scope pause"),
         (Actor(through="slack"), Action.AUDIT_READ, "Use the command line or REST"),
