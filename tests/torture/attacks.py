@@ -233,8 +233,9 @@ def crowd(trial: Trial) -> None:
     began = time.monotonic()
     with ThreadPoolExecutor(20) as pool:
         refused = list(pool.map(lambda user: made.click(card, user), users))
-    if not all(each is not None and each.status == OK for each in refused):
-        trial.wrong.append("a click of the crowd was not answered")
+    bad = [each.error or each.status if each else "no button" for each in refused if each is None or each.status != OK]
+    if bad:
+        trial.wrong.append(f"{len(bad)} clicks of the crowd were not answered: {sorted(set(map(str, bad)))}")
     trial.click(name)
     time.sleep(max(0.0, began + OUTAGE_S - time.monotonic()))
     made.slack.clear_faults()
