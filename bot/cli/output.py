@@ -29,8 +29,12 @@ REFUSED = 4
 UNREACHABLE = 5
 """Exit code: the app, the sidecar or the database does not answer; trying again may work."""
 
-UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-"""Characters that move a cursor, hide text or turn its direction: what people typed must not do that to a terminal."""
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Characters that move a cursor, hide text or turn its direction: what people typed must not do that to a terminal.
+Halves of surrogate pairs end the program, as no terminal's encoding has them."""
 
 UNREADABLE_FILE = "The .env file is not UTF-8 text: save it as UTF-8, then try again."
 
@@ -125,7 +129,7 @@ def print_json(value: Any) -> None:
     """Print a value as JSON."""
     written = json.dumps(value, indent=2, default=str, ensure_ascii=False)
     # JSON escapes control characters itself; those that turn or hide text get its escape too, so nothing is lost.
-    typer.echo(UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written))
+    typer.echo(UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], written))
 
 
 def say(sentence: str) -> None:

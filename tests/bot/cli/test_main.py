@@ -77,7 +77,7 @@ def test_a_port_that_is_taken_is_a_message(tmp_path: Path) -> None:
     assert "Errno" not in ran.stderr
 
 
-HOSTILE = "laptops\x1b[2J\x1b]0;owned\x07 \u202e0042$\u2066 \u200bend"
+HOSTILE = "laptops\x1b[2J\x1b]0;owned\x07 \u202e0042$\u2066 \u200bend \U000e0041\xad\ufff9 \ud800"
 
 
 @pytest.mark.parametrize("form", [output.Format.TABLE, output.Format.JSON])
