@@ -1,12 +1,16 @@
 """Ids with every character that the engine takes: through REST, cards, pages, lists and the command line."""
 
 import asyncio
+import json
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from bot.services import doctor_of
+from tests.bot.cli.calling import run
 from tests.end_to_end.control_room import key
 from tests.end_to_end.system import Order, System, eventually, text_of
 
@@ -34,6 +38,36 @@ def test_an_order_with_a_nasty_id_is_asked_shown_and_approved(http_system: Syste
     page = system.http.get(f"/w/{quote(order.instance_id, safe='')}", headers={"accept": "text/html"})
     assert page.status_code in {200, 303, 401, 403}
     assert "<b>&" not in page.text
+    in_cards(order, order_id)
+    by_command_line(order, order_id)
+
+
+def in_cards(order: Order, order_id: str) -> None:
+    """Check that the card shows the id as it is, and that nothing in it is read as a mention, link or markup."""
+    card = order.card()
+    found = list(texts(card.blocks))
+    assert any(order_id in text for kind, text in found if kind == "plain_text")
+    read = [text for kind, text in found if kind == "mrkdwn"] + [card.text]
+    assert not [text for text in read if "<b>" in text]
+
+
+def texts(value: Any) -> Iterator[tuple[str, str]]:
+    """Give each text of some blocks with its type; Slack reads mentions, links and markup in mrkdwn alone."""
+    if isinstance(value, dict) and isinstance(value.get("text"), str):
+        yield value.get("type", ""), value["text"]
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        yield from texts(each)
+
+
+def by_command_line(order: Order, order_id: str) -> None:
+    """Check that each command that shows an order finds it by either of its names, and says it whole."""
+    at = {"COUNTERSIGN_URL": order.system.url, "COUNTERSIGN_API_KEY": order.system.token("op@example.com", "operator")}
+    for command in ("status", "history", "why"):
+        for name in (order_id, order.instance_id):
+            ran = run(command, name, "-o", "json", **at)
+            assert (ran.code, ran.err) == (0, ""), (command, name)
+    listed = run("list", "--filter-status", "COMPLETED", "-o", "json", **at)
+    assert json.dumps(order.instance_id, ensure_ascii=False) in json.dumps(listed.json, ensure_ascii=False)
 
 
 def test_an_id_with_two_bars_is_refused_at_every_door(http_system: System) -> None:
