@@ -54,6 +54,7 @@ lock:  ## write the requirement files: with hashes, without download addresses
 	$(BIN)/uv pip compile --quiet --no-strip-extras --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --extra otel --constraint requirements/runtime.txt pyproject.toml -o requirements/image.txt
 	$(BIN)/uv pip compile --quiet --no-strip-extras --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --no-strip-extras --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --extra dev --extra deploy --constraint requirements/dev.txt pyproject.toml -o requirements/deploy.txt
+	printf 'hatchling\n' | $(BIN)/uv pip compile --quiet --no-strip-extras --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --constraint requirements/runtime.txt client/pyproject.toml - -o requirements/client.txt
 	printf 'hatchling\ncyclonedx-bom\n' | $(BIN)/uv pip compile --quiet --no-strip-extras --generate-hashes --no-annotate --no-header --universal --python-version 3.11 --constraint requirements/dev.txt - -o requirements/build.txt
 
 release: install  ## build the wheel, the source archive and the SBOM into dist/

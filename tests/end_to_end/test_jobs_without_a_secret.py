@@ -205,13 +205,14 @@ def steps() -> tuple[str, dict[str, str]]:
 
 
 def act(tmp_path: Path, company: System, token: str, **given: str) -> subprocess.Popen[str]:
-    """Run the action's own script as a runner would, with the command of this checkout."""
+    """Run the action's own script as a runner would, with the client of this checkout."""
     script, inputs = steps()
     inputs |= {"url": company.url, "kind": "deploy", "wait": "1m"} | given
     tools = tmp_path / "countersign/bin"
     tools.mkdir(parents=True, exist_ok=True)
-    if not (tools / "countersign").exists():
-        (tools / "countersign").symlink_to(Path(sys.executable).parent / "countersign")
+    command = tools / "countersign-ask"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT / "client/src"} exec {sys.executable} -m countersign "$@"\n')
+    command.chmod(0o755)
     names = {"url": "COUNTERSIGN_URL", "audience": "COUNTERSIGN_AUDIENCE"}
     environment = {names.get(name, f"ASK_{name.upper()}"): value for name, value in inputs.items()}
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}

@@ -31,12 +31,12 @@ class Transports:
 class _Settings:
     """Where the app is, and whose key is sent: as given, or from the environment."""
 
-    def __init__(self, url: str | None, api_key: str | None) -> None:
+    def __init__(self, url: str | None, api_key: str | None, auth: httpx.Auth | None) -> None:
         if Transports.fake is not None:
             url, api_key = url or "http://countersign.fake", api_key or "cs_fake"
         found = (url or os.environ.get("COUNTERSIGN_URL", "")).strip().rstrip("/")
         key = (api_key or os.environ.get("COUNTERSIGN_API_KEY", "")).strip()
-        if not found or not key:
+        if not found or not (key or auth):
             missing = "COUNTERSIGN_URL" if not found else "COUNTERSIGN_API_KEY"
             raise Misconfigured(f"{missing} is not set. Set it, or give it to Client(url=…, api_key=…).")
         if urlsplit(found).scheme not in {"http", "https"} or not urlsplit(found).hostname:
@@ -45,9 +45,11 @@ class _Settings:
             raise Misconfigured(
                 "COUNTERSIGN_API_KEY is no key: copy it again, as `countersign keys create` printed it."
             )
+        whose = {} if auth else {"Authorization": f"Bearer {key}"}
         self.http: dict[str, Any] = {
             "base_url": found,
-            "headers": {"Authorization": f"Bearer {key}", "User-Agent": "countersign-client"},
+            "auth": auth,
+            "headers": whose | {"User-Agent": "countersign-client"},
             "timeout": TIMEOUT_S,
         }
 
@@ -76,12 +78,12 @@ def _made(call: Call) -> dict[str, Any]:
 class Client:
     """Asks and waits, blocking the thread."""
 
-    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
+    def __init__(self, url: str | None = None, api_key: str | None = None, *, auth: httpx.Auth | None = None) -> None:
         """Take the app's address and a key of the role requester, or `COUNTERSIGN_URL` and `COUNTERSIGN_API_KEY`.
 
-        Raises: Misconfigured.
+        `auth` stands in for a key, such as `JobToken.of_this_job()` in CI. Raises: Misconfigured.
         """
-        self._http = httpx.Client(transport=Transports.fake, **_Settings(url, api_key).http)
+        self._http = httpx.Client(transport=Transports.fake, **_Settings(url, api_key, auth).http)
 
     def ask(  # noqa: PLR0913 what a request has
         self,
@@ -178,9 +180,9 @@ class Client:
 class AsyncClient:
     """Asks and waits on the running event loop."""
 
-    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
+    def __init__(self, url: str | None = None, api_key: str | None = None, *, auth: httpx.Auth | None = None) -> None:
         """Take what `Client` takes."""
-        self._http = httpx.AsyncClient(transport=Transports.fake, **_Settings(url, api_key).http)
+        self._http = httpx.AsyncClient(transport=Transports.fake, **_Settings(url, api_key, auth).http)
 
     async def ask(  # noqa: PLR0913 what a request has
         self,
