@@ -208,6 +208,7 @@ def _mount_dashboard(app: FastAPI, services: Services) -> None:
         subjects=services.subjects,
         decisions=services.decisions,
         bulk=services.bulk,
+        deliveries=services.deliveries,
         following=services.following,
         http=services.http,
         clock=services.clock,

@@ -29,6 +29,7 @@ PLACES: tuple[tuple[str, str, tuple[Action, ...]], ...] = (
     ("/bulk", "Bulk", (Action.BULK,)),
     ("/statistics", "Statistics", (Action.SEE_STATISTICS,)),
     ("/audit", "Audit", (Action.AUDIT_READ, Action.AUDIT_VERIFY)),
+    ("/webhooks", "Webhooks", (Action.WEBHOOKS,)),
     ("/policy", "Policy", (Action.POLICY_READ,)),
 )
 

@@ -14,6 +14,7 @@ from bot.access.authenticating import Access
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.single import Operations
+from bot.control.operations.webhooks import Deliveries
 from bot.control.reading.audit_trail import AuditTrail
 from bot.control.reading.decided import DecisionsSearch
 from bot.control.reading.event_stream import EventStream
@@ -37,6 +38,7 @@ from bot.dashboard.sessions import Sessions
 from bot.dashboard.sign_in_pages import SignInPages
 from bot.dashboard.slack_identity import SlackIdentity
 from bot.dashboard.waiting import Waiting
+from bot.dashboard.webhooks_page import WebhooksPage
 from bot.decisions.submitting import Decisions
 from bot.process.settings import Settings
 from records.database import Database
@@ -58,6 +60,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     subjects: Subjects,
     decisions: Decisions,
     bulk: Bulk,
+    deliveries: Deliveries,
     following: EventStream,
     http: httpx.AsyncClient,
     clock: Callable[[], datetime],
@@ -95,6 +98,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
     AuditPage(renderer=renderer, access=access, trail=trail, names=names).register(pages)
     DecisionsPage(renderer, decided, names).register(pages)
     PolicyPage(renderer, access, policies).register(pages)
+    WebhooksPage(renderer, deliveries).register(pages)
     streams = APIRouter()
     api_page.register(streams, app)
     Live(following, sessions).register(streams)

@@ -45,6 +45,9 @@ class TestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"url": "https://orders.example/hooks"}]})
 
     url: str = Field(min_length=1, max_length=2000)
+    key: str = Field(
+        "", max_length=100, description="for operators: the id of the key that signs; your own if left out"
+    )
 
 
 def routes(access: Access, deliveries: Deliveries) -> APIRouter:
@@ -66,7 +69,7 @@ def routes(access: Access, deliveries: Deliveries) -> APIRouter:
     @router.post("/test", responses=problems())
     async def test(body: TestBody, caller: Annotated[Caller, who]) -> Tried:
         """Send a signed message of the type `test` at once, and say what the receiver answered."""
-        return await deliveries.test(caller, body.url)
+        return await deliveries.test(caller, body.url, body.key)
 
     @router.get("/secret", responses=problems())
     async def get_secret(

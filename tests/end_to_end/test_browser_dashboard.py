@@ -345,6 +345,7 @@ PAGES = (
     "/statistics",
     "/audit",
     "/audit/decisions",
+    "/webhooks",
     "/policy",
     "/sign-in",
     "/docs",
@@ -389,7 +390,7 @@ def test_who_has_not_the_role_can_neither_see_nor_do_it(
     stranger = "auditor@example.com"
     with tab(browser) as page:
         sign_in(page, system, stranger, "requester")
-        for name in ("Bulk", "Statistics", "Audit", "Policy"):
+        for name in ("Bulk", "Statistics", "Audit", "Webhooks", "Policy"):
             expect(page.get_by_role("link", name=name)).to_have_count(0)
         expect(page.get_by_role("link", name=f"order {orders['desks'].id}")).to_have_count(0)
         csrf = page.locator("input[name=csrf]").first.get_attribute("value") or ""

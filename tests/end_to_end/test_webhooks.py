@@ -1,9 +1,7 @@
 """Another system is told of every end by a signed webhook: under one id, and again until it takes it."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 import standardwebhooks
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from tests.end_to_end.receiving import Receiver
 from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually, running
 
 POLICY = """
@@ -34,37 +33,6 @@ rules:
   - {name: all, when: {kind: any, currency: any}, approve: {group: managers}, valid_for: 1 day}
 """
 ASK = ("requests:ask",)
-
-
-class Receiver:
-    """Another system's web server. `answers` are its next statuses; it says 204 after them."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.answers: list[int] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(outer.answers.pop(0) if outer.answers else 204)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def of(self, request_id: str) -> list[tuple[dict[str, str], dict[str, Any]]]:
-        found = [(headers, json.loads(body)) for headers, body in self.got]
-        return [each for each in found if each[1]["data"]["id"] == request_id]
-
-    def ended(self, request_id: str) -> tuple[dict[str, str], dict[str, Any]]:
-        eventually(lambda: len(self.of(request_id)) > 0)
-        return self.of(request_id)[-1]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from records import audit, keys, webhooks
 from records.database import Database
 from records.webhooks import Delivery, State, message
 
-LEFT_OUT = {"instance_id", "signer", "body", "holder"}
+LEFT_OUT = {"instance_id", "body", "holder"}
 
 
 class DeliveryShown(Value):
@@ -29,6 +29,7 @@ class DeliveryShown(Value):
 
     id: str = Field(examples=["msg_5f0c9a7d1b3e4c5d8e9f0a1b2c3d4e5f"], description="the message's `webhook-id`")
     request: str = Field(description="the request whose end it tells")
+    signer: str = Field(description="the id of the API key that asked, or `kind:NAME`: its secret signs")
     url: str
     event: str = Field(examples=["request.approved"])
     state: State
@@ -101,18 +102,21 @@ class Deliveries:
             again = await webhooks.get(connection, delivery_id)
         return shown(again or found)
 
-    async def test(self, caller: Caller, url: str) -> Tried:
-        """Send a signed test message at once. Raises: Refused INVALID for a URL that is not allowed."""
-        key_id = await self._own_key(caller)
+    async def test(self, caller: Caller, url: str, key_id: str = "") -> Tried:
+        """Send a signed test message at once: as the caller's own key, or for operators as another.
+
+        Raises: Refused INVALID for a URL that is not allowed, NOT_FOUND for an unknown key.
+        """
+        signer, hosts = await self._signer(caller, key_id)
         try:
-            self._callbacks.also(caller.callback_hosts).demand(url)
+            self._callbacks.also(hosts).demand(url)
         except BadCallbackError as error:
             raise Refused(Kind.INVALID, str(error)) from error
         now = self._clock()
         sample = Delivery(
             id=f"msg_{secrets.token_hex(16)}",
             instance_id="",
-            signer=key_id,
+            signer=signer,
             url=url,
             event="test",
             body=message("test", now, {"id": "test", "status": "test"}),
@@ -136,6 +140,17 @@ class Deliveries:
             await audit.append(connection, self._entry(caller, AuditAction.WEBHOOK_ROTATED, "", key=key_id))
         return await self._sending.secrets(key_id)
 
+    async def _signer(self, caller: Caller, key_id: str) -> tuple[str, tuple[str, ...]]:
+        """Return the key that signs, and the hosts that its callbacks may name."""
+        if key_id in {"", caller.key_id}:
+            return await self._own_key(caller), caller.callback_hosts
+        await self._access.demand(caller, Action.WEBHOOKS)
+        async with self._database.read() as connection:
+            key = await keys.get(connection, key_id)
+        if key is None:
+            raise Refused(Kind.NOT_FOUND, f"There is no key {key_id[:60]}. `countersign keys list` shows the ids.")
+        return key.id, key.callback_hosts or ()
+
     async def _own_key(self, caller: Caller) -> str:
         await self._access.demand(caller, Action.WEBHOOKS, Resource(own=True))
         if not caller.key_id:
@@ -155,5 +170,5 @@ class Deliveries:
 
 
 def shown(delivery: Delivery) -> DeliveryShown:
-    """Return a delivery as people and programs see it: without its body and its signer."""
+    """Return a delivery as people and programs see it: without its body."""
     return DeliveryShown(request=delivery.instance_id, **delivery.model_dump(exclude=LEFT_OUT))

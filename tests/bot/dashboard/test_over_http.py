@@ -66,7 +66,17 @@ def browser(system: System) -> Iterator[Browser]:
 
 
 def test_every_page_has_the_headers_that_keep_others_out(browser: Browser, order: Order) -> None:
-    for path in ("/", f"/w/{order.id}", "/bulk", "/statistics", "/audit", "/policy", "/w/nothing", "/sign-in"):
+    for path in (
+        "/",
+        f"/w/{order.id}",
+        "/bulk",
+        "/statistics",
+        "/audit",
+        "/webhooks",
+        "/policy",
+        "/w/nothing",
+        "/sign-in",
+    ):
         answer = browser.get(path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy, path
