@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from activities.webhooks.delivering import KEPT, Webhooks
+from activities.webhooks.delivering import LOG_KEPT, Webhooks
 from activities.webhooks.sending import Sender
 from approvals.signing import KeyRing
 from records import webhooks
@@ -19,13 +19,13 @@ def delivery(name: str, began: datetime, state: State) -> Delivery:
         event="request.approved",
         body="{}",
         state=state,
-        next_attempt_at=began + KEPT * 2 if state == "due" else None,
+        next_attempt_at=began + LOG_KEPT * 2 if state == "due" else None,
         created_at=began,
     )
 
 
 async def test_what_was_over_long_ago_leaves_the_log_and_what_is_due_stays(database: Database, now: datetime) -> None:
-    long_ago, lately = now - KEPT - timedelta(seconds=1), now - KEPT + timedelta(days=1)
+    long_ago, lately = now - LOG_KEPT - timedelta(seconds=1), now - LOG_KEPT + timedelta(days=1)
     async with database.write() as connection:
         for name, began, state in (("a", long_ago, "sent"), ("b", long_ago, "due"), ("c", lately, "given_up")):
             await webhooks.enqueue(connection, delivery(name, began, state))

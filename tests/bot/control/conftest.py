@@ -1,6 +1,6 @@
 """Services on an SQLite file and a fake engine: what a management call does, without a process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from bot.control.operations.quotas import Quotas
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting, StartParts
 from bot.control.subjects import Subjects
-from records import audit
+from records import audit, notifications
 from records.database import Database
 from tests.fake_engine import FakeEngine
 from tests.migrated import migrated
@@ -35,6 +35,17 @@ rules:
     approve: [{email: manager@example.com}]
     within: 1 day
 """
+
+
+class Notified:
+    """Keeps what would be sent."""
+
+    def __init__(self) -> None:
+        self.rows: list[notifications.Row] = []
+
+    def take(self, rows: Iterable[notifications.Row]) -> None:
+        """Keep them."""
+        self.rows.extend(rows)
 
 
 class NoDirectory:
@@ -60,7 +71,7 @@ class House:
         engine: Any = self.engine
         self.database = database
         self.policy = policy
-        self.notified: list[Any] = []
+        self.notified = Notified()
         quotas = Quotas(PolicyFile(policy))
         callbacks = Callbacks(["orders.example"])
         keys, policies = parse_key_ring("k" * 40), PolicyFile(policy)
@@ -86,7 +97,7 @@ class House:
                 clock=lambda: NOW,
             )
         )
-        parts = Parts(database, engine, self.notified.extend, lambda: NOW)
+        parts = Parts(database, engine, self.notified, lambda: NOW)
         self.operations = Operations(parts, access, subjects, self.starting, turns_s=(0.0,))
 
     async def audited(self) -> list[str]:
