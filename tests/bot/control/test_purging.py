@@ -105,7 +105,9 @@ async def test_what_is_answered_or_told_after_a_purge_leaves_no_text_behind(prog
         told = notifications.Notification(id="told", instance_id=order, kind="thread", content={"text": REASON})
         await notifications.enqueue(connection, (told,), now)
         callback = Callback(url="https://hooks.example/", signer="key:1")
-        delivery = webhooks.of_end(callback, order, now, {"status": "approved", "reason": REASON}, now)
+        delivery = webhooks.telling(
+            callback, "late", "request.approved", {"id": order, "status": "approved", "reason": REASON}, now
+        )
         await webhooks.enqueue(connection, delivery)
     await purged(program, order)
     over = {"accepted": False, "reason": "over"}
