@@ -131,5 +131,5 @@ def _refuse_contradiction(state: State, row: instances.Instance) -> None:
         raise NotProvenError("the record is further than this")
 
 
-def _progress(state: State) -> tuple[int, int, int]:
-    return len(state.approvals), state.round, state.reminded
+def _progress(state: State) -> tuple[int, ...]:
+    return state.stage, state.taken_back, len(state.approvals), state.round, state.reminded

@@ -64,7 +64,10 @@ def projection(state: State) -> dict[str, Any]:
 def shown_of(state: State) -> str:
     """Return the code of what the newest card must show; the reconciler compares it with what it does show."""
     phase = phase_of(state)
-    return phase if phase != "waiting" else f"waiting/{state.stage}/{state.round}/{len(state.approvals)}"
+    if phase != "waiting":
+        return phase
+    found = f"waiting/{state.stage}/{state.round}/{len(state.approvals)}"
+    return f"{found}/{state.taken_back}" if state.taken_back else found
 
 
 def entry_key(what: Recorded) -> str:

@@ -73,6 +73,8 @@ def notifications_of(state: State, effect: Announce | Remind | Answer) -> tuple[
         telling = _telling(state, "reminder").model_copy(update={"number": effect.number})
         place = f"{state.stage}/{effect.number}"
         return (_row(state, "reminder", place, telling),) if card_of(state.cards, state.stage) else ()
+    if effect.what == "taken_back":
+        return (card_row(state),) if state.cards else ()
     telling = _telling(state, effect.what)
     if effect.what == "advanced":  # that is said under the card of the stage before
         telling = telling.model_copy(update={"stage": state.stage - 1, "round": 0})

@@ -37,6 +37,8 @@ class AuditAction(StrEnum):
 
     REQUEST_WITHDRAWN = "request.withdrawn", "The request ended because the requester took it back."
 
+    REQUEST_TAKEN_BACK = "request.taken_back", "A person took back their yes before the approval took effect."
+
     DECISION_SUBMITTED = "decision.submitted", "A decision was taken in; the workflow has not answered yet."
     WITHDRAWAL_SUBMITTED = "withdrawal.submitted", "A withdrawal was taken in; the workflow has not answered yet."
     WITHDRAWAL_REFUSED = "withdrawal.refused", "A withdrawal was refused before it reached the workflow."

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from approvals.decision import Approval, Decision, Judgement, Reason, Submitted, Verdict, Withdrawal
+from approvals.decision import Approval, Decision, Judgement, Reason, Submitted, Undo, Verdict, Withdrawal
 from approvals.request import Binding
 from approvals.seats import fills_one, seats_of
 from approvals.state import State, binding_of, deadline_of
 from approvals.values import Moment
+
+MOST_TAKEN_BACK = 5
+"""Yeses that may be taken back in one stage: each is an event in the evidence, which is bounded."""
 
 
 class Case(NamedTuple):
@@ -48,6 +51,30 @@ def _after_the_end(case: Case) -> bool:
     return case.state.phase == "over"
 
 
+def _before_it_takes_effect(case: Case) -> bool:
+    return case.state.effective_at is not None
+
+
+def _outside_the_window(case: Case) -> bool:
+    """Whether no yes can be taken back now. `at` is before the moment, or the timer would have come first."""
+    until = case.state.effective_at
+    return until is None or case.at >= until or case.state.taken_back >= MOST_TAKEN_BACK
+
+
+def _of_anothers_yes(case: Case) -> bool:
+    """Whether it is no yes of this person in the stage that was decided last."""
+    undo = case.decision
+    return not isinstance(undo, Undo) or not any(
+        each.decision_id == undo.decision and each.stage == case.state.stage and _is_of(each, undo)
+        for each in case.state.approvals
+    )
+
+
+def _is_of(approval: Approval, undo: Undo) -> bool:
+    # The user id alone: on Enterprise Grid the same person comes with a team's id or with the enterprise's.
+    return approval.person.user == undo.person.user
+
+
 def _of_another_run(case: Case) -> bool:
     return case.decision.binding.run != case.state.run
 
@@ -61,7 +88,7 @@ def _of_an_earlier_stage(case: Case) -> bool:
 
 
 def _of_an_earlier_round(case: Case) -> bool:
-    return case.decision.binding.stage == case.state.stage and case.decision.binding.round < case.state.round
+    return case.decision.binding.stage == case.state.stage and case.decision.binding.round < case.ours.round
 
 
 def _of_no_card_of_ours(case: Case) -> bool:
@@ -106,6 +133,7 @@ CHECKS: tuple[tuple[Reason, Check], ...] = (
     (Reason.WRONG_INSTANCE, _of_another_instance),
     (Reason.REQUEST_OVER, _after_the_end),
     (Reason.REUSED_ID, _of_another_run),
+    (Reason.ALREADY_DECIDED, _before_it_takes_effect),
     (Reason.CHANGED_REQUEST, _of_another_content),
     (Reason.OLD_CARD, _of_an_earlier_stage),
     (Reason.REROUTED_CARD, _of_an_earlier_round),
@@ -127,12 +155,25 @@ WITHDRAWAL_CHECKS: tuple[tuple[Reason, Check], ...] = (
 )
 """A withdrawal is bound to the request, not to a card: it counts in every stage."""
 
+UNDO_CHECKS: tuple[tuple[Reason, Check], ...] = (
+    (Reason.WRONG_INSTANCE, _of_another_instance),
+    (Reason.REQUEST_OVER, _after_the_end),
+    (Reason.REUSED_ID, _of_another_run),
+    (Reason.CHANGED_REQUEST, _of_another_content),
+    (Reason.NOT_OFFERED, lambda case: case.state.route.undo is None),
+    (Reason.UNDO_CLOSED, _outside_the_window),
+    (Reason.NOT_THEIR_YES, _of_anothers_yes),
+)
+"""A yes is taken back by who gave it, between the last yes and the moment when the approval takes effect."""
+
 UNOFFERED: tuple[tuple[Reason, Check], ...] = ((Reason.NOT_OFFERED, _whatever_it_is),)
 
 
 def _checks_of(submitted: Submitted) -> tuple[tuple[Reason, Check], ...]:
     if isinstance(submitted, Decision):
         return CHECKS
+    if isinstance(submitted, Undo):
+        return UNDO_CHECKS
     return WITHDRAWAL_CHECKS if isinstance(submitted, Withdrawal) else UNOFFERED
 
 

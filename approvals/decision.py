@@ -130,6 +130,8 @@ class Reason(StrEnum):
     NOT_AN_APPROVER = "not_an_approver"
     NOT_THE_REQUESTER = "not_the_requester"
     NOT_OFFERED = "not_offered"
+    NOT_THEIR_YES = "not_their_yes"
+    UNDO_CLOSED = "undo_closed"
     NO_APPROVERS = "no_approvers"
     UNKNOWN_PERSON = "unknown_person"
     UNKNOWN_GROUP = "unknown_group"

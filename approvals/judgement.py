@@ -18,7 +18,9 @@ from approvals.decision import (
     SignedSubmission,
     Submission,
     Submitted,
+    Undo,
     Verdict,
+    Withdrawal,
 )
 from approvals.digest import version_of
 from approvals.people import EmailAddress, Person, Principal, Profile, SlackUser, UserGroup
@@ -201,7 +203,23 @@ def _standing(
 ) -> Standing:
     if isinstance(submitted, Decision):
         return may_decide(submitted.person, profile, asked, directory, at)
-    return may_withdraw(submitted.person, profile, asked, directory)
+    if isinstance(submitted, Withdrawal):
+        return may_withdraw(submitted.person, profile, asked, directory)
+    if isinstance(submitted, Undo):
+        return may_undo(submitted.person, profile, directory)
+    return _refused(Reason.NOT_OFFERED, "submission")
+
+
+def may_undo(person: Person, profile: Profile | Failure, directory: Directory) -> Standing:
+    """Return whether this person may take back a yes. Whether it is theirs is the machine's to say."""
+    if isinstance(profile, str):
+        return _refused(Reason.LOOKUP_FAILED if profile == "failed" else Reason.UNKNOWN_PERSON, "directory")
+    if profile.person.user != person.user:
+        return _refused(Reason.LOOKUP_FAILED, "directory")
+    unfit = unfitness(person, profile, directory.home)
+    if unfit is not None:
+        return _refused(unfit, "person")
+    return Standing(verdict=Verdict(allowed=True, reason=Reason.ALLOWED, rule="undo"), matched="own yes")
 
 
 def may_withdraw(person: Person, profile: Profile | Failure, asked: Asked, directory: Directory) -> Standing:

@@ -6,7 +6,7 @@ The order of effects is a law (law: decide, then audit, then announce): records 
 from typing import Any, Literal
 
 from approvals.checks import approval_of, refusal_of
-from approvals.decision import Decision, Judgement, Outcome, Reason, Submitted, Verdict
+from approvals.decision import Decision, Judgement, Outcome, Reason, Submitted, Undo, Verdict
 from approvals.digest import digest_of
 from approvals.people import Person
 from approvals.request import ApprovalRequest, CardRef, Route
@@ -95,6 +95,8 @@ def start(  # noqa: PLR0913  # the state's own fields: one more value between th
 
 def next_due(state: State) -> Moment | None:
     """Return when something happens by itself: the earliest of reminder, escalation and deadline. None when over."""
+    if state.effective_at is not None:
+        return state.effective_at
     if state.phase != "waiting" or state.asked_at is None:
         return None
     stage = current_stage(state)
@@ -158,6 +160,8 @@ def _ending(outcome: Outcome) -> Literal["approved", "rejected", "timed_out", "w
 
 
 def _time_reached(state: State, at: Moment) -> Step:
+    if state.effective_at is not None and at >= state.effective_at:
+        return _taking_effect(state, at)
     if state.phase != "waiting" or state.asked_at is None:
         return state, ()
     if at >= deadline_of(state):
@@ -180,6 +184,12 @@ def _time_reached(state: State, at: Moment) -> Step:
     return state.model_copy(update=changes), (*records, *tellings)
 
 
+def _taking_effect(state: State, at: Moment) -> Step:
+    """Return the approval's end: nobody took a yes back in time."""
+    over = _over(state, approved=True, reason=state.approvals[-1].reason.strip(), at=at)
+    return over, (Record(action="approved"), Announce(what="approved"))
+
+
 def _judged(state: State, judgement: Judgement, at: Moment) -> Step:
     decision, verdict = judgement.submitted, judgement.verdict
     if decision is None:
@@ -194,9 +204,28 @@ def _judged(state: State, judgement: Judgement, at: Moment) -> Step:
     if refused is not None:
         return state, _refusal(decision, judgement, refused)
     seen = state.model_copy(update={"seen": (*state.seen, decision.id), "verdicts": (*state.verdicts, verdict)})
-    if isinstance(decision, Decision):
-        return _accepted(seen, judgement, decision, at)
-    return _withdrawn(seen, judgement, decision, at)
+    return _counts(seen, judgement, decision, at)
+
+
+def _counts(state: State, judgement: Judgement, submitted: Submitted, at: Moment) -> Step:
+    if isinstance(submitted, Decision):
+        return _accepted(state, judgement, submitted, at)
+    if isinstance(submitted, Undo):
+        return _taken_back(state, judgement, submitted)
+    return _withdrawn(state, judgement, submitted, at)
+
+
+def _taken_back(state: State, judgement: Judgement, undo: Undo) -> Step:
+    """Wait again, with the other yeses and the stage's own clock: it may be over at once."""
+    kept = tuple(each for each in state.approvals if each.decision_id != undo.decision)
+    changes = {"approvals": kept, "phase": "waiting", "effective_at": None, "taken_back": state.taken_back + 1}
+    verdict = judgement.verdict
+    record = Record(action="taken_back", decision=undo, verdict=verdict, judgement=judgement)
+    return state.model_copy(update=changes), (
+        record,
+        Announce(what="taken_back"),
+        Answer(decision=undo, verdict=verdict),
+    )
 
 
 def _withdrawn(state: State, judgement: Judgement, withdrawal: Submitted, at: Moment) -> Step:
@@ -224,9 +253,12 @@ def _accepted(state: State, judgement: Judgement, decision: Decision, at: Moment
     if not _is_complete(state):
         return state, (accepted, Announce(what="counted"), answer)
     if state.stage + 1 == len(state.route.stages):
+        if state.route.undo is not None:
+            pending = {"phase": "approved_pending", "effective_at": at + state.route.undo}
+            return state.model_copy(update=pending), (accepted, Announce(what="counted"), answer)
         over = _over(state, approved=True, reason=decision.reason.strip(), at=at)
         return over, (accepted, Record(action="approved", decision=decision), Announce(what="approved"), answer)
-    following = {"stage": state.stage + 1, "round": 0, "reminded": 0, "asked_at": at}
+    following = {"stage": state.stage + 1, "round": 0, "taken_back": 0, "reminded": 0, "asked_at": at}
     state = state.model_copy(update=following)
     records = (accepted, Record(action="advanced", decision=decision), Record(action="asked"))
     return state, (*records, Announce(what="advanced"), _ask(state), answer)
@@ -252,4 +284,4 @@ def _over(state: State, *, approved: bool, reason: str, at: Moment, end: Literal
         at=at,
         end=end,
     )
-    return state.model_copy(update={"phase": "over", "outcome": outcome})
+    return state.model_copy(update={"phase": "over", "effective_at": None, "outcome": outcome})

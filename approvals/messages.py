@@ -126,6 +126,14 @@ REASONS: Final[dict[Reason, str]] = {
         "Nothing was withdrawn because only the person who asks, or who submitted the request for them, may take it "
         "back. Ask them, or an operator to terminate it."
     ),
+    Reason.NOT_THEIR_YES: (
+        "Nothing was taken back because this is no yes of yours in the stage that was decided last. Ask the person who "
+        "gave it."
+    ),
+    Reason.UNDO_CLOSED: (
+        "Nothing was taken back because that is possible only between the last yes and the moment when the approval "
+        "takes effect, and five times at most. See the request's status."
+    ),
     Reason.NOT_OFFERED: (
         "Nothing was done because this release does not offer it: a request can be decided and withdrawn. "
         "Approve, reject or withdraw it."

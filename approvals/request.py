@@ -136,6 +136,11 @@ class Route(Value):
     labels: dict[str, str] = Field(
         default_factory=dict, exclude_if=absent, description="what people read for the names of the request's fields"
     )
+    undo: timedelta | None = Field(
+        default=None,
+        exclude_if=absent,
+        description="how long a yes can be taken back after the last one, before the approval takes effect",
+    )
     valid_for: timedelta | None = Field(
         default=None, exclude_if=absent, description="how long an approval may be used; None: for ever"
     )

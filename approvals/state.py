@@ -8,7 +8,7 @@ from approvals.decision import Approval, Judgement, Outcome, Submitted, Verdict
 from approvals.digest import bind, digest_of
 from approvals.people import Person, Principal
 from approvals.request import ApprovalRequest, Binding, CardRef, Route, Stage
-from approvals.values import Moment, Value
+from approvals.values import Moment, Value, absent
 
 # ---- state
 
@@ -18,7 +18,10 @@ Origin = Literal["door", "workflow"]
 
 
 class State(Value):
-    """The state of a request. `phase` new → waiting → over; `cards` one for each stage asked so far."""
+    """The state of a request. `phase` new → waiting → over; `cards` one for each stage asked so far.
+
+    With an undo window it is approved_pending between the last yes and `effective_at`, when it takes effect.
+    """
 
     instance_id: str
     request: ApprovalRequest
@@ -28,7 +31,7 @@ class State(Value):
     )
     requester_emails: tuple[str, ...] = ()
     run: Moment
-    phase: Literal["new", "waiting", "over"] = "new"
+    phase: Literal["new", "waiting", "approved_pending", "over"] = "new"
     stage: int = 0
     round: int = 0
     asked_at: Moment | None = Field(default=None, description="when the current stage was asked")
@@ -42,6 +45,12 @@ class State(Value):
     outcome: Outcome | None = None
     origin: Origin = Field(
         default="workflow", description="a door knows who submits; a workflow in whose name anybody may ask does not"
+    )
+    effective_at: Moment | None = Field(
+        default=None, exclude_if=absent, description="when the approval takes effect, if no yes is taken back before"
+    )
+    taken_back: int = Field(
+        default=0, exclude_if=lambda count: count == 0, description="yeses of the current stage that were taken back"
     )
     nonce: str = Field(default="", description="of the door that started it: the effect's key comes from it")
 
@@ -78,7 +87,8 @@ def approvers_of(stage: Stage, round_: int) -> tuple[Principal, ...]:
 def binding_of(state: State) -> Binding:
     """Return the current card's binding. The same state always gives the same binding."""
     digest = digest_of(state.request, state.route, state.instance_id)
-    return bind(state.instance_id, state.run, state.stage, state.round, digest)
+    # A yes that was taken back makes the card another one, as an escalation does: what was clicked before is too old.
+    return bind(state.instance_id, state.run, state.stage, state.round + state.taken_back, digest)
 
 
 # ---- events
@@ -123,7 +133,7 @@ class Record(Value):
     type: Literal["record"] = "record"
     action: Literal[
         "asked", "reminded", "escalated", "accepted", "refused", "advanced",
-        "approved", "rejected", "timed_out", "withdrawn",
+        "approved", "rejected", "timed_out", "withdrawn", "taken_back",
     ]  # fmt: skip
     decision: Submitted | None = None
     verdict: Verdict | None = None
@@ -150,7 +160,7 @@ class Announce(Value):
     """Rewrite the card(s), reply in the thread, tell the requester. `what` says which of the messages it is."""
 
     type: Literal["announce"] = "announce"
-    what: Literal["counted", "advanced", "escalated", "approved", "rejected", "timed_out", "withdrawn"]
+    what: Literal["counted", "taken_back", "advanced", "escalated", "approved", "rejected", "timed_out", "withdrawn"]
 
 
 class Answer(Value):

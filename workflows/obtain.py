@@ -280,6 +280,8 @@ def summary(state: State, *, unposted: bool) -> str:
         return "approved" if state.outcome.approved else f"rejected: {state.outcome.reason}"[:100]
     if unposted:
         return "waiting, and Slack has not taken the card"
+    if state.effective_at is not None:
+        return f"approved, takes effect at {state.effective_at.isoformat(timespec='seconds')}"
     needed = current_stage(state).needed
     yes = sum(each.approved for each in state.approvals if each.stage == state.stage)
     votes = f", {yes} of {needed} said yes" if needed > 1 else ""

@@ -60,6 +60,7 @@ KIND_OF: Final[dict[Reason, Kind]] = {
     Reason.ALREADY_COUNTED: Kind.CONFLICT,
     Reason.SEATS_FILLED: Kind.CONFLICT,
     Reason.REQUEST_OVER: Kind.CONFLICT,
+    Reason.UNDO_CLOSED: Kind.CONFLICT,
     Reason.BROKEN_OFF: Kind.CONFLICT,
     Reason.TOO_LATE: Kind.CONFLICT,
     Reason.REASON_MISSING: Kind.INVALID,
