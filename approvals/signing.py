@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     SEALED_REQUEST = "sealed-request"
     SEALED_ROUTE = "sealed-route"
     SEALED_JUDGEMENT = "sealed-judgement"
+    SEALED_GROUPS = "sealed-groups"
 
 
 class Seal(Value):

@@ -27,7 +27,7 @@ from records.unreadable import OPTION, BadRows
 from records.writing import InTurn, SideBySide, Transactions
 
 BUSY_MS = 5_000
-IDLE_MS = 30_000  # a process that was stopped in the middle of a transaction must not keep its locks for ever
+IDLE_MS = 10_000  # a process that was stopped in the middle of a transaction must not keep its locks for ever
 READERS = 4
 WRITERS = 4
 """Connections that write at the same time on PostgreSQL."""

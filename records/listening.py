@@ -1,6 +1,6 @@
 """PostgreSQL's notifications, on a connection of their own. They hurry what is found by looking anyway."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from records.database import Database
@@ -10,11 +10,10 @@ LISTEN_S = 5.0
 
 
 class Listener:
-    """Listens to one channel, again after the connection was lost. On SQLite there is nothing to listen to."""
+    """Listens to channels, again after the connection was lost. On SQLite there is nothing to listen to."""
 
-    def __init__(self, database: Database, channel: str, heard: Callable[[str], None]) -> None:
+    def __init__(self, database: Database, heard: Mapping[str, Callable[[str], None]]) -> None:
         self._database = database
-        self._channel = channel
         self._heard = heard
         self._connection: Any = None
 
@@ -25,10 +24,11 @@ class Listener:
         await self.stop()
         self._connection = await self._database.own_connection()
         if self._connection is not None:
-            await self._connection.driver_connection.add_listener(self._channel, self._told)
+            for channel in self._heard:
+                await self._connection.driver_connection.add_listener(channel, self._told)
 
-    def _told(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
-        self._heard(payload)
+    def _told(self, _connection: object, _pid: int, channel: str, payload: str) -> None:
+        self._heard[channel](payload)
 
     async def stop(self) -> None:
         """Let the connection go."""

@@ -247,6 +247,17 @@ slack_pace = Table(
     Index("slack_pace_by_end", "not_before"),
 )
 
+# What Slack said of its groups, sealed: a row that this program did not write counts for nothing.
+slack_answers = Table(
+    "slack_answers",
+    metadata,
+    Column("key", Words, primary_key=True),
+    Column("asked_at", Instant, nullable=False),
+    Column("answer", Words, nullable=False),
+    Column("key_id", Words, nullable=False),
+    Column("mac", Words, nullable=False),
+)
+
 # What was taken of quotas; a row counts until its moment, and is forgotten some time after it.
 quota_uses = Table(
     "quota_uses",

@@ -6,11 +6,12 @@ A lookup that fails raises: it never reads as "nobody".
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from activities.slack.client import Slack
 from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from approvals.people import Person, Profile
+from records.slack_answers import GROUPS
 
 MAX_AGE = 60.0
 """Seconds that a membership or a profile may be old."""
@@ -58,11 +59,20 @@ class Fresh(Generic[T]):
         self._renewals[key] = task
 
         def over(_: asyncio.Task[T]) -> None:
+            if self._renewals.get(key) is not task:
+                return  # forgotten meanwhile
             del self._renewals[key]
             if not _failed(task) and began > self._known.get(key, (float("-inf"),))[0]:
                 self._keep(key, began, task)
 
         task.add_done_callback(over)
+
+    def forget(self, wanted: Callable[[Hashable, T | None], bool] = lambda _key, _answer: True) -> None:
+        """Forget the answers of which `wanted` says so; what is being asked has no answer yet."""
+        for key, (_, task) in tuple(self._known.items()):
+            if wanted(key, None if not task.done() or _failed(task) else task.result()):
+                del self._known[key]
+                self._renewals.pop(key, None)  # it was asked before the change
 
     def _keep(self, key: Hashable, began: float, task: asyncio.Task[T]) -> None:
         self._make_room()
@@ -85,11 +95,28 @@ def _failed(task: asyncio.Task[Any]) -> bool:
     return task.cancelled() or task.exception() is not None
 
 
+class Shared(Protocol):
+    """Answers about groups that other processes have got."""
+
+    async def get(self, key: str, max_age_s: float, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Return an answer no older than that, as JSON; `ask` if nobody has one. Raises what `ask` raises."""
+
+
+class Alone:
+    """One process asks Slack by itself."""
+
+    async def get(self, key: str, max_age_s: float, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask."""
+        del key, max_age_s
+        return await ask()
+
+
 class Directory:
     """Profiles and memberships by Slack's users.* and usergroups.* methods, at most `max_age` seconds old."""
 
-    def __init__(self, slack: Slack, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, slack: Slack, clock: Callable[[], float] = time.monotonic, shared: Shared | None = None) -> None:
         self._slack = slack
+        self._shared = shared or Alone()
         self._profiles: Fresh[Profile | None] = Fresh(clock)
         self._handles: Fresh[dict[str, str]] = Fresh(clock)
         self._members: Fresh[frozenset[str] | None] = Fresh(clock)
@@ -118,9 +145,19 @@ class Directory:
 
     async def group_id(self, group: str, max_age: float = MAX_AGE) -> str | None:
         """Return the id (S…) for a group's id or handle; None if no such group exists."""
-        handles = await self._handles.get("handles", max_age, self._handles_now)
+        handles = await self._handles.get(
+            "handles", max_age, lambda: self._shared.get("handles", max_age, self._handles_now)
+        )
         wanted = group.lstrip("@")
         return wanted if wanted in handles.values() else handles.get(wanted)
+
+    def changed(self, what: str) -> None:
+        """Forget the groups, or the person whose id it is and everybody who was not found: it may be this one."""
+        if what == GROUPS:
+            self._handles.forget()
+            self._members.forget()
+        else:
+            self._profiles.forget(lambda key, profile: key == what or profile is None or profile.person.user == what)
 
     async def _team_now(self) -> Mapping[str, Any]:
         try:
@@ -132,13 +169,17 @@ class Directory:
         found = await self.group_id(group, max_age)
         if found is None:
             return None
+        users = await self._shared.get(f"members {found}", max_age, lambda: self._users_now(found))
+        return None if users is None else frozenset(users)
+
+    async def _users_now(self, group: str) -> list[str] | None:
         try:
-            answer = await self._ask("usergroups.users.list", usergroup=found)
+            answer = await self._ask("usergroups.users.list", usergroup=group)
         except SlackRefusedError as error:
             if error.error in NO_GROUP:
                 return None
             raise LookupFailedError(str(error)) from error
-        return frozenset(answer.get("users", ()))
+        return sorted(answer.get("users", ()))
 
     async def _handles_now(self) -> dict[str, str]:
         try:

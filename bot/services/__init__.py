@@ -61,9 +61,8 @@ class Services(SlackSide):
             "webhooks", self.webhooks.look, WEBHOOKS_POLL_S, passing=(RecordsError,), public=public_message
         )
         always = self.secrets.loop, self.deliverer.loop, self.restoration.loop
-        serving = (hearing,) if self.serves else ()
         working = (self.leadership.loop, telling, hooks, *self._led) if self.works else ()
-        return *always, *serving, *working
+        return *always, hearing, *working
 
     @cached_property
     def _led(self) -> tuple[Periodic, ...]:

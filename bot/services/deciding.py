@@ -22,6 +22,7 @@ from bot.decisions.state_cache import StateCache
 from bot.decisions.submitting import Decisions
 from bot.decisions.withdrawing import Withdrawals
 from bot.services.outside import Outside
+from records import slack_answers
 from records.listening import Listener
 
 
@@ -75,8 +76,8 @@ class Deciding(Outside):
 
     @cached_property
     def listener(self) -> Listener:
-        """Hears from PostgreSQL of the answers that other processes record."""
-        return Listener(self.database, CHANNEL, self.answers.heard)
+        """Hears from PostgreSQL what other processes record: answers, and changes in Slack's directory."""
+        return Listener(self.database, {CHANNEL: self.answers.heard, slack_answers.CHANNEL: self.directory.changed})
 
     @cached_property
     def states(self) -> StateCache:

@@ -3,6 +3,7 @@
 Wiring only.
 """
 
+import secrets
 from functools import cached_property
 
 import httpx
@@ -11,6 +12,7 @@ from activities.clock import now_in_utc
 from activities.policies import PolicyFile
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
+from activities.slack.shared_answers import SharedAnswers
 from activities.slack.shared_pace import SharedPace
 from approvals.signing import KeyRing
 from bot.access.authenticating import Access
@@ -93,7 +95,13 @@ class Outside:
     @cached_property
     def directory(self) -> Directory:
         """Profiles and groups from Slack."""
-        return Directory(self.slack)
+        shared = self.shared_answers if self.database.dialect != "sqlite" else None  # there is one process
+        return Directory(self.slack, shared=shared)
+
+    @cached_property
+    def shared_answers(self) -> SharedAnswers:
+        """Slack's answers about groups, for all processes."""
+        return SharedAnswers(self.database, self.keys, secrets.token_hex(8), self.clock)
 
     @cached_property
     def policies(self) -> PolicyFile:

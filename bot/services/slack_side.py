@@ -8,6 +8,7 @@ from bot.services.keeping import Keeping
 from bot.slack.bolt import bolt_app
 from bot.slack.clicks import Clicks
 from bot.slack.commands import Commands
+from bot.slack.directory_changes import Changes
 from bot.slack.home import Home
 from bot.slack.ingress import Ingress
 from bot.slack.sockets import Socket
@@ -28,6 +29,7 @@ class SlackSide(Keeping):
             details=self.details,
             background=self.background,
         ).register(app)
+        Changes(self.directory, self.shared_answers, self.background).register(app)
         home = Home(self.access, self.overview, self.slack, self.background)
         home.register(app)
         Commands(

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from approvals.values import Value
 from bot.process.periodic import Periodic
+from bot.slack.shapes import is_change
 from cards import reject_modal, request_card
 from records import replays
 from records.database import Database
@@ -45,7 +46,7 @@ class ReplayGuard:
         self, fingerprint: str, payload: dict[str, Any], dispatch: Callable[[], Awaitable[Answer]]
     ) -> Answer:
         """Return the answer to a verified payload, dispatching it only the first time."""
-        if is_decision(payload):
+        if is_decision(payload) or is_change(payload):
             return await dispatch()
         async with self._database.write() as connection:
             first = await replays.reserve(connection, fingerprint, self._clock())

@@ -122,8 +122,18 @@ class Command(Part):
 
 
 HOME_OPENED = "app_home_opened"
+PEOPLE_CHANGES = frozenset({"user_change", "team_join"})
+CHANGES = frozenset({*PEOPLE_CHANGES, "subteam_created", "subteam_updated", "subteam_members_changed"})
+"""Events of Slack's directory: a workspace may send many, and to forget twice is to forget once."""
+
 WITH_ACTIONS = "block_actions"
 WITH_VIEW = frozenset({"view_submission", "view_closed"})
+
+
+def is_change(payload: dict[str, Any]) -> bool:
+    """Return whether a payload is an event of Slack's directory."""
+    event = payload.get("event")
+    return isinstance(event, dict) and event.get("type") in CHANGES
 
 
 def is_listened_to(payload: dict[str, Any]) -> bool:
@@ -131,7 +141,7 @@ def is_listened_to(payload: dict[str, Any]) -> bool:
     if "command" in payload:
         return True
     if "event" in payload:
-        return bool(payload["event"]["type"] == HOME_OPENED)
+        return payload["event"]["type"] in {HOME_OPENED, *CHANGES}
     return payload.get("type") in {WITH_ACTIONS, *WITH_VIEW}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from local.slack import payloads
 from local.slack.call_log import Delivery
-from local.slack.seed import Channel
+from local.slack.seed import Channel, Group, User
 from local.slack.transport import TIMED_OUT, Envelope
 from local.slack.values import Json, Message
 from local.slack.world import World
@@ -67,6 +67,17 @@ class EventsApi:
         """Give up what is still to be retried."""
         for task in tuple(self._tasks):
             task.cancel()
+
+    def on_user(self, user: User) -> None:
+        """Tell the app that a person changed, if it subscribed to that."""
+        about = {"id": user.id, "team_id": self._world.team_of(user), "name": user.name, "deleted": user.deleted}
+        self.send_behind({"type": "user_change", "user": about, "event_ts": self._world.next_ts()}, "user_change")
+
+    def on_group(self, group: Group) -> None:
+        """Tell the app that a group changed, if it subscribed to that."""
+        about = {"id": group.id, "handle": group.handle, "name": group.name, "users": list(group.members)}
+        event = {"type": "subteam_updated", "subteam": about, "event_ts": self._world.next_ts()}
+        self.send_behind(event, "subteam_updated")
 
     def on_message(self, message: Message, channel: Channel) -> None:
         """Tell the app of a message it subscribed to; ephemeral ones are nobody's business."""

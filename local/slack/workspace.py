@@ -98,6 +98,10 @@ class Workspace:
         self.world.announce("call", method=call.method, status=call.status)
 
     def _on_change(self, kind: str, detail: Json) -> None:
+        if kind == "user":
+            self.events.on_user(self.world.users[detail["user"]])
+        elif kind == "group":
+            self.events.on_group(self.world.groups[detail["group"]])
         if kind != "message" or detail["only_for"] or not self.world.manifest.bot_events:
             return
         message = self.world.messages.get(detail["channel"], {}).get(detail["ts"])

@@ -17,6 +17,7 @@ import yaml
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack import manifest
+from bot.slack.shapes import CHANGES
 from tests.cards import gallery
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,7 +161,7 @@ def test_the_manifest_asks_for_exactly_the_scopes_the_code_needs() -> None:
 def test_the_manifest_has_exactly_the_commands_and_events_the_code_listens_to() -> None:
     commands = {command["command"] for command in document()["features"]["slash_commands"]}
     events = set(document()["settings"]["event_subscriptions"]["bot_events"])
-    assert (commands, events) == ({"/approval"}, {"app_home_opened"})
+    assert (commands, events) == ({"/approval"}, {"app_home_opened", *CHANGES})
     assert set(listeners("command")) == commands
     assert set(listeners("event")) == events
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -267,3 +268,26 @@ def test_while_the_database_is_away_no_click_is_confirmed_and_it_recovers(
         assert order.click("U0MANAGER").ok
     assert order.result() == {"status": "completed"}
     assert order.actions().count("request.accepted") == 1
+
+
+def test_who_leaves_a_group_decides_at_no_process_any_more(production: Production) -> None:
+    system = production.system
+    warm, left = [system.order(f"warm-{number}") for number in range(2)], system.order("left")
+    for app, order in zip(production.apps, warm, strict=True):
+        order.card()
+        system.slack.deliver_to = f"{app.url}/slack/events"
+        assert order.click("U0MANAGER").ok  # both processes know the group now
+        assert order.result() == {"status": "completed"}
+    left.card()
+    system.slack.deliver_to = f"{production.apps[0].url}/slack/events"
+    system.act(system.slack.change_group("S0MANAGERS", members=("U0MANAGER2",)))
+    eventually(lambda: [each for each in system.slack.deliveries() if "subteam_updated" in str(each.payload)], 5)
+    time.sleep(0.5)  # for PostgreSQL's notification to the other process
+    system.slack.deliver_to = f"{production.apps[1].url}/slack/events"
+    left.click("U0MANAGER")
+    eventually(lambda: "request.refused" in str(left.actions()) or "decision.refused" in str(left.actions()), 10)
+    assert left.status() == "RUNNING"
+    system.act(system.slack.change_group("S0MANAGERS", members=("U0MANAGER", "U0MANAGER2")))
+    system.slack.deliver_to = f"{production.apps[0].url}/slack/events"
+    assert left.click("U0MANAGER2").ok
+    assert left.result() == {"status": "completed"}

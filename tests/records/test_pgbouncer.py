@@ -41,7 +41,7 @@ async def test_nothing_stays_at_the_server_s_connections_and_each_write_has_its_
     shown = sa.text("SELECT current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')")
     left = sa.text("SELECT count(*) FROM pg_prepared_statements")
     async with database.write() as connection:
-        assert tuple((await connection.execute(shown)).one()) == ("5s", "30s")
+        assert tuple((await connection.execute(shown)).one()) == ("5s", "10s")
         assert (await connection.execute(left)).scalar() == 0
     beside = await asyncpg.connect(url, statement_cache_size=0)
     async with beside.transaction():  # on the connection that the write before had

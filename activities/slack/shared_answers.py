@@ -1,0 +1,110 @@
+"""Slack's answers about groups, shared by all processes through the database: one asks, the others read.
+
+Without the database each process asks by itself. An answer is sealed: who can write to the database makes nobody a
+member of a group.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from approvals.signing import KeyRing, Purpose, Seal
+from records import leases, slack_answers
+from records.database import Database
+from records.errors import RecordsError
+from records.slack_answers import GROUPS, SlackAnswer
+
+log = structlog.get_logger(__name__)
+
+FLIGHT: Final = timedelta(seconds=10)
+"""How long one process is waited for that asks Slack."""
+
+LOOK_S: Final = 0.1
+KEPT: Final = timedelta(days=1)
+
+Ask = Callable[[], Awaitable[Any]]
+
+
+class SharedAnswers:
+    """Answers no older than asked for, of whichever process asked. `me` is this process's name."""
+
+    def __init__(self, database: Database, keys: KeyRing, me: str, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._keys = keys
+        self._me = me
+        self._clock = clock
+
+    async def get(self, key: str, max_age_s: float, ask: Ask) -> Any:
+        """Return the answer, as JSON. Raises what `ask` raises."""
+        since = self._clock() - timedelta(seconds=max_age_s)
+        try:
+            kept = await self._kept_or_mine(key, since)
+        except RecordsError as error:
+            log.info("groups are asked for without the other processes", why=str(error))
+            return await ask()
+        if kept is not None:
+            return json.loads(kept.answer)
+        asked_at, answer = self._clock(), None
+        try:
+            answer = await ask()
+        finally:
+            await self._give(key, asked_at, answer)
+        return answer
+
+    async def changed(self, what: str) -> None:
+        """Tell all processes that groups or a person changed."""
+        try:
+            async with self._database.write() as connection:
+                await slack_answers.changed(connection, what, self._clock())
+        except RecordsError as error:
+            log.warning("other processes do not hear of a change in Slack's directory", why=str(error))
+
+    async def _kept_or_mine(self, key: str, since: datetime) -> SlackAnswer | None:
+        """Return another process's answer; None if this one is to ask, because it has the lease or waited for long."""
+        until = self._clock() + FLIGHT
+        while True:
+            async with self._database.read() as connection:
+                found = await slack_answers.newest(connection, key, since)
+            if found is not None and self._sealed(found):
+                return found
+            async with self._database.write() as connection:
+                if await leases.take(connection, _lease(key), self._me, self._clock(), FLIGHT):
+                    return None
+            if self._clock() > until:
+                return None
+            await asyncio.sleep(LOOK_S)
+
+    def _sealed(self, found: SlackAnswer) -> bool:
+        """Return whether one of our processes wrote it, and no clock is ahead of ours."""
+        seal = Seal(key_id=found.key_id, mac=found.mac)
+        return found.asked_at <= self._clock() + FLIGHT and self._keys.opens(
+            Purpose.SEALED_GROUPS, _content(found), seal
+        )
+
+    async def _give(self, key: str, asked_at: datetime, answer: Any) -> None:
+        """Keep the answer for the others, and let the next one ask."""
+        row = SlackAnswer(key=key, asked_at=asked_at, answer=json.dumps(answer))
+        seal = self._keys.seal(Purpose.SEALED_GROUPS, _content(row))
+        try:
+            async with self._database.write() as connection:
+                if answer is not None:
+                    await slack_answers.keep(connection, row.model_copy(update=seal.model_dump()))
+                    await slack_answers.forget(connection, asked_at - KEPT)
+                await leases.release(connection, _lease(key), self._me)
+        except RecordsError as error:
+            log.info("an answer about groups is kept by this process alone", why=str(error))
+
+
+def _lease(key: str) -> str:
+    return f"slack {key}"
+
+
+def _content(answer: SlackAnswer) -> dict[str, str]:
+    return {"key": answer.key, "asked_at": answer.asked_at.isoformat(), "answer": answer.answer}
+
+
+__all__ = ["GROUPS", "SharedAnswers"]
