@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture rolling freeze clean
+.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture rolling replicas freeze clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -87,6 +87,9 @@ torture: install  ## kill and break parts for minutes, and check that nothing is
 
 rolling: install  ## restart three apps one after the other under 20 clicks a second; wants haproxy
 	$(BIN)/python -m tests.torture.rolling $(ARGS)
+
+replicas: install  ## kill and end three apps on one PostgreSQL, and their sidecar, under 300 orders
+	$(BIN)/python -m tests.torture.several $(ARGS)
 
 freeze: install  ## record the histories of the latest workflow version; one that is frozen needs REASON="..."
 	$(BIN)/python -m tests.workflows.recording $(REASON)

@@ -23,6 +23,7 @@ def programs(scale: float, seed: int) -> Iterator[tuple[str, list[str]]]:
     for attack in ("damage", "stalled", "slow", "stop", "limits", "behind", "crowd"):
         for apps in ("1", "3"):
             yield "attacks", ["--attack", attack, "--apps", apps, "--trials", many(20), "--seed", str(seed)]
+    yield "several", ["--orders", many(300), "--seed", str(seed)]
     yield "leaders", ["--trials", many(200), "--seed", str(seed)]
     yield "strangers", ["--trials", many(50), "--seed", str(seed)]
     yield "rolling", ["--apps", "3", "--rate", "20", "--rounds", many(3)]

@@ -248,15 +248,24 @@ class Reconciler:
         if state.finished and lacks_card(row):
             wanted = await self._with_found_cards(row, wanted)
         if wanted.phase is None:
-            if row.cards and row.phase == "waiting":  # another tool may have paused or resumed it
-                shown = wanted_while(row.wanted, paused=state.status == "SUSPENDED")
-                wanted = wanted.model_copy(update={"wanted": shown})
-            async with self._database.write() as connection:
-                await instances.project(connection, row.instance_id, wanted, self._clock())
+            await self._note_status(row, wanted, paused=state.status == "SUSPENDED")
             if wanted.cards:
                 await self._mending.show(row.instance_id)
             return True
         return await self._over(row, wanted, ending_by(state), state.failure or "")
+
+    async def _note_status(self, row: instances.Instance, wanted: instances.Changes, *, paused: bool) -> None:
+        """Write the engine's status, and what a waiting request's card shows if another tool paused or resumed it.
+
+        The row may have been decided since it was read: what its card shows then is not this one's to say.
+        """
+        shown = wanted_while(row.wanted, paused=paused)
+        async with self._database.write() as connection:
+            if row.cards and row.phase == "waiting" and shown != row.wanted:
+                now = await instances.locked(connection, row.instance_id)
+                if now is not None and (now.phase, now.wanted) == (row.phase, row.wanted):
+                    wanted = wanted.model_copy(update={"wanted": shown})
+            await instances.project(connection, row.instance_id, wanted, self._clock())
 
     async def _rebuild(self, row: instances.Instance, engine: EngineInstance) -> bool | None:
         """Let a row that is behind its engine follow the history. None if the history says nothing of a request."""

@@ -9,6 +9,7 @@ from bot import services
 from bot.control.reconciling.doctor import YOUNG, Doctor, Ill
 from bot.decisions.submitting import DecisionSubmission
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnlistableError
+from records import instances
 from tests.in_process import Program, eventually
 
 ACTOR = "operator@example.com"
@@ -56,6 +57,18 @@ async def test_what_another_tool_paused_is_shown_as_paused(program: Program) -> 
     await program.later(minutes=1)
     assert await program.services.mending.mend() == 1
     assert "aused" in json.dumps(program.card(order).blocks)
+
+
+async def test_a_card_of_what_was_decided_meanwhile_keeps_what_it_has_to_show(program: Program) -> None:
+    order = await program.asked()
+    as_read = await program.row(order)
+    await program.click("U0MANAGER", order)
+    await program.ended(order)
+    decided = await program.row(order)
+    for paused, status in ((False, "RUNNING"), (True, "SUSPENDED")):
+        seen = instances.Changes(engine_status=status)  # type: ignore[arg-type]
+        await program.services.reconciler._note_status(as_read, seen, paused=paused)
+        assert (await program.row(order)).wanted == decided.wanted == "approved"
 
 
 async def test_what_another_tool_purged_has_ended(program: Program) -> None:
