@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 FLIGHT: Final = timedelta(seconds=10)
 """How long one process is waited for that asks Slack."""
 
-LOOK_S: Final = 0.1
-KEPT: Final = timedelta(days=1)
+FLIGHT_LOOK_S: Final = 0.1
+ANSWERS_KEPT: Final = timedelta(days=1)
 
 Ask = Callable[[], Awaitable[Any]]
 
@@ -76,7 +76,7 @@ class SharedAnswers:
                     return None
             if self._clock() > until:
                 return None
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(FLIGHT_LOOK_S)
 
     def _sealed(self, found: SlackAnswer) -> bool:
         """Return whether one of our processes wrote it, and no clock is ahead of ours."""
@@ -93,7 +93,7 @@ class SharedAnswers:
             async with self._database.write() as connection:
                 if answer is not None:
                     await slack_answers.keep(connection, row.model_copy(update=seal.model_dump()))
-                    await slack_answers.forget(connection, asked_at - KEPT)
+                    await slack_answers.forget(connection, asked_at - ANSWERS_KEPT)
                 await leases.release(connection, _lease(key), self._me)
         except RecordsError as error:
             log.info("an answer about groups is kept by this process alone", why=str(error))
