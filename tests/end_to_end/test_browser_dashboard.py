@@ -433,6 +433,29 @@ def test_nothing_scrolls_sideways_on_a_phone(
             fits(page)
 
 
+@pytest.mark.parametrize("percent", [200, 400])
+def test_zoomed_in_everything_is_readable_and_nothing_scrolls_sideways(
+    browser: Browser, system: System, session: StorageState, orders: dict[str, Order], percent: int
+) -> None:
+    """A browser that zooms gives the page fewer CSS pixels, each drawn larger."""
+    times = percent / 100
+    viewport = {"width": int(1280 / times), "height": int(1024 / times)}
+    with tab(browser, viewport=viewport, device_scale_factor=times, storage_state=session) as page:
+        instance = f"/w/{orders['desks'].instance_id}"
+        for address in (
+            "/",
+            instance,
+            f"{instance}/terminate",
+            "/bulk",
+            "/statistics",
+            "/audit",
+            "/policy?amount=2400",
+        ):
+            page.goto(f"{system.url}{address}")
+            fits(page)
+            accessible(page)
+
+
 def test_without_javascript_everything_is_read_and_done(browser: Browser, system: System) -> None:
     order = system.order("plain", "900")
     with tab(browser, java_script_enabled=False) as page:

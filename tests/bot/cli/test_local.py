@@ -152,6 +152,10 @@ def test_the_manifest_has_both_forms() -> None:
     assert over_http["settings"]["interactivity"]["request_url"] == "https://approvals.example.com/slack/events"
     over_socket = yaml.safe_load(run("manifest", "--socket-mode").out)
     assert over_socket["settings"]["socket_mode_enabled"] is True
+    unfit = run("manifest")
+    assert (unfit.code, "give your own address with --url" in unfit.err) == (0, True), (
+        "an example host looked like ours"
+    )
     refused = run("manifest", "--url", "http://plain.example.com")
     assert (refused.code, "no public https address" in refused.err) == (1, True)
 

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,13 @@ def test_an_app_that_hangs_up_leaves_only_a_change_uncertain(silent: str, words:
     ran = run(*words, COUNTERSIGN_URL=silent, COUNTERSIGN_API_KEY="cs_key")
     assert (ran.code, ran.out) == (5, "")
     assert said in ran.err
+
+
+def test_the_app_is_looked_for_at_the_port_that_env_names(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = silent.rpartition(":")[2]
+    (tmp_path / ".env").write_text(f"COUNTERSIGN_PORT={port}\nCOUNTERSIGN_API_KEY=cs_key\n")
+    monkeypatch.chdir(tmp_path)
+    ran = run("status", "42")
+    assert (ran.code, f"127.0.0.1:{port}" in ran.err) == (5, True), ran.err
