@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records import chain
 from records.columns import canonical
+from records.plain import Plain, Transaction
 from records.prepared import Prepared
 from records.tables import audit
 
@@ -32,39 +32,38 @@ class Tip:
         self.last: tuple[int, str] = START
 
 
-def add(connection: AsyncConnection, entry: Mapping[str, Any]) -> None:
+def add(transaction: Transaction, entry: Mapping[str, Any]) -> None:
     """Keep an entry until the end of the transaction. Raises ValueError if its `data` is not JSON (NaN, a datetime)."""
     canonical(entry["data"])
-    connection.info.setdefault(ENTRIES, []).append(entry)
+    transaction.info.setdefault(ENTRIES, []).append(entry)
 
 
-def kept(connection: AsyncConnection) -> int:
-    """Return how many entries the transaction has so far."""
-    return len(connection.info.get(ENTRIES, ()))
+def kept(info: Mapping[Any, Any]) -> int:
+    """Return how many entries the transaction has so far, by what is kept beside its connection."""
+    return len(info.get(ENTRIES, ()))
 
 
-def drop(connection: AsyncConnection, but: int = 0) -> None:
-    """Forget the entries of a writer that is undone, all but the first ones."""
-    if connection.invalidated:
-        return  # they went with it
-    del connection.info.setdefault(ENTRIES, [])[but:]
+def drop(info: dict[Any, Any], but: int = 0) -> None:
+    """Forget the entries of work that is undone, all but the first ones."""
+    del info.setdefault(ENTRIES, [])[but:]
 
 
-async def write(connection: AsyncConnection, tip: Tip) -> None:
+@Plain
+def write(transaction: Transaction, tip: Tip) -> None:
     """Write the entries at the end of the chain. Nothing but the commit may follow."""
-    entries = connection.info.pop(ENTRIES, None)
+    entries = transaction.info.pop(ENTRIES, None)
     if not entries:
         return
     last = tip.last  # others of this process may move it while this one waits for the lock
     rows = _chained(entries, last)
-    there = await _append(connection, rows[:APPENDED_AT_ONCE], last)
+    there = _append(transaction, rows[:APPENDED_AT_ONCE], last)
     if there == last:
         rest = rows[APPENDED_AT_ONCE:]
     else:
         rest = rows = _chained(entries, there)
     for start in range(0, len(rest), APPENDED_AT_ONCE):
         some = rest[start : start + APPENDED_AT_ONCE]
-        await _insert(len(some)).run(connection, _values(some))
+        _insert(len(some)).run(transaction, _values(some))
     tip.last = rows[-1]["seq"], rows[-1]["hash"]
 
 
@@ -78,15 +77,15 @@ def _chained(entries: Sequence[Mapping[str, Any]], last: tuple[int, str]) -> lis
     return rows
 
 
-async def _append(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], last: tuple[int, str]) -> Any:
+def _append(transaction: Transaction, rows: Sequence[Mapping[str, Any]], last: tuple[int, str]) -> Any:
     """Append the rows if the chain ends at `last`; return where it ended before."""
     values = _values(rows) | {PREV: last[1]}
-    if connection.dialect.name == "postgresql":
-        [[seq, digest]] = (await _taking_the_lock(len(rows)).run(connection, values)).rows
+    if transaction.dialect == "postgresql":
+        [[seq, digest]] = _taking_the_lock(len(rows)).run(transaction, values).rows
         return seq, digest
-    if (await _if_last(len(rows)).run(connection, values)).changed:
+    if _if_last(len(rows)).run(transaction, values).changed:
         return last
-    found = (await END.run(connection, {})).rows
+    found = END.run(transaction, {}).rows
     return tuple(found[0]) if found else START
 
 

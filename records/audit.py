@@ -16,6 +16,7 @@ from records import appending, chain
 from records.chain import Checkpoint, Verification
 from records.columns import from_micros, storable
 from records.database import Database
+from records.plain import Plain, Transaction
 from records.sql import one, rows
 from records.tables import audit
 
@@ -65,12 +66,13 @@ class Filter(Value):
     until: Moment | None = None
 
 
-async def append(connection: AsyncConnection, entry: Entry) -> None:
+@Plain
+def append(transaction: Transaction, entry: Entry) -> None:
     """Add an entry at the end of the chain, as the last statements of `Database.write`: it is not to be seen before.
 
     Raises ValueError when `data` is not JSON (NaN, a datetime).
     """
-    appending.add(connection, {name: getattr(entry, name) for name in Entry.model_fields})
+    appending.add(transaction, {name: getattr(entry, name) for name in Entry.model_fields})
 
 
 async def head(connection: AsyncConnection) -> Chained | None:

@@ -8,11 +8,11 @@ both the audit's entries are a transaction's last statements; on PostgreSQL they
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
@@ -21,10 +21,15 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from records import addresses, failures, fencing, pgbouncer, schema
 from records.errors import DatabaseUnavailableError, LeaseLostError, RecordsError
+from records.plain import Plain
 from records.sqlite import driver
+from records.sqlite.reading import QuickReader
 from records.sqlite.wal import PAGES, WriteAheadLog
 from records.unreadable import OPTION, BadRows
 from records.writing import InTurn, SideBySide, Transactions
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 BUSY_MS = 5_000
 IDLE_MS = 10_000  # a process that was stopped in the middle of a transaction must not keep its locks for ever
@@ -38,13 +43,14 @@ TROUBLE_S = 60.0
 class Database:
     """An open database. Use `Database.open(url)`, then `migrate()` once, then `write()` and `read()`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 the engines it is made of
         self,
         url: URL,
         writing: AsyncEngine,
         reading: AsyncEngine,
         transactions: Transactions,
         listening: AsyncEngine | None = None,
+        looking: AsyncEngine | None = None,
     ) -> None:
         self.where = addresses.shown(url)
         self.dialect = url.get_backend_name()
@@ -52,7 +58,11 @@ class Database:
         self._trouble, self._trouble_at = "", 0.0
         self._listening = listening
         writing, reading = (each.execution_options(**{OPTION: self.bad_rows}) for each in (writing, reading))
-        self.engines = (writing, reading)
+        self.engines: tuple[AsyncEngine, ...] = (writing, reading)
+        self._quick: QuickReader | None = None
+        if looking is not None:
+            looking = looking.execution_options(**{OPTION: self.bad_rows})
+            self._quick, self.engines = QuickReader(looking), (*self.engines, looking)
         self._reading = reading
         self._writer = (InTurn if self.dialect == "sqlite" else SideBySide)(writing, transactions)
         self._alone = None if self.dialect == "sqlite" else partial(_migrating, url)
@@ -74,8 +84,10 @@ class Database:
         """
         parsed = addresses.parse(url)
         if parsed.get_backend_name() == "sqlite":
-            make: Callable[..., AsyncEngine] = partial(_sqlite_engine, parsed, busy_ms, pragmas)
-            return cls(parsed, make(writes=True, size=1), make(writes=False, size=readers), IN_SQLITE)
+            make: Callable[..., AsyncEngine] = partial(_sqlite_engine, parsed, busy_ms)
+            writes, reads = (f"PRAGMA wal_autocheckpoint={PAGES}", *pragmas), (*pragmas, "PRAGMA query_only=ON")
+            reading, looking = make(reads, at_once=False, size=readers), make(reads, at_once=True, size=1)
+            return cls(parsed, make(writes, at_once=True, size=1), reading, IN_SQLITE, looking=looking)
         parsed, pooled = addresses.pooled(parsed)
         make = partial(_postgres_engine, parsed, busy_ms, pooled=pooled)
         if pooled:
@@ -91,15 +103,22 @@ class Database:
         database in it: others who write may wait. Raises DatabaseUnavailableError, DatabaseUnusableError, and
         LeaseLostError in the work of a loop whose lease another process holds by now.
         """
+        with self._noted(), self._explained():
+            async with self._writer.transaction() as connection:
+                await fencing.check(connection)
+                yield connection
+        self._written()
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
         try:
-            with self._explained():
-                async with self._writer.transaction() as connection:
-                    await fencing.check(connection)
-                    yield connection
+            yield
         except DatabaseUnavailableError as error:
             if not isinstance(error, LeaseLostError):
                 self._trouble, self._trouble_at = error.public, time.monotonic()
             raise
+
+    def _written(self) -> None:
         self._trouble = ""
         if self._log is not None:
             self._log.committed()
@@ -114,6 +133,30 @@ class Database:
                 else:
                     await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 yield connection
+
+    async def transact(self, work: Plain[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Run plain work in a write transaction; return its result after the commit. Raises like `write`.
+
+        An exception in the work undoes it alone. On SQLite it shares the flush with all that waits like it.
+        """
+        if fencing.fence() is not None:
+            async with self.write() as connection:
+                return await work(connection, *arguments, **named)
+        with self._noted(), self._explained():
+            result = await self._writer.whole(work.given(*arguments, **named))
+        self._written()
+        return result
+
+    async def look(self, work: Plain[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Run plain work that reads rows by key, in one committed state. Raises like `write`.
+
+        On SQLite it runs at once, on the loop: it is shorter than the way to a thread and back.
+        """
+        if self._quick is None:
+            async with self.read() as connection:
+                return await work(connection, *arguments, **named)
+        with self._explained():
+            return await self._quick.look(work.given(*arguments, **named))
 
     @property
     def trouble(self) -> str:
@@ -179,6 +222,8 @@ class Database:
     async def close(self) -> None:
         """Let go of all connections; a commit under way is waited for."""
         await self._writer.close()
+        if self._quick is not None:
+            await self._quick.close()
         if self._log is not None:
             await self._log.close()
         for engine in (*self.engines, *([self._listening] if self._listening is not None else [])):
@@ -245,13 +290,12 @@ IN_SQLITE = Transactions(_begin_sqlite, _commit_sqlite, _rollback_sqlite)
 IN_POSTGRES = Transactions(_begin_postgres, _commit_postgres, _rollback_postgres)
 
 
-def _sqlite_engine(url: URL, busy_ms: int, pragmas: tuple[str, ...], *, writes: bool, size: int) -> AsyncEngine:
+def _sqlite_engine(url: URL, busy_ms: int, extra: tuple[str, ...], *, at_once: bool, size: int) -> AsyncEngine:
     path = str(url.database)
-    extra = (f"PRAGMA wal_autocheckpoint={PAGES}", *pragmas) if writes else (*pragmas, "PRAGMA query_only=ON")
 
     async def connect(*_: Any, **__: Any) -> driver.Connection:
         _make_private(path)
-        return await driver.connect(path, at_once=writes, busy_ms=busy_ms, extra=extra)
+        return await driver.connect(path, at_once=at_once, busy_ms=busy_ms, extra=extra)
 
     return create_async_engine(
         url,

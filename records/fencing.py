@@ -14,17 +14,22 @@ _FENCE: Final[ContextVar[Fence | None]] = ContextVar("fence", default=None)
 
 
 @contextmanager
-def fenced(fence: Fence) -> Iterator[None]:
+def fenced(wanted: Fence) -> Iterator[None]:
     """Put a fence before every write of this block and of the tasks that it starts."""
-    token = _FENCE.set(fence)
+    token = _FENCE.set(wanted)
     try:
         yield
     finally:
         _FENCE.reset(token)
 
 
+def fence() -> Fence | None:
+    """Return the fence of this task, if there is one."""
+    return _FENCE.get()
+
+
 async def check(connection: AsyncConnection) -> None:
     """Ask the fence, if there is one. Raises: LeaseLostError."""
-    fence = _FENCE.get()
-    if fence is not None:
-        await fence(connection)
+    standing = fence()
+    if standing is not None:
+        await standing(connection)

@@ -23,6 +23,7 @@ from approvals.values import Moment, Value
 from approvals.webhooks import Callback, Event, event_id, message_id
 from records import search, webhooks
 from records.columns import Json
+from records.plain import Plain, Transaction
 from records.prepared import Prepared
 from records.sql import One, insert_all, insert_or_ignore, one, rows
 from records.tables import instance_words, instances, intake, notifications, waiting
@@ -128,8 +129,9 @@ def _columns(value: Value, names: Collection[str]) -> dict[str, Any]:
     return plain | json | amount
 
 
-async def begin(
-    connection: AsyncConnection, known: Known, now: datetime, *, created_at: datetime | None = None
+@Plain
+def begin(
+    transaction: Transaction, known: Known, now: datetime, *, created_at: datetime | None = None
 ) -> tuple[Instance, bool]:
     """Write an instance's first row. Returns the row that stands and whether it is new.
 
@@ -140,32 +142,41 @@ async def begin(
     own = {"finished_at": finished, "ended_as": ended_as, "created_at": created_at or now, "updated_at": now}
     number = None if known.amount is None else float(known.amount)
     row = Instance(**dict(known) | own, amount_number=number)
-    if await insert_or_ignore(connection, instances, _columns(row, Instance.model_fields)):
-        await search.index(connection, row.instance_id, (row.subject, row.requester, row.description))
-        await _list_waiting(connection, row.instance_id, row.created_at, row.waiting_on)
+    if insert_or_ignore.on(transaction, instances, _columns(row, Instance.model_fields)):
+        search.index.on(transaction, row.instance_id, (row.subject, row.requester, row.description))
+        _list_waiting(transaction, row.instance_id, row.created_at, row.waiting_on)
         return row, True
-    first = await get(connection, known.instance_id)
+    first = get.on(transaction, known.instance_id)
     if first is None:
         raise LookupError(known.instance_id)
     return first, False
 
 
-async def begin_again(connection: AsyncConnection, known: Known, now: datetime) -> Instance:
+@Plain
+def begin_again(transaction: Transaction, known: Known, now: datetime) -> Instance:
     """Replace a row: the id was run again on request. The audit keeps the earlier run."""
-    for table in (instance_words, waiting, instances):
-        await connection.execute(sa.delete(table).where(table.c.instance_id == known.instance_id))
-    row, _ = await begin(connection, known, now)
+    for delete in FORGET:
+        delete.run(transaction, {"wanted": known.instance_id})
+    row, _ = begin.on(transaction, known, now)
     return row
 
 
-async def get(connection: AsyncConnection, instance_id: str) -> Instance | None:
+FORGET = tuple(
+    Prepared(sa.delete(table).where(table.c.instance_id == sa.bindparam("wanted")))
+    for table in (instance_words, waiting, instances)
+)
+
+
+@Plain
+def get(transaction: Transaction, instance_id: str) -> Instance | None:
     """Return one row by the instance's id."""
-    return await GET.get(connection, Instance, wanted=instance_id)
+    return GET.get(transaction, Instance, wanted=instance_id)
 
 
-async def locked(connection: AsyncConnection, instance_id: str) -> Instance | None:
+@Plain
+def locked(transaction: Transaction, instance_id: str) -> Instance | None:
     """Return one row as `get` does, and let nobody else write it before this transaction ends."""
-    return await LOCKED.get(connection, Instance, wanted=instance_id)
+    return LOCKED.get(transaction, Instance, wanted=instance_id)
 
 
 BY_ID = sa.select(instances).where(instances.c.instance_id == sa.bindparam("wanted"))
@@ -257,8 +268,9 @@ async def find(connection: AsyncConnection, reference: str) -> Instance | None:
     return await one(connection, newest.limit(1), Instance)
 
 
-async def project(  # noqa: PLR0913 two of them are conditions
-    connection: AsyncConnection,
+@Plain
+def project(  # noqa: PLR0913 two of them are conditions
+    transaction: Transaction,
     instance_id: str,
     changes: Changes,
     now: datetime,
@@ -283,39 +295,40 @@ async def project(  # noqa: PLR0913 two of them are conditions
     if progress:
         values["updated_at"] = now
     if not values:
-        return await get(connection, instance_id) is not None
+        return get.on(transaction, instance_id) is not None
     update = _update(tuple(values), None if while_in is None else tuple(while_in), changes.engine_status in ENDED)
-    done = (await update.run(connection, values | {"wanted_id": instance_id})).rows
+    done = update.run(transaction, values | {"wanted_id": instance_id}).rows
     if not done:
         return False
     created, callback = done[0]
     if changes.phase in ENDS and callback is not None:
-        await _tell_end(connection, instance_id, now)
+        _tell_end(transaction, instance_id, now)
     if "waiting_on" in values and (listed is None or list(listed) != list(values["waiting_on"])):
         if listed is None or listed:
-            await NOT_WAITING.run(connection, {"wanted_id": instance_id})
-        await _list_waiting(connection, instance_id, created, values["waiting_on"])
+            NOT_WAITING.run(transaction, {"wanted_id": instance_id})
+        _list_waiting(transaction, instance_id, created, values["waiting_on"])
     return True
 
 
-async def _tell_end(connection: AsyncConnection, instance_id: str, now: datetime) -> None:
+def _tell_end(transaction: Transaction, instance_id: str, now: datetime) -> None:
     """Write what the other system is to be told, with the end that it is told of."""
-    row = await get(connection, instance_id)
+    row = get.on(transaction, instance_id)
     if row is not None and row.callback is not None:
-        number = await webhooks.count(connection, instance_id) if row.callback.events else 0
+        number = webhooks.count.on(transaction, instance_id) if row.callback.events else 0
         known_as, data = message_id(instance_id, row.created_at), _told(row, now, number + 1)
         told = webhooks.telling(row.callback, known_as, f"request.{row.ended_as}", data, now)
-        await webhooks.enqueue(connection, told)
+        webhooks.enqueue.on(transaction, told)
 
 
-async def tell_event(connection: AsyncConnection, instance_id: str, event: Event, key: str, now: datetime) -> None:
+@Plain
+def tell_event(transaction: Transaction, instance_id: str, event: Event, key: str, now: datetime) -> None:
     """Write that a callback is told of an event, if it wants to be and the request has not ended. Once for each key."""
-    row = await get(connection, instance_id)
+    row = get.on(transaction, instance_id)
     if row is None or row.callback is None or event not in row.callback.events or row.ended_as is not None:
         return
-    data = _told(row, now, await webhooks.count(connection, instance_id) + 1)
+    data = _told(row, now, webhooks.count.on(transaction, instance_id) + 1)
     known_as = event_id(instance_id, row.created_at, event, key)
-    await webhooks.enqueue(connection, webhooks.telling(row.callback, known_as, f"request.{event}", data, now))
+    webhooks.enqueue.on(transaction, webhooks.telling(row.callback, known_as, f"request.{event}", data, now))
 
 
 def _told(row: Instance, now: datetime, number: int) -> dict[str, Any]:
@@ -359,11 +372,12 @@ def _update(columns: tuple[str, ...], while_in: tuple[Phase, ...] | None, ended:
     )
 
 
-async def reserve_card(connection: AsyncConnection, seen: Instance, posting: str, stage: int) -> bool:
+@Plain
+def reserve_card(transaction: Transaction, seen: Instance, posting: str, stage: int) -> bool:
     """Note who posts the card of a stage, if its row waits and nobody has posted or reserved one since it was seen."""
     values = {"posting": posting, "wanted_id": seen.instance_id, "stage_asked": stage}
     stood = {"seen_posting": seen.posting, "seen_posted": seen.posted}
-    return (await RESERVE.run(connection, values | stood)).changed == 1
+    return RESERVE.run(transaction, values | stood).changed == 1
 
 
 RESERVE = Prepared(
@@ -380,11 +394,11 @@ RESERVE = Prepared(
 NOT_WAITING = Prepared(sa.delete(waiting).where(waiting.c.instance_id == sa.bindparam("wanted_id")))
 
 
-async def _list_waiting(
-    connection: AsyncConnection, instance_id: str, created_at: datetime, principals: Collection[str]
+def _list_waiting(
+    transaction: Transaction, instance_id: str, created_at: datetime, principals: Collection[str]
 ) -> None:
     row = {"created_at": created_at, "instance_id": instance_id}
-    await insert_all(connection, waiting, [row | {"principal": principal} for principal in set(principals)])
+    insert_all.on(transaction, waiting, [row | {"principal": principal} for principal in set(principals)])
 
 
 FORGOTTEN: dict[str, Any] = {

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
 from records.forgetting import unless_purged
+from records.plain import Plain, Transaction
 from records.prepared import Prepared
-from records.sql import Read, insert_or_ignore, one, readable, rows
+from records.sql import One, Read, insert_or_ignore, readable, rows
 from records.tables import instances, intake
 
 State = Literal["pending", "raised", "answered"]
@@ -58,8 +59,9 @@ class StaleError(Exception):
     """A request stands elsewhere than its decision was checked against. Nothing was written."""
 
 
-async def submit(
-    connection: AsyncConnection,
+@Plain
+def submit(
+    transaction: Transaction,
     submission: Submission,
     now: datetime,
     *,
@@ -79,15 +81,15 @@ async def submit(
     }
     fields: dict[str, Any] = dict.fromkeys(Row.model_fields) | dict(submission) | own
     if expected is None:
-        new = await insert_or_ignore(connection, intake, fields)
+        new = insert_or_ignore.on(transaction, intake, fields)
     else:
-        insert = _insert_while(connection.dialect.name)
+        insert = _insert_while(transaction.dialect)
         stands = {f"expected_{name}": value for name, value in expected._asdict().items()}
-        new = (await insert.run(connection, fields | stands)).changed == 1
+        new = insert.run(transaction, fields | stands).changed == 1
     if new:
         # The submission was validated and the rest is ours: a click waits for this.
         return Row.model_construct(**fields), True
-    first = await get(connection, submission.id)
+    first = get.on(transaction, submission.id)
     if first is None and expected is not None:
         raise StaleError
     if first is None:
@@ -107,9 +109,13 @@ def _insert_while(dialect: str) -> Prepared:
     )
 
 
-async def get(connection: AsyncConnection, decision_id: str) -> Row | None:
+@Plain
+def get(transaction: Transaction, decision_id: str) -> Row | None:
     """Return one decision by its id."""
-    return await one(connection, sa.select(intake).where(intake.c.id == decision_id), Row)
+    return GET.get(transaction, Row, decision=decision_id)
+
+
+GET = One(sa.select(intake).where(intake.c.id == sa.bindparam("decision")))
 
 
 async def due(connection: AsyncConnection, now: datetime, limit: int, lease: timedelta) -> tuple[Row, ...]:
@@ -145,57 +151,57 @@ def _never(now: datetime, lease: timedelta) -> sa.ColumnElement[bool]:
     return sa.and_(at > now + 2 * lease, sa.or_(intake.c.state == "pending", at > now + LONGEST_WAIT))
 
 
-async def raised(connection: AsyncConnection, decision_id: str, again_at: datetime) -> None:
+@Plain
+def raised(transaction: Transaction, decision_id: str, again_at: datetime) -> None:
     """Note that the event was raised. Without an answer it is due again at `again_at`."""
-    await connection.execute(
-        sa.update(intake)
-        .where(intake.c.id == decision_id, intake.c.answered_at.is_(None))
-        .values(state="raised", next_attempt_at=again_at)
-    )
+    RAISED.run(transaction, {"decision": decision_id, "at": again_at})
 
 
-async def retry_at(connection: AsyncConnection, decision_id: str, moment: datetime) -> None:
+@Plain
+def retry_at(transaction: Transaction, decision_id: str, moment: datetime) -> None:
     """Note that raising failed and when to try again."""
-    await connection.execute(
-        sa.update(intake)
-        .where(intake.c.id == decision_id, intake.c.answered_at.is_(None))
-        .values(next_attempt_at=moment)
-    )
+    RETRY_AT.run(transaction, {"decision": decision_id, "at": moment})
 
 
-async def hurry(connection: AsyncConnection, instance_id: str, now: datetime) -> None:
+@Plain
+def hurry(transaction: Transaction, instance_id: str, now: datetime) -> None:
     """Make an instance's unanswered decisions due at once: something happened that answers them."""
-    await connection.execute(
-        sa.update(intake)
-        .where(intake.c.instance_id == instance_id, intake.c.answered_at.is_(None))
-        .values(next_attempt_at=now)
-    )
+    HURRY.run(transaction, {"instance": instance_id, "at": now})
 
 
 KEPT = unless_purged(intake.c.payload, {})
 
 
-async def answer(connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], now: datetime) -> bool:
+@Plain
+def answer(transaction: Transaction, decision_id: str, verdict: dict[str, Any], now: datetime) -> bool:
     """Keep the workflow's verdict, once. False if the decision is unknown or was answered before: the first stands."""
-    done = await connection.execute(
-        sa.update(intake)
-        .where(intake.c.id == decision_id, intake.c.answered_at.is_(None))
-        .values(state="answered", verdict=verdict, answered_at=now, next_attempt_at=None, payload=KEPT)
-    )
-    return bool(done.rowcount)
+    return ANSWER.run(transaction, {"decision": decision_id, "verdict": verdict, "now": now}).changed == 1
 
 
-async def answer_last(
-    connection: AsyncConnection, decision_id: str, verdict: dict[str, Any], instance_id: str, now: datetime
+@Plain
+def answer_last(
+    transaction: Transaction, decision_id: str, verdict: dict[str, Any], instance_id: str, now: datetime
 ) -> bool:
     """Keep the verdict on a decision as `answer` does, and make the instance's others due at once as `hurry` does."""
     values = {"decision": decision_id, "verdict": verdict, "instance": instance_id, "now": now}
-    return [decision_id] in [list(row) for row in (await ANSWER_LAST.run(connection, values)).rows]
+    return [decision_id] in [list(row) for row in ANSWER_LAST.run(transaction, values).rows]
 
 
 THIS = intake.c.id == sa.bindparam("decision")
 NOW = sa.bindparam("now", type_=intake.c.answered_at.type)
 VERDICT = sa.bindparam("verdict", type_=intake.c.verdict.type)
+AT = sa.bindparam("at", type_=intake.c.next_attempt_at.type)
+UNANSWERED = intake.c.answered_at.is_(None)
+RAISED = Prepared(sa.update(intake).where(THIS, UNANSWERED).values(state="raised", next_attempt_at=AT))
+RETRY_AT = Prepared(sa.update(intake).where(THIS, UNANSWERED).values(next_attempt_at=AT))
+HURRY = Prepared(
+    sa.update(intake).where(intake.c.instance_id == sa.bindparam("instance"), UNANSWERED).values(next_attempt_at=AT)
+)
+ANSWER = Prepared(
+    sa.update(intake)
+    .where(THIS, UNANSWERED)
+    .values(state="answered", verdict=VERDICT, answered_at=NOW, next_attempt_at=sa.null(), payload=KEPT)
+)
 ANSWER_LAST = Prepared(
     sa.update(intake)
     .where(sa.or_(THIS, intake.c.instance_id == sa.bindparam("instance")), intake.c.answered_at.is_(None))
@@ -210,10 +216,17 @@ ANSWER_LAST = Prepared(
 )
 
 
-async def answered(connection: AsyncConnection, decision_ids: Collection[str]) -> frozenset[str]:
+@Plain
+def answered(transaction: Transaction, decision_ids: Collection[str]) -> frozenset[str]:
     """Return which of these decisions the workflow has answered for."""
-    known = sa.select(intake.c.id).where(intake.c.id.in_(decision_ids), intake.c.verdict.is_not(None))
-    return frozenset(await connection.scalars(known))
+    given = {f"decision_{place}": decision_id for place, decision_id in enumerate(decision_ids)}
+    return frozenset(key for (key,) in _answered(len(given)).run(transaction, given).rows)
+
+
+@functools.lru_cache(maxsize=128)
+def _answered(count: int) -> Prepared:
+    among = [sa.bindparam(f"decision_{place}", type_=sa.Text) for place in range(count)]
+    return Prepared(sa.select(intake.c.id).where(intake.c.id.in_(among), intake.c.verdict.is_not(None)))
 
 
 async def verdicts(connection: AsyncConnection, decision_ids: Collection[str]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import one, rows
+from records.plain import Plain, Transaction
+from records.sql import One, one, rows
 from records.tables import keys
 
 USE_NOTED_AGAIN = timedelta(seconds=60)
@@ -100,9 +101,8 @@ async def create(  # noqa: PLR0913 a key's properties
     return key, token
 
 
-async def authenticate(
-    connection: AsyncConnection, token: str, secrets_: Sequence[bytes], now: datetime
-) -> Authentication:
+@Plain
+def authenticate(transaction: Transaction, token: str, secrets_: Sequence[bytes], now: datetime) -> Authentication:
     """Say whose token it is. `secrets_`: the HMAC key of today first, then those that it replaced.
 
     Compares in constant time; an unknown id costs the same comparisons as a known one.
@@ -110,7 +110,7 @@ async def authenticate(
     parts = TOKEN.fullmatch(token)
     if parts is None:
         return Authentication(reason=KeyReason.MALFORMED)
-    stored = await one(connection, sa.select(keys).where(keys.c.id == parts[1]), _Stored)
+    stored = GET.get(transaction, _Stored, wanted=parts[1])
     expected = stored.mac if stored else NOBODY
     matches = [hmac.compare_digest(_mac(token, secret), expected) for secret in secrets_]
     if stored is None:
@@ -118,6 +118,9 @@ async def authenticate(
     if not any(matches):
         return Authentication(reason=KeyReason.WRONG_SECRET, key_id=stored.id)
     return _judged(stored, now)
+
+
+GET = One(sa.select(keys).where(keys.c.id == sa.bindparam("wanted")))
 
 
 def _judged(stored: _Stored, now: datetime) -> Authentication:

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, one, rows
+from records.plain import Plain, Transaction
+from records.sql import One, insert_or_ignore, rows
 from records.tables import order_ledger
 
 
@@ -23,22 +24,25 @@ class LedgerRow(Value):
     at: Moment
 
 
-async def process(connection: AsyncConnection, row: LedgerRow) -> tuple[LedgerRow, bool]:
+@Plain
+def process(transaction: Transaction, row: LedgerRow) -> tuple[LedgerRow, bool]:
     """Write the order down once. Returns the row that stands and whether it is new."""
     amount = None if row.amount is None else str(row.amount)
-    if await insert_or_ignore(connection, order_ledger, row.model_dump() | {"amount": amount}):
+    if insert_or_ignore.on(transaction, order_ledger, row.model_dump() | {"amount": amount}):
         return row, True
-    first = await get(connection, row.idempotency_key)
+    first = get.on(transaction, row.idempotency_key)
     if first is None:
         raise LookupError(row.idempotency_key)
     return first, False
 
 
-async def get(connection: AsyncConnection, idempotency_key: str) -> LedgerRow | None:
+@Plain
+def get(transaction: Transaction, idempotency_key: str) -> LedgerRow | None:
     """Return one row by its key."""
-    return await one(
-        connection, sa.select(order_ledger).where(order_ledger.c.idempotency_key == idempotency_key), LedgerRow
-    )
+    return GET.get(transaction, LedgerRow, wanted=idempotency_key)
+
+
+GET = One(sa.select(order_ledger).where(order_ledger.c.idempotency_key == sa.bindparam("wanted")))
 
 
 async def of_order(connection: AsyncConnection, order_id: str, limit: int = 100) -> tuple[LedgerRow, ...]:

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
 from records.forgetting import unless_purged
+from records.plain import Plain, Transaction
+from records.prepared import Prepared
 from records.sql import insert_all, rows
 from records.tables import notifications
 
@@ -44,11 +46,12 @@ class Row(Notification):
     problem: str = ""
 
 
-async def enqueue(connection: AsyncConnection, wanted: Sequence[Notification], now: datetime) -> tuple[Row, ...]:
+@Plain
+def enqueue(transaction: Transaction, wanted: Sequence[Notification], now: datetime) -> tuple[Row, ...]:
     """Insert notifications, each once; returns the new rows."""
     own = {"next_attempt_at": now, "created_at": now}
     made = {each.id: Row(**dict(each) | own | {"urgency": URGENCY[each.kind]}) for each in wanted}
-    new = {key for (key,) in await insert_all(connection, notifications, [dict(row) for row in made.values()])}
+    new = {key for (key,) in insert_all.on(transaction, notifications, [dict(row) for row in made.values()])}
     return tuple(row for row in made.values() if row.id in new)
 
 
@@ -66,45 +69,62 @@ async def due(connection: AsyncConnection, now: datetime, longest: timedelta, li
     return await rows(connection, sa.select(notifications).where(UNSENT, late).order_by(*ORDER).limit(limit), Row)
 
 
-async def reserve(  # noqa: PLR0913, PLR0917 a lease has a holder, a moment and two lengths
-    connection: AsyncConnection, row_id: str, holder: str, now: datetime, lease: timedelta, longest: timedelta
+@Plain
+def reserve(  # noqa: PLR0913, PLR0917 a lease has a holder, a moment and two lengths
+    transaction: Transaction, row_id: str, holder: str, now: datetime, lease: timedelta, longest: timedelta
 ) -> bool:
     """Take a row for one attempt. False if it is over, or if another process holds it."""
-    free = sa.or_(notifications.c.holder.in_(("", holder)), now >= DUE, now + longest < DUE)
-    done = await connection.execute(
-        sa.update(notifications)
-        .where(notifications.c.id == row_id, UNSENT, free)
-        .values(holder=holder, next_attempt_at=now + lease)
+    values = {"row": row_id, "by": holder, "now": now, "until": now + lease, "longest": now + longest}
+    return RESERVE.run(transaction, values).changed == 1
+
+
+THIS = notifications.c.id == sa.bindparam("row")
+BY = sa.bindparam("by", type_=notifications.c.holder.type)
+NOW, LONGEST, UNTIL = (sa.bindparam(name, type_=DUE.type) for name in ("now", "longest", "until"))
+PROBLEM = sa.bindparam("said", type_=notifications.c.problem.type)
+RESERVE = Prepared(
+    sa.update(notifications)
+    .where(THIS, UNSENT, sa.or_(notifications.c.holder.in_(("", BY)), DUE <= NOW, DUE > LONGEST))
+    .values(holder=BY, next_attempt_at=UNTIL)
+)
+RETRY_AT = Prepared(
+    sa.update(notifications)
+    .where(THIS, UNSENT)
+    .values(holder="", next_attempt_at=UNTIL, problem=PROBLEM, attempts=sa.bindparam("tried", type_=sa.Integer))
+)
+FINISH = Prepared(
+    sa.update(notifications)
+    .where(THIS, UNSENT)
+    .values(
+        holder="",
+        next_attempt_at=sa.null(),
+        over_at=NOW,
+        result=sa.bindparam("outcome", type_=notifications.c.result.type),
+        problem=PROBLEM,
+        content=unless_purged(notifications.c.content, {}),
     )
-    return bool(done.rowcount)
+)
+DROP = Prepared(sa.delete(notifications).where(THIS, UNSENT))
 
 
-async def retry_at(connection: AsyncConnection, row_id: str, moment: datetime, problem: str, attempts: int) -> None:
+@Plain
+def retry_at(transaction: Transaction, row_id: str, moment: datetime, problem: str, attempts: int) -> None:
     """Give a row back: it was not sent, and is due again at a moment. `attempts` is how often it has been tried."""
-    await connection.execute(
-        sa.update(notifications)
-        .where(notifications.c.id == row_id, UNSENT)
-        .values(holder="", next_attempt_at=moment, problem=problem[:300], attempts=attempts)
-    )
+    RETRY_AT.run(transaction, {"row": row_id, "until": moment, "said": problem[:300], "tried": attempts})
 
 
-KEPT = unless_purged(notifications.c.content, {})
-
-
-async def finish(
-    connection: AsyncConnection, row_id: str, result: Literal["sent", "refused"], now: datetime, problem: str = ""
+@Plain
+def finish(
+    transaction: Transaction, row_id: str, result: Literal["sent", "refused"], now: datetime, problem: str = ""
 ) -> None:
     """Note what became of a row."""
-    await connection.execute(
-        sa.update(notifications)
-        .where(notifications.c.id == row_id, UNSENT)
-        .values(holder="", next_attempt_at=None, over_at=now, result=result, problem=problem[:300], content=KEPT)
-    )
+    FINISH.run(transaction, {"row": row_id, "now": now, "outcome": result, "said": problem[:300]})
 
 
-async def drop(connection: AsyncConnection, row_id: str) -> None:
+@Plain
+def drop(transaction: Transaction, row_id: str) -> None:
     """Forget a row that has nothing to tell now; the same telling may come again."""
-    await connection.execute(sa.delete(notifications).where(notifications.c.id == row_id, UNSENT))
+    DROP.run(transaction, {"row": row_id})
 
 
 async def refused(connection: AsyncConnection, since: datetime, limit: int) -> tuple[Row, ...]:

@@ -1,7 +1,7 @@
 """Statements of the hot paths: built and compiled once for each database, and run without more ado.
 
 SQLAlchemy's way to run a compiled statement costs several times what the database needs for the statement itself. The
-types of the columns are honoured all the same. On SQLite our own driver runs them, on PostgreSQL asyncpg does.
+types of the columns are honoured all the same. They run in plain functions (`records.plain`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeDecorator
 
-from records.sqlite import driver
+from records.plain import Transaction
 
 Convert = Callable[[Any], Any]
 DIALECTS: dict[str, Dialect] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg.dialect()}  # type: ignore[no-untyped-call]
@@ -35,24 +34,17 @@ class Prepared:
         self._columns = columns
         self._compiled: dict[str, _Compiled] = {}
 
-    async def run(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Done:
+    def run(self, transaction: Transaction, values: Mapping[str, Any]) -> Done:
         """Run it with values by name; others are NULL or the statement's own."""
-        dialect = connection.dialect.name
-        compiled = self._compiled.get(dialect) or self._compile(dialect)
+        compiled = self._compiled.get(transaction.dialect) or self._compile(transaction.dialect)
         given = [bind(values.get(name, default)) for name, bind, default in compiled.parameters]
-        found: Sequence[Sequence[Any]]
-        if dialect == "sqlite":
-            cursor = await driver.of(connection).cursor().execute(compiled.text, given)
-            found, changed = await cursor.fetchall(), cursor.rowcount
-        else:
-            done = await connection.exec_driver_sql(compiled.text, tuple(given))
-            found, changed = done.all() if done.returns_rows else (), done.rowcount
+        found, changed = transaction.run(compiled.text, given)
         return Done([[one(value) for one, value in zip(compiled.results, row, strict=True)] for row in found], changed)
 
-    async def mappings(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def mappings(self, transaction: Transaction, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run it and return its rows by the names of their columns."""
-        found = (await self.run(connection, values)).rows
-        names = self._compiled[connection.dialect.name].names
+        found = self.run(transaction, values).rows
+        names = self._compiled[transaction.dialect].names
         return [dict(zip(names, row, strict=True)) for row in found]
 
     def _compile(self, kind: str) -> "_Compiled":

@@ -13,7 +13,7 @@ from records.instances import Instance
 from records.listing import SHOWN, Line
 from records.sql import readable, rows
 from records.tables import OPEN, STALE, audit, instances
-from records.unreadable import bad_row, set_aside
+from records.unreadable import bad_row, bad_rows_of
 
 AHEAD = timedelta(minutes=1)
 """A row that moved further in the future than this moved before the clock went back."""
@@ -53,7 +53,7 @@ async def _known(connection: AsyncConnection, query: sa.Select[Any]) -> tuple[Kn
     found = []
     for row in (await connection.execute(query)).mappings():
         if any(value is UNREADABLE for value in row.values()):
-            set_aside(connection, bad_row(query, row))
+            bad_rows_of(connection.sync_connection).add(bad_row(query, row))
         else:
             found.append(Known(**row))
     return tuple(found)

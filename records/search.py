@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.columns import storable
+from records.plain import Plain, Transaction
 from records.sql import insert_all
 from records.tables import instance_words, instances
 
@@ -25,10 +26,11 @@ def words(*texts: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))[:WORDS]
 
 
-async def index(connection: AsyncConnection, instance_id: str, texts: tuple[str, ...]) -> None:
+@Plain
+def index(transaction: Transaction, instance_id: str, texts: tuple[str, ...]) -> None:
     """Make an instance findable by its id and texts."""
     rows = [{"word": word, "instance_id": instance_id} for word in words(instance_id, *texts)]
-    await insert_all(connection, instance_words, rows)
+    insert_all.on(transaction, instance_words, rows)
 
 
 async def drop(connection: AsyncConnection, instance_id: str) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from records.plain import Plain, Transaction
 from records.sql import insert_or_ignore
 from records.tables import sent
 
@@ -14,9 +15,10 @@ async def was(connection: AsyncConnection, key: str) -> bool:
     return await connection.scalar(sa.select(sent.c.key).where(sent.c.key == key)) is not None
 
 
-async def note(connection: AsyncConnection, key: str, now: datetime) -> bool:
+@Plain
+def note(transaction: Transaction, key: str, now: datetime) -> bool:
     """Note that it was told. False when it was noted before."""
-    return await insert_or_ignore(connection, sent, {"key": key, "at": now})
+    return insert_or_ignore.on(transaction, sent, {"key": key, "at": now})
 
 
 async def probe(connection: AsyncConnection, now: datetime) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from approvals.values import Value
 from records.columns import UNREADABLE
 from records.errors import UnreadableRowError
+from records.plain import Plain, Transaction
 from records.prepared import Prepared
-from records.unreadable import bad_row, set_aside
+from records.unreadable import BadRows, bad_row, bad_rows_of
 
 V = TypeVar("V", bound=Value)
 T = TypeVar("T")
@@ -24,10 +25,10 @@ def inserting(connection: AsyncConnection, table: sa.Table) -> "sqlite.Insert | 
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-async def insert_or_ignore(connection: AsyncConnection, table: sa.Table, values: Mapping[str, Any]) -> bool:
+@Plain
+def insert_or_ignore(transaction: Transaction, table: sa.Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless its key exists. Returns whether it was inserted."""
-    done = await _unless_there(connection.dialect.name, table, tuple(values)).run(connection, values)
-    return done.changed == 1
+    return _unless_there(transaction.dialect, table, tuple(values)).run(transaction, values).changed == 1
 
 
 @functools.cache
@@ -40,16 +41,15 @@ MOST_ROWS = 32
 """Rows in one INSERT."""
 
 
-async def insert_all(
-    connection: AsyncConnection, table: sa.Table, wanted: Sequence[Mapping[str, Any]]
-) -> list[Sequence[Any]]:
+@Plain
+def insert_all(transaction: Transaction, table: sa.Table, wanted: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]]:
     """Insert rows of the same columns unless their keys exist. Returns the keys of those that are new."""
     new: list[Sequence[Any]] = []
     for start in range(0, len(wanted), MOST_ROWS):
         some = wanted[start : start + MOST_ROWS]
         values = {f"{name}_{place}": value for place, row in enumerate(some) for name, value in row.items()}
-        insert = _all_unless_there(connection.dialect.name, table, tuple(some[0]), len(some))
-        new += (await insert.run(connection, values)).rows
+        insert = _all_unless_there(transaction.dialect, table, tuple(some[0]), len(some))
+        new += insert.run(transaction, values).rows
     return new
 
 
@@ -71,7 +71,7 @@ class Read(tuple[V, ...]):  # noqa: SLOT001 an attribute beside the items is wha
 async def one(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]) -> V | None:
     """Return the only row as a value. Raises UnreadableRowError."""
     row = (await connection.execute(query)).mappings().one_or_none()
-    return None if row is None else _read(connection, query, dict(row), kind)
+    return None if row is None else _read(bad_rows_of(connection.sync_connection), query, dict(row), kind)
 
 
 class One:
@@ -81,18 +81,18 @@ class One:
         self._query = query
         self._prepared = Prepared(query)
 
-    async def get(self, connection: AsyncConnection, kind: type[V], **values: Any) -> V | None:
+    def get(self, transaction: Transaction, kind: type[V], **values: Any) -> V | None:
         """Return the only row as a value, None if there is none. Raises UnreadableRowError."""
-        found = await self._prepared.mappings(connection, values)
-        return _read(connection, self._query, found[0], kind) if found else None
+        found = self._prepared.mappings(transaction, values)
+        return _read(transaction.bad_rows, self._query, found[0], kind) if found else None
 
 
-def _read(connection: AsyncConnection, query: sa.Select[Any], row: Mapping[str, Any], kind: type[V]) -> V:
+def _read(bad_rows: BadRows, query: sa.Select[Any], row: Mapping[str, Any], kind: type[V]) -> V:
     try:
         return kind.model_validate(row)
     except ValidationError as error:
         bad = bad_row(query, row, error)
-        set_aside(connection, bad)
+        bad_rows.add(bad)
         raise UnreadableRowError(f"{bad.sentence} {MEND}", f"A stored row cannot be read. {MEND}") from error
 
 
@@ -107,7 +107,7 @@ async def rows(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]
         try:
             good.append(kind.model_validate(dict(row)))
         except ValidationError as error:
-            set_aside(connection, bad_row(query, row, error))
+            bad_rows_of(connection.sync_connection).add(bad_row(query, row, error))
     found = Read(good)
     found.raw = raw
     return found

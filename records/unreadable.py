@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 import structlog
 from pydantic import ValidationError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.columns import UNREADABLE
 
@@ -61,10 +60,10 @@ class BadRows:
         return dict(Counter(table for table, _ in self._met))
 
 
-def set_aside(connection: AsyncConnection, row: BadRow) -> None:
-    """Note a row in the list of the connection's database."""
-    found = connection.sync_connection.get_execution_options().get(OPTION) if connection.sync_connection else None
-    (found or BadRows()).add(row)
+def bad_rows_of(connection: sa.Connection | None) -> BadRows:
+    """Return the list of the connection's database."""
+    found = connection.get_execution_options().get(OPTION) if connection is not None else None
+    return found if isinstance(found, BadRows) else BadRows()
 
 
 def bad_row(query: sa.Select[Any], row: Mapping[Any, Any], error: ValidationError | None = None) -> BadRow:

@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from approvals.values import Moment, Value
 from approvals.webhooks import Callback
 from records.forgetting import unless_purged
+from records.plain import Plain, Transaction
+from records.prepared import Prepared
 from records.sql import insert_or_ignore, one, rows
 from records.tables import webhook_deliveries as deliveries
 
@@ -61,15 +63,21 @@ def telling(callback: Callback, message_id: str, event: str, data: dict[str, Any
     )
 
 
-async def enqueue(connection: AsyncConnection, wanted: Delivery) -> bool:
+@Plain
+def enqueue(transaction: Transaction, wanted: Delivery) -> bool:
     """Insert a delivery once. Returns whether it is new."""
-    return await insert_or_ignore(connection, deliveries, dict(wanted))
+    return insert_or_ignore.on(transaction, deliveries, dict(wanted))
 
 
-async def count(connection: AsyncConnection, instance_id: str) -> int:
+@Plain
+def count(transaction: Transaction, instance_id: str) -> int:
     """Return how many messages there are about an instance."""
-    wanted = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.instance_id == instance_id)
-    return int(await connection.scalar(wanted) or 0)
+    return int(COUNT.run(transaction, {"wanted": instance_id}).rows[0][0])
+
+
+COUNT = Prepared(
+    sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.instance_id == sa.bindparam("wanted"))
+)
 
 
 DUE = deliveries.c.state == "due"

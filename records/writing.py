@@ -1,22 +1,24 @@
-"""Write transactions: on SQLite in turn and several in one commit, on PostgreSQL beside one another.
+"""Write transactions: on SQLite in turn, plain work of many callers in one commit; on PostgreSQL beside one another.
 
-Knows nothing of what is written, but that the audit's entries are a transaction's last statements. In turn: the first
-writer of a group begins the transaction. A writer that leaves its block while others wait leaves the transaction open
-for the next one; the last, or the one that fills the group, commits for all. A writer that fails is rolled back to its
-savepoint. No writer hears of success before the commit that holds its work has returned.
+Knows nothing of what is written, but that the audit's entries are a transaction's last statements. In turn: plain work
+that waits when the connection is free is run at once, each in its savepoint, and committed with one flush. No writer
+hears of success before the commit that holds its work has returned.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from records import appending
+from records import appending, plain
+from records.plain import OnSqlite, Transaction
 
-GROUP = 32
+GROUP = 16
+"""Work in one commit: so many run at once, and the loop does nothing else meanwhile."""
+
 T = TypeVar("T")
 
 
@@ -28,13 +30,11 @@ class Transactions(NamedTuple):
     rollback: Callable[[AsyncConnection], Awaitable[None]]
 
 
-class Group:
-    """Writers that share a commit. `done` is resolved by the commit, or fails with its error."""
+class Job(NamedTuple):
+    """Plain work that waits for its turn. `done` is resolved after the commit, or fails with its error."""
 
-    def __init__(self) -> None:
-        self.members = 0
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # a member may have given up
+    work: Callable[[Transaction], Any]
+    done: "asyncio.Future[Any]"
 
 
 class Tasks:
@@ -75,6 +75,11 @@ class SideBySide:
             raise
         await self._tasks.own(self._commit(connection))
 
+    async def whole(self, work: Callable[[Transaction], T]) -> T:
+        """Run plain work in a transaction of its own; return after its commit."""
+        async with self.transaction() as connection:
+            return await plain.run(connection, work)
+
     async def _begun(self) -> AsyncConnection:
         connection = await self._engine.connect()
         try:
@@ -85,7 +90,8 @@ class SideBySide:
         return connection
 
     async def _undo(self, connection: AsyncConnection) -> None:
-        appending.drop(connection)
+        if not connection.invalidated:
+            appending.drop(connection.info)
         try:
             await self._transactions.rollback(connection)
         except Exception:  # noqa: BLE001 whatever it is, the connection is not to be used again
@@ -118,61 +124,81 @@ class InTurn:
         self._transactions = transactions
         self._tip = appending.Tip()
         self._lock = asyncio.Lock()
-        self._waiting = 0
         self._connection: AsyncConnection | None = None
-        self._group: Group | None = None
+        self._jobs: list[Job] = []
+        self._working = False
         self._tasks = Tasks()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Give the connection for one writer's work; return after its commit."""
-        connection, group = await self._enter()
-        entries = appending.kept(connection)
+        connection = await self._open()
         try:
-            savepoint = await connection.begin_nested() if group.members else None
             yield connection
-            if savepoint is not None:
-                await savepoint.commit()
         except BaseException:
-            await self._tasks.own(self._undo(connection, group, entries))
+            await self._tasks.own(self._undo(connection))
             raise
-        group.members += 1
-        if self._waiting and group.members < GROUP:
-            self._lock.release()
-        else:
-            self._tasks.start(self._commit(connection, group))
-        await asyncio.shield(group.done)
+        await self._tasks.own(self._commit(connection))
 
-    async def _enter(self) -> tuple[AsyncConnection, Group]:
-        self._waiting += 1
+    async def whole(self, work: Callable[[Transaction], T]) -> T:
+        """Run plain work with all that waits like it; return after the commit of all.
+
+        Work whose caller gives up before its turn is not begun.
+        """
+        job = Job(work, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        if not self._working:
+            self._working = True
+            self._tasks.start(self._work())
+        return await job.done  # type: ignore[no-any-return]
+
+    async def _work(self) -> None:
         try:
-            await self._lock.acquire()
-        except BaseException:
-            # The one before may have left its transaction open for us.
-            self._waiting -= 1
-            self._tasks.start(self._sweep())
-            raise
-        self._waiting -= 1
-        if self._connection is not None and self._group is not None:
-            return self._connection, self._group
-        return await self._open()
+            while self._jobs:
+                await self._group()
+        finally:
+            self._working = False
 
-    async def _open(self) -> tuple[AsyncConnection, Group]:
-        """Begin a transaction. On failure, or when the caller gives up, nobody holds the lock."""
+    async def _group(self) -> None:
+        try:
+            connection = await self._open()
+        except Exception as error:  # noqa: BLE001 whatever it is, all that wait have to hear it
+            _settle(self._taken(len(self._jobs)), error)
+            return
+        jobs = self._taken(GROUP)
+        try:
+            results = _results(plain.on_sqlite(connection), jobs)
+        except BaseException as error:  # noqa: BLE001 as above
+            await self._undo(connection)
+            _settle(jobs, error)
+            return
+        try:
+            await self._commit(connection)
+        except Exception as error:  # noqa: BLE001 as above
+            _settle(jobs, error)
+        else:
+            _settle(jobs, *results)
+
+    def _taken(self, count: int) -> list[Job]:
+        """Take work off the queue, without what nobody waits for any more."""
+        taken, self._jobs = self._jobs[:count], self._jobs[count:]
+        return [job for job in taken if not job.done.done()]
+
+    async def _open(self) -> AsyncConnection:
+        """Take the lock and begin. On failure, or when the caller gives up, nobody holds the lock."""
+        await self._lock.acquire()
         kept = self._connection is not None
         try:
             try:
-                connection = await self._begun()
+                return await self._begun()
             except DBAPIError as error:
                 if not (kept and error.connection_invalidated):
                     raise
-                await self._discard()  # the server was restarted since the last write: nothing was done, so once more
-                connection = await self._begun()
+                await self._discard()  # nothing was done yet, so once more
+                return await self._begun()
         except BaseException:
             self._tasks.start(self._let_go())  # a thread that waits for another process's lock is not to be waited for
             raise
-        self._group = Group()
-        return connection, self._group
 
     async def _begun(self) -> AsyncConnection:
         self._connection = connection = self._connection or await self._engine.connect()
@@ -186,56 +212,26 @@ class InTurn:
         finally:
             self._lock.release()
 
-    async def _undo(self, connection: AsyncConnection, group: Group, entries: int) -> None:
-        """Undo one writer's work; what others did in the same group, with its first `entries`, is committed."""
-        appending.drop(connection, but=entries)
-        if not group.members:
-            await self._abandon(connection)
-            return
-        nested = connection.get_nested_transaction()
+    async def _undo(self, connection: AsyncConnection) -> None:
+        """Roll back and let the next one in."""
         try:
-            if nested is not None:
-                await nested.rollback()
-        except SQLAlchemyError as error:
-            group.done.set_exception(error)
-            await self._abandon(connection)
-            return
-        if self._waiting:
-            self._lock.release()
-        else:
-            await self._commit(connection, group)
-
-    async def _abandon(self, connection: AsyncConnection) -> None:
-        """Roll the whole transaction back and let the next one in."""
-        self._group = None
-        try:
-            appending.drop(connection)
+            if not connection.invalidated:
+                appending.drop(connection.info)
             await self._transactions.rollback(connection)
         except Exception:  # noqa: BLE001 whatever it is, the connection is not to be used again
             await self._discard()
         finally:
             self._lock.release()
 
-    async def _commit(self, connection: AsyncConnection, group: Group) -> None:
-        """Commit for the whole group, tell its members, let the next one in."""
+    async def _commit(self, connection: AsyncConnection) -> None:
+        """Commit and let the next one in; a commit that fails is undone."""
         try:
             await appending.write(connection, self._tip)
             await self._transactions.commit(connection)
-        except Exception as error:  # noqa: BLE001 whatever it is, every member has to hear it
-            group.done.set_exception(error)
-            await self._abandon(connection)
-        else:
-            self._group = None
-            group.done.set_result(None)
-            self._lock.release()
-
-    async def _sweep(self) -> None:
-        """Commit a group that was left open for a writer that has given up."""
-        await self._lock.acquire()
-        if self._group is None or self._connection is None:
-            self._lock.release()
-        else:
-            await self._commit(self._connection, self._group)
+        except BaseException:
+            await self._undo(connection)
+            raise
+        self._lock.release()
 
     async def _discard(self) -> None:
         """Close a connection that is not to be trusted any more."""
@@ -248,7 +244,48 @@ class InTurn:
 
     async def close(self) -> None:
         """Wait for what is under way, then let the connection go."""
+        while self._working:
+            await asyncio.wait(self._tasks.running)
         async with self._lock:
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close()
+
+
+class _Failed(NamedTuple):
+    error: BaseException
+
+
+def _results(transaction: OnSqlite, jobs: Sequence[Job]) -> list[Any]:
+    """Run the work of a group. What fails is undone by itself, unless SQLite has undone the whole transaction."""
+    if len(jobs) == 1:
+        return [jobs[0].work(transaction)]  # without a savepoint: if it fails the whole transaction is undone
+    return [_result(transaction, job) for job in jobs]
+
+
+def _result(transaction: OnSqlite, job: Job) -> Any:
+    entries = appending.kept(transaction.info)
+    transaction.run("SAVEPOINT work", ())
+    try:
+        result = job.work(transaction)
+    except Exception as error:
+        if not transaction.stands:
+            raise
+        appending.drop(transaction.info, but=entries)
+        transaction.run("ROLLBACK TO work", ())
+        result = _Failed(error)
+    transaction.run("RELEASE work", ())
+    return result
+
+
+def _settle(jobs: Sequence[Job], *results: Any) -> None:
+    """Tell each caller its result, or all of them the one error."""
+    if len(results) == 1 and isinstance(results[0], BaseException):
+        results = tuple(_Failed(results[0]) for _ in jobs)
+    for job, result in zip(jobs, results, strict=True):
+        if job.done.done():
+            continue  # its caller has given up
+        if isinstance(result, _Failed):
+            job.done.set_exception(result.error)
+        else:
+            job.done.set_result(result)

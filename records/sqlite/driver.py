@@ -58,29 +58,15 @@ class Cursor:
         return self
 
     def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
-        try:
-            self._keep(self.connection.raw.execute(operation, parameters))
-        except sqlite3.OperationalError as error:
-            if UNDECODABLE not in str(error) or not operation.lstrip().upper().startswith("SELECT"):
-                raise
-            self._execute_leniently(operation, parameters)
-
-    def _execute_leniently(self, operation: str, parameters: Sequence[Any]) -> None:
-        """Read again if a text is no UTF-8: UNREADABLE stands in its place, which no model takes."""
-        raw = self.connection.raw
-        raw.text_factory = _text_or_unreadable
-        try:
-            self._keep(raw.execute(operation, parameters))
-        finally:
-            raw.text_factory = str
+        self._keep(self.connection.executed(operation, parameters))
 
     def _executemany(self, operation: str, parameters: Sequence[Any]) -> None:
-        self._keep(self.connection.raw.executemany(operation, parameters))
+        cursor = self.connection.raw.executemany(operation, parameters)
+        self._keep((cursor, cursor.fetchall()))
 
-    def _keep(self, cursor: sqlite3.Cursor) -> None:
-        self.description, self.lastrowid = cursor.description, cursor.lastrowid
-        self.rows = cursor.fetchall()
-        self.rowcount = cursor.rowcount
+    def _keep(self, found: "tuple[sqlite3.Cursor, list[Any]]") -> None:
+        cursor, self.rows = found
+        self.description, self.lastrowid, self.rowcount = cursor.description, cursor.lastrowid, cursor.rowcount
         cursor.close()
 
     async def fetchall(self) -> list[Any]:
@@ -123,10 +109,36 @@ class Connection:
         """Run a statement where it belongs."""
         if not self.at_once:
             return await self.in_thread(function, *arguments)
+        self._demand_transaction()
+        return function(*arguments)
+
+    def _demand_transaction(self) -> None:
         if self.began and not self.raw.in_transaction:
             # SQLite rolls back by itself when the disk is full; going on would commit each statement by itself.
             raise sqlite3.OperationalError("the transaction was rolled back")
-        return function(*arguments)
+
+    def fetched(self, operation: str, parameters: Sequence[Any]) -> tuple[list[Any], int]:
+        """Run one statement where the caller runs. Returns its rows, and how many rows it changed."""
+        self._demand_transaction()
+        cursor, rows = self.executed(operation, parameters)
+        changed = cursor.rowcount
+        cursor.close()
+        return rows, changed
+
+    def executed(self, operation: str, parameters: Sequence[Any]) -> tuple[sqlite3.Cursor, list[Any]]:
+        """Run one statement and take all its rows. A text that is no UTF-8 is UNREADABLE, which no model takes."""
+        try:
+            cursor = self.raw.execute(operation, parameters)
+            return cursor, cursor.fetchall()
+        except sqlite3.OperationalError as error:
+            if UNDECODABLE not in str(error) or not operation.lstrip().upper().startswith("SELECT"):
+                raise
+        self.raw.text_factory = _text_or_unreadable
+        try:
+            cursor = self.raw.execute(operation, parameters)
+            return cursor, cursor.fetchall()
+        finally:
+            self.raw.text_factory = str
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run in the connection's thread. A caller that gives up interrupts the statement."""
