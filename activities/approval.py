@@ -1,7 +1,7 @@
 """The effects that workflows ask for. Each may run more than once, so each is safe to repeat."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from activities.inputs import (
     Routed,
     RouteInput,
 )
-from activities.judging import Judge
+from activities.judging import Events, Judge
 from activities.observer import ActivityObserver
 from activities.policies import PolicyFile
 from activities.processing import Processing
@@ -29,13 +29,15 @@ from activities.routing import Routing
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.failures import NonRetryableError, SlackRefusedError
-from activities.stepping import write_step
+from activities.stepping import Steps, write_step
 from approvals.decision import Reason
 from approvals.evidence import Evidence, NotProvenError, TooEarlyError
 from approvals.machine import CardPosted, step
 from approvals.request import CardRef
-from records import intake
+from approvals.state import State
+from records import intake, notifications
 from records.database import Database
+from records.plain import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -105,27 +107,32 @@ class Activities:
         What is not signed by us is dropped: one audit entry says how many there were. What was answered is not judged
         again: a decision that was refused is not judged until it is allowed.
         """
-        async with self._alarmed(facts.evidence, "judge_decision"), self._database.read() as connection:
-            state, _ = await self._prover.current(connection, facts.evidence)
-            events = self._judge.read(facts.candidates, state)
-            answered = await intake.answered(connection, events.trusted) if events.trusted else ()
+        async with self._alarmed(facts.evidence, "judge_decision"):
+            state, events, answered = await self._database.look(self._read, facts)
         judgements, dropped = await self._judge.events(events, state, answered)
         dropped += Counter({Reason.MALFORMED: facts.malformed})
         if dropped:
             log.warning("events were refused", instance_id=state.instance_id, why=dict(dropped))
-            async with self._database.write() as connection:
-                await recording.write_dropped(connection, state, dropped, facts.at, self._clock())
+            await self._database.transact(recording.write_dropped, state, dropped, facts.at, self._clock())
         return Judged(judgements=judgements, dropped=dropped.total())
+
+    def _read(self, transaction: Transaction, facts: JudgeInput) -> tuple[State, Events, Collection[str]]:
+        state, _ = self._prover.current(transaction, facts.evidence)
+        events = self._judge.read(facts.candidates, state)
+        return state, events, intake.answered.on(transaction, events.trusted) if events.trusted else ()
 
     async def record(self, ctx: WorkflowActivityContext, what: RecordInput) -> None:
         """Write all of a step in one transaction: read model, audit, the intake's answers, whom to tell."""
-        async with self._alarmed(what.evidence, "record"), self._database.write() as connection:
-            steps = await self._prover.steps(connection, what)
-            rows = await write_step(connection, steps, self._clock())
+        async with self._alarmed(what.evidence, "record"):
+            steps, rows = await self._database.transact(self._write, what)
         self._observer.state_changed(steps.after)
         for decision_id, verdict in steps.answers.items():
             self._observer.decision_answered(decision_id, verdict)
         self._observer.notifications_added(rows)
+
+    def _write(self, transaction: Transaction, what: RecordInput) -> tuple[Steps, Sequence[notifications.Row]]:
+        steps = self._prover.steps(transaction, what)
+        return steps, write_step(transaction, steps, self._clock())
 
     async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:
         """Process the order once: the key makes a retry idempotent."""
@@ -136,8 +143,8 @@ class Activities:
         return await self._processing.callback(approved)
 
     async def _current(self, evidence: Evidence, where: str) -> Proven:
-        async with self._alarmed(evidence, where), self._database.read() as connection:
-            return await self._prover.current(connection, evidence)
+        async with self._alarmed(evidence, where):
+            return await self._database.look(self._prover.current, evidence)
 
     @asynccontextmanager
     async def _alarmed(self, evidence: Evidence, where: str) -> AsyncIterator[None]:

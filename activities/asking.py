@@ -21,6 +21,7 @@ from approvals.request import CardRef
 from cards import Message, request_card
 from records import audit, instances
 from records.database import Database
+from records.plain import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -120,8 +121,7 @@ class Cards:
                 self._begun.discard(nonce)
 
     async def _row(self, state: State) -> instances.Instance | None:
-        async with self._database.read() as connection:
-            return await instances.get(connection, state.instance_id)
+        return await self._database.look(instances.get.on, state.instance_id)
 
     async def _new_card(self, state: State, row: instances.Instance | None) -> CardRef:
         """Post a card. A channel that was renamed since an earlier stage is found by that card's channel id."""
@@ -150,18 +150,20 @@ class Cards:
         if self._stopping:
             return False
         self._begun.add(nonce)
-        async with self._database.write() as connection:
-            posting = f"{nonce}/{self._holder}/{(now + HELD).timestamp():.3f}"
-            if seen is not None and self._is_free(seen, nonce, now):
-                mine = await instances.reserve_card(connection, seen, posting, state.stage)
-            else:
-                mine = False
-            if not mine:  # it has moved meanwhile
-                row = await instances.locked(connection, state.instance_id)
-                mine = row is None or (_still_asked(row, state) and self._is_free(row, nonce, now))
-                if mine:
-                    changes = instances.Changes(posting=posting)
-                    await instances.project(connection, state.instance_id, changes, now, progress=False)
+        posting = f"{nonce}/{self._holder}/{(now + HELD).timestamp():.3f}"
+
+        def reserve(transaction: Transaction) -> bool:
+            unchanged = seen if seen is not None and self._is_free(seen, nonce, now) else None
+            if unchanged and instances.reserve_card.on(transaction, unchanged, posting, state.stage):
+                return True
+            row = instances.locked.on(transaction, state.instance_id)  # it has moved meanwhile
+            mine = row is None or (_still_asked(row, state) and self._is_free(row, nonce, now))
+            if mine:
+                changes = instances.Changes(posting=posting)
+                instances.project.on(transaction, state.instance_id, changes, now, progress=False)
+            return mine
+
+        mine = await self._database.transact(reserve)
         if not mine:
             self._begun.discard(nonce)
         return mine
@@ -178,15 +180,18 @@ class Cards:
         nonce, now = binding_of(state).nonce, self._clock()
         posted, _ = step(state, CardPosted(card=card))
         shown = shown_of(posted)
-        async with self._database.write() as connection:
-            changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=shown)
-            stands = await instances.project(connection, state.instance_id, changes, now, while_in=OURS)
+        changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=shown)
+        told = _entry(state, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
+
+        def record(transaction: Transaction) -> bool:
+            stands = instances.project.on(transaction, state.instance_id, changes, now, while_in=OURS)
             if not stands:  # it ended while Slack was posting: the card must not offer a decision
-                changes = changes.model_copy(update={"wanted": "terminated"})
-                await instances.project(connection, state.instance_id, changes, now)
-            told = _entry(state, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
-            await append_once(connection, f"{nonce}/{card.ts}", told)
-        return Posted(card, not stands)
+                ended = changes.model_copy(update={"wanted": "terminated"})
+                instances.project.on(transaction, state.instance_id, ended, now)
+            append_once(transaction, f"{nonce}/{card.ts}", told)
+            return stands
+
+        return Posted(card, not await self._database.transact(record))
 
 
 def _still_asked(row: instances.Instance, state: State) -> bool:
@@ -199,8 +204,7 @@ async def report_unposted(database: Database, state: State, now: datetime) -> No
     """Say in the log and in the audit, once for each card, that Slack has not taken it."""
     log.error("a card is not posted", instance_id=state.instance_id, channel=state.route.channel)
     told = _entry(state, AuditAction.CARD_UNPOSTED, now, {"channel": state.route.channel})
-    async with database.write() as connection:
-        await append_once(connection, binding_of(state).nonce, told.model_copy(update={"reason": UNPOSTED}))
+    await database.transact(append_once, binding_of(state).nonce, told.model_copy(update={"reason": UNPOSTED}))
 
 
 def _entry(state: State, action: AuditAction, at: datetime, data: dict[str, str]) -> audit.Entry:

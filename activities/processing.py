@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import httpx
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.callbacks import Callbacks
 from activities.inputs import ProcessInput
@@ -13,11 +12,12 @@ from activities.proving import Prover
 from activities.recording import append_once
 from approvals.audit_actions import AuditAction
 from approvals.decision import Outcome
-from approvals.evidence import NotProvenError, TooEarlyError, effect_key
+from approvals.evidence import Evidence, NotProvenError, TooEarlyError, effect_key
 from approvals.orders import fits, instance_id_of
 from approvals.state import State
 from records import audit, instances, ledger
 from records.database import Database
+from records.plain import Transaction
 
 PROCESS_TIMEOUT = httpx.Timeout(10.0)
 
@@ -73,10 +73,15 @@ class Processing:
             digest=_outcome(state).digest,
             at=self._clock(),
         )
-        async with self._database.write() as connection:
-            _, new = await ledger.process(connection, row)
+        entry = self._entry(state, AuditAction.EFFECT_ORDER_PROCESSED, key)
+
+        def process(transaction: Transaction) -> bool:
+            _, new = ledger.process.on(transaction, row)
             if new:
-                await audit.append(connection, self._entry(state, AuditAction.EFFECT_ORDER_PROCESSED, key))
+                audit.append.on(transaction, entry)
+            return new
+
+        new = await self._database.transact(process)
         return {"idempotency_key": key, "new": new}
 
     async def callback(self, approved: ProcessInput) -> dict[str, Any]:
@@ -95,17 +100,20 @@ class Processing:
             await self._gate.passed()
         evidence = approved.evidence
         try:
-            async with self._database.read() as connection:
-                state, row = await self._prover.state(connection, evidence)
-                _demand_approved(state, row)
-                if state.request.kind == "order" and state.instance_id != instance_id_of(state.request.subject):
-                    await _demand_no_other(connection, state)
+            state = await self._database.look(self._approved, evidence)
         except NotProvenError as error:
             raise await self._prover.refuse(evidence, error, where) from error
         except TooEarlyError as error:
             await self._prover.reached(error)
             raise
         return state, effect_key(state)
+
+    def _approved(self, transaction: Transaction, evidence: Evidence) -> State:
+        state, row = self._prover.state(transaction, evidence)
+        _demand_approved(state, row)
+        if state.request.kind == "order" and state.instance_id != instance_id_of(state.request.subject):
+            _demand_no_other(transaction, state)
+        return state
 
     async def _send(self, url: str, key: str, state: State) -> dict[str, Any]:
         """POST the approved request. A 409 says that the receiver did it before; other failures are tried again."""
@@ -119,8 +127,7 @@ class Processing:
             pass  # its status is enough: a body has no bound
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()
-        async with self._database.write() as connection:
-            await append_once(connection, key, self._entry(state, AuditAction.EFFECT_SENT, key))
+        await self._database.transact(append_once, key, self._entry(state, AuditAction.EFFECT_SENT, key))
         return {"idempotency_key": key, "status": answer.status_code}
 
     def _entry(self, state: State, action: AuditAction, key: str) -> audit.Entry:
@@ -153,7 +160,7 @@ def _demand_approved(state: State, row: instances.Instance) -> None:
         raise NotProvenError(f"{state.instance_id} is not the instance of {state.request.subject}")
 
 
-async def _demand_no_other(connection: AsyncConnection, state: State) -> None:
+def _demand_no_other(transaction: Transaction, state: State) -> None:
     order = instance_id_of(state.request.subject)
-    if await instances.get(connection, order) is not None:
+    if instances.get.on(transaction, order) is not None:
         raise NotProvenError(f"order {state.request.subject} has an instance of its own, {order}")

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.inputs import RecordInput
 from activities.recording import append_once
@@ -22,6 +21,7 @@ from approvals.signing import KeyRing
 from approvals.state import State
 from records import audit, instances
 from records.database import Database
+from records.plain import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -73,24 +73,24 @@ class Prover:
         """Let nothing wait for the clock any longer in this process."""
         self._stopping = True
 
-    async def state(self, connection: AsyncConnection, evidence: Evidence, *, locked: bool = False) -> Proven:
+    def state(self, transaction: Transaction, evidence: Evidence, *, locked: bool = False) -> Proven:
         """Return where the request stands by its evidence. `locked`: to be written. Raises: NotProvenError as well."""
         demand_seal(self.keys, evidence)
-        row = await (instances.locked if locked else instances.get)(connection, evidence.instance_id)
+        row = (instances.locked if locked else instances.get).on(transaction, evidence.instance_id)
         if row is None or row.state is None:
             raise NotOnRecordError(f"{evidence.instance_id} is not on record")
         state = derived(self.keys, evidence, row.state, self._clock())
         return Proven(_with_cards(state, row), row)
 
-    async def current(self, connection: AsyncConnection, evidence: Evidence) -> Proven:
+    def current(self, transaction: Transaction, evidence: Evidence) -> Proven:
         """Return where the request stands, if our record does not say otherwise. Raises: NotProvenError as well."""
-        proven = await self.state(connection, evidence)
+        proven = self.state(transaction, evidence)
         _refuse_contradiction(proven.state, proven.row)
         return proven
 
-    async def steps(self, connection: AsyncConnection, what: RecordInput) -> Steps:
+    def steps(self, transaction: Transaction, what: RecordInput) -> Steps:
         """Return what follows from the new events. Raises: NotProvenError as well."""
-        proven, now = await self.state(connection, what.evidence, locked=True), self._clock()
+        proven, now = self.state(transaction, what.evidence, locked=True), self._clock()
         found, state = [], proven.state
         for event in what.events:
             following = stepped(self.keys, state, event, now)
@@ -114,8 +114,8 @@ class Prover:
             reason=REFUSED.format(why=error),
             data={"step": where},
         )
-        async with self._database.write() as connection:
-            await append_once(connection, f"{where}/{evidence.opening[:16]}/{len(evidence.events)}/{error}", entry)
+        key = f"{where}/{evidence.opening[:16]}/{len(evidence.events)}/{error}"
+        await self._database.transact(append_once, key, entry)
         return NonRetryableError(REFUSED.format(why=error))
 
 

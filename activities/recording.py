@@ -3,8 +3,6 @@
 from collections import Counter
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from activities.inputs import Recorded
 from approvals.audit_actions import AuditAction
 from approvals.checks import barred
@@ -16,6 +14,7 @@ from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.state import approvers_now
 from approvals.values import Moment
 from records import audit, instances, sent
+from records.plain import Transaction
 
 
 def waiting_on(state: State) -> tuple[str, ...]:
@@ -132,11 +131,11 @@ def _reason(state: State, record: Record) -> str:
     return record.decision.reason if record.decision else ""
 
 
-async def append_once(connection: AsyncConnection, key: str, wanted: audit.Entry) -> bool:
+def append_once(transaction: Transaction, key: str, wanted: audit.Entry) -> bool:
     """Append an entry unless it stands already; both in the caller's transaction. Returns whether it is new."""
-    new = await sent.note(connection, f"audit/{wanted.instance_id}/{wanted.action}/{key}", wanted.at)
+    new = sent.note.on(transaction, f"audit/{wanted.instance_id}/{wanted.action}/{key}", wanted.at)
     if new:
-        await audit.append(connection, wanted)
+        audit.append.on(transaction, wanted)
     return new
 
 
@@ -144,9 +143,7 @@ DROPPED = (Reason.BAD_SIGNATURE, Reason.UNSIGNED, Reason.MALFORMED)
 """Why events are dropped, what looks most like an attempt first."""
 
 
-async def write_dropped(
-    connection: AsyncConnection, state: State, dropped: Counter[Reason], when: Moment, at: Moment
-) -> None:
+def write_dropped(transaction: Transaction, state: State, dropped: Counter[Reason], when: Moment, at: Moment) -> None:
     """Write one entry for all the events of a turn that are not signed by us. They change nothing else.
 
     `when` is the workflow's clock, the same in every repetition.
@@ -164,7 +161,7 @@ async def write_dropped(
         policy_version=state.route.policy_version,
         data={"stage": state.stage, "count": dropped.total(), "reasons": {why.value: n for why, n in dropped.items()}},
     )
-    await append_once(connection, f"dropped/{when.isoformat()}", refused)
+    append_once(transaction, f"dropped/{when.isoformat()}", refused)
 
 
 OURS: tuple[instances.Phase, ...] = (

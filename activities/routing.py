@@ -1,6 +1,6 @@
 """From a request to its route: by the policy file as it stands at the asking, kept with the request from then on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,8 +26,9 @@ from approvals.request import ApprovalRequest, Route
 from approvals.requesters import UnknownRequesterError, canonical
 from approvals.signing import KeyRing
 from approvals.state import Origin, Started
-from records import audit, instances, policies
+from records import audit, instances, notifications, policies
 from records.database import Database
+from records.plain import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -131,8 +132,7 @@ class Routing:
         """Return what is on record under this id. Raises: StartRefusedError if the id is not this request's."""
         if asked.sealed is not None and not is_ours(self._keys, asked.request, asked.instance_id, asked.sealed):
             raise StartRefusedError(BAD_SEAL)
-        async with self._database.read() as connection:
-            row = await instances.get(connection, asked.instance_id)
+        row = await self._database.look(instances.get.on, asked.instance_id)
         ran_before = row is not None and row.run is not None and row.run != asked.run and row.phase != "starting"
         anothers = is_order_instance(asked.instance_id) or _is_anothers(row, asked.request)
         if ran_before or (asked.sealed is None and anothers):
@@ -151,8 +151,7 @@ class Routing:
             reason=message,
             data={"subject": asked.request.subject, "amount": str(asked.request.amount)},
         )
-        async with self._database.write() as connection:
-            await append_once(connection, asked.run.isoformat(), entry)
+        await self._database.transact(append_once, asked.run.isoformat(), entry)
 
     async def _route(self, asked: RouteInput, emails: tuple[str, ...], origin: Origin) -> Route:
         try:
@@ -208,14 +207,17 @@ class Routing:
         )
         first, now = Stepped(*step(state, Started(at=state.run))), self._clock()
         running: dict[str, Any] = {"engine_status": "RUNNING"} if row is None or row.phase == "starting" else {}
-        async with self._database.write() as connection:
+
+        def begin(transaction: Transaction) -> Sequence[notifications.Row]:
             if row is None:
-                await instances.begin(connection, known, now)
+                instances.begin.on(transaction, known, now)
             elif row.request is None:
-                await instances.begin_again(connection, known.model_copy(update={"name": row.name}), now)
+                instances.begin_again.on(transaction, known.model_copy(update={"name": row.name}), now)
             if state.origin == "workflow":
-                await append_once(connection, state.run.isoformat(), _unsigned(state, now))
-            rows = await write_step(connection, Steps(state, ((first, state.run),), first.state), now, running)
+                append_once(transaction, state.run.isoformat(), _unsigned(state, now))
+            return write_step(transaction, Steps(state, ((first, state.run),), first.state), now, running)
+
+        rows = await self._database.transact(begin)
         self._observer.state_changed(first.state)
         self._observer.notifications_added(rows)
 

@@ -5,7 +5,6 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.inputs import Recorded
 from activities.recording import OURS, entry, entry_key, projection
@@ -18,6 +17,7 @@ from approvals.machine import Announce, Answer, Record, Remind, State
 from approvals.values import Moment
 from approvals.webhooks import Event
 from records import audit, instances, intake, notifications, sent
+from records.plain import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -60,60 +60,60 @@ class Steps(NamedTuple):
         )
 
 
-async def write_step(
-    connection: AsyncConnection, steps: Steps, at: Moment, also: Mapping[str, Any] = MappingProxyType({})
+def write_step(
+    transaction: Transaction, steps: Steps, at: Moment, also: Mapping[str, Any] = MappingProxyType({})
 ) -> Sequence[notifications.Row]:
     """Write all that the steps mean; returns the new notifications. Writing it again changes nothing.
 
     `also` are further columns of the read model.
     """
     records, after = steps.records, steps.after
-    if not records or not await sent.note(connection, f"step/{after.instance_id}/{entry_key(records[0])}", at):
+    if not records or not sent.note.on(transaction, f"step/{after.instance_id}/{entry_key(records[0])}", at):
         return ()
     for what in records:
-        await audit.append(connection, entry(what, at))
+        audit.append.on(transaction, entry(what, at))
     if after != steps.before:
         changes = instances.Changes(**{**projection(after), **also})
-        await instances.project(connection, after.instance_id, changes, at, while_in=OURS, listed=steps.listed)
-    await _tell_systems(connection, steps, at)
-    await _answer(connection, steps, at)
-    return await _tell(connection, steps, at)
+        instances.project.on(transaction, after.instance_id, changes, at, while_in=OURS, listed=steps.listed)
+    _tell_systems(transaction, steps, at)
+    _answer(transaction, steps, at)
+    return _tell(transaction, steps, at)
 
 
 EVENTS: Final[dict[str, Event]] = {"accepted": "counted", "advanced": "changed", "escalated": "changed"}
 
 
-async def _tell_systems(connection: AsyncConnection, steps: Steps, at: Moment) -> None:
+def _tell_systems(transaction: Transaction, steps: Steps, at: Moment) -> None:
     """Write what callbacks asked to be told of before the end. The end has a message of its own, with all of it."""
     if steps.after.outcome is not None:
         return
     records = steps.records
     for event in dict.fromkeys(EVENTS[each.effect.action] for each in records if each.effect.action in EVENTS):
-        await instances.tell_event(connection, steps.after.instance_id, event, entry_key(records[0]), at)
+        instances.tell_event.on(transaction, steps.after.instance_id, event, entry_key(records[0]), at)
 
 
-async def _answer(connection: AsyncConnection, steps: Steps, at: Moment) -> None:
+def _answer(transaction: Transaction, steps: Steps, at: Moment) -> None:
     """Keep the verdicts. After an end the other decisions are due: the workflow will take none of them any more."""
     ended = steps.after.outcome is not None and steps.before.outcome is None
     answered = [each for each in steps.records if each.effect.decision is not None and each.effect.verdict is not None]
     for what in answered:
         last = ended and what is answered[-1]
-        await _answer_one(connection, steps.after, what.effect, at, last=last)
+        _answer_one(transaction, steps.after, what.effect, at, last=last)
     if ended and not answered:
-        await intake.hurry(connection, steps.after.instance_id, at)
+        intake.hurry.on(transaction, steps.after.instance_id, at)
 
 
-async def _answer_one(connection: AsyncConnection, state: State, record: Record, at: Moment, *, last: bool) -> None:
+def _answer_one(transaction: Transaction, state: State, record: Record, at: Moment, *, last: bool) -> None:
     decision, verdict = record.decision, record.verdict
     if decision is None or verdict is None:
         return
     said = verdict.model_dump(mode="json")
     if last:
-        known = await intake.answer_last(connection, decision.id, said, state.instance_id, at)
+        known = intake.answer_last.on(transaction, decision.id, said, state.instance_id, at)
     else:
-        known = await intake.answer(connection, decision.id, said, at)
+        known = intake.answer.on(transaction, decision.id, said, at)
     if not known and record.action in {"accepted", "withdrawn"}:
-        await _alarm_if_unsubmitted(connection, state, decision, at)
+        _alarm_if_unsubmitted(transaction, state, decision, at)
 
 
 NOT_SUBMITTED = (
@@ -122,9 +122,9 @@ NOT_SUBMITTED = (
 )
 
 
-async def _alarm_if_unsubmitted(connection: AsyncConnection, state: State, decision: Submitted, at: Moment) -> None:
+def _alarm_if_unsubmitted(transaction: Transaction, state: State, decision: Submitted, at: Moment) -> None:
     """Raise the alarm for a decision that counted and was never taken in. It stays counted: it may be a true one."""
-    if decision.person == NOBODY_KNOWN or await intake.get(connection, decision.id) is not None:
+    if decision.person == NOBODY_KNOWN or intake.get.on(transaction, decision.id) is not None:
         return  # the first is accept_unsigned_decisions, which says so itself
     log.error("a decision counted that no door took in", instance_id=state.instance_id, person=decision.person.key)
     alarm = audit.Entry(
@@ -136,10 +136,10 @@ async def _alarm_if_unsubmitted(connection: AsyncConnection, state: State, decis
         reason=NOT_SUBMITTED,
         data={"decision_id": decision.id},
     )
-    await audit.append(connection, alarm)
+    audit.append.on(transaction, alarm)
 
 
-async def _tell(connection: AsyncConnection, steps: Steps, at: Moment) -> Sequence[notifications.Row]:
+def _tell(transaction: Transaction, steps: Steps, at: Moment) -> Sequence[notifications.Row]:
     """Write the notifications: the notifier sends them, and no workflow waits for Slack."""
     wanted = [row for state, effect in steps.tellings for row in notifications_of(state, effect)]
-    return await notifications.enqueue(connection, wanted, at)
+    return notifications.enqueue.on(transaction, wanted, at)

@@ -5,10 +5,11 @@
 In turn, on the same sidecar and in the same worker: a batch of the floor (a workflow of five activities that do nothing
 and one event), and a batch of orders, each started, clicked, completed and its card rewritten. Clicks are sent
 `--at-once` at a time; `ack_loaded` are their acknowledgements while the batch is decided, `ack_quiet` those of single
-clicks between batches. `cpu` is whose code the app's main thread ran. With `--postgres` `lock_wait_share` is the share
-of writing time in which a process waited for the audit's lock, and `lock_held_ms` how long it was held for each order.
-`--split` runs the first app with `--only web` and the others with `--only worker`. The sidecar, the apps, local Slack
-and this driver share one machine. The last line is one JSON object.
+clicks between batches. `cpu_ms_each` is the CPU time of the apps for one order and for one workflow of the floor: it is
+the same if the machine is busy with other things. `cpu` is whose code the app's main thread ran. With `--postgres`
+`lock_wait_share` is the share of writing time in which a process waited for the audit's lock, and `lock_held_ms` how
+long it was held for each order. `--split` runs the first app with `--only web` and the others with `--only worker`. The
+sidecar, the apps, local Slack and this driver share one machine. The last line is one JSON object.
 """
 
 import argparse
@@ -51,6 +52,7 @@ class Place(NamedTuple):
     urls: list[str]
     token: str
     engine: Engine
+    pids: list[int]
 
 
 @contextlib.contextmanager
@@ -201,6 +203,12 @@ async def quiet(place: Place, http: aiohttp.ClientSession, name: str) -> list[fl
     return acks
 
 
+def cpu_ms(pids: list[int]) -> float:
+    """Return the milliseconds of CPU that processes have used: on a machine that others use too, truer than time."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(each[11]) + int(each[12]) for each in fields) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 class Lock:
     """Samples of who waits for the audit's lock, and whether it is held."""
 
@@ -248,17 +256,20 @@ class Lock:
 async def measure(place: Place, wanted: argparse.Namespace, url: str) -> dict[str, Any]:
     """Take turns."""
     floors, ours, loaded, calm, lock = list[float](), list[float](), list[float](), list[float](), Lock()
-    seconds = 0.0
+    seconds, spent = 0.0, {"floor": 0.0, "orders": 0.0}
     async with aiohttp.ClientSession() as http:
         await orders(place, http, "warm", 8, 4)
         await floor(place, "warm", 8, 4)
         for number in range(wanted.rounds):
+            before = cpu_ms(place.pids)
             floors.append(await floor(place, f"f{number}", wanted.orders, wanted.at_once))
+            spent["floor"] += cpu_ms(place.pids) - before
             calm += await quiet(place, http, f"q{number}x")
-            began = time.perf_counter()
+            began, before = time.perf_counter(), cpu_ms(place.pids)
             async with lock.watched(url):
                 rate, acks = await orders(place, http, f"r{number}x", wanted.orders, wanted.at_once)
             seconds += time.perf_counter() - began
+            spent["orders"] += cpu_ms(place.pids) - before
             ours.append(rate)
             loaded += acks
     ratios = [mine / least for mine, least in zip(ours, floors, strict=True)]
@@ -267,6 +278,7 @@ async def measure(place: Place, wanted: argparse.Namespace, url: str) -> dict[st
         "floor_s": round(statistics.median(floors), 1),
         "of_floor": round(statistics.median(ratios), 3),
         "of_floor_each": [round(each, 3) for each in ratios],
+        "cpu_ms_each": {name: round(ms / wanted.rounds / wanted.orders, 1) for name, ms in spent.items()},
         "ack_quiet_ms": _spread(calm),
         "ack_loaded_ms": _spread(loaded),
         "ack_loaded_p50_of_quiet": round(statistics.median(loaded) / statistics.median(calm), 2),
@@ -324,7 +336,7 @@ def run(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
         urls, token = [each for each, _ in apps][: 1 if wanted.split else None], asyncio.run(make_key(url))
 
         async def measured() -> dict[str, Any]:
-            return await measure(Place(slack, urls, token, Engine(address)), wanted, url)
+            return await measure(Place(slack, urls, token, Engine(address), [pid for _, pid in apps]), wanted, url)
 
         found = asyncio.run(measured())
         cpu = shares(folder, [pid for _, pid in apps])

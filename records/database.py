@@ -19,9 +19,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
-from records import addresses, failures, fencing, pgbouncer, schema
+from records import addresses, failures, fencing, pgbouncer, plain, schema
 from records.errors import DatabaseUnavailableError, LeaseLostError, RecordsError
-from records.plain import Plain
+from records.plain import Transaction, Work
 from records.sqlite import driver
 from records.sqlite.reading import QuickReader
 from records.sqlite.wal import PAGES, WriteAheadLog
@@ -134,29 +134,31 @@ class Database:
                     await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 yield connection
 
-    async def transact(self, work: Plain[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Run plain work in a write transaction; return its result after the commit. Raises like `write`.
+    async def transact(self, work: Work[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Run a plain function in a write transaction; return its result after the commit. Raises like `write`.
 
         An exception in the work undoes it alone. On SQLite it shares the flush with all that waits like it.
         """
+        whole = partial(_given, work, arguments, named)
         if fencing.fence() is not None:
             async with self.write() as connection:
-                return await work(connection, *arguments, **named)
+                return await plain.run(connection, whole)
         with self._noted(), self._explained():
-            result = await self._writer.whole(work.given(*arguments, **named))
+            result = await self._writer.whole(whole)
         self._written()
         return result
 
-    async def look(self, work: Plain[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Run plain work that reads rows by key, in one committed state. Raises like `write`.
+    async def look(self, work: Work[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Run a plain function that reads rows by key, in one committed state. Raises like `write`.
 
         On SQLite it runs at once, on the loop: it is shorter than the way to a thread and back.
         """
+        whole = partial(_given, work, arguments, named)
         if self._quick is None:
             async with self.read() as connection:
-                return await work(connection, *arguments, **named)
+                return await plain.run(connection, whole)
         with self._explained():
-            return await self._quick.look(work.given(*arguments, **named))
+            return await self._quick.look(whole)
 
     @property
     def trouble(self) -> str:
@@ -228,6 +230,10 @@ class Database:
             await self._log.close()
         for engine in (*self.engines, *([self._listening] if self._listening is not None else [])):
             await engine.dispose()
+
+
+def _given(work: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any], transaction: Transaction) -> T:
+    return work(transaction, *arguments, **named)
 
 
 async def _begin_sqlite(connection: AsyncConnection) -> None:

@@ -7,7 +7,7 @@ their place.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -38,6 +38,10 @@ class Transaction(Protocol):
 
     def run(self, text: str, values: Sequence[Any]) -> Found:
         """Run one compiled statement. Raises the driver's errors."""
+
+
+Work: TypeAlias = Callable[Concatenate[Transaction, P], T]
+"""A plain function, with its further arguments."""
 
 
 class OnSqlite:
@@ -79,17 +83,13 @@ class OnPostgres:
 class Plain(Generic[P, T]):
     """A plain function of a transaction. Called with a connection it is awaited; `on` is for other plain functions."""
 
-    def __init__(self, work: Callable[Concatenate[Transaction, P], T]) -> None:
+    def __init__(self, work: Work[P, T]) -> None:
         self.on = work
         functools.update_wrapper(self, work)
 
     async def __call__(self, connection: AsyncConnection, *arguments: P.args, **named: P.kwargs) -> T:
         """Run it in a connection's transaction."""
-        return await run(connection, self.given(*arguments, **named))
-
-    def given(self, *arguments: P.args, **named: P.kwargs) -> Callable[[Transaction], T]:
-        """Return the work with its arguments."""
-        return lambda transaction: self.on(transaction, *arguments, **named)
+        return await run(connection, lambda transaction: self.on(transaction, *arguments, **named))
 
 
 async def run(connection: AsyncConnection, work: Callable[[Transaction], T]) -> T:

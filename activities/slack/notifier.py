@@ -109,8 +109,7 @@ class Notifier:
         async with self._preparing:
             deliver = await self._sender.prepare(row)
         if deliver is None:
-            async with self._database.write() as connection:
-                await notifications.drop(connection, row.id)
+            await self._database.transact(notifications.drop.on, row.id)
             return
         await deliver(lambda: self._begin(row))
         await self._note(row, "sent")
@@ -120,10 +119,10 @@ class Notifier:
         if self._stopping:
             return False
         self._begun.add(row.id)
-        async with self._database.write() as connection:
-            mine = await notifications.reserve(
-                connection, row.id, self._holder, self._clock(), NOTIFICATION_LEASE, _longest()
-            )
+        lease, longest = NOTIFICATION_LEASE, _longest()
+        mine = await self._database.transact(
+            notifications.reserve.on, row.id, self._holder, self._clock(), lease, longest
+        )
         if not mine:
             self._begun.discard(row.id)
         return mine
@@ -139,8 +138,7 @@ class Notifier:
         """Note what became of it. Repeated while the database is away: without the note it would be sent again."""
         for pause in NOTED_WITHIN_S:
             try:
-                async with self._database.write() as connection:
-                    await notifications.finish(connection, row.id, result, self._clock(), problem)
+                await self._database.transact(notifications.finish.on, row.id, result, self._clock(), problem)
             except RecordsError as error:
                 log.warning("what became of a notification is not noted yet", notification=row.id, why=str(error))
                 await asyncio.sleep(pause)
@@ -152,8 +150,8 @@ class Notifier:
         pause = timedelta(seconds=seconds * random.uniform(0.7, 1.0))  # noqa: S311
         log.info("a notification is tried again", notification=row.id, why=why, again_in=pause.total_seconds())
         try:
-            async with self._database.write() as connection:
-                await notifications.retry_at(connection, row.id, self._clock() + pause, why, row.attempts + 1)
+            again_at = self._clock() + pause
+            await self._database.transact(notifications.retry_at.on, row.id, again_at, why, row.attempts + 1)
         except RecordsError as error:
             log.warning("a notification waits for the database", notification=row.id, why=str(error))
 

@@ -51,8 +51,7 @@ class Sender:
         if row.kind == "alarm":
             return await self._alarms.prepare(row, message_id(row))
         telling = Telling.model_validate(row.content)
-        async with self._database.read() as connection:
-            found = await instances.get(connection, row.instance_id)
+        found = await self._database.look(instances.get.on, row.instance_id)
         if found is None or found.state is None or found.state.run != telling.run or not _still(found, telling):
             return None
         if row.kind == "requester":

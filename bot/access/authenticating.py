@@ -190,8 +190,7 @@ class Access:
         Raises: Refused BAD_CREDENTIALS, or RATE_LIMITED for a wrong key after too many failures of its id or source.
         """
         secrets = [self._key_ring.subkey(Purpose.API_KEY, key_id) for key_id in self._key_ring.ids]
-        async with self._database.read() as connection:
-            found = await keys.authenticate(connection, token, secrets, self._clock())
+        found = await self._database.look(keys.authenticate.on, token, secrets, self._clock())
         if found.key is None:
             self._demand_patience(source, f"key {token[:KEY_ID_END]}")
             log.warning("an API key was refused", why=found.reason.value, key=found.key_id, source=source)
@@ -245,8 +244,7 @@ class Access:
             correlation_id=correlation_id(),
             data={"action": action.value, "email": caller.email},
         )
-        async with self._database.write() as connection:
-            await audit.append(connection, entry)
+        await self._database.transact(audit.append.on, entry)
 
     async def slack_person(self, caller: Caller) -> Person:
         """Return the Slack person of a caller: a key belongs to a person by e-mail.

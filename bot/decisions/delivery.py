@@ -231,8 +231,7 @@ class Deliverer:
 
     async def _is_over(self, instance_id: str) -> bool:
         """Return whether the workflow has written down its outcome: after that it takes no decision any more."""
-        async with self._database.read() as connection:
-            found = await instances.get(connection, instance_id)
+        found = await self._database.look(instances.get.on, instance_id)
         return found is not None and found.state is not None and found.state.outcome is not None
 
     async def _again_in(self, row: intake.Row, pause: timedelta) -> None:

@@ -10,6 +10,7 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from records import audit, instances, intake
 from records.database import Database
+from records.plain import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -71,12 +72,18 @@ async def refuse(
 
     Returns the row of before if the id was submitted already, None if the refusal is recorded.
     """
-    async with database.write() as connection:
-        row, new = await intake.submit(connection, kept, now)
-        if new:
-            await intake.answer(connection, kept.id, verdict.model_dump(mode="json"), now)
-            await audit.append(connection, entry)
+    row, new = await database.transact(_refused, kept, verdict, entry, now)
     return None if new else row
+
+
+def _refused(
+    transaction: Transaction, kept: intake.Submission, verdict: Verdict, entry: audit.Entry, now: datetime
+) -> tuple[intake.Row, bool]:
+    row, new = intake.submit.on(transaction, kept, now)
+    if new:
+        intake.answer.on(transaction, kept.id, verdict.model_dump(mode="json"), now)
+        audit.append.on(transaction, entry)
+    return row, new
 
 
 def is_open(row: instances.Instance) -> bool:

@@ -33,6 +33,7 @@ from bot.process.tracing import TRACING
 from cards.text import clean
 from records import audit, instances, intake
 from records.database import Database
+from records.plain import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -83,8 +84,7 @@ class Decisions:
 
         Raises: Refused NOT_FOUND, CONFLICT while nobody is asked yet, UNBOUND if a digest is needed.
         """
-        async with self._database.read() as connection:
-            row = await instances.get(connection, instance_id)
+        row = await self._database.look(instances.get.on, instance_id)
         if row is None:
             raise Refused(
                 Kind.NOT_FOUND, f"No request has started as {instance_id}. Look at the id, or start it first."
@@ -125,9 +125,7 @@ class Decisions:
                 return await self._submit(wanted, cached, cached=True)
             except intake.StaleError:
                 self._states.forget(wanted.instance_id)
-        async with self._database.read() as connection:
-            row = await instances.get(connection, wanted.instance_id)
-            first = await intake.get(connection, wanted.id)
+        row, first = await self._database.look(_found, wanted)
         if first is not None:
             return _again(first, wanted)
         known = _open(row)
@@ -151,8 +149,7 @@ class Decisions:
 
     async def refusal(self, binding: Binding, person: Person) -> Verdict | None:
         """Say beforehand whether this person's decision on this card would be refused; nothing is recorded."""
-        async with self._database.read() as connection:
-            known = _open(await instances.get(connection, binding.instance_id))
+        known = _open(await self._database.look(instances.get.on, binding.instance_id))
         if known is None:
             return OVER
         wanted = DecisionSubmission(
@@ -204,11 +201,9 @@ class Decisions:
             through=decision.through,
         )
         now = self._clock()
-        async with self._database.write() as connection:
-            standing = None if expected is None else _standing_of(expected)
-            row, new = await intake.submit(connection, submission, now, lease=TAKER_LEASE, expected=standing)
-            if new:
-                await audit.append(connection, _entry(decision, AuditAction.DECISION_SUBMITTED, now))
+        standing = None if expected is None else _standing_of(expected)
+        entry = _entry(decision, AuditAction.DECISION_SUBMITTED, now)
+        row, new = await self._database.transact(_take_in, submission, entry, standing)
         if not new:
             return _again(row, wanted)
         self._deliverer.deliver(row)
@@ -256,6 +251,20 @@ def _open(row: instances.Instance | None) -> Known | None:
     if row is None or row.state is None or not is_open(row):
         return None
     return Known(row.state, binding_of(row.state))
+
+
+def _found(transaction: Transaction, wanted: DecisionSubmission) -> tuple[instances.Instance | None, intake.Row | None]:
+    return instances.get.on(transaction, wanted.instance_id), intake.get.on(transaction, wanted.id)
+
+
+def _take_in(
+    transaction: Transaction, submission: intake.Submission, entry: audit.Entry, expected: intake.Standing | None
+) -> tuple[intake.Row, bool]:
+    """Write a decision and its entry. Raises: StaleError."""
+    row, new = intake.submit.on(transaction, submission, entry.at, lease=TAKER_LEASE, expected=expected)
+    if new:
+        audit.append.on(transaction, entry)
+    return row, new
 
 
 def _standing_of(state: State) -> intake.Standing:

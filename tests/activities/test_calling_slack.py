@@ -135,8 +135,7 @@ async def test_a_record_that_is_written_twice_is_one_entry_and_two_events_are_tw
     for minute in (0, 0, 1):
         refused = Stepped(state, (Record(action="refused"),))
         steps = Steps(state, ((refused, NOON + timedelta(minutes=minute)),), state)
-        async with database.write() as connection:
-            await write_step(connection, steps, NOON)
+        await database.transact(write_step, steps, NOON)
     async with database.read() as connection:
         entries = await audit.of_instance(connection, state.instance_id)
     assert [entry.action for entry in entries] == ["request.refused"] * 2

@@ -38,6 +38,7 @@ from bot.process.correlation import correlation_id
 from bot.process.tracing import TRACING
 from records import audit, instances
 from records.database import Database
+from records.plain import Transaction
 
 APPROVAL_WORKFLOW = "approval_workflow"
 SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
@@ -229,6 +230,8 @@ class Starting:
         """
         quotas, now = self._parts.quotas, self._parts.clock()
         bounds = () if start.request is None else await quotas.of(start.request, actor)
+        if not bounds:
+            return await self._parts.database.transact(_begun, _known(start), entry, now)
         async with self._parts.database.write() as connection:
             row, new = await instances.begin(connection, _known(start), now)
             if new:
@@ -300,6 +303,15 @@ def _input(value: Any, submitted_by: str) -> ApprovalRequest:
         )
     except ValidationError as error:
         raise unusable(error, "input") from error
+
+
+def _begun(
+    transaction: Transaction, known: instances.Known, entry: audit.Entry | None, now: datetime
+) -> tuple[instances.Instance, bool]:
+    row, new = instances.begin.on(transaction, known, now)
+    if new and entry is not None:
+        audit.append.on(transaction, entry)
+    return row, new
 
 
 def _known(start: Start) -> instances.Known:
