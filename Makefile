@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture rolling replicas freeze clean
+.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture strangers rolling replicas freeze clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -84,6 +84,9 @@ test-image: deploy-tools  ## build the image, run it and the compose stack; as r
 
 torture: install  ## kill and break parts for minutes, and check that nothing is lost
 	$(BIN)/python -m tests.torture $(ARGS)
+
+strangers: install  ## kill the app, a stranger's service and its receiver 50 times while people are asked
+	$(BIN)/python -m tests.torture.strangers $(ARGS)
 
 rolling: install  ## restart three apps one after the other under 20 clicks a second; wants haproxy
 	$(BIN)/python -m tests.torture.rolling $(ARGS)

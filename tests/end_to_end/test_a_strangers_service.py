@@ -1,6 +1,6 @@
 """A stranger's FastAPI service asks with the client package alone, and survives kills of itself and of the app.
 
-More trials: `make torture` (tests/torture/strangers.py).
+More trials: `make strangers` (tests/torture/strangers.py).
 """
 
 import random
@@ -30,6 +30,8 @@ def test_a_refund_waits_for_a_click(strangers: World) -> None:
     assert (strangers.stranger.paid("yes"), strangers.stranger.paid("no")) == (1, 0)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_kills_of_app_and_service_lose_no_refund_and_pay_none_twice(strangers: World, seed: int) -> None:
-    trial(strangers, f"killed-{seed}", random.Random(seed))
+@pytest.mark.parametrize(("order", "seed"), [("killed", 1), ("hooked", 2)])
+def test_kills_of_app_service_and_receiver_lose_no_refund_and_pay_none_twice(
+    strangers: World, order: str, seed: int
+) -> None:
+    trial(strangers, f"{order}-{seed}", random.Random(seed))

@@ -1,5 +1,7 @@
 """A stranger's refund through kills of the app and of the stranger: no end is lost, nothing is refunded twice.
 
+Half of them wait with the client, half are told by a webhook; then the stranger is the receiver that is killed.
+
 `python -m tests.torture.strangers --trials 50 --seed 7`
 """
 
@@ -45,15 +47,16 @@ def free_port() -> int:
 class Stranger:
     """The stranger's service as a process."""
 
-    def __init__(self, ledger: Path, url: str, key: str) -> None:
+    def __init__(self, ledger: Path, port: int, url: str, key: str, secret: str) -> None:
         self.ledger = ledger
         self._environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self._environment |= {
             "PYTHONPATH": str(ROOT / "client/src"),
             "COUNTERSIGN_URL": url,
             "COUNTERSIGN_API_KEY": key,
+            "STRANGERS_SECRET": secret,
         }
-        self.port = free_port()
+        self.port = port
         self.process = self._begin()
 
     def _begin(self) -> "subprocess.Popen[bytes]":
@@ -83,6 +86,16 @@ class Stranger:
         path = self.ledger / f"{order}.end"
         return path.read_text() if path.exists() else ""
 
+    def told(self, order: str) -> set[str]:
+        """Return the ids under which it was told of the end by webhooks."""
+        path = self.ledger / f"{order}.ids"
+        return set(path.read_text().split()) if path.exists() else set()
+
+    def problem(self, order: str) -> str:
+        """Return what last stood in its way."""
+        path = self.ledger / f"{order}.problem"
+        return path.read_text() if path.exists() else ""
+
     def paid(self, order: str) -> int:
         """Return how often it was paid."""
         path = self.ledger / f"{order}.paid"
@@ -96,14 +109,16 @@ class World:
         (folder / "policy.yml").write_text(POLICY)
         (folder / "ledger").mkdir()
         self._folder, self._port = folder, free_port()
-        self.settings = settings_for(folder, slack, sidecar, policy=folder / "policy.yml")
+        port = free_port()
+        hosts = f"127.0.0.1:{port}"
+        self.settings = settings_for(folder, slack, sidecar, policy=folder / "policy.yml", callback_hosts=hosts)
         self.app = self._begin()
         self.app.ready()
         slack.deliver_to = f"{self.app.url}/slack/events"
         self.system = System(slack, self.app.url, self.settings, sidecar)
-        self.stranger = Stranger(
-            folder / "ledger", self.app.url, self.system.token("requester@example.com", "requester")
-        )
+        key = self.system.token("requester@example.com", "requester")
+        own = self.system.http.get("/webhooks/secret", headers={"Authorization": f"Bearer {key}"}).json()
+        self.stranger = Stranger(folder / "ledger", port, self.app.url, key, own["secrets"][0])
 
     def _begin(self) -> AppProcess:
         return AppProcess(self.settings, self._folder / "app.log", port=self._port)
@@ -115,13 +130,14 @@ class World:
 
     def request(self, order: str) -> Order:
         """Wait for the request's card, and return it."""
-        eventually(lambda: self._found(order), 60)
+        eventually(lambda: self.known_as(order), 60)
         found = Order(self.system, order)
-        found.instance_id = self._found(order)
+        found.instance_id = self.known_as(order)
         found.card()
         return found
 
-    def _found(self, order: str) -> str:
+    def known_as(self, order: str) -> str:
+        """Return the request's id, empty before there is one."""
         headers = {"Authorization": f"Bearer {self.system.token('requester@example.com', 'requester')}"}
         with contextlib.suppress(httpx.TransportError):
             answer = self.system.http.get("/workflows", params={"q": order}, headers=headers)
@@ -159,9 +175,23 @@ def trial(found: World, order: str, dice: random.Random) -> None:
     request.click("U0MANAGER")
     time.sleep(dice.random() * 0.3)
     dice.choice((found.app_again, found.stranger.again))()
-    eventually(lambda: found.stranger.end(order) == "refunded", 90)
-    if found.stranger.paid(order) != 1:
-        raise AssertionError(f"{order} was paid {found.stranger.paid(order)} times")
+    end = ended(found, order)
+    if end != "refunded" or found.stranger.paid(order) != 1:
+        raise AssertionError(f"{order} ended {end!r} and was paid {found.stranger.paid(order)} times")
+    if order.startswith("hook") and len(found.stranger.told(order)) != 1:
+        raise AssertionError(f"{order} was told under the ids {found.stranger.told(order)}")
+
+
+def ended(found: World, order: str) -> str:
+    """Return how the stranger's order ended. Raises AssertionError with what is known of it if it does not."""
+    try:
+        eventually(lambda: found.stranger.end(order), 150)  # an attempt that was killed is leased for a minute
+    except AssertionError as error:
+        request = found.known_as(order)
+        headers = {"Authorization": f"Bearer {found.system.token('operator@example.com', 'operator')}"}
+        shown = found.system.http.get(f"/workflows/{request}/diagnosis", headers=headers).text
+        raise AssertionError(f"{order} has no end. {found.stranger.problem(order)} {shown[:1000]}") from error
+    return found.stranger.end(order)
 
 
 def main() -> int:
@@ -173,7 +203,7 @@ def main() -> int:
     dice = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as found:
         for number in range(given.trials):
-            trial(found, f"o{number}", dice)
+            trial(found, f"{'hook' if number % 2 else 'o'}{number}", dice)
             print(f"{number + 1} of {given.trials}", file=sys.stderr, flush=True)  # noqa: T201 its progress
     print(json.dumps({"trials": given.trials, "lost": 0, "paid_twice": 0}))  # noqa: T201 its result
     return 0
