@@ -246,6 +246,14 @@ async def oldest_undelivered(connection: AsyncConnection, now: datetime) -> time
     return now - moments[0] if moments else None
 
 
+async def waited_for(connection: AsyncConnection, instance_ids: Collection[str]) -> frozenset[str]:
+    """Return which of these instances have an unanswered decision."""
+    waiting = sa.select(intake.c.instance_id).where(
+        intake.c.instance_id.in_(instance_ids), intake.c.answered_at.is_(None)
+    )
+    return frozenset(await connection.scalars(waiting.distinct()))
+
+
 async def undelivered(connection: AsyncConnection, at_most: int = 10_000) -> int:
     """Count unanswered decisions, up to a bound."""
     few = sa.select(intake.c.id).where(intake.c.answered_at.is_(None)).limit(at_most).subquery()

@@ -7,7 +7,7 @@ workflow counts each decision id once. A decision whose workflow no longer exist
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -84,6 +84,17 @@ class Raises:
         finally:
             slow.cancel()
             self._under_way.pop(instance_id, None)
+
+    @property
+    def failing(self) -> frozenset[str]:
+        """The instances whose last raise failed since one arrived."""
+        return frozenset(self._failed)
+
+    def settled(self, instance_ids: Collection[str]) -> None:
+        """Forget their failures: another process delivered, or the raise that timed out was kept and counted."""
+        for each in instance_ids:
+            self._failed.pop(each, None)
+        self._said = self._said and bool(self._failed or self._under_way)
 
     def _say(self) -> None:
         """Log it once, until a raise arrives: a raise that hangs fails only at its deadline."""
@@ -173,6 +184,8 @@ class Deliverer:
         now = self._clock()
         async with self._database.read() as connection:
             oldest = await intake.oldest_undelivered(connection, now)
+            if failing := self.raises.failing:
+                self.raises.settled(failing - await intake.waited_for(connection, failing))
         if oldest is None:
             return ()
         if oldest > ALARM_AGE:

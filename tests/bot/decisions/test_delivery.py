@@ -1,6 +1,6 @@
 """A decision reaches its workflow, or is answered: after an engine that was away, a lost answer, an end, a pause."""
 
-from approvals.decision import Reason
+from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnknownInstanceError
 from bot.process.periodic import NextRound
@@ -29,6 +29,34 @@ async def test_an_engine_that_was_away_gets_the_decision_when_it_is_back(program
 
 async def failed(program: Program) -> int:
     return program.services.deliverer.failures
+
+
+async def test_what_another_process_delivered_is_no_trouble_of_this_one(program: Program) -> None:
+    """Nor is a raise that timed out and was kept: its decision is answered without a second one."""
+    order, other = await program.asked("42"), await program.asked("43")
+    program.engine.away = EngineUnavailableError("away")
+    for each in (order, other):
+        await program.click("U0MANAGER", each)
+    await eventually(lambda: failed_twice(program))
+    program.engine.away = None
+    await program.services.deliverer.round()
+    assert program.services.deliverer.raises.failing == {order, other}
+    await answered_elsewhere(program, order)
+    await program.services.deliverer.round()
+    assert program.services.deliverer.raises.failing == {other}
+    await answered_elsewhere(program, other)
+    await program.services.deliverer.round()
+    assert program.services.deliverer.raises.message == "ok"
+
+
+async def failed_twice(program: Program) -> bool:
+    return program.services.deliverer.failures == 2
+
+
+async def answered_elsewhere(program: Program, instance_id: str) -> None:
+    verdict = Verdict(allowed=True, reason=Reason.ALLOWED, rule="elsewhere").model_dump(mode="json")
+    async with program.services.database.write() as connection:
+        await intake.answer(connection, (await taken(program, instance_id)).id, verdict, program.services.clock())
 
 
 async def test_a_refusal_of_the_engine_is_tried_again_too(program: Program) -> None:

@@ -49,6 +49,18 @@ async def test_a_failure_shows_until_one_arrives() -> None:
     assert watched.raises.trouble_s == 0
 
 
+async def test_a_failure_is_forgotten_once_its_decision_is_answered() -> None:
+    watched = Watched()
+    watched.fail("a", AWAY)
+    watched.fail("b", AWAY)
+    watched.now += 4
+    assert watched.raises.failing == {"a", "b"}
+    watched.raises.settled({"a"})
+    assert watched.raises.trouble_s == 4
+    watched.raises.settled({"b"})
+    assert watched.raises.message == "ok"
+
+
 async def test_one_instance_that_is_ill_by_itself_takes_no_readiness_away_for_long() -> None:
     watched = Watched()
     watched.fail("a", AWAY)
