@@ -57,6 +57,19 @@ def test_each_command_is_one_that_the_command_line_takes(page: Path) -> None:
             check_command(line)
 
 
+@named
+def test_each_make_target_and_each_module_with_its_options_is_there(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    for line in typed(text_of(page)):
+        if line.startswith("make "):
+            assert {word for word in line.split()[1:] if "=" not in word} <= targets, line
+        if line.startswith("python -m "):
+            module, *options = line.split()[2:]
+            file = ROOT / f"{module.replace('.', '/')}.py"
+            source = text_of(file if file.exists() else file.with_suffix("") / "__main__.py")
+            assert [each for each in options if each.startswith("--") and f'"{each}"' not in source] == [], line
+
+
 def test_each_page_is_in_the_contents_and_each_entry_is_a_page() -> None:
     contents = text_of(ROOT / "zensical.toml")
     listed = re.findall(r'"([\w/-]+\.md)"', contents)

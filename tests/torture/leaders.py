@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from bot.process.periodic import Loops, Periodic
 from records import sent
 from records.database import Database
 from records.tables import sent as numbers
+from tests.postgres import running_cluster
 from tests.torture.report import finish
 
 LENGTH_S = 1.5
@@ -170,7 +172,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--database", help="a database's URL; default: an SQLite file, then PostgreSQL if it is there")
+    parser.add_argument("--database", help="a database's URL; default: a PostgreSQL of its own, or an SQLite file")
     parser.add_argument("--lead", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.lead:
@@ -178,10 +180,24 @@ def main() -> int:
         return 0
     dice = random.Random(given.seed)
     acts = [dice.choice(ACTS) for _ in range(given.trials)]
-    with tempfile.TemporaryDirectory() as folder:
-        url = given.database or f"sqlite:///{Path(folder)}/leaders.db"
+    with database_url(given.database) as url:
         figures, wrong = asyncio.run(torture(url, acts))
-    return finish("leaders", figures, wrong)
+    return finish("leaders", {"database": url.partition(":")[0], **figures}, wrong)
+
+
+@contextmanager
+def database_url(given: str | None) -> Iterator[str]:
+    """Give the URL that was given, or one of a PostgreSQL of its own if its programs are there, or of a file.
+
+    On SQLite a process that is frozen in the middle of a write holds the one lock of the file as long as it is frozen.
+    """
+    with ExitStack() as stack:
+        if given:
+            yield given
+        elif shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+            yield stack.enter_context(running_cluster()).url
+        else:
+            yield f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/leaders.db"
 
 
 if __name__ == "__main__":
