@@ -89,6 +89,7 @@ def list_(  # noqa: PLR0913 a list's filters
     if waits:
         output.say(f"Waits for you ({len(waits)} of {waiting}):")
         output.rows(_columns(waits, output_as, engines=sees_all), [shown_line(each) for each in waits], Format.TABLE)
+    if waits and found:
         output.say("")
     if found:
         output.rows(_columns(found, output_as, engines=sees_all), [shown_line(each) for each in found], Format.TABLE)
@@ -172,13 +173,17 @@ def history(
     output.note("`countersign history ID --engine` shows the workflow engine's events too.")
 
 
+NOBODY = ("workflow", "system")
+"""Actors that are no person: what happened says enough."""
+
+
 def business_line(event: dict[str, Any]) -> dict[str, Any]:
     """Return what a person, or the workflow, did as a table's line."""
     at = datetime.fromisoformat(event["at"])
     return {
         "at_(utc)": f"{at:%Y-%m-%d %H:%M:%S}",
-        "what": event["type"],
-        "by": event["actor_name"] or event["actor"],
+        "what": event["what"] or event["type"],
+        "by": event["actor_name"] or ("" if event["actor"] in NOBODY else event["actor"]),
         "details": _cut(event["text"]),
     }
 

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,7 @@ from bot.cli import output
 from bot.cli.ended import in_words
 from bot.cli.output import Format, Output
 from bot.cli.remote import Remote, connected, path_of
-from bot.cli.seeing import Reference
+from bot.cli.seeing import Reference, business_line
 
 WITHOUT_REQUEST = {"FAILED": "failed", "TERMINATED": "terminated"}
 """Ends of a workflow that is no request, by Dapr's status."""
@@ -118,7 +117,8 @@ def _news(remote: Remote, reference: str, seen: int) -> int:
     events = remote.get(path_of("workflows", reference, "history"))["events"]
     business = [each for each in events if each["source"] == "business"]
     for each in business[seen:]:
-        at = datetime.fromisoformat(each["at"])
-        words = (f"{at:%H:%M:%S} UTC", each["type"], each["name"], each["text"], f"({each['actor']})")
-        output.say("  ".join(word for word in words if word))
+        line = business_line(each)
+        moment = line["at_(utc)"].rpartition(" ")[2]
+        by = f"by {line['by']}" if line["by"] else ""
+        output.say("  ".join(word for word in (f"{moment} UTC", line["what"], by, line["details"]) if word))
     return max(seen, len(business))

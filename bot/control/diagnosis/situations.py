@@ -264,8 +264,8 @@ SITUATIONS: tuple[Situation, ...] = (
         title="It waits for people, as it should",
         sentence="{what} waits for a decision: {approved} of {needed} approved{by}.",
         evidence="It asks {whom}, until {until}.{stage}",
-        next_step="If you may decide, use its card in Slack or this page. If you asked for it, wait: you are told how "
-        "it ends, and the approvers are reminded.",
+        next_step="If you may decide, use its card in Slack or its page in the dashboard. If you asked for it, wait: "
+        "you are told how it ends, and the approvers are reminded.",
         example={
             "id": ID,
             "what": "order 42",
