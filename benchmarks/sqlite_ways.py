@@ -1,11 +1,12 @@
-"""Three ways to commit one small transaction on SQLite from an event loop: what docs/decisions/0003 weighs.
+"""Ways to commit one small transaction on SQLite from an event loop: what docs/decisions/0003 weighs.
 
-    .venv/bin/python -m benchmarks.sqlite_ways [--count 400] [--at-once 16]
+    .venv/bin/python -m benchmarks.sqlite_ways [--count 400] [--at-once 16] [--busy]
 
-In turn, the same statements (an INSERT, the look at a chain's end, a second INSERT, COMMIT with a flush): by our own
-driver, which groups commits (`ours`), by the standard library with the whole transaction in one call to one thread
-(`one_hop`), and by the same with all that wait in one commit (`one_hop_grouped`). The last line is one JSON object with
-microseconds a transaction, one at a time and `--at-once`.
+In turn, the same statements (an INSERT, the look at a chain's end, a second INSERT, COMMIT with a flush): as plain work
+(`transact`), as a block of the general way (`write`), by the standard library with the whole transaction in one call to
+one thread (`one_hop`), and by the same with all that wait in one commit (`one_hop_grouped`). With `--busy` the loop has
+other work of 2 ms at a time, as under load. The last line is one JSON object with microseconds a transaction, one at a
+time and `--at-once`.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from records.database import Database
+from records.plain import Plain, Transaction
 from records.prepared import Prepared
 from records.sqlite.driver import opened
 from records.sqlite.threads import CallThread
@@ -39,16 +41,41 @@ PUT, LAST, ADD = (
 Write = Callable[[str], Awaitable[None]]
 
 
-def ours(database: Database) -> Write:
-    """Return a write by our own driver."""
+def _work(transaction: Transaction, key: str) -> None:
+    PUT.run(transaction, {"id": key, "text": TEXT})
+    last = LAST.run(transaction, {}).rows
+    ADD.run(transaction, {"seq": last[0][0] + 1 if last else 1, "text": TEXT})
+
+
+def plain_work(database: Database) -> Write:
+    """Return a write as plain work."""
+
+    async def write(key: str) -> None:
+        await database.transact(_work, key)
+
+    return write
+
+
+def block(database: Database) -> Write:
+    """Return a write as a block with three statements that are awaited."""
+    put, last, add = (Plain(each.run) for each in (PUT, LAST, ADD))
 
     async def write(key: str) -> None:
         async with database.write() as connection:
-            await PUT.run(connection, {"id": key, "text": TEXT})
-            last = (await LAST.run(connection, {})).rows
-            await ADD.run(connection, {"seq": last[0][0] + 1 if last else 1, "text": TEXT})
+            await put(connection, {"id": key, "text": TEXT})
+            found = (await last(connection, {})).rows
+            await add(connection, {"seq": found[0][0] + 1 if found else 1, "text": TEXT})
 
     return write
+
+
+async def other_work() -> None:
+    """Keep the loop busy, 2 ms at a time."""
+    while True:
+        until = time.perf_counter() + 0.002
+        while time.perf_counter() < until:
+            pass
+        await asyncio.sleep(0)
 
 
 def _statements(raw: sqlite3.Connection, key: str) -> None:
@@ -112,8 +139,9 @@ async def timed(write: Write, name: str, count: int, at_once: int) -> float:
     return (time.perf_counter() - began) / count * 1e6
 
 
-async def measure(folder: Path, count: int, at_once: int) -> dict[str, Any]:
+async def measure(folder: Path, count: int, at_once: int, *, busy: bool) -> dict[str, Any]:
     """Take turns."""
+    others = [asyncio.create_task(other_work())] if busy else []
     database = Database.open(f"sqlite:///{folder}/ours.db")
     async with database.write() as connection:
         for statement in MAKE:
@@ -125,21 +153,24 @@ async def measure(folder: Path, count: int, at_once: int) -> dict[str, Any]:
         for statement in MAKE:
             await thread.call(raws[-1].execute, statement)
     ways = {
-        "ours": ours(database),
+        "transact": plain_work(database),
+        "write": block(database),
         "one_hop": one_hop(raws[0], thread),
         "one_hop_grouped": one_hop_grouped(raws[1], thread),
     }
     figures: dict[str, dict[str, list[float]]] = {name: {"alone": [], "together": []} for name in ways}
     for turn in range(5):
         for name, write in ways.items():
-            figures[name]["alone"].append(await timed(write, f"a{turn}", count // 4, 1))
-            figures[name]["together"].append(await timed(write, f"t{turn}", count, at_once))
+            figures[name]["alone"].append(await timed(write, f"{name}a{turn}", count // 4, 1))
+            figures[name]["together"].append(await timed(write, f"{name}t{turn}", count, at_once))
+    for other in others:
+        other.cancel()
     await database.close()
     thread.end()
     shown = {
         name: {how: round(statistics.median(found)) for how, found in each.items()} for name, each in figures.items()
     }
-    return {"benchmark": "sqlite_ways", "count": count, "at_once": at_once, "us": shown}
+    return {"benchmark": "sqlite_ways", "count": count, "at_once": at_once, "busy": busy, "us": shown}
 
 
 def main() -> None:
@@ -147,9 +178,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--at-once", type=int, default=16)
+    parser.add_argument("--busy", action="store_true")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="countersign-sqlite-") as folder:
-        print(json.dumps(asyncio.run(measure(Path(folder), wanted.count, wanted.at_once))))
+        print(json.dumps(asyncio.run(measure(Path(folder), wanted.count, wanted.at_once, busy=wanted.busy))))
 
 
 if __name__ == "__main__":
