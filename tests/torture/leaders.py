@@ -178,6 +178,7 @@ def main() -> int:
     if given.lead:
         asyncio.run(lead(given.lead))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends all parts
     dice = random.Random(given.seed)
     acts = [dice.choice(ACTS) for _ in range(given.trials)]
     with database_url(given.database) as url:
