@@ -21,6 +21,7 @@ from records.notifications import Row as NotificationRow
 from records.policies import PolicySeen
 from records.quotas import Use
 from records.replays import Replay
+from records.slack_answers import SlackAnswer
 from records.slack_pace import Held
 from records.unreadable import BadRow, bad_row
 from records.webhooks import Delivery
@@ -66,6 +67,7 @@ KINDS: tuple[tuple[sa.Table, type[Value]], ...] = (
     (tables.notifications, NotificationRow),
     (tables.sent, _Sent),
     (tables.slack_pace, Held),
+    (tables.slack_answers, SlackAnswer),
     (tables.quota_uses, Use),
     (tables.webhook_deliveries, Delivery),
     (tables.waiting, _Waiting),
