@@ -130,7 +130,11 @@ class World:
 
     def request(self, order: str) -> Order:
         """Wait for the request's card, and return it."""
-        eventually(lambda: self.known_as(order), 60)
+        try:
+            eventually(lambda: self.known_as(order), 150)
+        except AssertionError as error:
+            why = self.stranger.problem(order) or f"the stranger's exit code is {self.stranger.process.poll()}"
+            raise AssertionError(f"{order} was not asked for: {why}\n{self.app.written[-2000:]}") from error
         found = Order(self.system, order)
         found.instance_id = self.known_as(order)
         found.card()
