@@ -18,12 +18,12 @@ from approvals.people import Person
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller, of_key
 from bot.access.refusals import Kind, Refused
+from bot.access.session_store import SessionStore
 from bot.dashboard.cookies import LIFETIME, CookieSigner, FlashMessage, Session, is_over
 from bot.dashboard.one_time_link import OneTimeLink
 from bot.dashboard.rendering import guarded
 from bot.process.correlation import correlation_id
-from records import audit, keys, sent, sessions
-from records.database import Database
+from records import audit
 
 VISIT = "countersign_visit"
 SAID = "countersign_said"
@@ -70,13 +70,13 @@ class Sessions:
     def __init__(
         self,
         *,
-        database: Database,
+        store: SessionStore,
         access: Access,
         cookies: CookieSigner,
         clock: Callable[[], datetime],
         public_url: str = "",
     ) -> None:
-        self._database = database
+        self._store = store
         self._access = access
         self.cookies = cookies
         self._clock = clock
@@ -90,17 +90,15 @@ class Sessions:
         session = self.cookies.loads(Session, request.cookies.get(self.cookie(request)))
         if session is None:
             raise SignInNeededError(then)
-        if is_over(session.ends, self._clock()) or await self._has_ended(session):
+        if is_over(session.ends, self._clock()) or await self._store.is_revoked(session.id):
             raise SignInNeededError(then, "over")
         caller = await (self._by_key(session, then) if session.kind == "key" else self._by_slack(session, then))
         name = caller.email or caller.actor
         return SignedInRequest(session=session, caller=caller, csrf=self.cookies.token(session.id), name=name)
 
     async def _by_key(self, session: Session, then: str) -> Caller:
-        async with self._database.read() as connection:
-            key = await keys.get(connection, session.key_id)
-        over = key is None or key.revoked_at is not None or (key.expires_at and key.expires_at <= self._clock())
-        if key is None or over:
+        key = await self._store.usable_key(session.key_id)
+        if key is None:
             raise SignInNeededError(then, "key")
         return of_key(key, "dashboard")
 
@@ -109,9 +107,7 @@ class Sessions:
         link = self.cookies.loads(OneTimeLink, text)
         if link is None or is_over(link.ends, self._clock()):
             raise SignInNeededError("/")
-        async with self._database.write() as connection:
-            first = await sent.note(connection, f"sign-in-link/{link.nonce}", self._clock())
-        if not first:
+        if not await self._store.use_link(link.nonce):
             raise SignInNeededError("/")
         session = self.session(kind="key", key_id=link.key_id)
         return session, await self._by_key(session, "/")
@@ -122,16 +118,11 @@ class Sessions:
             raise SignInNeededError(then, "slack")
         return caller.model_copy(update={"through": "dashboard"})
 
-    async def _has_ended(self, session: Session) -> bool:
-        """Whether it was signed out of, in any process."""
-        async with self._database.read() as connection:
-            return await sessions.is_revoked(connection, session.id)
-
     # ---- coming and going -------------------------------------------------------------------------------------------
 
     async def welcome(self, request: Request, session: Session, caller: Caller, then: str) -> Response:
         """Begin a session with a new id each time, against session fixation."""
-        await self._note(AuditAction.SESSION_BEGAN, caller, session)
+        await self._store.begun(self._entry(AuditAction.SESSION_BEGAN, caller, session))
         response = guarded(RedirectResponse(local(then), 303))
         self._set(request, response, self.cookie(request), self.cookies.dumps(session), LIFETIME)
         response.delete_cookie(VISIT)
@@ -144,13 +135,14 @@ class Sessions:
 
     async def leave(self, request: Request, signed_in: SignedInRequest) -> Response:
         """End a session for good, also for whoever has a copy of its cookie."""
-        await self._note(AuditAction.SESSION_ENDED, signed_in.caller, signed_in.session, ended=True)
+        entry = self._entry(AuditAction.SESSION_ENDED, signed_in.caller, signed_in.session)
+        await self._store.ended(entry, signed_in.session.id, LIFETIME)
         response = guarded(RedirectResponse("/sign-in?out=1", 303))
         response.delete_cookie(self.cookie(request), secure=self.is_secure(request), httponly=True)
         return response
 
-    async def _note(self, action: AuditAction, caller: Caller, session: Session, *, ended: bool = False) -> None:
-        entry = audit.Entry(
+    def _entry(self, action: AuditAction, caller: Caller, session: Session) -> audit.Entry:
+        return audit.Entry(
             at=self._clock(),
             actor=caller.actor,
             action=action,
@@ -158,10 +150,6 @@ class Sessions:
             correlation_id=correlation_id(),
             data={"session": session.id, "by": session.kind, "email": caller.email},
         )
-        async with self._database.write() as connection:
-            if ended:
-                await sessions.revoke(connection, session.id, entry.at, entry.at - LIFETIME)
-            await audit.append(connection, entry)
 
     # ---- forms ------------------------------------------------------------------------------------------------------
 

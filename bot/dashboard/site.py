@@ -12,6 +12,7 @@ from activities.slack.directory import Directory
 from approvals.signing import KeyRing
 from bot.access.authenticating import Access
 from bot.access.refusals import Kind, Refused
+from bot.access.session_store import SessionStore
 from bot.control.operations.bulk import Bulk
 from bot.control.operations.single import Operations
 from bot.control.operations.webhooks import Deliveries
@@ -67,7 +68,9 @@ def mount(  # noqa: PLR0913 the parts it is made of
 ) -> None:
     """Serve the dashboard. Before REST, whose addresses it shares: pages answer browsers alone."""
     cookies = CookieSigner(keys)
-    sessions = Sessions(database=database, access=access, cookies=cookies, clock=clock, public_url=settings.public_url)
+    sessions = Sessions(
+        store=SessionStore(database, clock), access=access, cookies=cookies, clock=clock, public_url=settings.public_url
+    )
     renderer, names = PageRenderer(sessions, clock), DisplayNames(directory, policies)
     secret = settings.slack_client_secret.get_secret_value()
     identity = SlackIdentity(http, settings.slack_api_url, settings.slack_client_id, secret)

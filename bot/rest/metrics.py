@@ -1,8 +1,7 @@
 """GET /metrics: figures for alerts, in Prometheus' text form. No label comes from a user's text."""
 
-import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -11,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 from prometheus_client.exposition import choose_encoder
 
 from approvals.decision import Reason
-from approvals.values import Value
+from bot.control.reading.figures import Figures, GatheredFigures
 from bot.control.reconciling.reconciler import Reconciler
 from bot.control.reconciling.restoring import Restoration
 from bot.decisions.delivery import ALARM_AGE, Deliverer
@@ -19,30 +18,13 @@ from bot.engine.worker import Worker
 from bot.process import measures
 from bot.process.leadership import Job, Leadership
 from bot.process.periodic import Loops
-from records import alarms, intake, notifications, statistics
-from records.database import Database
+from records import alarms
 from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TOTALS_CACHED_S = 15.0
-"""Cache all-time totals for this many seconds: they walk an index, and a scraper asks often."""
 
 OUTCOMES = ("approved", "rejected", "timed_out", "withdrawn", "terminated", "failed", "unknown")
-
-
-class Figures(Value):
-    """The figures of one scrape. Ages in seconds; `oldest` is 0 while nothing is undelivered."""
-
-    database_up: bool = False
-    oldest: float = 0.0
-    undelivered: int = 0
-    unposted: int = 0
-    stale: int = 0
-    untold: int = 0
-    waiting: int = 0
-    failed: int = 0
 
 
 READY: Final = "1 while the sidecar can hand this process work."
@@ -54,7 +36,7 @@ class Metrics:
     def __init__(  # noqa: PLR0913 the parts that are counted
         self,
         *,
-        database: Database,
+        gathered: GatheredFigures,
         worker: Worker | None,
         deliverer: Deliverer,
         loops: Loops,
@@ -63,7 +45,7 @@ class Metrics:
         restoration: Restoration,
         clock: Callable[[], datetime],
     ) -> None:
-        self._database = database
+        self._gathered = gathered
         self._worker = worker
         self._deliverer = deliverer
         self._loops = loops
@@ -71,10 +53,6 @@ class Metrics:
         self._reconciler = reconciler
         self._restoration = restoration
         self._clock = clock
-        self._counted_at = float("-inf")
-        self._outcomes: dict[str, int] = {}
-        self._refusals: dict[str, int] = {}
-        self._forged: dict[str, int] = {}
 
     async def text(self, accept: str = "") -> tuple[bytes, str]:
         """Return the exposition, and its type: OpenMetrics, with exemplars, if it is accepted.
@@ -83,8 +61,8 @@ class Metrics:
         """
         found = Figures()
         try:
-            found = await self._figures()
-            await self._count()
+            found = await self._gathered.now()
+            await self._gathered.count()
         except RecordsError as error:
             log.warning("figures are missing from the metrics", why=str(error))
         except Exception:
@@ -92,31 +70,6 @@ class Metrics:
         shared = self._leadership.held[Job.FIGURES]
         encode, content_type = choose_encoder(accept)
         return encode(_Both(self._registry(found, shared=shared))), content_type
-
-    async def _figures(self) -> Figures:
-        now = self._clock()
-        async with self._database.read() as connection:
-            age = await intake.oldest_undelivered(connection, now)
-            return Figures(
-                database_up=True,
-                oldest=max(0.0, age.total_seconds()) if age else 0.0,
-                undelivered=await intake.undelivered(connection),
-                unposted=await alarms.unposted(connection, now - UNPOSTED_AFTER),
-                stale=await alarms.stale(connection, now - STALE_AFTER),
-                untold=len(await notifications.late(connection, now - STALE_AFTER, MOST_UNTOLD)),
-                waiting=await alarms.waiting(connection),
-                failed=await alarms.failed(connection),
-            )
-
-    async def _count(self) -> None:
-        if time.monotonic() - self._counted_at < TOTALS_CACHED_S:
-            return
-        until = self._clock() + timedelta(days=1)
-        async with self._database.read() as connection:
-            self._outcomes = await statistics.by_outcome(connection, EPOCH, until)
-            self._refusals = await statistics.refusals(connection, EPOCH, until)
-            self._forged = await alarms.forged(connection)
-        self._counted_at = time.monotonic()
 
     def _registry(self, found: Figures, *, shared: bool = True) -> CollectorRegistry:
         """Return the figures of this process, and those that all share if it is the one that shows them."""
@@ -163,11 +116,15 @@ class Metrics:
         }
         for name, (about, value) in plain.items():
             Gauge(f"countersign_{name}", about, registry=registry).set(float(value))
-        _labelled(registry, "requests_ended", "Requests by how they ended.", "outcome", self._outcomes, OUTCOMES)
+        _labelled(
+            registry, "requests_ended", "Requests by how they ended.", "outcome", self._gathered.outcomes, OUTCOMES
+        )
         reasons = tuple(each.value for each in Reason)
-        _labelled(registry, "decisions_refused", "Refused decisions by reason.", "reason", self._refusals, reasons)
+        _labelled(
+            registry, "decisions_refused", "Refused decisions by reason.", "reason", self._gathered.refusals, reasons
+        )
         forged = tuple(each.value for each in alarms.FORGED)
-        _labelled(registry, "evidence_alarms", EVIDENCE_ALARMS, "action", self._forged, forged)
+        _labelled(registry, "evidence_alarms", EVIDENCE_ALARMS, "action", self._gathered.forged, forged)
 
     def _loop_figures(self, registry: CollectorRegistry) -> None:
         failed = Counter(
@@ -190,14 +147,11 @@ class Metrics:
         bad = Gauge(
             "countersign_rows_unreadable", "Rows that were set aside lately, by table.", ("table",), registry=registry
         )
-        for table, count in self._database.bad_rows.by_table().items():
+        for table, count in self._gathered.unreadable.items():
             bad.labels(table).set(count)
 
 
 EVIDENCE_ALARMS = "Audit entries of what did not follow from sealed evidence, or was started at none of our doors."
-UNPOSTED_AFTER = timedelta(minutes=1)
-MOST_UNTOLD = 1_000
-STALE_AFTER = timedelta(seconds=30)
 
 
 class _Both:

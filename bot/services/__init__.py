@@ -11,6 +11,7 @@ from functools import cached_property
 
 from activities.slack.notifier import NOTIFICATIONS_POLL_S
 from activities.webhooks.delivering import WEBHOOKS_POLL_S
+from bot.control.reading.figures import GatheredFigures
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.doctor import Doctor
 from bot.engine.worker import STARTABLE
@@ -97,7 +98,7 @@ class Services(SlackSide):
     def metrics(self) -> Metrics:
         """The figures of /metrics."""
         return Metrics(
-            database=self.database,
+            gathered=GatheredFigures(self.database, self.clock),
             worker=self.worker if self.works else None,
             deliverer=self.deliverer,
             loops=self.watched,

@@ -7,6 +7,7 @@ from activities.slack.rendering import card_view
 from approvals.people import Person
 from approvals.request import Binding, CardRef
 from approvals.state import State
+from bot.control.reading.rows import Rows
 from bot.control.reading.story import StoryEvent
 from bot.slack.lines import of_story
 from cards import details_modal, reject_modal
@@ -16,7 +17,6 @@ from cards.money import money
 from cards.reject_modal import RejectTarget
 from cards.surface import View
 from records import instances
-from records.database import Database
 
 GONE = "This request is not known here any more. Ask your operator: its audit entries are kept."
 
@@ -26,11 +26,11 @@ class Details:
 
     def __init__(
         self,
-        database: Database,
+        rows: Rows,
         directory: Directory,
         story: Callable[[str], Awaitable[tuple[StoryEvent, ...]]],
     ) -> None:
-        self._database = database
+        self._rows = rows
         self._directory = directory
         self._story = story
 
@@ -55,25 +55,21 @@ class Details:
 
     async def knows(self, instance_id: str, card: CardRef) -> bool:
         """Return whether the card is one that the read model knows of. What cannot be told counts as known."""
-        async with self._database.read() as connection:
-            row = await instances.get(connection, instance_id)
+        row = await self._rows.get(instance_id)
         return row is None or row.state is None or not row.cards or card.ts in {each.ts for each in row.cards}
 
     async def paused(self, instance_id: str) -> bool:
         """Return whether an operator has paused the request."""
-        async with self._database.read() as connection:
-            row = await instances.get(connection, instance_id)
+        row = await self._rows.get(instance_id)
         return row is not None and row.engine_status == "SUSPENDED"
 
     async def state(self, instance_id: str) -> State | None:
         """Return where a request stands."""
-        async with self._database.read() as connection:
-            row = await instances.get(connection, instance_id)
+        row = await self._rows.get(instance_id)
         return row.state if row else None
 
     async def _row(self, instance_id: str) -> instances.Instance:
-        async with self._database.read() as connection:
-            row = await instances.get(connection, instance_id)
+        row = await self._rows.get(instance_id)
         if row is None:
             raise UnreadableCardError(GONE)
         return row

@@ -2,8 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from bot.control.reading.figures import Figures
 from bot.process import measures
-from bot.rest.metrics import Figures
 from tools.docs import tables
 from tools.docs.app import services
 

@@ -39,9 +39,9 @@ FOREIGN = [
 
 
 def sent(public: str, origin: str | None, host: str) -> tuple[Sessions, Request]:
-    """Return the door and a form with a good token that a browser sends to it."""
+    """Return the sessions and a form with a good token that a browser sends to it."""
     nothing: Any = None
-    door = Sessions(database=nothing, access=nothing, cookies=COOKIES, clock=nothing, public_url=public)
+    sessions = Sessions(store=nothing, access=nothing, cookies=COOKIES, clock=nothing, public_url=public)
     body = urlencode({"csrf": COOKIES.token("s1"), "reason": "because"}).encode()
     headers = [(b"host", host.encode()), (b"content-type", b"application/x-www-form-urlencoded")]
     headers += [] if origin is None else [(b"origin", origin.encode())]
@@ -49,20 +49,20 @@ def sent(public: str, origin: str | None, host: str) -> tuple[Sessions, Request]
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return door, Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive)
+    return sessions, Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive)
 
 
 @pytest.mark.parametrize(("public", "origin", "host"), OURS)
 async def test_a_form_of_our_own_pages_is_taken(public: str, origin: str, host: str) -> None:
-    door, request = sent(public, origin, host)
-    assert (await door.form(request, "s1"))["reason"] == "because"
+    sessions, request = sent(public, origin, host)
+    assert (await sessions.form(request, "s1"))["reason"] == "because"
 
 
 @pytest.mark.parametrize(("public", "origin", "host"), FOREIGN)
 async def test_a_form_from_elsewhere_is_refused_whatever_host_it_names(
     public: str, origin: str | None, host: str
 ) -> None:
-    door, request = sent(public, origin, host)
+    sessions, request = sent(public, origin, host)
     with pytest.raises(Refused) as raised:
-        await door.form(request, "s1")
+        await sessions.form(request, "s1")
     assert raised.value.kind is Kind.NOT_ALLOWED
