@@ -1,4 +1,7 @@
-"""The form of a signed payload, checked before it is handled: Slack's own always have it."""
+"""The form of a signed payload, checked before it is handled: Slack's own always have it.
+
+Without this check all sixteen kinds of payload in tests/security/test_odd_payloads.py can be bent until they get a 500.
+"""
 
 from typing import Annotated, Any
 
