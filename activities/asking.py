@@ -179,8 +179,10 @@ class Cards:
     async def _recorded(self, state: State, card: CardRef) -> Posted:
         nonce, now = binding_of(state).nonce, self._clock()
         posted, _ = step(state, CardPosted(card=card))
-        shown = shown_of(posted)
-        changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, shown=shown, wanted=shown)
+        wanted = shown_of(posted)
+        changes = instances.Changes(cards=posted.cards, posted=nonce, state=posted, wanted=wanted)
+        if state.stage == 0:  # later, an earlier stage's card may still wait to lose its buttons
+            changes = changes.model_copy(update={"shown": wanted})
         told = _entry(state, AuditAction.CARD_POSTED, now, {"channel": card.channel, "ts": card.ts})
 
         def record(transaction: Transaction) -> bool:

@@ -79,6 +79,15 @@ def test_two_stages_need_two_people(story: System) -> None:
     assert buttons_of(first) == {}
 
 
+def test_the_card_of_a_stage_that_is_over_loses_its_buttons_though_the_next_card_was_faster(story: System) -> None:
+    order = story.order("slower", "900", currency="GBP")
+    order.card()
+    story.slack.fault(method="chat.update", kind="slow", delay=3.0, count=2)
+    order.click("U0MANAGER")
+    order.card(stage=1)
+    assert buttons_of(order.card_says("On to the next stage", seconds=20)) == {}
+
+
 def test_the_card_of_a_stage_that_is_complete_decides_nothing(story: System) -> None:
     order = story.order("old", "900", currency="GBP")
     old = order.click("U0MANAGER").payload
