@@ -97,7 +97,7 @@ class Prover:
             found.append((following, event.at))
             state = following.state
         _refuse_contradiction(state, proven.row)
-        return Steps(proven.state, tuple(found), state, proven.row.waiting_on)
+        return Steps(proven.state, tuple(found), state, proven.row.waiting_on, proven.row.callback is not None)
 
     async def refuse(self, evidence: Evidence, error: NotProvenError, where: str) -> NonRetryableError:
         """Raise the alarm for what does not follow: log, audit. Returns the error to raise."""

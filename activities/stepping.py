@@ -25,13 +25,14 @@ log = structlog.get_logger(__name__)
 class Steps(NamedTuple):
     """The result of new events: the state before them, each step with its moment, and the state after them.
 
-    `listed` is whom the record says that the request waits for.
+    `listed` is whom the record says that the request waits for, `tells_systems` whether it has a callback.
     """
 
     before: State
     each: tuple[tuple[Stepped, Moment], ...]
     after: State
     listed: tuple[str, ...] = ()
+    tells_systems: bool = False
 
     @property
     def records(self) -> tuple[Recorded, ...]:
@@ -85,7 +86,7 @@ EVENTS: Final[dict[str, Event]] = {"accepted": "counted", "advanced": "changed",
 
 def _tell_systems(transaction: Transaction, steps: Steps, at: Moment) -> None:
     """Write what callbacks asked to be told of before the end. The end has a message of its own, with all of it."""
-    if steps.after.outcome is not None:
+    if steps.after.outcome is not None or not steps.tells_systems:
         return
     records = steps.records
     for event in dict.fromkeys(EVENTS[each.effect.action] for each in records if each.effect.action in EVENTS):
