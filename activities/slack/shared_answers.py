@@ -66,17 +66,28 @@ class SharedAnswers:
     async def _kept_or_mine(self, key: str, since: datetime) -> SlackAnswer | None:
         """Return another process's answer; None if this one is to ask, because it has the lease or waited for long."""
         until = self._clock() + FLIGHT
-        while True:
-            async with self._database.read() as connection:
-                found = await slack_answers.newest(connection, key, since)
-            if found is not None and self._sealed(found):
-                return found
+        while (found := await self._kept(key, since)) is None:
             async with self._database.write() as connection:
-                if await leases.take(connection, _lease(key), self._me, self._clock(), FLIGHT):
-                    return None
+                mine = await leases.take(connection, _lease(key), self._me, self._clock(), FLIGHT)
+            if mine:
+                return await self._kept_meanwhile(key, since)
             if self._clock() > until:
                 return None
             await asyncio.sleep(FLIGHT_LOOK_S)
+        return found
+
+    async def _kept(self, key: str, since: datetime) -> SlackAnswer | None:
+        async with self._database.read() as connection:
+            found = await slack_answers.newest(connection, key, since)
+        return found if found is not None and self._sealed(found) else None
+
+    async def _kept_meanwhile(self, key: str, since: datetime) -> SlackAnswer | None:
+        """Look again with the lease: the process before may have answered and let go since the look before it."""
+        found = await self._kept(key, since)
+        if found is not None:
+            async with self._database.write() as connection:
+                await leases.release(connection, _lease(key), self._me)
+        return found
 
     def _sealed(self, found: SlackAnswer) -> bool:
         """Return whether one of our processes wrote it, and no clock is ahead of ours."""

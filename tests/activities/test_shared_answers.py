@@ -16,7 +16,7 @@ from activities.slack.shared_answers import SharedAnswers
 from approvals.signing import KeyRing
 from local.slack import LocalSlack
 from records.database import Database
-from records.slack_answers import GROUPS
+from records.slack_answers import GROUPS, SlackAnswer
 from records.tables import slack_answers
 from tests.migrated import migrated
 
@@ -63,6 +63,28 @@ async def test_five_processes_ask_slack_as_often_as_one(replicas: Replicas) -> N
         assert found[0]
     assert replicas.asked("usergroups.users.list") == len(GROUPS_IN_USE)
     assert replicas.asked("usergroups.list") == 1
+
+
+class Overtaken(SharedAnswers):
+    """Another process asks, answers and lets go between this one's first look and its lease."""
+
+    other: SharedAnswers | None = None
+
+    async def _kept(self, key: str, since: datetime) -> SlackAnswer | None:
+        found = await super()._kept(key, since)
+        if self.other is not None:
+            other, self.other = self.other, None
+            await other.get(key, 60, lambda: asyncio.sleep(0, ["U0OTHER"]))
+        return found
+
+
+async def test_an_answer_given_between_the_look_and_the_lease_is_read_and_slack_is_not_asked_again(
+    replicas: Replicas,
+) -> None:
+    late = Overtaken(replicas.database, KEYS, "late", lambda: datetime.now(UTC))
+    late.other = replicas.answers("other")
+    assert await late.get("members S0X", 60, lambda: asyncio.sleep(0, ["U0LATE"])) == ["U0OTHER"]
+    assert await replicas.answers("third").get("members S0X", 0, lambda: asyncio.sleep(0, ["U0NEW"])) == ["U0NEW"]
 
 
 async def test_after_a_change_no_answer_of_before_counts_in_any_process(replicas: Replicas) -> None:
