@@ -35,6 +35,12 @@ def build(view: CardView) -> Message:
     return Message(text=text, blocks=(*blocks, *_small_print(view)), metadata=metadata(view.binding))
 
 
+def purged(what: str, end: str) -> Message:
+    """Return the card of a request whose content is purged: without buttons, names and amounts."""
+    text = f"{what[:1].upper()}{what[1:]}: {end or 'Over'}. Its history is purged; its audit entries stay."
+    return parts.paragraph(parts.words(text))
+
+
 def metadata(binding: Binding) -> dict[str, object]:
     """Return the message metadata that every card carries."""
     payload = {name: getattr(binding, name) for name in ("instance_id", "stage", "round", "nonce")}

@@ -12,6 +12,7 @@ from activities.slack.failures import NotBegunError, SlackRefusedError
 from activities.slack.queue import Urgency
 from activities.slack.rendering import card_view, passed_view
 from activities.slack.response_urls import ResponseUrls
+from approvals import ends
 from approvals.request import CardRef
 from approvals.state import State
 from cards import Message, request_card
@@ -44,9 +45,20 @@ class Announcer:
                 await self._rewrite(card, request_card.build(view))
             elif stage < state.stage:
                 await self._rewrite(card, request_card.build(await passed_view(self._directory, state, stage)))
+        await self._note_shown(state.instance_id, shown)
+
+    async def _note_shown(self, instance_id: str, shown: str) -> None:
         changes = instances.Changes(shown=shown)
         async with self._database.write() as connection:
-            await instances.project(connection, state.instance_id, changes, self._clock(), progress=False)
+            await instances.project(connection, instance_id, changes, self._clock(), progress=False)
+
+    async def show_purged(self, row: instances.Instance) -> None:
+        """Rewrite the cards of a request whose content was purged before they showed its end: no button may stay."""
+        what = f"{row.kind} {row.subject}".strip() or row.instance_id
+        for card in row.cards:
+            if card.ts:
+                await self._rewrite(card, request_card.purged(what, ends.shown(row.ended_as)))
+        await self._note_shown(row.instance_id, row.wanted)
 
     async def mend(self, card: CardRef, state: State, stage: int) -> None:
         """Rewrite a card whose posting's reply was lost (docs/explanation/slack.md#a-post-may-be-sent-twice)."""

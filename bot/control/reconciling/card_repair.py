@@ -103,8 +103,11 @@ class CardRepair:
             await notifications.enqueue(connection, owed_by(row.state, row.wanted), self._clock())
 
     async def _rewrite(self, row: instances.Instance) -> None:
-        if row.state is None or not row.cards:
+        if not row.cards:
             await self._nothing_to_show(row)
+            return
+        if row.state is None:
+            await self._announcer.show_purged(row)
             return
         ending = ending_of(row.wanted, row.output) if row.wanted in STOPPED else None
         state = row.state.model_copy(update={"cards": row.cards})

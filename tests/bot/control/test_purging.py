@@ -12,7 +12,7 @@ from approvals.webhooks import Callback
 from bot.access.refusals import Refused
 from bot.control.operations.calls import Given
 from cards import reject_modal, request_card
-from records import audit, intake, notifications, tables, webhooks
+from records import audit, instances, intake, notifications, tables, webhooks
 from tests.in_process import Program, caller, eventually
 
 OPERATOR = caller(Role.OPERATOR)
@@ -117,3 +117,18 @@ async def test_what_is_answered_or_told_after_a_purge_leaves_no_text_behind(prog
         await notifications.finish(connection, "told", "sent", now)
         await webhooks.settle(connection, delivery.id, now, state="sent", again_at=None, last_status=200, problem="")
     assert await found_in_tables(program, *PERSONAL) == []
+
+
+async def test_a_card_that_showed_no_end_before_the_purge_loses_its_buttons_all_the_same(program: Program) -> None:
+    # Purged before its card was rewritten it had nothing to show, and was noted as shown: anybody could click on.
+    order = await program.asked("19", **TYPED)
+    async with program.services.database.write() as connection:
+        stopped = instances.Changes(engine_status="TERMINATED", phase="terminated", wanted="terminated")
+        await instances.project(connection, order, stopped, program.clock())
+        await instances.forget(connection, order, program.clock())
+    await program.services.mending.show(order)
+    card = program.card(order)
+    assert "Order 19: Stopped." in card.text
+    assert "approval_approve" not in json.dumps(card.blocks)
+    assert not any(each in card.text + json.dumps(card.blocks) for each in PERSONAL)
+    assert await program.services.mending.mend() == 0
