@@ -28,7 +28,7 @@ from bot.cli import output
 from bot.cli.database_session import operator, with_database
 from bot.dashboard.one_time_link import address
 from bot.process import logs
-from bot.process.connections import bounded_connections
+from bot.process.connections import KEEP_ALIVE_S, bounded_connections
 from bot.process.settings import Settings
 from bot.slack import manifest as slack_manifest
 from local.sidecar import Sidecar
@@ -270,6 +270,7 @@ def _app(settings: Settings, listener: socket.socket) -> Iterator[None]:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="app", daemon=True)

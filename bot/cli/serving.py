@@ -19,7 +19,7 @@ import uvloop
 from fastapi import FastAPI
 
 from bot.cli import output
-from bot.process.connections import bounded_connections
+from bot.process.connections import KEEP_ALIVE_S, bounded_connections
 from records.errors import RecordsError
 
 GRACE_S = 3
@@ -91,6 +91,7 @@ def serve(app: FastAPI, host: str, port: int, leaving: Leaving | None = None) ->
         "http": bounded_connections(),
         "log_config": None,
         "access_log": False,
+        "timeout_keep_alive": KEEP_ALIVE_S,
     }
     logging.getLogger("uvicorn.error").addFilter(_not_our_own_end)
     logging.getLogger("uvicorn.error").addFilter(database_in_a_sentence)

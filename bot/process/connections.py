@@ -14,6 +14,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = structlog.get_logger(__name__)
 
+KEEP_ALIVE_S = 10
+"""Seconds that a connection may wait for its next request: longer than clients keep theirs (httpx 5), else one of them
+sends a request into the close."""
+
 MAX_HEAD: Final = 64 * 1024
 """Bytes of request line and headers together; uvicorn's fast parser sets no limit of its own."""
 

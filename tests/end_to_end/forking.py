@@ -19,7 +19,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from bot.app import create_app
-from bot.process.connections import bounded_connections
+from bot.process.connections import KEEP_ALIVE_S, bounded_connections
 from bot.process.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,12 @@ async def _serve(settings: Settings) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the app logs is no answer
     config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, log_level="error", http=bounded_connections()
+        create_app(settings),
+        host="127.0.0.1",
+        port=0,
+        log_level="error",
+        http=bounded_connections(),
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     await Server(config, answers).serve()
 
