@@ -6,7 +6,7 @@ from typing import NamedTuple
 from approvals.decision import Approval, Decision, Judgement, Reason, Submitted, Undo, Verdict, Withdrawal
 from approvals.request import Binding
 from approvals.seats import fills_one, seats_of
-from approvals.state import State, binding_of, deadline_of
+from approvals.state import State, binding_of, deadline_of, yeses_of
 from approvals.values import Moment
 
 MOST_TAKEN_BACK = 5
@@ -117,7 +117,7 @@ def _for_seats_that_are_filled(case: Case) -> bool:
     stage = case.state.route.stages[case.state.stage]
     if not stage.seats or not isinstance(case.decision, Decision) or not case.decision.approved:
         return False
-    yeses = [each.matches for each in case.state.approvals if each.stage == case.state.stage and each.approved]
+    yeses = [each.matches for each in yeses_of(case.state)]
     return not fills_one(seats_of(stage, case.state.round), yeses, case.judgement.matches)
 
 

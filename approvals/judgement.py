@@ -210,15 +210,24 @@ def _standing(
     return _refused(Reason.NOT_OFFERED, "submission")
 
 
-def may_undo(person: Person, profile: Profile | Failure, directory: Directory) -> Standing:
-    """Return whether this person may take back a yes. Whether it is theirs is the machine's to say."""
-    if isinstance(profile, str):
-        return _refused(Reason.LOOKUP_FAILED if profile == "failed" else Reason.UNKNOWN_PERSON, "directory")
+def _not_found(failure: Failure) -> Standing:
+    return _refused(Reason.LOOKUP_FAILED if failure == "failed" else Reason.UNKNOWN_PERSON, "directory")
+
+
+def _not_this_person(person: Person, profile: Profile, directory: Directory) -> Standing | None:
+    """Return why a profile does not let this person act, None if it does."""
     if profile.person.user != person.user:
         return _refused(Reason.LOOKUP_FAILED, "directory")
     unfit = unfitness(person, profile, directory.home)
-    if unfit is not None:
-        return _refused(unfit, "person")
+    return None if unfit is None else _refused(unfit, "person")
+
+
+def may_undo(person: Person, profile: Profile | Failure, directory: Directory) -> Standing:
+    """Return whether this person may take back a yes. Whether it is theirs is the machine's to say."""
+    if isinstance(profile, str):
+        return _not_found(profile)
+    if (other := _not_this_person(person, profile, directory)) is not None:
+        return other
     return Standing(verdict=Verdict(allowed=True, reason=Reason.ALLOWED, rule="undo"), matched="own yes")
 
 
@@ -228,12 +237,9 @@ def may_withdraw(person: Person, profile: Profile | Failure, asked: Asked, direc
         ours = person.user.casefold() in _requester_names(asked)
         return WITHDRAWS if ours else _refused(Reason.NOT_THE_REQUESTER, "requester")
     if isinstance(profile, str):
-        return _refused(Reason.LOOKUP_FAILED if profile == "failed" else Reason.UNKNOWN_PERSON, "directory")
-    if profile.person.user != person.user:
-        return _refused(Reason.LOOKUP_FAILED, "directory")
-    unfit = unfitness(person, profile, directory.home)
-    if unfit is not None:
-        return _refused(unfit, "person")
+        return _not_found(profile)
+    if (other := _not_this_person(person, profile, directory)) is not None:
+        return other
     if not _is_requester(person, profile, asked):
         return _refused(Reason.NOT_THE_REQUESTER, "requester")
     return WITHDRAWS
@@ -243,11 +249,8 @@ def may_decide(person: Person, profile: Profile | Failure, asked: Asked, directo
     """Return whether this person may answer the request now. Whether an answer counts is still the machine's to say."""
     if isinstance(profile, str):
         return _unknown(person, profile, asked, directory, at)
-    if profile.person.user != person.user:
-        return _refused(Reason.LOOKUP_FAILED, "directory")
-    unfit = unfitness(person, profile, directory.home)
-    if unfit is not None:
-        return _refused(unfit, "person")
+    if (other := _not_this_person(person, profile, directory)) is not None:
+        return other
     if _is_requester(person, profile, asked):
         return _refused(Reason.OWN_REQUEST, "requester")
     if asked.requester_person is None and profile.email is None:

@@ -31,6 +31,7 @@ from approvals.state import (
     current_stage,
     deadline_of,
     is_escalated,
+    yeses_of,
 )
 from approvals.values import Moment
 
@@ -266,7 +267,7 @@ def _accepted(state: State, judgement: Judgement, decision: Decision, at: Moment
 
 def _is_complete(state: State) -> bool:
     stage = current_stage(state)
-    yeses = [approval for approval in state.approvals if approval.stage == state.stage and approval.approved]
+    yeses = yeses_of(state)
     if not stage.seats:
         return len(yeses) >= stage.needed
     seats = seats_of(stage, state.round)

@@ -60,6 +60,11 @@ def current_stage(state: State) -> Stage:
     return state.route.stages[state.stage]
 
 
+def yeses_of(state: State) -> tuple[Approval, ...]:
+    """Return the yeses that count in the stage that is asked now, or was asked last."""
+    return tuple(each for each in state.approvals if each.stage == state.stage and each.approved)
+
+
 def deadline_of(state: State) -> Moment:
     """Return when the current stage ends without an answer. Raises ValueError before it was asked."""
     if state.asked_at is None:

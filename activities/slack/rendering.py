@@ -9,7 +9,7 @@ from approvals.messages import sentence
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
 from approvals.request import Seat
 from approvals.seats import seats_of, standings
-from approvals.state import State, approvers_now, approvers_of, binding_of, current_stage, deadline_of
+from approvals.state import State, approvers_now, approvers_of, binding_of, current_stage, deadline_of, yeses_of
 from cards.card_view import CardView, Ending
 from cards.links import card_link
 
@@ -101,8 +101,7 @@ async def still_asked(directory: Directory, state: State) -> tuple[Principal, ..
 
 def _for_open_seats(state: State) -> tuple[Principal, ...]:
     stage = current_stage(state)
-    yeses = [each for each in state.approvals if each.stage == state.stage and each.approved]
-    standing = zip(seats_of(stage, state.round), standings(stage, state.round, yeses), strict=True)
+    standing = zip(seats_of(stage, state.round), standings(stage, state.round, yeses_of(state)), strict=True)
     left = [one for seat, found in standing if len(found.by) < seat.needed for one in seat.any_of]
     return tuple(dict.fromkeys(left)) or approvers_now(state)
 

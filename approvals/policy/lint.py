@@ -183,10 +183,9 @@ def _needed(rule: Rule, stage: StageRule) -> Iterator[Finding]:
     """See that the people named are too few for a stage, or for its seats: each person fills one."""
     people = stage.everyone
     seats = [Seat(name=each.name, any_of=_named(each.approvers), needed=each.needed) for each in stage.seats]
-    needed = sum(seat.needed for seat in seats) or stage.needed
     possible = filled(seats, [(key_of(one),) for one in _named(people)]) if seats else len(people)
-    if needed > possible and stage.escalate is None:
-        sentence = f"The rule “{rule.name}” needs {needed} approvals and names fewer people: it can only time out."
+    if stage.yeses > possible and stage.escalate is None:
+        sentence = f"The rule “{rule.name}” needs {stage.yeses} approvals and names fewer people: it can only time out."
         yield Finding(severity="error", line=stage.line, sentence=sentence)
 
 

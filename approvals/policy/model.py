@@ -126,6 +126,11 @@ class StageRule(Entry):
         """All who may say yes, whichever seat it is for."""
         return tuple(dict.fromkeys((*self.approvers, *(one for seat in self.seats for one in seat.approvers))))
 
+    @property
+    def yeses(self) -> int:
+        """How many different people must say yes, for all seats together if there are any."""
+        return sum(seat.needed for seat in self.seats) or self.needed
+
     @field_validator("seats")
     @classmethod
     def _few(cls, seats: tuple[SeatRule, ...]) -> tuple[SeatRule, ...]:

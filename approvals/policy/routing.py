@@ -145,7 +145,7 @@ def _stage(policy: Policy, stage: StageRule, known: frozenset[str]) -> Stage:
     )
     return Stage(
         approvers=_resolved(policy, stage.everyone, known),
-        needed=sum(seat.needed for seat in seats) or stage.needed,
+        needed=stage.yeses,
         within=stage.within,
         remind=stage.remind,
         escalate=escalate,
@@ -267,7 +267,7 @@ def _stage_explanation(stage: StageRule) -> StageExplanation:
     )
     return StageExplanation(
         approvers=tuple(map(approver_text, stage.everyone)),
-        needed=sum(seat.needed for seat in seats) or stage.needed,
+        needed=stage.yeses,
         seats=seats,
         within=duration_text(stage.within),
         remind=tuple(f"after {duration_text(wait)}" for wait in stage.remind),

@@ -19,7 +19,7 @@ from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from approvals.people import EmailAddress, Principal, Profile, UserGroup
 from approvals.seats import filled, key_of, seats_of
-from approvals.state import State, approvers_now, binding_of, current_stage
+from approvals.state import State, approvers_now, binding_of, current_stage, yeses_of
 from approvals.values import Value
 from bot.process.periodic import Periodic
 from records import listing, notifications
@@ -244,7 +244,7 @@ class _People:
         )
         answered = {each.person.user for each in state.approvals if each.stage == state.stage}
         barred = answered | ({state.requester.user} if state.requester else set())
-        yeses = [each for each in state.approvals if each.stage == state.stage and each.approved]
+        yeses = yeses_of(state)
         needed = stage.needed - len(yeses)
         if stage.seats and not stand_ins:
             names = [(key_of(one), (await self._of(one))[0]) for one in approvers_now(state)]
