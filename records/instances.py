@@ -314,10 +314,8 @@ def _tell_end(transaction: Transaction, instance_id: str, now: datetime) -> None
     """Write what the other system is to be told, with the end that it is told of."""
     row = get.on(transaction, instance_id)
     if row is not None and row.callback is not None:
-        number = webhooks.count.on(transaction, instance_id) if row.callback.events else 0
-        known_as, data = message_id(instance_id, row.created_at), _told(row, now, number + 1)
-        told = webhooks.telling(row.callback, known_as, f"request.{row.ended_as}", data, now)
-        webhooks.enqueue.on(transaction, told)
+        known_as = message_id(instance_id, row.created_at)
+        _tell(transaction, row, row.callback, known_as, f"request.{row.ended_as}", now)
 
 
 @Plain
@@ -326,9 +324,16 @@ def tell_event(transaction: Transaction, instance_id: str, event: Event, key: st
     row = get.on(transaction, instance_id)
     if row is None or row.callback is None or event not in row.callback.events or row.ended_as is not None:
         return
-    data = _told(row, now, webhooks.count.on(transaction, instance_id) + 1)
     known_as = event_id(instance_id, row.created_at, event, key)
-    webhooks.enqueue.on(transaction, webhooks.telling(row.callback, known_as, f"request.{event}", data, now))
+    _tell(transaction, row, row.callback, known_as, f"request.{event}", now)
+
+
+def _tell(  # noqa: PLR0913, PLR0917 a message's parts
+    transaction: Transaction, row: Instance, callback: Callback, known_as: str, event: str, now: datetime
+) -> None:
+    number = webhooks.count.on(transaction, row.instance_id) if callback.events else 0  # else it is the only one
+    told = webhooks.telling(callback, known_as, event, _told(row, now, number + 1), now)
+    webhooks.enqueue.on(transaction, told)
 
 
 def _told(row: Instance, now: datetime, number: int) -> dict[str, Any]:

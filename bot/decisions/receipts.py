@@ -1,4 +1,4 @@
-"""What every submission has: a receipt, a deadline for it, and the limits of the check at the door."""
+"""Taking a submission in, a decision or a withdrawal: its receipt, the receipt's deadline, the check at the door."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -74,6 +74,16 @@ async def refuse(
     """
     row, new = await database.transact(_refused, kept, verdict, entry, now)
     return None if new else row
+
+
+def take_in(
+    transaction: Transaction, submission: intake.Submission, entry: audit.Entry, expected: intake.Standing | None = None
+) -> tuple[intake.Row, bool]:
+    """Write a submission and its entry. Returns the row that stands and whether it is new. Raises: StaleError."""
+    row, new = intake.submit.on(transaction, submission, entry.at, lease=TAKER_LEASE, expected=expected)
+    if new:
+        audit.append.on(transaction, entry)
+    return row, new
 
 
 def _refused(

@@ -24,7 +24,7 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.decisions.answers import Answers
 from bot.decisions.delivery import Deliverer
-from bot.decisions.receipts import OVER, QUICK_S, TAKEN, TAKER_LEASE, UNDECIDED_HERE, Receipt, in_time, is_open, refuse
+from bot.decisions.receipts import OVER, QUICK_S, TAKEN, UNDECIDED_HERE, Receipt, in_time, is_open, refuse, take_in
 from bot.decisions.state_cache import Known, StateCache
 from bot.engine.traces import INSTANCE, known_of
 from bot.process.background import Background
@@ -203,7 +203,7 @@ class Decisions:
         now = self._clock()
         standing = None if expected is None else _standing_of(expected)
         entry = _entry(decision, AuditAction.DECISION_SUBMITTED, now)
-        row, new = await self._database.transact(_take_in, submission, entry, standing)
+        row, new = await self._database.transact(take_in, submission, entry, standing)
         if not new:
             return _again(row, wanted)
         self._deliverer.deliver(row)
@@ -255,16 +255,6 @@ def _open(row: instances.Instance | None) -> Known | None:
 
 def _found(transaction: Transaction, wanted: DecisionSubmission) -> tuple[instances.Instance | None, intake.Row | None]:
     return instances.get.on(transaction, wanted.instance_id), intake.get.on(transaction, wanted.id)
-
-
-def _take_in(
-    transaction: Transaction, submission: intake.Submission, entry: audit.Entry, expected: intake.Standing | None
-) -> tuple[intake.Row, bool]:
-    """Write a decision and its entry. Raises: StaleError."""
-    row, new = intake.submit.on(transaction, submission, entry.at, lease=TAKER_LEASE, expected=expected)
-    if new:
-        audit.append.on(transaction, entry)
-    return row, new
 
 
 def _standing_of(state: State) -> intake.Standing:

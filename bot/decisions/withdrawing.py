@@ -20,7 +20,7 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.decisions.answers import Answers
 from bot.decisions.delivery import Deliverer
-from bot.decisions.receipts import OVER, QUICK_S, TAKEN, TAKER_LEASE, UNDECIDED_HERE, Receipt, in_time, is_open, refuse
+from bot.decisions.receipts import OVER, QUICK_S, TAKEN, UNDECIDED_HERE, Receipt, in_time, is_open, refuse, take_in
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from cards.text import clean
@@ -115,10 +115,7 @@ class Withdrawals:
         payload = self._keys.sign_submission(withdrawal).model_dump(mode="json")
         kept = _kept(wanted, payload)
         entry = self._entry(wanted, AuditAction.WITHDRAWAL_SUBMITTED, withdrawal.binding.digest)
-        async with self._database.write() as connection:
-            row, new = await intake.submit(connection, kept, self._clock(), lease=TAKER_LEASE)
-            if new:
-                await audit.append(connection, entry)
+        row, new = await self._database.transact(take_in, kept, entry)
         if not new:
             return _again(row, wanted)
         self._deliverer.deliver(row)

@@ -38,7 +38,7 @@ from bot.process.correlation import correlation_id
 from bot.process.tracing import TRACING
 from records import audit, instances
 from records.database import Database
-from records.plain import Transaction
+from records.plain import Plain, Transaction
 
 APPROVAL_WORKFLOW = "approval_workflow"
 SCHEDULED = "starts at {:%Y-%m-%d %H:%M:%S} UTC"
@@ -231,13 +231,11 @@ class Starting:
         quotas, now = self._parts.quotas, self._parts.clock()
         bounds = () if start.request is None else await quotas.of(start.request, actor)
         if not bounds:
-            return await self._parts.database.transact(_begun, _known(start), entry, now)
+            return await self._parts.database.transact(begun.on, _known(start), entry, now)
         async with self._parts.database.write() as connection:
-            row, new = await instances.begin(connection, _known(start), now)
+            row, new = await begun(connection, _known(start), entry, now)
             if new:
                 await quotas.take(connection, bounds, start.instance_id, now)
-            if new and entry is not None:
-                await audit.append(connection, entry)
         return row, new
 
     async def schedule(self, start: Start) -> None:
@@ -305,9 +303,11 @@ def _input(value: Any, submitted_by: str) -> ApprovalRequest:
         raise unusable(error, "input") from error
 
 
-def _begun(
+@Plain
+def begun(
     transaction: Transaction, known: instances.Known, entry: audit.Entry | None, now: datetime
 ) -> tuple[instances.Instance, bool]:
+    """Write a row, with an audit entry if it is new. Returns the row that stands and whether it is new."""
     row, new = instances.begin.on(transaction, known, now)
     if new and entry is not None:
         audit.append.on(transaction, entry)
