@@ -37,6 +37,14 @@ class Job(NamedTuple):
     done: "asyncio.Future[Any]"
 
 
+async def discard(connection: AsyncConnection) -> None:
+    """Close a connection that is not to be used again, whatever has become of it."""
+    with suppress(SQLAlchemyError, OSError):
+        await connection.invalidate()
+    with suppress(SQLAlchemyError, OSError):
+        await connection.close()
+
+
 class Tasks:
     """Work that goes on to its end, so that a caller that is cancelled cannot leave a lock behind."""
 
@@ -237,10 +245,7 @@ class InTurn:
         """Close a connection that is not to be trusted any more."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(SQLAlchemyError, OSError):
-                await connection.invalidate()
-            with suppress(SQLAlchemyError, OSError):
-                await connection.close()
+            await discard(connection)
 
     async def close(self) -> None:
         """Wait for what is under way, then let the connection go."""

@@ -3,15 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from records import plain
 from records.plain import Transaction
 from records.sqlite import driver
+from records.writing import discard
 
 T = TypeVar("T")
 
@@ -49,7 +48,4 @@ class QuickReader:
         """Let the connection go; the next look makes another one."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(SQLAlchemyError, OSError):
-                await connection.invalidate()
-            with suppress(SQLAlchemyError, OSError):
-                await connection.close()
+            await discard(connection)
