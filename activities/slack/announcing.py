@@ -52,8 +52,8 @@ class Announcer:
         async with self._database.write() as connection:
             await instances.project(connection, instance_id, changes, self._clock(), progress=False)
 
-    async def show_purged(self, row: instances.Instance) -> None:
-        """Rewrite the cards of a request whose content was purged before they showed its end: no button may stay."""
+    async def show_over(self, row: instances.Instance) -> None:
+        """Take the buttons from the cards, if there are any, of a request purged before they showed its end."""
         what = f"{row.kind} {row.subject}".strip() or row.instance_id
         for card in row.cards:
             if card.ts:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Final, Self
+from typing import Final
 
 import structlog
 
@@ -13,23 +13,12 @@ PART_S: Final = 5.0
 """How long a part may take to end. What must survive is in the database: leaving one behind loses nothing."""
 
 
-class Ending:
+class Ending(AsyncExitStack):
     """Ends parts in the opposite order of their naming, each within its time, whatever becomes of the others."""
-
-    def __init__(self) -> None:
-        self._stack = AsyncExitStack()
 
     def then(self, part: str, end: Callable[[], Awaitable[object]], within_s: float = PART_S) -> None:
         """Let `end` be called before the ends that are named already."""
-        self._stack.push_async_callback(_ended, part, end, within_s)
-
-    async def __aenter__(self) -> Self:
-        """Begin."""
-        return self
-
-    async def __aexit__(self, *_exception: object) -> None:
-        """End all parts."""
-        await self._stack.aclose()
+        self.push_async_callback(_ended, part, end, within_s)
 
 
 async def _ended(part: str, end: Callable[[], Awaitable[object]], within_s: float) -> None:

@@ -103,11 +103,8 @@ class CardRepair:
             await notifications.enqueue(connection, owed_by(row.state, row.wanted), self._clock())
 
     async def _rewrite(self, row: instances.Instance) -> None:
-        if not row.cards:
-            await self._nothing_to_show(row)
-            return
-        if row.state is None:
-            await self._announcer.show_purged(row)
+        if row.state is None or not row.cards:
+            await self._announcer.show_over(row)
             return
         ending = ending_of(row.wanted, row.output) if row.wanted in STOPPED else None
         state = row.state.model_copy(update={"cards": row.cards})
@@ -117,8 +114,3 @@ class CardRepair:
                 by = await paused_by(connection, row.instance_id)
             view = view.model_copy(update={"paused": by})
         await self._announcer.show(state, view, shown=row.wanted)
-
-    async def _nothing_to_show(self, row: instances.Instance) -> None:
-        async with self._database.write() as connection:
-            changes = instances.Changes(shown=row.wanted)
-            await instances.project(connection, row.instance_id, changes, self._clock(), progress=False)
