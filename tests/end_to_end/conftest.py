@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.end_to_end.browsing import chromium
+from tests.end_to_end.receiving import Receiver
 from tests.end_to_end.system import SHARED, System, running
 
 STORY = """
@@ -90,6 +91,13 @@ class Systems:
         """End all of them."""
         while self._running:
             self._running.popitem()[1][1].close()
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+    yield found
+    found.server.shutdown()
 
 
 @pytest.fixture(scope="module")

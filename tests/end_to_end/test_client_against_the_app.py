@@ -2,30 +2,19 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import countersign
 import pytest
 
 from bot.control.reconciling.checkpoints import signers_of
-from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually, running
+from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually
 from tests.end_to_end.test_webhooks import ASK, POLICY, Receiver
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-    yield found
-    found.server.shutdown()
-
-
-@pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("client")
-    (folder / "policy.yml").write_text(POLICY)
-    host = f"127.0.0.1:{receiver.server.server_port}"
-    with running(folder, policy=folder / "policy.yml", callback_hosts=host) as found:
+    with receiver.system(tmp_path_factory.mktemp("client"), POLICY) as found:
         yield found
 
 

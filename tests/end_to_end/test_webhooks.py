@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +10,7 @@ import standardwebhooks
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.end_to_end.receiving import Receiver
-from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually, running
+from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually
 
 POLICY = """
 version: 1
@@ -36,18 +35,8 @@ ASK = ("requests:ask",)
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-    yield found
-    found.server.shutdown()
-
-
-@pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("webhooks")
-    (folder / "policy.yml").write_text(POLICY)
-    host = f"127.0.0.1:{receiver.server.server_port}"
-    with running(folder, policy=folder / "policy.yml", callback_hosts=host) as found:
+    with receiver.system(tmp_path_factory.mktemp("webhooks"), POLICY) as found:
         yield found
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import standardwebhooks
@@ -11,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.bot.cli.calling import Ran, run
 from tests.end_to_end.browsing import accessible, fits, picture, tab
 from tests.end_to_end.receiving import Receiver
-from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually, running
+from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually
 
 POLICY = """
 version: 1
@@ -25,18 +24,8 @@ OPERATOR = "operator@example.com"
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-    yield found
-    found.server.shutdown()
-
-
-@pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("managed")
-    (folder / "policy.yml").write_text(POLICY)
-    host = f"127.0.0.1:{receiver.server.server_port}"
-    with running(folder, policy=folder / "policy.yml", callback_hosts=host) as found:
+    with receiver.system(tmp_path_factory.mktemp("managed"), POLICY) as found:
         yield found
 
 
