@@ -56,8 +56,8 @@ REASONS: Final[dict[Reason, str]] = {
         "Somebody else has to answer now."
     ),
     Reason.SEATS_FILLED: (
-        "Your yes does not count because the seats that you may fill have theirs already. Somebody for the other seats "
-        "has to answer; you can still reject the request."
+        "Your yes does not count because the seats that you may fill have the yeses that they need. An approver for "
+        "another seat has to answer; you can still reject the request."
     ),
     Reason.BROKEN_OFF: (
         "Your answer was taken in and does not count, because the request's workflow has broken off with an error "

@@ -87,5 +87,5 @@ def standings(stage: Stage, round_: int, yeses: Sequence[Approval]) -> tuple[Sea
 
 
 def fills_one(seats: Sequence[Seat], votes: Sequence[Sequence[str]], vote: Sequence[str]) -> bool:
-    """Return whether one more yes fills a place. One that fills none now fills none later, whoever votes then."""
+    """Return whether one more yes fills a place. If it fills none now, no later yes makes room for it."""
     return filled(seats, [*votes, vote]) > filled(seats, votes)

@@ -26,11 +26,11 @@ GIVEN_UP_AFTER: Final = timedelta(days=3)
 
 
 Event = Literal["counted", "changed"]
-"""What a callback can be told of before the end: a yes counted and more are needed; other people are asked."""
+"""The events before the end: `counted`, a yes of several; `changed`, another stage or an escalation asks others."""
 
 
 class Callback(Value):
-    """Where the end of a request is told, and the `events` before it.
+    """The address to which the end of a request is sent, and the `events` before it that are sent too.
 
     `signer` is the API key's id, or `kind:NAME` for an effect of the policy.
     """

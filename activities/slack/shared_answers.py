@@ -16,7 +16,7 @@ from approvals.signing import KeyRing, Purpose, Seal
 from records import leases, slack_answers
 from records.database import Database
 from records.errors import RecordsError
-from records.slack_answers import GROUPS, SlackAnswer
+from records.slack_answers import SlackAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +116,3 @@ def _lease(key: str) -> str:
 
 def _content(answer: SlackAnswer) -> dict[str, str]:
     return {"key": answer.key, "asked_at": answer.asked_at.isoformat(), "answer": answer.answer}
-
-
-__all__ = ["GROUPS", "SharedAnswers"]

@@ -1,4 +1,4 @@
-"""What the database knows of browser sessions: keys behind them, links used once, sign-outs, their audit entries."""
+"""The database's part of browser sessions: the keys behind them, links used once, sign-outs, audit entries."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -27,7 +27,7 @@ from records.listening import Listener
 
 
 class Deciding(Outside):
-    """What takes decisions in and tells of them."""
+    """Judging, intake, delivery, notifications and webhooks."""
 
     @cached_property
     def prover(self) -> Prover:

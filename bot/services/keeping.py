@@ -1,4 +1,4 @@
-"""What keeps read model, cards and audit true in the background. Wiring only."""
+"""Background work on read model, cards and audit: reconciling, checkpoints, retention. Wiring only."""
 
 from datetime import timedelta
 from functools import cached_property

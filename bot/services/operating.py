@@ -1,4 +1,4 @@
-"""What changes workflows: starts, management calls, and the worker that does the effects. Wiring only."""
+"""Changes to workflows: starts, management calls, and the worker that does the effects. Wiring only."""
 
 import asyncio
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""What the app talks to, and what its parts share: database, engine, Slack, keys, access, the jobs it leads.
+"""Connections to other systems, and what all parts share: database, engine, Slack, keys, access, the jobs it leads.
 
 Wiring only.
 """
@@ -34,7 +34,7 @@ from workflows.versions import APPROVALS, Versions
 
 
 class Outside:
-    """What is talked to, and what all parts share. Each is made when it is first asked for, inside the running loop."""
+    """Connections and shared parts. Each is made when it is first asked for, inside the running loop."""
 
     clock = staticmethod(now_in_utc)
 

@@ -1,4 +1,4 @@
-"""What people and programs see: lists, details, the audit, the stream of news; and operations on many. Wiring only."""
+"""Reads for people and programs: lists, details, the audit, the stream of news; and operations on many. Wiring only."""
 
 from functools import cached_property
 

@@ -141,9 +141,8 @@ class EventStream:
 
     async def _changes(self, sight: "_Sight", position: Position) -> tuple[list[Change], Position]:
         """Return what happened after a position and the position after that."""
-        since = (
-            min(position.moment, self._clock()) - STREAM_OVERLAP
-        )  # after a clock went back, what moves is older than that
+        # After a clock went back, what moves is older than the position.
+        since = min(position.moment, self._clock()) - STREAM_OVERLAP
         async with self._database.read() as connection:
             newest, _ = await reconciling.newest(connection)
             if newest - position.seq > BEHIND:

@@ -31,7 +31,7 @@ class Figures(Value):
 
 
 class GatheredFigures:
-    """Reads them."""
+    """Reads the figures of a scrape, and keeps the totals."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database

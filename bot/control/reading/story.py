@@ -92,9 +92,7 @@ def _what(entry: audit.Chained) -> str:
 def text_of(entry: audit.Chained) -> str:
     """Return the words that were typed, or the message for a machine's reason."""
     if entry.action in REFUSED and entry.verdict in set(Reason):
-        withdrawal = entry.action == AuditAction.WITHDRAWAL_REFUSED
-        return sentence(
-            Reason(entry.verdict), withdrawal=withdrawal
-        )  # what was typed with the answer is no reason of its refusal
+        # What was typed with the answer is no reason of its refusal.
+        return sentence(Reason(entry.verdict), withdrawal=entry.action == AuditAction.WITHDRAWAL_REFUSED)
     reason = CODES.get(entry.reason, entry.reason)
     return sentence(Reason(reason)) if reason in set(Reason) else reason
