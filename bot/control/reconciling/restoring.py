@@ -112,7 +112,8 @@ class Restoration:
         lost = None if newest is None else await self._compared(newest)
         if newest is None:
             await self._warn_if_emptied()
-        is_new = lost is not None and (self.lost is None or lost.checkpoint != self.lost.checkpoint)
+        # An older checkpoint than before is of the same restore: an operator sets them aside, the newest first.
+        is_new = lost is not None and (self.lost is None or lost.checkpoint.seq > self.lost.checkpoint.seq)
         self._found(lost, "", is_new=is_new)
         if lost is not None and is_new:
             await self._tell(lost)

@@ -91,6 +91,17 @@ async def test_what_is_acknowledged_is_audited_set_aside_and_held_no_longer(hous
     assert await house.restoration.look() is None
     await house.restoration.passed()
     assert await house.restoration.acknowledge("cli:ann") == ()
+    assert await house.alarms() == 1
+
+
+async def test_an_app_that_looks_while_lost_checkpoints_are_set_aside_tells_the_restore_once(house: House) -> None:
+    # Each older checkpoint that came to light was told as another restore.
+    for seq in (2, 3, 4):
+        house.signed(seq, "f" * 64)
+    app = Restoration(house.database, house.folder, [SIGNER.public_key], lambda: NOW)
+    while (lost := await app.look()) is not None:
+        checkpoints.set_aside(checkpoints.path_of(lost.checkpoint, house.folder), house.folder / "lost")
+    assert await house.alarms() == 1
 
 
 async def test_a_checkpoint_that_nobody_trusted_has_signed_holds_nothing_up(house: House) -> None:
