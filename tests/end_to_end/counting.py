@@ -46,6 +46,11 @@ class Tally:
     def _see(self, connection: sa.Connection, statement: str) -> None:
         self.seen.append((id(connection.connection.dbapi_connection), statement))
 
+    def committed(self, words: str) -> bool:
+        """Return whether a statement with these words is committed."""
+        at = next((place for place, (_, text) in enumerate(self.seen) if words in text), None)
+        return at is not None and (self.seen[at][0], "COMMIT") in self.seen[at:]
+
     def take(self) -> "Counted":
         """Return the counts so far and begin anew."""
         seen, self.seen = self.seen, []

@@ -66,8 +66,13 @@ def by_command_line(order: Order, order_id: str) -> None:
         for name in (order_id, order.instance_id):
             ran = run(command, name, "-o", "json", **at)
             assert (ran.code, ran.err) == (0, ""), (command, name)
-    listed = run("list", "--filter-status", "COMPLETED", "-o", "json", **at)
-    assert json.dumps(order.instance_id, ensure_ascii=False) in json.dumps(listed.json, ensure_ascii=False)
+    name = json.dumps(order.instance_id, ensure_ascii=False)
+
+    def is_listed() -> bool:  # the list follows the engine's status, a moment later
+        listed = run("list", "--filter-status", "COMPLETED", "-o", "json", **at)
+        return name in json.dumps(listed.json, ensure_ascii=False)
+
+    assert eventually(is_listed)
 
 
 def test_an_id_with_two_bars_is_refused_at_every_door(http_system: System) -> None:
