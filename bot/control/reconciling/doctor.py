@@ -21,7 +21,6 @@ from bot.engine.client import (
     Engine,
     EngineRefusedError,
     EngineUnavailableError,
-    Instance,
     UnknownInstanceError,
     UnlistableError,
 )
@@ -46,6 +45,7 @@ class Ill(StrEnum):
     UNLISTABLE = "unlistable"
     WEDGED = "wedged"
     STALLED = "stalled"
+    DAMAGED = "damaged"
     FAILED = "failed"
     ORPHANED = "orphaned"
     DIVERGED = "diverged"
@@ -61,6 +61,7 @@ class Ill(StrEnum):
 
 
 HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE, Ill.UNLISTABLE, Ill.FAILED}) | {
+    Ill.DAMAGED,
     Ill.RESTORED,
     Ill.UNREACHED,
     Ill.UNPROVEN,
@@ -111,6 +112,10 @@ SENTENCES: dict[Ill, tuple[str, str]] = {
     Ill.STALLED: (
         "No worker knows this version of its workflow, or its history is too large for one. Decisions are kept.",
         "Nothing: deploy a worker that knows the version, or purge it by force (countersign purge ID --force).",
+    ),
+    Ill.DAMAGED: (
+        "The engine cannot read its history any more: {why}. Decisions are kept, and cannot reach it.",
+        "Nothing: ask again under a new id. The engine cannot purge it either; delete its rows in the state store.",
     ),
     Ill.ORPHANED: ("The engine runs it, and this app has no row of it.", "Add a row, so that it is listed."),
     Ill.DIVERGED: ("The database says {row}, the engine says {engine}.", "Follow the engine, and rewrite the card."),
@@ -182,7 +187,7 @@ class Doctor:
         found = [each async for each in self._in_the_engine()]
         if (lost := await self.restoration.look()) is not None:
             found.append(_finding(Ill.RESTORED, "", why=lost.sentence))
-        known = {each.instance_id for each in found if each.ill is Ill.WEDGED}
+        known = {each.instance_id for each in found if each.ill in {Ill.WEDGED, Ill.DAMAGED}}
         found += [each async for each in self._in_the_database() if each.instance_id not in known]
         found += [each async for each in self._failed()]
         found += [each for each in await self._cards() if each.instance_id not in known]
@@ -211,28 +216,29 @@ class Doctor:
             for instance_id in missing:
                 yield _finding(Ill.ORPHANED, instance_id)
             for instance_id in ids:
-                if (ill := await self._state_of_health(instance_id)) is not None:
-                    yield _finding(ill, instance_id)
+                if (found := await self._looked_at(instance_id)) is not None:
+                    yield found
             if not token or not ids:
                 return
 
-    async def _state_of_health(self, instance_id: str) -> Ill | None:
+    async def _looked_at(self, instance_id: str) -> Finding | None:
         """Look at one instance. What keeps it alone from being looked at must not end the look at the others."""
         try:
             state = await self._engine.state(instance_id, payloads=False)
             if state is not None and state.status == "STALLED":
-                return Ill.STALLED
+                return _finding(Ill.STALLED, instance_id)
             if state is None or state.status not in {"SUSPENDED", "RUNNING"}:
                 return None
             history = await self._engine.history(instance_id)
         except UnknownInstanceError:
             return None
-        except (EngineRefusedError, EngineUnavailableError) as error:
+        except EngineRefusedError as error:
+            return _finding(Ill.DAMAGED, instance_id, why=str(error))
+        except EngineUnavailableError as error:
             await self._engine.ping()
             log.warning("an instance could not be looked at", instance_id=instance_id, why=str(error))
             return None
-        wedged = suspended_twice(history.kinds)
-        return Ill.WEDGED if wedged else None
+        return _finding(Ill.WEDGED, instance_id) if suspended_twice(history.kinds) else None
 
     async def _in_the_database(self) -> AsyncIterator[Finding]:
         """Compare every row that has not ended with the engine."""
@@ -241,7 +247,7 @@ class Doctor:
             async with self._database.read() as connection:
                 rows = await listing.unfinished(connection, after=after, limit=ROWS_PER_CHECK)
             for row in rows:
-                if row.updated_at < settled and (found := self._compared(row, await self._state(row))) is not None:
+                if row.updated_at < settled and (found := await self._compared(row)) is not None:
                     yield found
             if len(rows.raw) < ROWS_PER_CHECK:
                 return
@@ -252,17 +258,21 @@ class Doctor:
         async with self._database.read() as connection:
             rows = await reconciling.failed(connection, limit=ROWS_PER_CHECK)
         for row in rows:
-            state = await self._state(row)
+            try:
+                state = await self._engine.state(row.instance_id)
+            except EngineRefusedError:
+                continue  # it is damaged as well, and named for that
             if state is not None and state.status == "FAILED":
                 approved = row.phase == "approved"
                 effect = "It was approved, and what it is for may not be done." if approved else "Nothing was decided."
                 why = (state.failure or "no reason given")[:200]
                 yield _finding(Ill.FAILED, row.instance_id, why=why, effect=effect)
 
-    async def _state(self, row: instances.Instance) -> Instance | None:
-        return await self._engine.state(row.instance_id)
-
-    def _compared(self, row: instances.Instance, state: Instance | None) -> Finding | None:
+    async def _compared(self, row: instances.Instance) -> Finding | None:
+        try:
+            state = await self._engine.state(row.instance_id)
+        except EngineRefusedError as error:
+            return _finding(Ill.DAMAGED, row.instance_id, why=str(error))
         if state is None:
             ill = Ill.NEVER_STARTED if row.phase == "starting" else Ill.VANISHED
             return _finding(ill, row.instance_id, row=row.engine_status)

@@ -265,6 +265,23 @@ async def test_the_doctor_names_a_workflow_that_broke_off(program: Program) -> N
     assert "ZeroDivisionError: oh" in found.sentence
 
 
+async def test_the_doctor_names_what_the_engine_cannot_read_and_examines_the_others(program: Program) -> None:
+    damaged, failed, other = await program.asked("1"), await program.asked("2"), await program.asked("3")
+    program.engine.become(failed, "FAILED", failure="ZeroDivisionError: oh")
+    program.engine.become(other, "STALLED")
+    await program.services.reconciler.look()
+    for each in (damaged, failed):
+        program.engine.ill[each] = EngineRefusedError("inbox key declared in metadata but missing from state store")
+    await program.later(minutes=5)
+    found = [each for each in await doctor(program).examine() if each.ill in {Ill.DAMAGED, Ill.STALLED}]
+    assert {(each.instance_id, each.ill) for each in found} == {
+        (damaged, Ill.DAMAGED),
+        (failed, Ill.DAMAGED),
+        (other, Ill.STALLED),
+    }
+    assert "inbox key declared in metadata" in next(each.sentence for each in found if each.instance_id == damaged)
+
+
 async def test_the_doctor_names_a_decision_without_an_answer_and_delivers_it_again(program: Program) -> None:
     order = await program.asked()
     program.engine.swallow = 1
