@@ -2,14 +2,16 @@
 
     .venv/bin/python -m benchmarks.throughput [--orders 60] [--rounds 3] [--postgres] [--apps 1] [--real HOST:PORT]
 
-In turn, on the same sidecar and in the same worker: a batch of the floor (a workflow of five activities that do nothing
-and one event), and a batch of orders, each started, clicked, completed and its card rewritten. Clicks are sent
-`--at-once` at a time; `ack_loaded` are their acknowledgements while the batch is decided, `ack_quiet` those of single
-clicks between batches. `cpu_ms_each` is the CPU time of the apps for one order and for one workflow of the floor: it is
-the same if the machine is busy with other things. `cpu` is whose code the app's main thread ran. With `--postgres`
-`lock_wait_share` is the share of writing time in which a process waited for the audit's lock, and `lock_held_ms` how
-long it was held for each order. `--split` runs the first app with `--only web` and the others with `--only worker`. The
-sidecar, the apps, local Slack and this driver share one machine. The last line is one JSON object.
+In turn, on the same sidecar and in the same worker: a batch of the floor (a workflow of five activities that do
+nothing and one event), and a batch of orders, each started, clicked, completed and its card rewritten. Clicks are sent
+`--at-once` at a time; `ack_quiet` are the acknowledgements of single clicks between batches. Then `--burst` cards are
+clicked at once: `ack_burst` are their acknowledgements, `ack_loaded` those of single clicks while those decisions are
+in flight, `in_flight` how many there were at the first and the last of these. `cpu_ms_each` is the CPU time of the
+apps for one order and for one workflow of the floor: it is the same if the machine is busy with other things. `cpu` is
+whose code the app's main thread ran. With `--postgres` `lock_wait_share` is the share of writing time in which a
+process waited for the audit's lock, and `lock_held_ms` how long it was held for each order. `--split` runs the first
+app with `--only web` and the others with `--only worker`. The sidecar, the apps, local Slack and this driver share one
+machine. The last line is one JSON object.
 """
 
 import argparse
@@ -40,7 +42,11 @@ from local.slack import LocalSlack, Message
 
 CHANNEL = "approvals"
 QUIET = 15
+PROBES = 60
+PROBE_PAUSE_S = 0.03
 LOOK_S = 0.02
+AUDIT_LOCK = 1668248942
+"""The key of PostgreSQL's lock around the audit's end (records/migrations)."""
 GOALS = {"of_floor": {"local": 0.4, "real": 0.5}, "ack_loaded_p50_of_quiet": 3.0, "ack_loaded_p99_ms": 100.0}
 FAILED = ("background work failed", "QueuePool", "could not be told")
 
@@ -111,7 +117,7 @@ class Slots:
         return await asyncio.gather(*(one(each) for each in work))
 
 
-async def came(true: Callable[[], bool], seconds: float = 120.0) -> None:
+async def came(true: Callable[[], bool], seconds: float = 240.0) -> None:
     """Wait until it is true."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 another process does it
@@ -170,25 +176,49 @@ class Batch:
             raise RuntimeError(f"a click was answered with {answer.status}")
         return (time.perf_counter() - began) * 1000
 
+    def waiting(self) -> int:
+        """Return how many cards still have their buttons."""
+        return sum(APPROVE in str(card.blocks) for card in self.cards())
+
     async def decided(self) -> None:
         """Wait until every order is processed and every card rewritten."""
-        await came(lambda: not any(APPROVE in str(card.blocks) for card in self.cards()))
+        await came(lambda: not self.waiting())
         for each in self._mine:
             while (found := await self._place.engine.state(each, payloads=False)) is None or not found.finished:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_S)
 
 
-async def orders(
-    place: Place, http: aiohttp.ClientSession, name: str, count: int, at_once: int
-) -> tuple[float, list[float]]:
-    """Run a batch of orders; returns how many ended in a second, and the acknowledgements of their clicks."""
+async def orders(place: Place, http: aiohttp.ClientSession, name: str, count: int, at_once: int) -> float:
+    """Run a batch of orders; returns how many ended in a second."""
     batch, slots = Batch(place, http, name, count), Slots(at_once)
     began = time.perf_counter()
     await batch.start(slots)
-    clicks = [lambda card=card, n=n: batch.click(card, n) for n, card in enumerate(batch.cards())]
-    acks: list[float] = await slots.all(clicks)
+    await slots.all([lambda card=card, n=n: batch.click(card, n) for n, card in enumerate(batch.cards())])
     await batch.decided()
-    return count / (time.perf_counter() - began), acks
+    return count / (time.perf_counter() - began)
+
+
+async def burst(place: Place, http: aiohttp.ClientSession, name: str, count: int) -> dict[str, Any]:
+    """Click many cards at once, and single ones while those decisions are in flight."""
+    batch = Batch(place, http, name, count + PROBES)
+    await batch.start(Slots(16))
+    cards = batch.cards()
+    many = [lambda card=card, n=n: batch.click(card, n) for n, card in enumerate(cards[:count])]
+    at_once: list[float] = await Slots(count).all(many)
+    single, in_flight = list[float](), list[int]()
+    for card in cards[count:]:
+        in_flight.append(batch.waiting() - (PROBES - len(single)))
+        if in_flight[-1] < count / 10:
+            break
+        single.append(await batch.click(card))
+        await asyncio.sleep(PROBE_PAUSE_S)
+    await asyncio.gather(*(batch.click(card) for card in cards[count + len(single) :]))
+    await batch.decided()
+    return {
+        "ack_burst_ms": _spread(at_once),
+        "ack_loaded_ms": _spread(single),
+        "in_flight": in_flight[:: max(1, len(in_flight) - 1)],
+    }
 
 
 async def quiet(place: Place, http: aiohttp.ClientSession, name: str) -> list[float]:
@@ -233,10 +263,10 @@ class Lock:
     async def _look(self, connection: asyncpg.Connection) -> None:
         query = (
             "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_xid IS NOT NULL), count(*) FILTER (WHERE NOT "
-            "granted), count(*) FILTER (WHERE granted) FROM pg_locks WHERE locktype = 'advisory'"
+            "granted), count(*) FILTER (WHERE granted) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1"
         )
         while True:
-            writing, waiting, held = await connection.fetchrow(query)
+            writing, waiting, held = await connection.fetchrow(query, AUDIT_LOCK)
             self.samples += 1
             self.writing += writing + waiting
             self.waiting += waiting
@@ -255,7 +285,7 @@ class Lock:
 
 async def measure(place: Place, wanted: argparse.Namespace, url: str) -> dict[str, Any]:
     """Take turns."""
-    floors, ours, loaded, calm, lock = list[float](), list[float](), list[float](), list[float](), Lock()
+    floors, ours, calm, lock = list[float](), list[float](), list[float](), Lock()
     seconds, spent = 0.0, {"floor": 0.0, "orders": 0.0}
     async with aiohttp.ClientSession() as http:
         await orders(place, http, "warm", 8, 4)
@@ -267,11 +297,13 @@ async def measure(place: Place, wanted: argparse.Namespace, url: str) -> dict[st
             calm += await quiet(place, http, f"q{number}x")
             began, before = time.perf_counter(), cpu_ms(place.pids)
             async with lock.watched(url):
-                rate, acks = await orders(place, http, f"r{number}x", wanted.orders, wanted.at_once)
+                ours.append(await orders(place, http, f"r{number}x", wanted.orders, wanted.at_once))
             seconds += time.perf_counter() - began
             spent["orders"] += cpu_ms(place.pids) - before
-            ours.append(rate)
-            loaded += acks
+        loaded = await burst(place, http, "b", wanted.burst) if wanted.burst else {}
+    if loaded:
+        of_quiet = loaded["ack_loaded_ms"]["p50"] / statistics.median(calm)
+        loaded |= {"ack_loaded_p50_of_quiet": round(of_quiet, 2)}
     ratios = [mine / least for mine, least in zip(ours, floors, strict=True)]
     return {
         "orders_s": round(statistics.median(ours), 1),
@@ -280,8 +312,7 @@ async def measure(place: Place, wanted: argparse.Namespace, url: str) -> dict[st
         "of_floor_each": [round(each, 3) for each in ratios],
         "cpu_ms_each": {name: round(ms / wanted.rounds / wanted.orders, 1) for name, ms in spent.items()},
         "ack_quiet_ms": _spread(calm),
-        "ack_loaded_ms": _spread(loaded),
-        "ack_loaded_p50_of_quiet": round(statistics.median(loaded) / statistics.median(calm), 2),
+        **loaded,
         **lock.report(seconds, wanted.rounds * wanted.orders),
     }
 
@@ -345,6 +376,7 @@ def run(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
     about = {"benchmark": "throughput", "orders": wanted.orders, "rounds": wanted.rounds, "apps": len(apps)}
     about |= {"split": wanted.split}
     where = {"database": "postgresql" if wanted.postgres else "sqlite", "engine": "real" if wanted.real else "local"}
+    where |= {"load": os.getloadavg()[0]}
     return about | where | found | {"cpu": cpu, "failed_follow_ups": failed, "goals": GOALS}
 
 
@@ -362,6 +394,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=16)
+    parser.add_argument("--burst", type=int, default=300)
     parser.add_argument("--apps", type=int, default=1)
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--split", action="store_true")

@@ -1,8 +1,9 @@
-"""The audit entries of a write transaction: kept until its end, then chained and written as its last statements.
+"""The audit entries of a write transaction: kept until its end, and chained as the last that happens in it.
 
-So the lock that lets one writer in at a time is held for the end of a transaction alone, and writers that share a
-commit chain their entries at once. They are chained to the end that this process saw last, and the statement appends
-them only if that is the end still: a process that writes alone reads nothing.
+On SQLite writers that share a commit chain their entries at once, to the end that this process saw last; the statement
+appends them only if that is the end still, so a process that writes alone reads nothing. On PostgreSQL they wait in a
+table whose deferred trigger chains them inside the COMMIT: the lock that lets one appender in at a time is held for a
+few statements of the server's and the flush, however busy this process is.
 """
 
 import functools
@@ -24,9 +25,17 @@ APPENDED_AT_ONCE = 16
 START = (0, chain.GENESIS)
 PREV = "prev_of_all"
 
+waiting = sa.Table(
+    "audit_waiting",
+    sa.MetaData(),
+    *(sa.Column(each.name, each.type) for each in audit.c if each.name not in {"seq", "prev", "hash"}),
+    *(sa.Column(name, sa.Text) for name in chain.SPANS),
+)
+"""PostgreSQL's entries on their way into the audit. No other transaction ever sees one."""
+
 
 class Tip:
-    """The chain's end as this process saw it last. The statement that appends checks it, so it may be stale."""
+    """SQLite's end of the chain as this process saw it last. The appending statement checks it, so it may be stale."""
 
     def __init__(self) -> None:
         self.last: tuple[int, str] = START
@@ -54,7 +63,12 @@ def write(transaction: Transaction, tip: Tip) -> None:
     entries = transaction.info.pop(ENTRIES, None)
     if not entries:
         return
-    last = tip.last  # others of this process may move it while this one waits for the lock
+    if transaction.dialect == "postgresql":
+        for start in range(0, len(entries), APPENDED_AT_ONCE):
+            some = [dict(each) | chain.spans(each) for each in entries[start : start + APPENDED_AT_ONCE]]
+            _insert(waiting, len(some)).run(transaction, _values(some))
+        return
+    last = tip.last
     rows = _chained(entries, last)
     there = _append(transaction, rows[:APPENDED_AT_ONCE], last)
     if there == last:
@@ -63,7 +77,7 @@ def write(transaction: Transaction, tip: Tip) -> None:
         rest = rows = _chained(entries, there)
     for start in range(0, len(rest), APPENDED_AT_ONCE):
         some = rest[start : start + APPENDED_AT_ONCE]
-        _insert(len(some)).run(transaction, _values(some))
+        _insert(audit, len(some)).run(transaction, _values(some))
     tip.last = rows[-1]["seq"], rows[-1]["hash"]
 
 
@@ -79,11 +93,7 @@ def _chained(entries: Sequence[Mapping[str, Any]], last: tuple[int, str]) -> lis
 
 def _append(transaction: Transaction, rows: Sequence[Mapping[str, Any]], last: tuple[int, str]) -> Any:
     """Append the rows if the chain ends at `last`; return where it ended before."""
-    values = _values(rows) | {PREV: last[1]}
-    if transaction.dialect == "postgresql":
-        [[seq, digest]] = _taking_the_lock(len(rows)).run(transaction, values).rows
-        return seq, digest
-    if _if_last(len(rows)).run(transaction, values).changed:
+    if _if_last(len(rows)).run(transaction, _values(rows) | {PREV: last[1]}).changed:
         return last
     found = END.run(transaction, {}).rows
     return tuple(found[0]) if found else START
@@ -93,24 +103,13 @@ def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {f"{name}_{place}": value for place, row in enumerate(rows) for name, value in row.items()}
 
 
-def _binds(place: int) -> dict[str, sa.BindParameter[Any]]:
-    return {column.name: sa.bindparam(f"{column.name}_{place}", type_=column.type) for column in audit.c}
+def _binds(table: sa.Table, place: int) -> dict[str, sa.BindParameter[Any]]:
+    return {column.name: sa.bindparam(f"{column.name}_{place}", type_=column.type) for column in table.c}
 
 
 @functools.cache
-def _insert(count: int) -> Prepared:
-    return Prepared(sa.insert(audit).values([_binds(place) for place in range(count)]))
-
-
-def _selected(count: int, source: sa.FromClause | None, end: sa.ColumnElement[str]) -> sa.Insert:
-    """Insert the rows if the chain's end has the hash that they were chained to."""
-    known = end == sa.bindparam(PREV, type_=audit.c.hash.type)
-    rows = [sa.select(*_binds(place).values()).where(known) for place in range(count)]
-    if source is not None:
-        rows = [row.select_from(source) for row in rows]
-    return sa.insert(audit).from_select(
-        [column.name for column in audit.c], sa.union_all(*rows) if count > 1 else rows[0]
-    )
+def _insert(table: sa.Table, count: int) -> Prepared:
+    return Prepared(sa.insert(table).values([_binds(table, place) for place in range(count)]))
 
 
 END = Prepared(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))
@@ -118,18 +117,10 @@ END = Prepared(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc())
 
 @functools.cache
 def _if_last(count: int) -> Prepared:
+    """Insert the rows if the chain's end has the hash that they were chained to."""
     last = sa.select(audit.c.hash).order_by(audit.c.seq.desc()).limit(1).scalar_subquery()
-    return Prepared(_selected(count, None, sa.func.coalesce(last, chain.GENESIS)))
-
-
-@functools.cache
-def _taking_the_lock(count: int) -> Prepared:
-    """Take the lock, look, and append: one call. The look sees what the writer before has committed."""
-    seq, digest = sa.column("seq", sa.BigInteger), sa.column("hash", sa.Text)
-    ending = (
-        sa.select(sa.func.coalesce(seq, 0).label("seq"), sa.func.coalesce(digest, chain.GENESIS).label("hash"))
-        .select_from(sa.func.audit_end().alias("ending"))
-        .cte("found")
+    known = sa.func.coalesce(last, chain.GENESIS) == sa.bindparam(PREV, type_=audit.c.hash.type)
+    rows = [sa.select(*_binds(audit, place).values()).where(known) for place in range(count)]
+    return Prepared(
+        sa.insert(audit).from_select([column.name for column in audit.c], sa.union_all(*rows) if count > 1 else rows[0])
     )
-    added = _selected(count, ending, ending.c.hash).returning(audit.c.seq).cte("added")
-    return Prepared(sa.select(ending.c.seq, ending.c.hash).add_cte(added))

@@ -6,7 +6,7 @@ GENESIS.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -22,6 +22,8 @@ FIELDS = frozenset(
         "policy_version", "correlation_id", "data", "prev",
     }
 )  # fmt: skip
+
+SPANS = ("before_prev", "before_seq", "after_seq")
 
 
 class Checkpoint(Value):
@@ -51,6 +53,17 @@ def line(body: dict[str, Any]) -> tuple[str, str]:
     text = canonical(body)
     digest = sha256(text.encode("ascii")).hexdigest()
     return with_hash(text, digest), digest
+
+
+def spans(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return an entry's line, without its hash, in three parts: `prev` and `seq` stand between them."""
+    body = {**entry, "at": spelled(entry["at"])}
+    parts = (
+        canonical({name: value for name, value in body.items() if name < "prev"})[:-1] + ',"prev":"',
+        '",' + canonical({name: value for name, value in body.items() if "prev" < name < "seq"})[1:-1] + ',"seq":',
+        "," + canonical({name: value for name, value in body.items() if name > "seq"})[1:],
+    )
+    return dict(zip(SPANS, parts, strict=True))
 
 
 def spelled(moment: datetime) -> str:

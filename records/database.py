@@ -3,7 +3,7 @@
 On SQLite writers come one after the other: in this process by a fair lock, across processes by SQLite's own. Those that
 queue behind one another share a commit: each has its savepoint, all wait for the same fsync. On PostgreSQL they write
 beside one another, so what reads before it writes locks its row (`instances.locked`) or a name (`records.locks`). On
-both the audit's entries are a transaction's last statements; on PostgreSQL they alone are written under a lock for all.
+both the audit's entries are chained last; on PostgreSQL inside the COMMIT, and that alone is under a lock for all.
 """
 
 import os

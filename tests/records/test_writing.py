@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from records import locks, sent
+from approvals.audit_actions import AuditAction
+from records import appending, audit, locks, sent
 from records.database import Database
 from records.errors import DatabaseUnavailableError
 from records.tables import sent as told
@@ -135,3 +136,22 @@ async def test_a_commit_that_fails_is_heard_of_and_the_next_one_is_as_good_as_ne
     async with database.read() as connection:
         assert list(await connection.scalars(sa.select(told.c.key))) == ["kept"]
     await database.close()
+
+
+@pytest.mark.postgres
+async def test_a_writer_whose_program_pauses_before_its_commit_keeps_no_other_from_the_audit(
+    cluster: Cluster, now: datetime
+) -> None:
+    entry = audit.Entry(at=now, actor="system", action=AuditAction.POLICY_CHANGED, reason='"prev":"", ä \u2028')
+    slow, quick = Database.open(cluster.local_url), Database.open(cluster.local_url)
+    await slow.migrate()
+    before = (await audit.verify(quick)).entries
+    async with slow.write() as connection:
+        await audit.append(connection, entry)
+        await appending.write(connection, appending.Tip())  # what is left is the COMMIT
+        async with asyncio.timeout(2), quick.write() as other:
+            await audit.append(other, entry)
+    found = await audit.verify(quick)
+    assert (found.ok, found.entries) == (True, before + 2)
+    await slow.close()
+    await quick.close()
