@@ -42,6 +42,9 @@ class FakeEngine:
         self.unlistable: Exception | None = None
         self.ill: dict[str, Exception] = {}
         """What is raised for single instances."""
+        self.hanging = asyncio.Event()
+        """Cleared: a raise waits until it is set."""
+        self.hanging.set()
         self.swallow = 0
         """So many raises are taken and lost, as by an engine that dies before it has stored them."""
         self._plays: dict[str, _Play] = {}
@@ -100,6 +103,7 @@ class FakeEngine:
             self._plays[instance_id] = _Play(self, instance_id, name, value)
 
     async def raise_event(self, instance_id: str, name: str, payload: dict[str, Any]) -> None:
+        await self.hanging.wait()
         self._may_fail()
         self._found(instance_id)
         self.raised.append((instance_id, name, payload))

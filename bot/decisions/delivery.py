@@ -6,9 +6,7 @@ workflow counts each decision id once. A decision whose workflow no longer exist
 
 import asyncio
 import random
-import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -19,6 +17,7 @@ from approvals.audit_actions import AuditAction
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
 from bot.decisions.answers import Answers
+from bot.decisions.raises import Raises
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
 from bot.process import measures
 from bot.process.background import Background
@@ -30,15 +29,15 @@ from workflows.obtain import APPROVAL_DECISION
 
 log = structlog.get_logger(__name__)
 
-DELIVERER_LEASE = timedelta(seconds=30)
+DELIVERER_LEASE = timedelta(seconds=5)
+"""The lease of the process that delivers a decision: when it is over another takes the place of one that was killed.
+
+It is renewed while the process is at work, for a raise may take as long as the engine's deadline.
+"""
+
+RENEWED_AFTER = timedelta(seconds=2)
 ANSWER_BY = timedelta(seconds=15)
 """A raised decision without the workflow's answer is raised again after this, then at twice the time, and so on."""
-
-SLOW_RAISE_S = 3.0
-"""A raise takes milliseconds. One that takes longer is shown before its own deadline ends it."""
-
-ALONE_S = 120.0
-"""An instance that takes no raise for this long has a problem of its own."""
 
 SUSPENDED_PAUSE = timedelta(seconds=30)
 
@@ -52,77 +51,6 @@ INTAKE_HAND_BACK_S = 2.0
 """How long the end waits for a database that does not answer."""
 
 ALARM_AGE = timedelta(seconds=30)
-
-
-class Raises:
-    """Whether decisions reach workflows now: raises in flight, and failures since the last success."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._under_way: dict[str, float] = {}
-        self._failed: dict[str, float] = {}
-        self._said = False
-
-    @contextmanager
-    def one(self, instance_id: str) -> Iterator[None]:
-        """Watch one raise. Only an engine that is away counts: a refusal is about one instance."""
-        now = self._clock()
-        self._under_way.setdefault(instance_id, now)
-        slow = asyncio.get_running_loop().call_later(SLOW_RAISE_S, self._say)
-        try:
-            yield
-        except EngineUnavailableError:
-            self._say()
-            self._failed.setdefault(instance_id, now)
-            raise
-        except EngineRefusedError:
-            self._failed.pop(instance_id, None)
-            raise
-        else:
-            self._failed.clear()
-            self._said = False
-        finally:
-            slow.cancel()
-            self._under_way.pop(instance_id, None)
-
-    @property
-    def failing(self) -> frozenset[str]:
-        """The instances whose last raise failed since one arrived."""
-        return frozenset(self._failed)
-
-    def settled(self, instance_ids: Collection[str]) -> None:
-        """Forget their failures: another process delivered, or the raise that timed out was kept and counted."""
-        for each in instance_ids:
-            self._failed.pop(each, None)
-        self._said = self._said and bool(self._failed or self._under_way)
-
-    def _say(self) -> None:
-        """Log it once, until a raise arrives: a raise that hangs fails only at its deadline."""
-        if not self._said:
-            log.error("decisions do not reach their workflows")
-        self._said = True
-
-    @property
-    def trouble_s(self) -> float:
-        """For how many seconds no raise has arrived while some should have; 0 while all is well."""
-        now = self._clock()
-        slow = [began for began in self._under_way.values() if now - began > SLOW_RAISE_S]
-        return max((now - began for began in (*slow, *self._failed.values())), default=0.0)
-
-    @property
-    def everywhere(self) -> bool:
-        """Whether that concerns more than one instance that is ill by itself."""
-        return self.trouble_s > 0 and (len({*self._failed, *self._under_way}) > 1 or self.trouble_s < ALONE_S)
-
-    @property
-    def message(self) -> str:
-        """Say it to operators."""
-        if self.trouble_s == 0:
-            return "ok"
-        return (
-            f"No decision has reached its workflow for {self.trouble_s:.0f} s. They are kept and tried again: look "
-            "whether the sidecar, its placement and its scheduler run."
-        )
 
 
 class Deliverer:
@@ -144,15 +72,17 @@ class Deliverer:
         self._answers = answers
         self._queue = queue
         self._slots = asyncio.Semaphore(RAISES_AT_ONCE)
-        self._held: set[str] = set()
+        self._held: dict[str, datetime] = {}
+        """When this process got the lease of each decision that it is at."""
         self._loop = Periodic("deliverer", self.round, INTAKE_POLL_S, passing=(RecordsError,), public=public_message)
         self.raises = Raises()
         self.failures = 0
         """Counts failed raises of this process, for the metrics."""
 
-    def deliver(self, row: intake.Row) -> None:
-        """Begin to deliver a fresh decision, and wait for nothing; its lease keeps the loop away meanwhile."""
-        self._background.start(self._deliver(row), f"deliver {row.id[:12]}")
+    def deliver(self, row: intake.Row) -> "asyncio.Task[None]":
+        """Begin to deliver a decision whose lease this process has, and wait for nothing."""
+        self._held[row.id] = self._clock()
+        return self._background.begin(self._deliver(row), f"deliver {row.id[:12]}")
 
     @property
     def loop(self) -> Periodic:
@@ -160,17 +90,19 @@ class Deliverer:
         return self._loop
 
     async def round(self) -> NextRound:
-        """Deliver due decisions; the next look comes at once if there are more. Raises: RecordsError."""
+        """Deliver due decisions; the next look comes at once if there are more. Raises: RecordsError.
+
+        Those that take long go on beside the next rounds, which renew their leases.
+        """
         found = await self._due()
-        for failure in await asyncio.gather(*(self._deliver(row) for row in found), return_exceptions=True):
-            if failure is not None:
-                self.failures += 1
-                log.error("a delivery failed; its lease brings it back", exc_info=failure)
-        return NextRound(in_s=0.0 if len(found) == RAISES_PER_LOOK else INTAKE_POLL_S)
+        if not found:
+            return NextRound(in_s=INTAKE_POLL_S)
+        _, late = await asyncio.wait([self.deliver(row) for row in found], timeout=INTAKE_POLL_S)
+        return NextRound(in_s=INTAKE_POLL_S if late or len(found) < RAISES_PER_LOOK else 0.0)
 
     async def hand_back(self) -> None:
         """Make decisions due at once that this process began to deliver and did not end with: another delivers them."""
-        held, self._held = tuple(self._held), set()
+        held, self._held = tuple(self._held), {}
         if not held:
             return
         try:
@@ -190,19 +122,30 @@ class Deliverer:
             return ()
         if oldest > ALARM_AGE:
             log.error("a decision is undelivered", seconds=round(oldest.total_seconds()))
+        return await self._claimed(now)
+
+    async def _claimed(self, now: datetime) -> tuple[intake.Row, ...]:
+        """Renew the leases of what this process is at, and claim as much more as it has room for."""
+        renewed = [key for key, since in self._held.items() if abs(now - since) > RENEWED_AFTER]
+        room = RAISES_PER_LOOK - len(self._held)
+        if room <= 0 and not renewed:
+            return ()
         async with self._database.write() as connection:
-            return await intake.due(connection, now, RAISES_PER_LOOK, DELIVERER_LEASE)
+            for decision_id in renewed:
+                await intake.retry_at(connection, decision_id, now + DELIVERER_LEASE)
+            found = await intake.due(connection, now, room, DELIVERER_LEASE) if room > 0 else ()
+        self._held.update((key, now) for key in renewed if key in self._held)
+        return tuple(row for row in found if row.id not in self._held)
 
     async def _deliver(self, row: intake.Row) -> None:
-        self._held.add(row.id)
         try:
             await self._attempt(row)
         except asyncio.CancelledError:
             raise  # it stays among those that are handed back
-        except BaseException:
-            self._held.discard(row.id)
-            raise
-        self._held.discard(row.id)
+        except Exception:
+            self.failures += 1
+            log.exception("a delivery failed; its lease brings it back", decision=row.id[:12])
+        self._held.pop(row.id, None)
 
     async def _attempt(self, row: intake.Row) -> None:
         async with self._slots:
@@ -212,10 +155,10 @@ class Deliverer:
             except (EngineUnavailableError, EngineRefusedError) as error:
                 # A refusal may be temporary too: a wrong token, a full store (law: acknowledged means durable).
                 pause = min(LONGEST_RAISE_PAUSE_S, 0.5 * 2.0 ** min(row.attempts, 10)) * random.uniform(0.7, 1.0)  # noqa: S311
-                self.failures += 1
                 log.warning("a decision is not delivered yet", decision=row.id[:12], why=str(error), again_in=pause)
                 async with self._database.write() as connection:
                     await intake.retry_at(connection, row.id, self._clock() + timedelta(seconds=pause))
+                self.failures += 1
 
     async def _raise(self, row: intake.Row) -> None:
         """Raise once, after a look at the state (docs/explanation/dapr.md#a-finished-instance-drops-events)."""

@@ -1,13 +1,14 @@
 """Taking a submission in, a decision or a withdrawal: its receipt, the receipt's deadline, the check at the door."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from approvals.decision import Reason, Verdict
 from approvals.values import Value
 from bot.access.refusals import Kind, Refused
+from bot.decisions.delivery import DELIVERER_LEASE
 from records import audit, instances, intake
 from records.database import Database
 from records.plain import Transaction
@@ -19,9 +20,6 @@ QUICK_S = 1.5
 
 DEADLINE_S = 2.5
 """Seconds until the person who submits is told whether it was taken in: Slack shows an error after 3."""
-
-TAKER_LEASE = timedelta(seconds=5)
-"""The lease of the process that took a submission; after that any process delivers it."""
 
 TAKEN = Verdict(allowed=True, reason=Reason.ALLOWED, rule="intake")
 OVER = Verdict(allowed=False, reason=Reason.REQUEST_OVER, rule="intake")
@@ -80,7 +78,7 @@ def take_in(
     transaction: Transaction, submission: intake.Submission, entry: audit.Entry, expected: intake.Standing | None = None
 ) -> tuple[intake.Row, bool]:
     """Write a submission and its entry. Returns the row that stands and whether it is new. Raises: StaleError."""
-    row, new = intake.submit.on(transaction, submission, entry.at, lease=TAKER_LEASE, expected=expected)
+    row, new = intake.submit.on(transaction, submission, entry.at, lease=DELIVERER_LEASE, expected=expected)
     if new:
         audit.append.on(transaction, entry)
     return row, new

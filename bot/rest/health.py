@@ -13,7 +13,8 @@ import structlog
 from fastapi import APIRouter, Response
 
 from bot.control.reconciling.restoring import Restoration
-from bot.decisions.delivery import ALARM_AGE, Raises
+from bot.decisions.delivery import ALARM_AGE
+from bot.decisions.raises import Raises
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.worker import Worker
 from bot.process.leadership import Leadership

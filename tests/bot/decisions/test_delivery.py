@@ -2,6 +2,7 @@
 
 from approvals.decision import Reason, Verdict
 from approvals.messages import sentence
+from bot.decisions.delivery import DELIVERER_LEASE
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnknownInstanceError
 from bot.process.periodic import NextRound
 from records import intake
@@ -76,9 +77,41 @@ async def test_a_decision_of_a_process_that_died_is_delivered_by_the_loop(progra
     await eventually(lambda: failed(program))
     assert await program.services.deliverer.round() == NextRound(in_s=1.0)  # its lease is not over: nothing is due
     assert (await taken(program, order)).attempts == 1
-    await program.later(seconds=31)
+    await program.later(seconds=6)
     await program.services.deliverer.round()
     assert (await program.ended(order))["status"] == "completed"
+
+
+async def test_a_decision_that_this_process_is_still_raising_is_not_another_one_s(program: Program) -> None:
+    order = await program.asked()
+    program.engine.hanging.clear()
+    assert (await program.click("U0MANAGER", order)).ok
+    for _ in range(4):
+        await program.later(seconds=3)
+        await program.services.deliverer.round()
+        assert await due(program) == ()
+    assert (await taken(program, order)).attempts == 1
+    program.engine.hanging.set()
+    assert (await program.ended(order))["status"] == "completed"
+    assert len(program.engine.raised) == 1
+
+
+async def test_a_decision_of_a_process_that_was_killed_in_the_middle_of_a_raise_is_due_after_its_lease(
+    program: Program,
+) -> None:
+    order = await program.asked()
+    program.engine.hanging.clear()
+    assert (await program.click("U0MANAGER", order)).ok
+    await program.later(seconds=4)
+    assert await due(program) == ()
+    await program.later(seconds=2)
+    assert [row.instance_id for row in await due(program)] == [order]
+
+
+async def due(program: Program) -> tuple[intake.Row, ...]:
+    """Return what another process would get now."""
+    async with program.services.database.write() as connection:
+        return await intake.due(connection, program.clock(), 10, DELIVERER_LEASE)
 
 
 async def test_a_decision_for_an_instance_that_is_gone_is_answered_and_told(program: Program) -> None:

@@ -5,7 +5,7 @@ import contextlib
 
 import structlog
 
-from bot.decisions.delivery import ALONE_S, SLOW_RAISE_S, Raises
+from bot.decisions.raises import ALONE_S, SLOW_RAISE_S, Raises
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
 
 
