@@ -36,7 +36,7 @@ BEFORE_ASKING = timedelta(minutes=5)
 CARD_PATIENCE_S: Final = 50.0
 """Seconds that one attempt of the activity waits for the card. Its place in Slack's queue is kept for the next one."""
 
-HELD = timedelta(seconds=30)
+HELD = timedelta(seconds=15)
 """The lease of a process that posts a card: a call takes 8 s at most."""
 
 RENAMED: Final = frozenset({"channel_not_found", "is_archived", "not_in_channel"})

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 NOTIFICATIONS_POLL_S = 1.0
 """Seconds between looks for rows of other processes, of before a restart, and of those that are due again."""
 
-NOTIFICATION_LEASE = timedelta(seconds=60)
+NOTIFICATION_LEASE = timedelta(seconds=25)
 """The lease of one attempt: a call to Slack takes 8 s at most, and a direct message needs two."""
 
 LONGEST_NOTIFY_PAUSE = timedelta(minutes=5)

@@ -20,8 +20,8 @@ from records.slack_answers import SlackAnswer
 
 log = structlog.get_logger(__name__)
 
-FLIGHT: Final = timedelta(seconds=10)
-"""How long one process is waited for that asks Slack."""
+FLIGHT: Final = timedelta(seconds=4)
+"""How long one process is waited for that asks Slack; after that another asks beside it."""
 
 FLIGHT_LOOK_S: Final = 0.1
 ANSWERS_KEPT: Final = timedelta(days=1)

@@ -22,7 +22,7 @@ from records.errors import RecordsError
 from records.webhooks import Delivery
 
 WEBHOOKS_POLL_S: Final = 1.0
-DELIVERY_LEASE: Final = timedelta(seconds=60)
+DELIVERY_LEASE: Final = timedelta(seconds=20)
 """The lease of one attempt, which takes ten seconds at most."""
 
 LONGEST_DELIVERY_PAUSE: Final = max(PAUSES) + DELIVERY_LEASE

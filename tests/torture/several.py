@@ -24,8 +24,7 @@ from tests.torture.parts import CHANNEL, eventually, quantiles
 from tests.torture.replicas import REAL, Replicas, replicas
 from tests.torture.report import finish
 
-KILLS = ("app", "app", "app", "sidecar")
-ENDS = ("end",)
+ACTS = {"kills": ("app", "app", "app", "sidecar"), "ends": ("end",)}
 PATIENCE_S = 120.0
 DECIDED_S = 10.0
 """Seconds from an acknowledged click to its effect, for 99 of 100, while apps end in an orderly way.
@@ -56,6 +55,10 @@ class Work:
     def over(self) -> bool:
         """Whether every order has taken effect or was given up."""
         return len(self.approved) + len(self.wrong) >= self._count
+
+    def took(self, name: str) -> float:
+        """Return the seconds from an acknowledged click to its effect; 0 if there was none."""
+        return self.approved.get(name, self.acknowledged[name]) - self.acknowledged[name]
 
     def run(self) -> None:
         """Do all of it."""
@@ -168,7 +171,16 @@ def _examined(made: Replicas, work: Work, struck: Counter[str]) -> tuple[dict[st
         "second cards": sum(len(cards) > 1 for cards in made.cards().values()),
         "seconds from click to effect": decided,
     }
-    return figures, wrong
+    slow = sorted(each for each in work.acknowledged if work.took(each) > DECIDED_S)
+    return figures | {"slow": {each: _story(made, each) for each in slow[:5]}}, wrong
+
+
+def _story(made: Replicas, name: str) -> list[str]:
+    """Say when each step of a request was written down, in seconds since its decision was."""
+    rows = made.rows("SELECT action, at FROM audit WHERE instance_id = ? ORDER BY seq", name)
+    clicked = next(at for action, at in rows if action == "decision.submitted")
+    attempts = made.rows("SELECT attempts FROM intake WHERE instance_id = ?", name)
+    return [f"{action} {(at - clicked).total_seconds():.1f}" for action, at in rows] + [f"attempts {attempts}"]
 
 
 def _told(made: Replicas, names: list[str]) -> Counter[tuple[str, str]]:
@@ -190,15 +202,18 @@ def main() -> int:
     parser.add_argument("--apps", type=int, default=3)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--only", choices=tuple(ACTS), help="one of the two")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends all parts
     failed = 0
-    for name, acts in (("several, kills", KILLS), ("several, orderly ends", ENDS)):
+    for name, acts in ACTS.items():
+        if given.only not in {None, name}:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             figures, wrong = torture(
                 Path(folder), orders=given.orders, apps=given.apps, acts=acts, every_s=given.every, seed=given.seed
             )
-        failed |= finish(name, {"seed": given.seed, **figures}, wrong)
+        failed |= finish(f"several, {name}", {"seed": given.seed, **figures}, wrong)
     return failed
 
 

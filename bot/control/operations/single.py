@@ -24,7 +24,7 @@ from bot.control.operations.starting import Starting
 from bot.control.subjects import Subject, Subjects
 from records import leases
 
-CALL_LEASE = timedelta(minutes=2)
+CALL_LEASE = timedelta(minutes=1)
 """The lease of a call on an instance. Each call to the engine has a much shorter deadline."""
 
 TURNS_S = (0.05, 0.1, 0.2, *[0.4] * 24)
