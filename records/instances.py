@@ -430,10 +430,10 @@ async def consume(connection: AsyncConnection, instance_id: str, by: str, now: d
 
 async def forget(connection: AsyncConnection, instance_id: str, now: datetime) -> bool:
     """Erase a purged instance's content. Its id, its end and its audit stay. False if it is unknown."""
+    row = await locked(connection, instance_id)  # else what is answered or told meanwhile kept its text
     await connection.execute(sa.delete(waiting).where(waiting.c.instance_id == instance_id))
     await search.drop(connection, instance_id)
     ended = sa.func.coalesce(instances.c.finished_at, sa.bindparam("ended", now, instances.c.finished_at.type))
-    row = await get(connection, instance_id)
     outcome = _without_words(row.outcome) if row is not None and row.outcome is not None else None
     update = sa.update(instances).where(instances.c.instance_id == instance_id)
     values = FORGOTTEN | {"outcome": outcome, "finished_at": ended, "updated_at": now}
