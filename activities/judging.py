@@ -19,7 +19,7 @@ from approvals.decision import Decision, Judgement, Reason, Submission, Submitte
 from approvals.evidence import SealedJudgement, seal_judgement
 from approvals.judgement import Failure, Home, Membership, Payload, PlainRaise, asked_of, read_payload
 from approvals.mailbox import plain
-from approvals.people import Person, Principal, Profile, UserGroup
+from approvals.people import EmailAddress, Person, Principal, Profile, UserGroup
 from approvals.request import Route
 from approvals.signing import KeyRing
 from approvals.state import State, approvers_of, binding_of
@@ -29,9 +29,10 @@ log = structlog.get_logger(__name__)
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds between the attempts of a lookup; after the last one it counts as a no."""
 
-MOST_OF_A_CROWD = 20
+MOST_OF_A_CROWD = 4
 CROWD_S = 0.5
-"""Lookups at a time, and seconds of each, for people whose id alone says that they may not decide."""
+"""Lookups under way, and seconds that a click waits for its own, for people whose id alone says that they may not
+decide. Slack is called for fewer of them than a method has places (SLACK_CALLS_AT_ONCE): a true approver gets one."""
 
 NOW = 0.0
 """Seconds that a lookup may be old if the rule says `risk: high`."""
@@ -57,7 +58,7 @@ class Judge:
         self._keys = keys
         self._clock = clock
         self._accept_unsigned = accept_unsigned
-        self._crowd = 0
+        self._crowd: set[asyncio.Task[Profile | Failure]] = set()
 
     def read(self, candidates: Sequence[str], state: State) -> Events:
         """Read the texts of `approval_decision` events."""
@@ -140,16 +141,13 @@ class Judge:
             person, asked_of(state), directory, self._clock()
         ):
             return await self._profile(person, age)
-        if self._crowd >= MOST_OF_A_CROWD:
+        if len(self._crowd) >= MOST_OF_A_CROWD:
             return "failed"
-        self._crowd += 1
-        try:
-            async with asyncio.timeout(CROWD_S):
-                return await self._profile(person, age)
-        except TimeoutError:
-            return "failed"
-        finally:
-            self._crowd -= 1
+        looking = asyncio.create_task(self._profile(person, age))
+        self._crowd.add(looking)
+        looking.add_done_callback(self._crowd.discard)  # one that nobody waits for still takes a place at Slack
+        done, _ = await asyncio.wait({looking}, timeout=CROWD_S)
+        return looking.result() if done else "failed"
 
     async def _profile(self, person: Person, age: float) -> Profile | Failure:
         try:
@@ -164,7 +162,7 @@ class Judge:
         return judgement.Directory(
             home=home,
             memberships={group: await self._members(group, age) for group in groups},
-            approvers=await self._delegating(state.route, age),
+            approvers=await self._asked_by_email(state) | await self._delegating(state.route, age),
         )
 
     async def _members(self, group: str, age: float) -> Membership:
@@ -173,6 +171,15 @@ class Judge:
         except LookupFailedError:
             return "failed"
         return "unknown" if found is None else found
+
+    async def _asked_by_email(self, state: State) -> dict[str, Profile | Failure]:
+        """Return whose the e-mails are that are asked, if Slack says so soon: it tells a crowd from an approver."""
+        emails = {one.email for one in _principals(state) if isinstance(one, EmailAddress)}
+        try:
+            async with asyncio.timeout(CROWD_S):
+                return {email: await self._directory.by_email(email) or "unknown" for email in emails}
+        except (TimeoutError, LookupFailedError):
+            return {}
 
     async def _delegating(self, route: Route, age: float) -> dict[str, Profile | Failure]:
         found: dict[str, Profile | Failure] = {}

@@ -66,7 +66,8 @@ class Asked(Value):
 class Directory(Value):
     """Slack's answers. `memberships` by the group's id or handle as in the route; a missing entry is a failed lookup.
 
-    `approvers` are the profiles of the people who have delegated to somebody, by the name the delegation gives them.
+    `approvers` are the profiles of the people who have delegated, by the name that the delegation gives them, and of
+    those who are asked by e-mail.
     """
 
     home: Home
@@ -269,7 +270,7 @@ def _unknown(person: Person, failure: Failure, asked: Asked, directory: Director
 def is_no_approver(person: Person, asked: Asked, directory: Directory, at: Moment) -> bool:
     """Return whether ids alone say that a person may not decide: then nobody needs to know who it is.
 
-    An e-mail, a group that is not known or a delegation may still let them; the requester hears another reason.
+    An e-mail or a group that is not known, or a delegation, may still let them; the requester hears another reason.
     """
     if asked.stage >= len(asked.route.stages) or person.user.casefold() in {
         name.rpartition("/")[2] for name in _requester_names(asked)
@@ -292,8 +293,9 @@ def _is_another(person: Person, principal: Principal, directory: Directory) -> b
         case UserGroup():
             members = directory.memberships.get(principal.group, "failed")
             return not isinstance(members, str) and person.user not in members
-        case _:
-            return False
+        case EmailAddress():
+            owner = directory.approvers.get(principal.email, "failed")
+            return isinstance(owner, Profile) and owner.person.user != person.user
 
 
 def unfitness(person: Person, profile: Profile, home: Home) -> Reason | None:

@@ -335,6 +335,8 @@ NOT_BY_ID = {
     "a member": ((UserGroup(group="others"),), (), {"others": {"UANN"}}, False),
     "a group that is not known": ((MANAGERS,), (), {"managers": "failed"}, False),
     "an e-mail": ((EmailAddress(email="a@example.com"),), (), None, False),
+    "another's e-mail": ((EmailAddress(email="UBOB@example.com"),), (), None, True),
+    "an e-mail of their own": ((EmailAddress(email="UANN@example.com"),), (), None, False),
     "a delegate by e-mail": ((MANAGERS,), ("someone@example.com",), None, False),
     "a delegate by id": ((MANAGERS,), ("UANN",), None, False),
     "another's delegate by id": ((MANAGERS,), ("UBOB",), None, True),
@@ -350,7 +352,8 @@ def test_who_may_not_decide_by_ids_alone_is_refused_without_a_profile(
     )
     question = asked(story, *approvers, delegations=delegations)
     memberships = {"managers": {"UBOB"}} if members is None else members
-    found = standing(story, "failed", question, memberships=memberships)
+    owners = {f"{each}@example.com": profile(each) for each in ("UANN", "UBOB")}
+    found = standing(story, "failed", question, memberships=memberships, approvers=owners)
     assert found.verdict.reason is (Reason.NOT_AN_APPROVER if no else Reason.LOOKUP_FAILED)
 
 
