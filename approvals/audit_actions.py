@@ -102,6 +102,7 @@ class AuditAction(StrEnum):
     KEY_CREATED = "key.created", "An API key was made."
     KEY_CHANGED = "key.changed", "The hosts that an API key's callbacks may name were changed."
     KEY_REVOKED = "key.revoked", "An API key was revoked."
+    AUDIT_UNSIGNED = "audit.unsigned", "Signed checkpoints were missing when the app took its next one."
     AUDIT_VERIFIED = "audit.verified", "The audit's chain was checked from the dashboard."
 
 

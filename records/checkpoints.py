@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -20,6 +20,7 @@ from records import audit
 from records.chain import Checkpoint
 from records.columns import canonical
 from records.sql import insert_or_ignore, rows
+from records.tables import audit as entries
 from records.tables import checkpoints
 
 FILES = "checkpoint-*.json"
@@ -87,6 +88,30 @@ async def take(connection: AsyncConnection, signer: Signer, now: datetime) -> Ch
 async def kept(connection: AsyncConnection, limit: int = 1_000) -> tuple[Checkpoint, ...]:
     """Return the newest checkpoints of the database, newest first."""
     return await rows(connection, sa.select(checkpoints).order_by(checkpoints.c.seq.desc()).limit(limit), Checkpoint)
+
+
+UNSIGNED_GRACE = timedelta(minutes=10)
+
+
+async def missing(connection: AsyncConnection, signed: int, every: timedelta) -> str:
+    """Return a message if checkpoints are missing after entry `signed`, of an app that takes one each `every`; else "".
+
+    They are if the app has written entries for twice as long. A pause between two entries counts as `every` at most:
+    the app may have been down. Entries of commands do not count: they need no app.
+    """
+    at = sa.type_coerce(entries.c.at, sa.BigInteger)
+    pause = (at - sa.func.lag(at).over(order_by=entries.c.seq)).label("pause")
+    tail = sa.select(pause).where(entries.c.seq > signed, entries.c.through != "cli").subquery()
+    longest = every // timedelta(microseconds=1)
+    counted = sa.case((tail.c.pause < 0, 0), (tail.c.pause > longest, longest), else_=tail.c.pause)
+    worked = timedelta(microseconds=int(await connection.scalar(sa.select(sa.func.sum(counted))) or 0))
+    if worked <= 2 * every + UNSIGNED_GRACE:
+        return ""
+    return (
+        f"The audit's entries after number {signed} are covered by no signed checkpoint, though the app has worked for "
+        f"{worked.total_seconds() / 3600:.1f} hours since then and signs one every {every.total_seconds() / 60:g} "
+        "minutes. The newest checkpoints were removed, or they could not be written."
+    )
 
 
 def write(checkpoint: Checkpoint, folder: Path) -> Path:

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
@@ -60,8 +60,9 @@ def verify(
         settings = settings_or_exit()
         given = _given(checkpoint or [], public_key)
         outside = _outside(settings, public_key)
+        every = timedelta(minutes=settings.checkpoint_every_minutes)
         found = with_database(
-            settings, lambda database: _verified(database, given, outside, _trusted(settings, public_key))
+            settings, lambda database: _verified(database, given, outside, _trusted(settings, public_key), every)
         )
         lacking = with_database(settings, _lacking) if found.ok else []
     if output_as is Format.JSON:
@@ -142,7 +143,11 @@ def _why(error: Exception, path: Path) -> str:
 
 
 async def _verified(
-    database: Database, given: list[Checkpoint], outside: list[Checkpoint] | None, trusted: list[bytes]
+    database: Database,
+    given: list[Checkpoint],
+    outside: list[Checkpoint] | None,
+    trusted: list[bytes],
+    every: timedelta,
 ) -> Verification:
     async with database.read() as connection:
         kept = await checkpoints.kept(connection)
@@ -158,7 +163,13 @@ async def _verified(
                 f"{each.key_id}): it was changed, or the key was rotated away. Give the old key with --public-key, and "
                 "yours."
             )
-    return await audit.verify(database, [*given, *(outside or []), *kept])
+    compared = [*given, *(outside or []), *kept]
+    found = await audit.verify(database, compared)
+    async with database.read() as connection:
+        missing = await checkpoints.missing(connection, max((each.seq for each in compared), default=0), every)
+    if found.ok and missing:
+        output.fail(f"The chain is whole in itself, but its end is not proven. {missing}")
+    return found
 
 
 def _verified_file(file: Path, given: list[Checkpoint]) -> Verification:

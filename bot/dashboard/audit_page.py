@@ -10,12 +10,11 @@ from approvals.audit_actions import AuditAction
 from approvals.authority import Action
 from approvals.moments import moment_of
 from bot.access.authenticating import Access
-from bot.control.reading.audit_trail import AuditTrail
+from bot.control.reading.audit_trail import AuditTrail, Verified
 from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.sessions import SignedInRequest
 from records import audit
-from records.chain import Verification
 
 ENTRIES_PER_PAGE = 50
 FIELDS = ("instance", "actor", "action", "correlation", "since", "until")
@@ -105,10 +104,11 @@ class AuditPage:
         await self._access.demand(signed_in.caller, Action.AUDIT_VERIFY)
         await self._pages.form(request, signed_in)
         found = await self._trail.verify(signed_in.caller)
-        return self._pages.go(request, "/audit", _sentence(found.chain, found.unsigned), good=found.whole)
+        return self._pages.go(request, "/audit", _sentence(found), good=found.whole)
 
 
-def _sentence(found: Verification, unsigned: tuple[int, ...]) -> str:
+def _sentence(verified: Verified) -> str:
+    found, unsigned = verified.chain, verified.unsigned
     if not found.ok:
         return (
             f"The audit is NOT whole. {found.problem} The {found.entries:,} entries before it are whole. Keep the "
@@ -119,5 +119,7 @@ def _sentence(found: Verification, unsigned: tuple[int, ...]) -> str:
             f"The chain is whole, but the checkpoint of entry {unsigned[0]} is not signed by this installation's key: "
             "it was changed, or the key was rotated away. `countersign audit verify --public-key` takes older keys."
         )
+    if verified.missing:
+        return f"The chain is whole in itself, but its end is not proven. {verified.missing}"
     agree = f"{found.checkpoints} signed checkpoints agree" if found.checkpoints else "no checkpoint was compared"
     return f"The audit is whole: {found.entries:,} entries up to number {found.seq:,}, {agree}."

@@ -1,5 +1,6 @@
 """Reads for people and programs: lists, details, the audit, the stream of news; and operations on many. Wiring only."""
 
+from datetime import timedelta
 from functools import cached_property
 
 from bot.control.diagnosis.gathering import FactFinder
@@ -66,7 +67,8 @@ class Reading(Operating):
     @cached_property
     def audit_trail(self) -> AuditTrail:
         """The audit, for auditors."""
-        return AuditTrail(self.database, self.access, TrustedKeys(self.keys), self.clock)
+        every = timedelta(minutes=self.settings.checkpoint_every_minutes)
+        return AuditTrail(self.database, self.access, TrustedKeys(self.keys), self.clock, every)
 
     @cached_property
     def bulk(self) -> Bulk:

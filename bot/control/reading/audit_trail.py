@@ -1,7 +1,7 @@
 """Reading and verifying the audit for the dashboard: pages of it, whom it names, and whether the chain is whole."""
 
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from approvals.audit_actions import AuditAction
 from approvals.authority import Action
@@ -17,27 +17,37 @@ MOST_KEYS = 1_000
 
 
 class Verified(Value):
-    """The result of a check of the chain. `unsigned` are the entries whose checkpoint no trusted key has signed."""
+    """The result of a check of the chain. `unsigned` are the entries whose checkpoint no trusted key has signed.
+
+    `missing` says that checkpoints are missing, if they are.
+    """
 
     chain: Verification
     unsigned: tuple[int, ...]
+    missing: str = ""
 
     @property
     def whole(self) -> bool:
         """Whether nothing speaks against the audit."""
-        return self.chain.ok and not self.unsigned
+        return self.chain.ok and not self.unsigned and not self.missing
 
 
 class AuditTrail:
     """Shows the audit to auditors. `trusted` are the public keys whose checkpoints count. Raises: Refused."""
 
     def __init__(
-        self, database: Database, access: Access, trusted: Collection[bytes], clock: Callable[[], datetime]
+        self,
+        database: Database,
+        access: Access,
+        trusted: Collection[bytes],
+        clock: Callable[[], datetime],
+        checkpoint_every: timedelta,
     ) -> None:
         self._database = database
         self._access = access
         self._trusted = trusted
         self._clock = clock
+        self._checkpoint_every = checkpoint_every
 
     async def page(
         self, caller: Caller, wanted: audit.Filter, *, before: int | None, limit: int
@@ -67,8 +77,10 @@ class AuditTrail:
         await self._access.demand(caller, Action.AUDIT_VERIFY)
         async with self._database.read() as connection:
             kept = await checkpoints.kept(connection)
+            signed = max((each.seq for each in kept), default=0)
+            missing = await checkpoints.missing(connection, signed, self._checkpoint_every)
         unsigned = tuple(each.seq for each in kept if not is_signed(each, self._trusted))
-        found = Verified(chain=await audit.verify(self._database, kept), unsigned=unsigned)
+        found = Verified(chain=await audit.verify(self._database, kept), unsigned=unsigned, missing=missing)
         entry = audit.Entry(
             at=self._clock(),
             actor=caller.actor,

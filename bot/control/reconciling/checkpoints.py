@@ -6,17 +6,23 @@ checkpoint and sign none.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
+
+from activities.slack.alarming import alarm
+from approvals.audit_actions import AuditAction
 from approvals.signing import KeyRing
 from bot.control.reconciling.restoring import Restoration
 from bot.process.periodic import Periodic
-from records import checkpoints
+from records import audit, checkpoints, notifications
 from records.chain import Checkpoint
 from records.checkpoints import Signer
 from records.database import Database
 from records.errors import RecordsError, public_message
+
+log = structlog.get_logger(__name__)
 
 
 def signers_of(keys: KeyRing) -> list[Signer]:
@@ -60,6 +66,7 @@ class Checkpointing:
         self._signer = signer
         self._folder = folder
         self._clock = clock
+        self._every = timedelta(seconds=every)
         self._restoration = restoration
         self._loop = Periodic("checkpoints", self._round, every, passing=(RecordsError, OSError), public=_why)
 
@@ -70,7 +77,26 @@ class Checkpointing:
 
     async def _round(self) -> None:
         if await self._restoration.look() is None:  # else its files would mix two histories
+            await self._tell_missing()
             await self.take()
+
+    async def _tell_missing(self) -> None:
+        """Tell operators and audit, once a day, of missing checkpoints: the next one would cover what was done."""
+        signed, now = await self._restoration.signed(), self._clock()
+        async with self._database.read() as connection:
+            text = await checkpoints.missing(connection, signed, self._every)
+        if not text:
+            return
+        log.error(text, what_to_do="docs/how-to/verify-the-audit.md")
+        told = alarm(
+            f"unsigned/{now:%Y-%m-%d}", f"{text} Compare the audit with the checkpoints that you keep elsewhere."
+        )
+        entry = audit.Entry(
+            at=now, actor="system", action=AuditAction.AUDIT_UNSIGNED, reason=text, data={"signed": signed}
+        )
+        async with self._database.write() as connection:
+            if await notifications.enqueue(connection, [told], now):
+                await audit.append(connection, entry)
 
     async def take(self) -> Checkpoint | None:
         """Sign the chain's end unless that was done; write its file. None while the audit is empty.

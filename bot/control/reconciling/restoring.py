@@ -83,6 +83,7 @@ class Restoration:
         self._stopping = False
         self._unreadable = ""
         self._compared_once = False
+        self._newest_file = 0
         self.lost: Lost | None = None
         self.loop = Periodic("restores", self._round, look_s, passing=(RecordsError,), public=public_message)
 
@@ -109,6 +110,7 @@ class Restoration:
                 self._found(None, UNREADABLE.format(why=error.strerror))
             return self.lost  # what was true stays true while a disk is away
         self._compared_once = True
+        self._newest_file = newest.seq if newest is not None else 0
         lost = None if newest is None else await self._compared(newest)
         if newest is None:
             await self._warn_if_emptied()
@@ -118,6 +120,17 @@ class Restoration:
         if lost is not None and is_new:
             await self._tell(lost)
         return lost
+
+    async def signed(self) -> int:
+        """Return the newest entry with a checkpoint of a trusted key, in the database or the folder as last seen.
+
+        0 if there is none. Raises: RecordsError.
+        """
+        async with self._database.read() as connection:
+            kept = await checkpoints.kept(connection)
+        trusted = tuple(self._trusted)
+        newest = next((each.seq for each in kept if checkpoints.is_signed(each, trusted)), 0)
+        return max(newest, self._newest_file)
 
     async def _round(self) -> NextRound:
         await self.look()

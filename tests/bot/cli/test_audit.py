@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -170,6 +170,51 @@ def test_a_checkpoint_folder_that_was_emptied_is_found(four: Cli, tmp_path: Path
         each.unlink()
     ran = four("audit", "verify", COUNTERSIGN_CHECKPOINT_DIR=str(folder))
     assert (ran.code, "the files were taken away" in ran.err) == (1, True)
+
+
+async def worked(path: Path, *ago_h: float, through: str = "workflow") -> None:
+    """Write an entry for each of these hours before now."""
+    await migrated(path)
+    database = Database.open(f"sqlite:///{path}")
+    async with database.write() as connection:
+        for hours in ago_h:
+            at = datetime.now(UTC) - timedelta(hours=hours)
+            entry = audit.Entry(at=at, actor="system", action=AuditAction.SESSION_BEGAN, through=through)
+            await audit.append(connection, entry)
+    await database.close()
+
+
+def test_an_audit_whose_checkpoints_were_all_taken_away_is_not_proven(local: Cli, tmp_path: Path) -> None:
+    # Without rows and without files it was said to be whole.
+    folder = tmp_path / "kept"
+    asyncio.run(worked(tmp_path / "book.db", *(each / 2 for each in range(10, 0, -1))))
+    kept = {"COUNTERSIGN_CHECKPOINT_DIR": str(folder)}
+    assert local("audit", "checkpoint", **kept).code == 0
+    assert local("audit", "verify", **kept).code == 0
+    for each in folder.iterdir():
+        each.unlink()
+    with sqlite3.connect(tmp_path / "book.db") as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f'DROP TRIGGER "{name}"')
+        connection.execute("DELETE FROM checkpoints")
+    ran = local("audit", "verify", **kept)
+    assert (ran.code, "covered by no signed checkpoint" in ran.err) == (1, True), ran
+
+
+NOT_WORKED = {
+    "an hour": ((1.0, 0.5, 0.0), "workflow"),
+    "an hour, and a minute three days later": ((73.0, 72.5, 72.1, 0.02, 0.0), "workflow"),
+    "commands alone, for days": ((72.0, 48.0, 24.0, 23.0, 22.0, 1.0, 0.0), "cli"),
+}
+
+
+@pytest.mark.parametrize(("ago_h", "through"), NOT_WORKED.values(), ids=NOT_WORKED)
+def test_an_app_that_has_not_worked_for_long_needs_no_checkpoint_yet(
+    local: Cli, tmp_path: Path, ago_h: tuple[float, ...], through: str
+) -> None:
+    asyncio.run(worked(tmp_path / "book.db", *ago_h, through=through))
+    ran = local("audit", "verify", COUNTERSIGN_CHECKPOINT_DIR=str(tmp_path / "later"))
+    assert (ran.code, "no checkpoint was compared" in ran.out) == (0, True), ran
 
 
 def test_an_edit_in_the_database_is_found(four: Cli, tmp_path: Path) -> None:

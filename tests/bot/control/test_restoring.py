@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.control.reconciling.checkpoints import Checkpointing
 from bot.control.reconciling.restoring import EffectsHeldError, Restoration
 from records import audit, checkpoints, notifications
 from records.checkpoints import Signer
@@ -25,10 +26,10 @@ class House:
         self.folder = folder
         self.restoration = Restoration(database, folder, [SIGNER.public_key], lambda: NOW)
 
-    async def write(self, *actions: str) -> None:
+    async def write(self, *actions: str, at: datetime = NOW) -> None:
         async with self.database.write() as connection:
             for action in actions:
-                await audit.append(connection, audit.Entry(at=NOW, actor="system", action=action))
+                await audit.append(connection, audit.Entry(at=at, actor="system", action=action))
 
     async def sign(self) -> None:
         async with self.database.write() as connection:
@@ -130,6 +131,22 @@ async def test_an_effect_that_waits_for_long_is_tried_again(house: House) -> Non
     await restoration.look()
     with pytest.raises(EffectsHeldError, match="doctor"):
         await restoration.passed()
+
+
+async def test_missing_checkpoints_are_told_once_before_the_next_one_covers_what_was_done(house: House) -> None:
+    checkpointing = Checkpointing(
+        house.database, lambda: SIGNER, house.folder, lambda: NOW, 3600, restoration=house.restoration
+    )
+    for hours in range(8, 0, -1):
+        await house.write("worked", at=NOW - timedelta(hours=hours))
+    async with house.database.write() as connection:  # signed by nobody whom the app trusts
+        await checkpoints.take(connection, OTHER, NOW)
+    for _ in range(2):
+        await checkpointing.loop.once()
+    async with house.database.read() as connection:
+        entries = await audit.page(connection, audit.Filter(action="audit.unsigned"))
+    assert [each.data for each in entries] == [{"signed": 0}]
+    assert await house.alarms() == 1
 
 
 async def test_a_file_of_another_history_is_never_written_over(house: House) -> None:
