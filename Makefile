@@ -85,7 +85,7 @@ test-image: deploy-tools  ## build the image, run it and the compose stack; as r
 torture: install  ## kill and break parts for minutes, and check that nothing is lost
 	$(BIN)/python -m tests.torture $(ARGS)
 
-strangers: install  ## kill the app, a stranger's service and its receiver 50 times while people are asked
+strangers: install  ## kill the app and strangers' programs 50 times each while people are asked in six ways
 	$(BIN)/python -m tests.torture.strangers $(ARGS)
 
 rolling: install  ## restart three apps one after the other under 20 clicks a second; wants haproxy

@@ -30,20 +30,22 @@ def main() -> None:
     for line in sys.stdin:
         if os.fork() == 0:
             os.close(0)
-            asyncio.run(_serve(Settings(_env_file=None, **json.loads(line))))
+            given = json.loads(line)
+            port = given.pop("port")
+            asyncio.run(_serve(Settings(_env_file=None, **given), port))
             os._exit(0)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, port: int) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the app logs is no answer
     config = uvicorn.Config(
         create_app(settings),
         host="127.0.0.1",
-        port=0,
+        port=port,
         log_level="error",
         http=bounded_connections(),
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -78,14 +80,14 @@ class Forks:
         )
         return self
 
-    def start(self, settings: Settings) -> tuple[int, str]:
-        """Start the app; returns its process id and its address."""
+    def start(self, settings: Settings, port: int = 0) -> tuple[int, str]:
+        """Start the app, on a free port or on this one; returns its process id and its address."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(_plain(settings)) + "\n")
+        self._process.stdin.write(json.dumps(_plain(settings) | {"port": port}) + "\n")
         self._process.stdin.flush()
-        pid, port = self._process.stdout.readline().split()
-        return int(pid), f"http://127.0.0.1:{port}"
+        pid, bound = self._process.stdout.readline().split()
+        return int(pid), f"http://127.0.0.1:{bound}"
 
     def __exit__(self, *_: object) -> None:
         with suppress(ProcessLookupError):
@@ -98,10 +100,14 @@ class Forks:
 def _plain(settings: Settings) -> dict[str, Any]:
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
     return {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        name: value.get_secret_value() if isinstance(value, SecretStr) else _written(value)
         for name, value in given.items()
-        if isinstance(value, SecretStr | str | int | float | Path)
+        if isinstance(value, SecretStr | str | int | float | Path | tuple)
     }
+
+
+def _written(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from bot.cli.mcp_server import server
 from tests.end_to_end.system import ROOT, Order, System, eventually, running
-from tests.torture.strangers import free_port
+from tests.torture.programs import free_port
 
 POLICY = """
 version: 1

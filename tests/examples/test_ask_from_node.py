@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.end_to_end.system import REQUESTER, ROOT, Order, System, running
-from tests.torture.strangers import free_port
+from tests.torture.programs import free_port
 
 NODE = shutil.which("node")
 SAMPLE = ROOT / "examples/ask-from-node/refund.mjs"

@@ -1,29 +1,39 @@
-"""A stranger's refund through kills of the app and of the stranger: no end is lost, nothing is refunded twice.
+"""Refunds of strangers through kills of the app and of every stranger: no end is lost, nothing is refunded twice.
 
-Half of them wait with the client, half are told by a webhook; then the stranger is the receiver that is killed.
+Six ways to ask, at once: with the client package, which waits or is told by a webhook; by raw REST and a webhook; by a
+child workflow of another app-id; by `countersign ask` in a shell script; by MCP with its official client. Each program
+is killed at named points of a refund (it is asked for, its card is posted, it is clicked) and in between.
 
-`python -m tests.torture.strangers --trials 50 --seed 7`
+    python -m tests.torture.strangers --kills 50 --seed 7
 """
 
 import argparse
 import contextlib
-import json
+import itertools
 import os
 import random
-import socket
-import subprocess
+import re
+import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
+from dapr.ext.workflow import DaprWorkflowClient
 
 from local.sidecar import Sidecar
-from local.slack import LocalSlack
-from tests.end_to_end.processes import AppProcess
-from tests.end_to_end.system import ROOT, Order, System, eventually, settings_for
+from local.slack import LocalSlack, Message
+from tests.end_to_end.forking import Forks
+from tests.end_to_end.system import CHANNEL, ROOT, Order, System, eventually, settings_for, text_of
+from tests.torture.parts import quantiles
+from tests.torture.programs import Program, Scripts, free_port
+from tests.torture.report import finish
 
 POLICY = """
 version: 1
@@ -36,181 +46,260 @@ rules:
     approve: [{group: managers}]
     within: 1 day
 """
+WAYS = ("client", "hook", "rest", "child", "ask", "mcp")
+POINTS = ("any moment", "it is asked for", "its card is posted", "it is clicked")
+SUBJECT = re.compile(r"Refund order ([a-z]+-[0-9]+)")
+PATIENCE_S = 100.0
+"""Seconds after the last kill. An attempt of a webhook that was killed is leased for a minute."""
 
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
-class Stranger:
-    """The stranger's service as a process."""
-
-    def __init__(self, ledger: Path, port: int, url: str, key: str, secret: str) -> None:
-        self.ledger = ledger
-        self._environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        self._environment |= {
-            "PYTHONPATH": str(ROOT / "client/src"),
-            "COUNTERSIGN_URL": url,
-            "COUNTERSIGN_API_KEY": key,
-            "STRANGERS_SECRET": secret,
-        }
-        self.port = port
-        self.process = self._begin()
-
-    def _begin(self) -> "subprocess.Popen[bytes]":
-        script = str(ROOT / "tests/end_to_end/stranger.py")
-        return subprocess.Popen(
-            [sys.executable, script, str(self.port), str(self.ledger)], cwd=self.ledger, env=self._environment
-        )
-
-    def again(self) -> None:
-        """Kill -9 it, and start it again."""
-        self.process.kill()
-        self.process.wait()
-        self.process = self._begin()
-
-    def ask(self, order: str) -> None:
-        """Ask for a refund until it is acknowledged, as a customer's browser would."""
-
-        def asked() -> bool:
-            with contextlib.suppress(httpx.TransportError):
-                return httpx.post(f"http://127.0.0.1:{self.port}/refunds/{order}").is_success
-            return False
-
-        eventually(asked, 60)
-
-    def end(self, order: str) -> str:
-        """Return how it ended, empty before that."""
-        path = self.ledger / f"{order}.end"
-        return path.read_text() if path.exists() else ""
-
-    def told(self, order: str) -> set[str]:
-        """Return the ids under which it was told of the end by webhooks."""
-        path = self.ledger / f"{order}.ids"
-        return set(path.read_text().split()) if path.exists() else set()
-
-    def problem(self, order: str) -> str:
-        """Return what last stood in its way."""
-        path = self.ledger / f"{order}.problem"
-        return path.read_text() if path.exists() else ""
-
-    def paid(self, order: str) -> int:
-        """Return how often it was paid."""
-        path = self.ledger / f"{order}.paid"
-        return len(path.read_text().splitlines()) if path.exists() else 0
+ROUND_S = 20.0
+"""The longest that a round of kills waits until a refund of each way has ended since it began."""
 
 
 class World:
-    """The app on a fixed port, local Slack, the sidecar, and the stranger."""
+    """The app on a fixed port, local Slack, a sidecar with a second app-id, and the strangers' programs."""
 
-    def __init__(self, folder: Path, slack: LocalSlack, sidecar: str) -> None:
+    def __init__(self, folder: Path, slack: LocalSlack, sidecar: Sidecar, forks: Forks) -> None:
         (folder / "policy.yml").write_text(POLICY)
-        (folder / "ledger").mkdir()
-        self._folder, self._port = folder, free_port()
-        port = free_port()
-        hosts = f"127.0.0.1:{port}"
-        self.settings = settings_for(folder, slack, sidecar, policy=folder / "policy.yml", callback_hosts=hosts)
-        self.app = self._begin()
-        self.app.ready()
-        slack.deliver_to = f"{self.app.url}/slack/events"
-        self.system = System(slack, self.app.url, self.settings, sidecar)
-        key = self.system.token("requester@example.com", "requester")
+        self.ledger = folder / "ledger"
+        self.ledger.mkdir()
+        self._forks, self._port = forks, free_port()
+        asks, hears = free_port(), free_port()
+        settings = settings_for(
+            folder, slack, sidecar.address, policy=folder / "policy.yml", callback_hosts=f"127.0.0.1:{hears}"
+        )
+        self.settings = settings
+        self.pid, url = forks.start(settings, self._port)
+        slack.deliver_to = f"{url}/slack/events"
+        self.system = System(slack, url, settings, sidecar.address)
+        eventually(lambda: self.system.http.get("/readyz").status_code == 200)
+        key = self.system.token("requester@example.com", "requester", "requests:ask")
         own = self.system.http.get("/webhooks/secret", headers={"Authorization": f"Bearer {key}"}).json()
-        self.stranger = Stranger(folder / "ledger", port, self.app.url, key, own["secrets"][0])
-
-    def _begin(self) -> AppProcess:
-        return AppProcess(self.settings, self._folder / "app.log", port=self._port)
+        self.refunds = f"http://127.0.0.1:{asks}/refunds"
+        self.shop = DaprWorkflowClient(port=sidecar.addresses["shop"].rpartition(":")[2])
+        ours = {"COUNTERSIGN_URL": url, "COUNTERSIGN_API_KEY": key, "STRANGERS_HOOKS_PORT": str(hears)}
+        ours["DAPR_GRPC_PORT"] = sidecar.addresses["shop"].rpartition(":")[2]
+        service = str(ROOT / "tests/end_to_end/stranger.py")
+        self.client = Program([service, str(asks), str(self.ledger)], ours, folder)
+        self.receiver = Program(
+            [service, str(hears), str(self.ledger)], {"STRANGERS_SECRET": own["secrets"][0]}, folder
+        )
+        self.child = Program(["-m", "tests.torture.shop", str(self.ledger)], ours, folder)
+        self.agent = Program(["-m", "tests.torture.agent", str(self.ledger)], ours, folder)
+        self.scripts = Scripts(ROOT / "tests/torture/ask.sh", self.ledger, ours, folder)
+        self._cards: dict[str, Message] = {}
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
 
     def app_again(self) -> None:
         """Kill -9 the app, and start it again at the same address."""
-        self.app.kill()
-        self.app = self._begin()
+        os.kill(self.pid, signal.SIGKILL)
+        self.pid, _ = self._forks.start(self.settings, self._port)
+
+    @property
+    def victims(self) -> dict[str, Callable[[], None]]:
+        """What kills each program and begins it again."""
+        return {
+            "server": self.app_again,
+            "client": self.client.again,
+            "receiver": self.receiver.again,
+            "child workflow's worker": self.child.again,
+            "script": self.scripts.again,
+            "agent": self.agent.again,
+        }
+
+    def ask(self, order: str) -> None:
+        """Have a stranger ask for a refund in the way that the order's name says, durably on its side."""
+        if order.startswith("child"):
+            self.shop.schedule_new_workflow("refund_workflow", input={"id": order}, instance_id=f"refund-{order}")
+        elif order.startswith("ask"):
+            self.scripts.begin(order)
+        elif order.startswith("mcp"):
+            (self.ledger / f"{order}.wanted").touch()
+        else:
+            eventually(lambda: self._asked(order))
+
+    def _asked(self, order: str) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.post(f"{self.refunds}/{order}").is_success
+        return False
+
+    def card(self, order: str) -> Message | None:
+        """Return the request's card."""
+        with self._lock:
+            for message in self.system.slack.messages(CHANNEL):
+                if message.ts not in self._seen and message.metadata:
+                    self._seen.add(message.ts)
+                    if said := SUBJECT.search(text_of(message)):
+                        self._cards.setdefault(said[1], message)
+            return self._cards.get(order)
 
     def request(self, order: str) -> Order:
         """Wait for the request's card, and return it."""
-        try:
-            eventually(lambda: self.known_as(order), 150)
-        except AssertionError as error:
-            why = self.stranger.problem(order) or f"the stranger's exit code is {self.stranger.process.poll()}"
-            raise AssertionError(f"{order} was not asked for: {why}\n{self.app.written[-2000:]}") from error
         found = Order(self.system, order)
-        found.instance_id = self.known_as(order)
-        found.card()
+        card = eventually(lambda: self.card(order))
+        found.instance_id = str(card.metadata["event_payload"]["instance_id"])
         return found
 
-    def known_as(self, order: str) -> str:
-        """Return the request's id, empty before there is one."""
-        headers = {"Authorization": f"Bearer {self.system.token('requester@example.com', 'requester')}"}
-        with contextlib.suppress(httpx.TransportError):
-            answer = self.system.http.get("/workflows", params={"q": order}, headers=headers)
-            lines = answer.json()["workflows"] if answer.is_success else []
-            return str(next((each["id"] for each in lines if each["subject"] == f"Refund order {order}"), ""))
+    def read(self, order: str, kind: str) -> list[str]:
+        """Return the lines that the stranger wrote about an order."""
+        path = self.ledger / f"{order}.{kind}"
+        return path.read_text().split() if path.exists() else []
+
+    def wrong(self, order: str) -> str:
+        """Say what is wrong about an order that has had its time, nothing if it was refunded once."""
+        end, paid, told = (self.read(order, kind) for kind in ("end", "paid", "ids"))
+        if end != ["refunded"] or len(paid) != 1:
+            return f"{order} ended {end} and was paid {len(paid)} times. {self.read(order, 'problem')}"
+        if order.startswith(("hook", "rest")) and len(set(told)) != 1:
+            return f"{order} was told under the ids {told}"
         return ""
 
     def close(self) -> None:
-        """End both programs."""
-        self.app.kill()
-        self.stranger.process.kill()
-        self.stranger.process.wait()
+        """End all programs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        for each in (self.client, self.receiver, self.child, self.agent, self.scripts):
+            each.kill()
         self.system.http.close()
 
 
 @contextlib.contextmanager
 def world(folder: Path) -> Iterator[World]:
     """Give everything, started."""
-    with Sidecar(folder / "sidecar.db") as sidecar, LocalSlack(manifest=ROOT / "manifest.yml") as slack:
-        found = World(folder, slack, sidecar.address)
+    with (
+        Sidecar(folder / "sidecar.db", apps={"shop": 0}) as sidecar,
+        LocalSlack(manifest=ROOT / "manifest.yml") as slack,
+        Forks() as forks,
+    ):
+        found = World(folder, slack, sidecar, forks)
         try:
             yield found
         finally:
             found.close()
 
 
-def trial(found: World, order: str, dice: random.Random) -> None:
-    """Ask, kill at random moments before and after the click, and expect one refund."""
-    found.stranger.ask(order)
-    for _ in range(dice.randrange(1, 3)):
-        time.sleep(dice.random() * 0.6)
-        dice.choice((found.app_again, found.stranger.again))()
-    request = found.request(order)
-    eventually(lambda: found.system.http.get("/readyz").status_code == 200, 60)
-    request.click("U0MANAGER")
-    time.sleep(dice.random() * 0.3)
-    dice.choice((found.app_again, found.stranger.again))()
-    end = ended(found, order)
-    if end != "refunded" or found.stranger.paid(order) != 1:
-        raise AssertionError(f"{order} ended {end!r} and was paid {found.stranger.paid(order)} times")
-    if order.startswith("hook") and len(found.stranger.told(order)) != 1:
-        raise AssertionError(f"{order} was told under the ids {found.stranger.told(order)}")
+@dataclass
+class Killer:
+    """Kills a program when a refund reaches the point that is armed, or after a while if none does."""
+
+    world: World
+    dice: random.Random
+    kills: Counter[str] = field(default_factory=Counter)
+    _armed: str = ""
+    _struck: threading.Event = field(default_factory=threading.Event)
+
+    def reached(self, point: str) -> None:
+        """Let the killer strike if this is its point. From any thread."""
+        if self._armed == point:
+            self._struck.set()
+
+    def kill(self, victim: str) -> None:
+        """Kill a program once, and begin it again."""
+        self._struck.clear()
+        self._armed = self.dice.choice(POINTS)
+        if not self._struck.wait(self.dice.uniform(0.1, 1.0) if self._armed == POINTS[0] else 2.0):
+            self._armed = POINTS[0]
+        self.kills[f"{victim}, {self._armed}"] += 1
+        self._armed = ""
+        self.world.victims[victim]()
 
 
-def ended(found: World, order: str) -> str:
-    """Return how the stranger's order ended. Raises AssertionError with what is known of it if it does not."""
-    try:
-        eventually(lambda: found.stranger.end(order), 150)  # an attempt that was killed is leased for a minute
-    except AssertionError as error:
-        request = found.known_as(order)
-        headers = {"Authorization": f"Bearer {found.system.token('operator@example.com', 'operator')}"}
-        shown = found.system.http.get(f"/workflows/{request}/diagnosis", headers=headers).text
-        raise AssertionError(f"{order} has no end. {found.stranger.problem(order)} {shown[:1000]}") from error
-    return found.stranger.end(order)
+@dataclass
+class Load:
+    """Refunds that are asked for, clicked and waited for, so many at once, until they are told to stop."""
+
+    world: World
+    killer: Killer
+    stop: threading.Event = field(default_factory=threading.Event)
+    wrong: list[str] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    ended: Counter[str] = field(default_factory=Counter)
+    orders: list[str] = field(default_factory=list)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def keep_asking(self, way: str) -> None:
+        """Ask one way, one refund after the other."""
+        while not self.stop.is_set():
+            order = f"{way}-{next(self._numbers):04}"
+            self.orders.append(order)
+            try:
+                self.refund(order)
+            except AssertionError as error:
+                self.wrong.append(f"{order}: {str(error)[:200]} {self.world.wrong(order)}")
+
+    def refund(self, order: str) -> None:
+        """Ask, click until it is acknowledged, and wait for the end. Raises: AssertionError if there is none."""
+        self.world.ask(order)
+        self.killer.reached("it is asked for")
+        self._wait(lambda: self.world.card(order))
+        request = self.world.request(order)
+        self.killer.reached("its card is posted")
+        self._wait(lambda: self._clicked(request))
+        clicked = time.monotonic()
+        self.killer.reached("it is clicked")
+        self._wait(lambda: self.world.read(order, "end"))
+        self.took.append(time.monotonic() - clicked)
+        self.ended[order.partition("-")[0]] += 1
+        if wrong := self.world.wrong(order):
+            self.wrong.append(wrong)
+
+    def _wait(self, found: Callable[[], Any]) -> None:
+        """Wait as long as there are kills, and then as long as recovery may take."""
+        while not self.stop.is_set():
+            if found():
+                return
+            time.sleep(0.05)
+        eventually(found, PATIENCE_S)
+
+    def _clicked(self, request: Order) -> bool:
+        """Click; a button that is gone was clicked by a call whose answer was lost."""
+        if "approval_approve" not in str(request.card().blocks):
+            return True
+        outcome: Any = request.click("U0MANAGER")
+        return bool(outcome.status == 200 and outcome.error is None)
+
+
+def torture(found: World, kills: int, seed: int, at_once: int = 2) -> tuple[dict[str, Any], list[str]]:
+    """Kill each program so many times under refunds in all ways. Returns the figures and what is wrong."""
+    dice = random.Random(seed)
+    killer = Killer(found, dice)
+    load = Load(found, killer)
+    threads = [threading.Thread(target=load.keep_asking, args=(way,), daemon=True) for way in WAYS * at_once]
+    for thread in threads:
+        thread.start()
+    for number in range(1, kills + 1):
+        before = load.ended.copy()
+        for victim in dice.sample(list(found.victims), len(found.victims)):
+            killer.kill(victim)
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: all(load.ended[way] > before[way] for way in WAYS), ROUND_S)  # noqa: B023 used at once
+        sys.stderr.write(f"{number} of {kills} kills of each, {len(load.took)} refunds, {len(load.wrong)} wrong\n")
+    load.stop.set()
+    for thread in threads:
+        thread.join(3 * PATIENCE_S)
+    wrong = [
+        *load.wrong,
+        *(wrong for each in load.orders if (wrong := found.wrong(each)) and each not in str(load.wrong)),
+    ]
+    return {
+        "kills": sum(killer.kills.values()),
+        "by point": dict(sorted(killer.kills.items())),
+        "refunds": dict(Counter(each.partition("-")[0] for each in load.orders)),
+        "seconds from click to end": quantiles(load.took),
+    }, load.wrong
 
 
 def main() -> int:
-    """Run the trials, and print what became of them."""
+    """Read the command line and torture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--kills", type=int, default=50, help="of each program")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--at-once", type=int, default=2, help="refunds of each way")
     given = parser.parse_args()
-    dice = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as found:
-        for number in range(given.trials):
-            trial(found, f"{'hook' if number % 2 else 'o'}{number}", dice)
-            print(f"{number + 1} of {given.trials}", file=sys.stderr, flush=True)  # noqa: T201 its progress
-    print(json.dumps({"trials": given.trials, "lost": 0, "paid_twice": 0}))  # noqa: T201 its result
-    return 0
+        figures, wrong = torture(found, given.kills, given.seed, given.at_once)
+    return finish("strangers", {"seed": given.seed, **figures}, wrong)
 
 
 if __name__ == "__main__":
