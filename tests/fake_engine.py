@@ -86,6 +86,10 @@ class FakeEngine:
         self._found(instance_id)
         return RecordedHistory(self.histories.get(instance_id, []))
 
+    async def recorded(self, instance_id: str) -> list[Any]:
+        self._answer()
+        return self.histories[instance_id]
+
     async def instance_ids(self, token: str | None = None) -> tuple[list[str], str | None]:
         self._answer()
         if self.unlistable is not None:

@@ -8,7 +8,10 @@ import pytest
 from dapr.ext.workflow._durabletask.internal import protos
 from google.protobuf.json_format import ParseDict
 
+from bot.cli.replay_check import MOST_DIFFERENCES, replayed_of
+from bot.engine.client import EngineUnavailableError
 from bot.engine.replaying import Replay, version_of
+from tests.fake_engine import FakeEngine
 from tests.workflows.next_version import CHANGED, KNOWN, TAKEN
 from workflows.versions import APPROVALS
 
@@ -131,6 +134,30 @@ def test_what_waits_is_told_that_a_changed_version_would_fail_it(path: Path) -> 
 def test_what_waits_is_told_that_its_version_is_missing(path: Path) -> None:
     only = TAKEN._replace(each=TAKEN.each[1:])
     assert Replay(only).problem(*waiting(path)) == "its version is not in this program"
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "STALLED"])
+async def test_one_that_cannot_be_read_is_named_and_the_rest_is_looked_at(status: str) -> None:
+    engine: Any = FakeEngine()
+    engine.put("unreadable", status)
+    engine.ill["unreadable"] = EngineUnavailableError("RESOURCE_EXHAUSTED: Received message larger than max")
+    paths = [path for path in NAMED if has_waited(path)]
+    for path in paths:
+        engine.histories[path.stem] = waiting(path)[1]
+        engine.put(path.stem, status)
+    found = [each.what_to_do for each in await replayed_of(engine, CHANGED)]
+    assert [each.split()[0] for each in found] == sorted(["unreadable", *(path.stem for path in paths)])
+    assert "could not be read (RESOURCE_EXHAUSTED" in found[0]
+    assert all("would break it off" in each for each in found[1:])
+
+
+async def test_a_sidecar_that_goes_away_in_between_is_not_told_as_many_that_cannot_be_read() -> None:
+    engine: Any = FakeEngine()
+    for number in range(MOST_DIFFERENCES + 1):
+        engine.put(f"waits-{number}", "RUNNING")
+        engine.ill[f"waits-{number}"] = EngineUnavailableError("UNAVAILABLE")
+    with pytest.raises(EngineUnavailableError):
+        await replayed_of(engine)
 
 
 def _asked(event: Any) -> tuple[int, str] | None:
