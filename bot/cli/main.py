@@ -72,7 +72,8 @@ class Commands(TyperGroup):
     """Knows every command's name and summary, and puts the command itself in its place when it is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Load the command that is called."""
+        """Load the command that is called; `wf` is `workflow`, as of `dapr`."""
+        args = ["workflow", *args[1:]] if args[:1] == ["wf"] else args
         entry = next((each for each in COMMANDS if args and each.name == args[0]), None)
         if entry is not None:
             self.commands[entry.name] = loaded(entry)

@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
 
+from bot.cli.workflow_commands import app
 from tests.bot.cli.calling import Ran, run
 from tests.end_to_end.processes import variables
 from tests.end_to_end.system import MANAGER, REAL_SIDECAR, ROOT, Order, System, eventually, running
@@ -123,6 +125,53 @@ def test_the_shared_options_stand_before_or_after_the_commands_name(
     as_yaml = run("workflow", "list", "-o", "yaml", **key)
     assert "instanceID: order-42-workflow" in as_yaml.out
     assert run("workflow", "list", "--filter-status", "CANCELED", **key).err == "No workflow found.\n"
+
+
+SHARED = {"--app-id -a", "--kubernetes -k", "--namespace -n"}
+IN_A_DATABASE = {"--connection-string -c", "--table-name -t"}
+DAPRS = {
+    "run": {"--input -x", "--instance-id -i", "--start-time -s"},
+    "list": {"--filter-name -w", "--filter-status -s", "--filter-max-age -m", "--output -o", *IN_A_DATABASE},
+    "history": {"--output -o"},
+    "raise-event": {"--input -x"},
+    "suspend": {"--reason -r"},
+    "resume": {"--reason -r"},
+    "terminate": {"--output -o"},
+    "rerun": {"--input -x", "--event-id -e", "--new-instance-id"},
+    "purge": {
+        "--all", "--all-older-than", "--all-filter-status", "--force", "--scheduler-namespace", *IN_A_DATABASE,
+    },
+}  # fmt: skip
+"""The options of each command in cmd/workflow of Dapr's CLI, as of July 2026."""
+
+
+def test_each_command_has_exactly_daprs_options() -> None:
+    group: Any = typer.main.get_command(app)
+    found = {
+        name: {
+            " ".join(sorted([*option.opts, *option.secondary_opts], key=len, reverse=True))
+            for option in command.params
+            if option.param_type_name == "option"
+        }
+        for name, command in group.commands.items()
+    }
+    assert found == {name: options | SHARED for name, options in DAPRS.items()}
+
+
+def test_a_request_of_another_kind_is_decided_by_raise_event_under_both_names(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = {"kind": "order", "subject": "INV-9", "amount": "900", "currency": "USD"}
+    one, two = (system.post("/requests", asked | {"subject": f"INV-{each}"}).json()["id"] for each in (91, 92))
+    said = {"COUNTERSIGN_URL": system.url, "COUNTERSIGN_API_KEY": system.token(MANAGER)}
+    for name, instance in (("wf", one), ("workflow", two)):
+        eventually(lambda instance=instance: _cards(system, instance))  # type: ignore[misc] # bound now
+        done = run(name, "raise-event", f"{instance}/approval_decision", "--input", '{"approved": true}', **said)
+        assert (done.code, "pproved" in done.out) == (0, True), done.err
+        order = Order(system, instance)
+        order.instance_id = instance
+        assert "request.accepted" in order.actions()
 
 
 def test_a_decision_by_http_as_the_page_has_it(system: System) -> None:
