@@ -78,6 +78,7 @@ def test_no_fuzzed_payload_ends_a_request(http_system: System, port: Port) -> No
     assert order.result() == {"status": "completed"}
 
 
+@pytest.mark.timeout(600)  # a real engine takes a flood at one instance at some tens of events a second
 @pytest.mark.parametrize(("name", "count"), [("approval_decision", 5000), ("another_event", FLOOD)])
 def test_thousands_of_tiny_events_do_not_keep_the_managers_click_waiting(
     http_system: System, port: Port, name: str, count: int
