@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
+from threading import Thread
 from typing import Any
 
 import grpc
@@ -27,10 +28,12 @@ from approvals.decision import Decision, Withdrawal
 from approvals.people import Person
 from approvals.state import binding_of
 from bot.control.observing import Observer
+from bot.engine.client import Engine
 from bot.process.settings import Settings
 from bot.services import Services
 from records import audit
 from tests.end_to_end.forging import Stranger, complete, schedule, start_of
+from tests.end_to_end.receiving import Receiver
 from tests.end_to_end.system import Order, System, eventually
 from tests.end_to_end.test_forging import dumped, forged_vote, nothing_followed, state_of
 
@@ -204,30 +207,54 @@ class HeldActivities(Activities):
 
     async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
         """Find the route, later."""
-        await self._let_go("route_request")
+        await _let_go(self.held, "route_request")
         return await super().route_request(ctx, asked)
 
     async def record(self, ctx: WorkflowActivityContext, what: RecordInput) -> None:
         """Record, later."""
-        await self._let_go("record")
+        await _let_go(self.held, "record")
         await super().record(ctx, what)
 
     async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:
         """Process, later."""
-        await self._let_go("process_order")
+        await _let_go(self.held, "process_order")
         return await super().process_order(ctx, approved)
 
-    async def _let_go(self, name: str) -> None:
-        while name in self.held:  # noqa: ASYNC110  the test lets go from another thread
-            await asyncio.sleep(0.02)
+
+class HeldEngine(Engine):
+    """An engine that is told of a start or of a decision later, when the door has taken it in."""
+
+    held: set[str]
+
+    async def schedule(self, *asked: Any) -> None:
+        """Start, later."""
+        await _let_go(self.held, "schedule")
+        await super().schedule(*asked)
+
+    async def raise_event(self, *asked: Any) -> None:
+        """Raise, later."""
+        await _let_go(self.held, "raise_event")
+        await super().raise_event(*asked)
+
+
+async def _let_go(held: set[str], name: str) -> None:
+    while name in held:  # noqa: ASYNC110  the test lets go from another thread
+        await asyncio.sleep(0.02)
 
 
 class Held(Services):
-    """An app whose routing and recording a test holds."""
+    """An app of which a test holds what it names."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.held: set[str] = set()
+
+    @cached_property
+    def engine(self) -> HeldEngine:
+        """The engine that can be held."""
+        made = HeldEngine(self.settings.sidecar_address, timeout=self.settings.dapr_api_timeout_seconds)
+        made.held = self.held
+        return made
 
     @cached_property
     def activities(self) -> HeldActivities:
@@ -254,12 +281,27 @@ def made() -> list[Held]:
 
 
 @pytest.fixture
-def system(alone: Callable[..., System], made: list[Held]) -> System:
+def hears() -> Receiver:
+    """Return a receiver of callbacks, which takes none yet."""
+    found = Receiver()
+    found.answers = [503] * 1000
+    return found
+
+
+@pytest.fixture
+def system(alone: Callable[..., System], made: list[Held], hears: Receiver) -> System:
     def parts(settings: Settings) -> Held:
         made.append(Held(settings))
         return made[-1]
 
-    return alone(parts=parts, reconcile_every_seconds=0.5)
+    host = hears.url.split("/")[2]
+    found = alone(parts=parts, reconcile_every_seconds=0.5, callback_hosts=host)
+    CALLBACKS[found.url] = hears.url
+    return found
+
+
+CALLBACKS: dict[str, str] = {}
+"""The receiver's address by the app's."""
 
 
 @pytest.fixture
@@ -270,6 +312,12 @@ def stranger(system: System) -> Iterator[Stranger]:
 
 
 def before_the_start(system: System, name: str) -> Order:
+    return Order(system, system.order_id(name))
+
+
+def while_its_start_is_taken_in(system: System, name: str) -> Order:
+    """Give an order that its door has sealed and not started yet."""
+    Thread(target=system.start, args=(name,), daemon=True).start()
     return Order(system, system.order_id(name))
 
 
@@ -304,6 +352,14 @@ def while_a_decision_is_judged(system: System, name: str) -> Order:
     return order
 
 
+def while_a_decision_is_taken_in(system: System, name: str) -> Order:
+    """Give an order whose true rejection is acknowledged, and not raised yet."""
+    order = while_it_waits(system, name)
+    order.reject("U0MANAGER", "Too dear")
+    assert len(order.decisions()) == 1
+    return order
+
+
 def while_a_decision_is_recorded(system: System, name: str) -> Order:
     """Give an order whose true rejection is judged and not recorded yet: the activity is held."""
     order = while_it_waits(system, name)
@@ -316,6 +372,32 @@ def while_its_effect_is_done(system: System, name: str) -> Order:
     order = while_it_waits(system, name)
     order.click("U0MANAGER")
     eventually(lambda: "request.approved" in order.actions())
+    return order
+
+
+def while_its_end_is_announced(system: System, name: str) -> Order:
+    """Give an order that is truly approved, and whose card does not say so yet: Slack is slow."""
+    order = while_it_waits(system, name)
+    order.click("U0MANAGER")
+    eventually(lambda: "request.approved" in order.actions())
+    return order
+
+
+def while_its_callback_is_sent(system: System, name: str) -> Order:
+    """Give an order that is truly approved, and whose callback is not taken yet."""
+    order = Order(system, system.order_id(name))
+    asked = {"kind": "order", "subject": order.id, "amount": "2400", "currency": "USD"}
+    answer = system.post("/requests", asked | {"callback": CALLBACKS[system.url]})
+    order.instance_id = answer.json()["id"]
+    order.click("U0MANAGER")
+    eventually(lambda: "request.approved" in order.actions())
+    return order
+
+
+def after_it_was_approved(system: System, name: str) -> Order:
+    order = while_it_waits(system, name)
+    order.click("U0MANAGER")
+    assert order.output()["status"] == "completed"
     return order
 
 
@@ -335,26 +417,47 @@ def after_it_was_terminated(system: System, name: str) -> Order:
 
 STEPS = (
     before_the_start,
+    while_its_start_is_taken_in,
     while_its_route_is_found,
     while_its_card_is_posted,
     while_it_waits,
+    while_a_decision_is_taken_in,
     while_a_decision_is_judged,
     while_a_decision_is_recorded,
     while_its_effect_is_done,
+    while_its_end_is_announced,
+    while_its_callback_is_sent,
+    after_it_was_approved,
     after_it_was_rejected,
     after_it_was_terminated,
 )
 
 
 HELD: dict[Callable[[System, str], Order], set[str]] = {
+    while_its_start_is_taken_in: {"schedule"},
     while_its_route_is_found: {"route_request"},
+    while_a_decision_is_taken_in: {"raise_event"},
     while_a_decision_is_recorded: {"record"},
     while_its_effect_is_done: {"process_order"},
 }
-"""The activities that are held while a step is forged at."""
+"""What is held while a step is forged at."""
+
+SLOW: dict[Callable[[System, str], Order], str] = {
+    while_its_card_is_posted: "chat.postMessage",
+    while_its_end_is_announced: "chat.update",
+}
+"""What Slack is slow at meanwhile."""
+
+REJECTED = (while_a_decision_is_taken_in, while_a_decision_is_recorded, after_it_was_rejected)
+APPROVED_TRULY = (
+    while_its_effect_is_done, while_its_end_is_announced, while_its_callback_is_sent, after_it_was_approved
+)  # fmt: skip
+"""The steps in which a person has truly decided: that counts once, and nothing beside it."""
 
 NOT_YET: dict[Callable[[System, str], Order], set[str]] = {
+    while_its_start_is_taken_in: {"request.asked"},
     while_its_route_is_found: {"request.asked"},
+    while_a_decision_is_taken_in: {"request.accepted"},
     while_a_decision_is_recorded: {"request.accepted"},
     while_its_effect_is_done: {"effect.order_processed"},
 }
@@ -363,11 +466,11 @@ NOT_YET: dict[Callable[[System, str], Order], set[str]] = {
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_no_forged_call_at_any_step_approves_or_does_anything(
-    system: System, stranger: Stranger, made: list[Held], step: Callable[[System, str], Order]
+    system: System, stranger: Stranger, made: list[Held], hears: Receiver, step: Callable[[System, str], Order]
 ) -> None:
     made[0].held |= HELD.get(step, set())
-    if step is while_its_card_is_posted:
-        system.slack.fault(method="chat.postMessage", kind="slow", delay=1.5, count=None)
+    if step in SLOW:
+        system.slack.fault(method=SLOW[step], kind="slow", delay=1.5, count=None)
     wanted = {name: forge for name, forge in FORGERIES.items() if name not in READS[1:]}
     orders = {name: step(system, name.lower()) for name in wanted}
     assert not any(done & set(order.actions()) for done in [NOT_YET.get(step, set())] for order in orders.values())
@@ -380,22 +483,22 @@ def test_no_forged_call_at_any_step_approves_or_does_anything(
         if step is while_it_waits and name in ALARMS:
             seen = ALARMS[name]
             eventually(lambda: seen & _seen(order), 20)  # noqa: B023 looked at before the next one
-        if step is while_its_effect_is_done:
+        if step in APPROVED_TRULY:
             assert order.actions().count("request.approved") == 1
             assert order.actions().count("effect.order_processed") <= 1  # the true one, unless the order was stopped
-        elif step is while_a_decision_is_recorded:
+        elif step in REJECTED:
             assert order.actions().count("request.accepted") <= 1  # the true rejection, unless the order was stopped
-            assert "request.approved" not in order.actions()
-        elif step is after_it_was_rejected:
-            assert order.actions().count("request.accepted") == 1  # the true rejection
             assert "request.approved" not in order.actions()
         else:
             nothing_followed(system, order)
     # Nor does anything follow of what was started beside them or run again.
     done = [entry for entry in _all_entries(system) if entry.action.startswith("effect.")]
-    ours = {order.instance_id for order in orders.values()} if step is while_its_effect_is_done else set()
+    ours = {order.instance_id for order in orders.values()} if step in APPROVED_TRULY else set()
     assert [entry for entry in done if entry.instance_id not in ours] == []
     assert all(row.amount == Decimal(2400) for order in orders.values() for row in order.processed())
+    told = {(headers["webhook-id"], json.loads(body)["type"]) for headers, body in hears.got}
+    assert {type_ for _, type_ in told} <= {"request.approved"}
+    assert len(told) == (len(orders) if step is while_its_callback_is_sent else 0)
 
 
 def _seen(order: Order) -> set[str]:
