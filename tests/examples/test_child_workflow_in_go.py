@@ -43,15 +43,13 @@ def go(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the sample, as `go mod tidy && go build` does."""
+    """Build the sample, as `go build` does."""
     folder = tmp_path_factory.mktemp("go") / "refund"
     shutil.copytree(SAMPLE, folder)
     if CHECKOUT:
         go(folder, "mod", "edit", "-replace", f"{MODULE}={CHECKOUT}")
-    elif go(folder, "list", "-m", f"{MODULE}@v0.14.0").returncode:
-        pytest.skip(f"the module {MODULE} is not to be had here: name a checkout by COUNTERSIGN_TEST_DURABLETASK_GO")
-    tidy = go(folder, "mod", "tidy")
-    assert tidy.returncode == 0, tidy.stderr
+        tidy = go(folder, "mod", "tidy")
+        assert tidy.returncode == 0, tidy.stderr
     built = go(folder, "build", "-o", "refund-app", ".")
     assert built.returncode == 0, built.stderr
     return folder / "refund-app"
