@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.end_to_end.browsing import chromium
+from tests.end_to_end.control_room import Room
 from tests.end_to_end.receiving import Receiver
 from tests.end_to_end.system import SHARED, System, running
 
@@ -73,24 +75,42 @@ rules:
 """
 
 
+SETTINGS: dict[str, dict[str, Any]] = {
+    "http": {},
+    "socket": {"socket_mode": True},
+    "story": {"policy": STORY},
+    "reconciled": {"reconcile_every_seconds": 0.5},
+}
+"""The settings of the systems that files share, by their names."""
+
+both_transports = pytest.mark.parametrize("system", ["http", "socket"], indirect=True)
+"""Runs a test once over HTTP and once over Socket Mode."""
+
+
 class Systems:
-    """The systems that run now, by name. On a real runtime only one runs at a time: all of them are one app there."""
+    """The shared systems that run now, by name. On a real runtime only one runs at a time: all are one app there."""
 
     def __init__(self, folder: Callable[[str], Path]) -> None:
         self._folder = folder
         self._running: dict[str, tuple[System, ExitStack]] = {}
 
-    def get(self, name: str, **settings: object) -> System:
-        """Return the system of this name, starting it with these settings where it does not run."""
+    def get(self, name: str) -> System:
+        """Return the system of this name, starting it if it does not run."""
         if name not in self._running:
             stack = ExitStack()
-            self._running[name] = (stack.enter_context(running(self._folder(name), **settings)), stack)
+            self._running[name] = (stack.enter_context(running(self._folder(name), **SETTINGS[name])), stack)
         return self._running[name][0]
 
     def stop(self) -> None:
         """End all of them."""
         while self._running:
             self._running.popitem()[1][1].close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what starts a system of its own last in its file: on a real runtime that ends the file's."""
+    order = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(key=lambda item: (order[item.path], "alone" in getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="module")
@@ -115,42 +135,40 @@ def systems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
     found.stop()
 
 
-@pytest.fixture(scope="session")
-def story_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("policy") / "policy.yml"
-    path.write_text(STORY)
-    return path
+@pytest.fixture(scope="module")
+def settings(request: pytest.FixtureRequest) -> dict[str, Any] | str:
+    """Give the file's SETTINGS: of a system of its own, or the name of a shared one. A file may override this."""
+    return getattr(request.module, "SETTINGS", "http")
 
 
-@pytest.fixture(scope="session", params=["http", "socket"])
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def system(systems: Systems, transport: str) -> System:
-    """Give the app with the policy of the repository, once over HTTP and once over Socket Mode."""
-    return systems.get(transport, socket_mode=transport == "socket")
-
-
-@pytest.fixture
-def http_system(systems: Systems) -> System:
-    """Give the app with the repository's policy over HTTP, where the transport makes no difference."""
-    return systems.get("http")
-
-
-@pytest.fixture
-def story(systems: Systems, story_policy: Path) -> System:
-    """Give the app with a policy of every kind of rule, chosen by currency."""
-    return systems.get("story", policy=story_policy)
+@pytest.fixture(scope="module")
+def system(
+    request: pytest.FixtureRequest,
+    systems: Systems,
+    settings: dict[str, Any] | str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[System]:
+    """Give the app, its sidecar and its Slack as `settings` want them; `both_transports` names two shared ones."""
+    wanted = getattr(request, "param", settings)
+    if isinstance(wanted, str):
+        yield systems.get(wanted)
+        return
+    with running(tmp_path_factory.mktemp("own"), **wanted) as found:
+        yield found
 
 
 @pytest.fixture
-def alone(systems: Systems, tmp_path: Path) -> Iterator[Callable[..., System]]:
-    """Start a system of the test's own, for tests that break a part."""
+def room(system: System) -> Room:
+    return Room.of(system)
+
+
+@pytest.fixture
+def alone(settings: dict[str, Any] | str, tmp_path: Path) -> Iterator[Callable[..., System]]:
+    """Start a system of the test's own with the file's settings, for tests that break a part."""
+    own = {} if isinstance(settings, str) else settings
     with ExitStack() as stack:
 
-        def start(**settings: object) -> System:
-            return stack.enter_context(running(tmp_path, **settings))
+        def start(**changes: Any) -> System:
+            return stack.enter_context(running(tmp_path, **{**own, **changes}))
 
         yield start

@@ -50,9 +50,9 @@ class Room:
     @classmethod
     def of(cls, system: System) -> "Room":
         """Return the room of a system, made once: a client keeps a channel open."""
-        if system.url not in ROOMS:
-            ROOMS[system.url] = cls(system)
-        return ROOMS[system.url]
+        if system not in ROOMS:
+            ROOMS[system] = cls(system)
+        return ROOMS[system]
 
     def get(self, path: str, who: Headers | None = None, **query: Any) -> Any:
         """GET as the operator unless somebody else is named; the answer must be a success."""
@@ -93,4 +93,4 @@ def ok(answer: httpx.Response) -> Any:
     return answer.json()
 
 
-ROOMS: dict[str, Room] = {}
+ROOMS: dict[System, Room] = {}

@@ -2,13 +2,10 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.system import System, eventually, running
+from tests.end_to_end.system import eventually
 
 
 class Receiver:
@@ -30,16 +27,9 @@ class Receiver:
                 """Say nothing."""
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks"
+        self.host = f"127.0.0.1:{self.server.server_port}"
+        self.url = f"http://{self.host}/hooks"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @contextmanager
-    def system(self, folder: Path, policy: str) -> Iterator[System]:
-        """Run an app under a policy, whose callbacks may name this server."""
-        (folder / "policy.yml").write_text(policy)
-        host = f"127.0.0.1:{self.server.server_port}"
-        with running(folder, policy=folder / "policy.yml", callback_hosts=host) as found:
-            yield found
 
     def of(self, request_id: str) -> list[tuple[dict[str, str], dict[str, Any]]]:
         found = [(headers, json.loads(body)) for headers, body in self.got]

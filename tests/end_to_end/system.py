@@ -344,8 +344,11 @@ def running(
 def settings_for(
     folder: Path, slack: LocalSlack, sidecar: str, *, socket_mode: bool = False, **changes: Any
 ) -> Settings:
-    """Return the settings that join an app to these parts."""
+    """Return the settings that join an app to these parts. `policy` is a file or a text."""
     host, _, port = sidecar.rpartition(":")
+    if isinstance(changes.get("policy"), str):
+        (folder / "policy.yml").write_text(changes["policy"])
+        changes["policy"] = folder / "policy.yml"
     values = {
         "slack_bot_token": slack.bot_token,
         "slack_signing_secret": "" if socket_mode else slack.signing_secret,

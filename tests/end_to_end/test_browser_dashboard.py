@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,20 +12,18 @@ from playwright.sync_api import Browser, Page, StorageState, expect
 from bot.dashboard.waiting import SORTS
 from records import instances, keys
 from tests.end_to_end.browsing import accessible, fits, picture, tab
-from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, running
+from tests.end_to_end.system import MANAGER, REQUESTER, Order, System
 
 pytestmark = pytest.mark.browser
 OPERATOR = "operator@example.com"
 ROLES = ("operator", "auditor", "admin")
 PHONE = {"width": 360, "height": 740}
+SETTINGS = {"slack_client_id": "local-client-id", "slack_client_secret": "local-client-secret"}
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("dashboard")
-    with running(folder, slack_client_id="local-client-id", slack_client_secret="local-client-secret") as started:
-        past_decisions(started)
-        yield started
+@pytest.fixture(scope="module", autouse=True)
+def _weeks_of_decisions(system: System) -> None:
+    past_decisions(system)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The dashboard's forms in a real browser: run again, raise an event, go on in bulk, reject. What was typed is kept."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,21 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records import tables
 from tests.end_to_end.browsing import accessible, fits, picture, tab
-from tests.end_to_end.system import MANAGER, System, eventually, running
+from tests.end_to_end.system import MANAGER, System, eventually
 
 pytestmark = pytest.mark.browser
 OPERATOR = "operator@example.com"
 ROLES = ("operator", "auditor")
 PHONE = {"width": 390, "height": 800}
 DESK = {"width": 1280, "height": 800}
+SETTINGS = {"slack_client_id": "local-client-id", "slack_client_secret": "local-client-secret"}
 AWAY = "It did not work: the sidecar is away. Continue the operation to try again."
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("forms")
-    with running(folder, slack_client_id="local-client-id", slack_client_secret="local-client-secret") as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,12 @@
 """An order's way in a real browser: the card in Slack, a manager's click, the confirmation, the end."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.end_to_end.browsing import picture, tab
-from tests.end_to_end.system import System, running
+from tests.end_to_end.system import System
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(tmp_path_factory.mktemp("order")) as started:
-        yield started
 
 
 def test_a_manager_approves_an_order_in_slack_and_it_is_completed(browser: Browser, system: System) -> None:

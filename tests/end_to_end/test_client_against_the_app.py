@@ -13,9 +13,8 @@ from tests.end_to_end.test_webhooks import ASK, POLICY, Receiver
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[System]:
-    with receiver.system(tmp_path_factory.mktemp("client"), POLICY) as found:
-        yield found
+def settings(receiver: Receiver) -> dict[str, Any]:
+    return {"policy": POLICY, "callback_hosts": receiver.host}
 
 
 @pytest.fixture

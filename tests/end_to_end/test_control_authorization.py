@@ -26,7 +26,7 @@ from approvals.verbs import VERBS
 from cards import request_card
 from local.slack import payloads
 from records import keys
-from tests.end_to_end.system import CHANNEL, Order, System, buttons_of, eventually, running
+from tests.end_to_end.system import CHANNEL, Order, System, buttons_of, eventually
 from tests.end_to_end.transports import (
     ASKED,
     EVERY,
@@ -42,6 +42,8 @@ from tests.end_to_end.transports import (
     Who,
     actor,
 )
+
+SETTINGS = {"policy": POLICY}
 
 
 @dataclass
@@ -189,16 +191,12 @@ def _in_a_folder_of_its_own(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder = tmp_path_factory.mktemp("authorization")
-    policy = folder / "policy.yml"
-    policy.write_text(POLICY)
+@pytest.fixture(scope="module", autouse=True)
+def _quiet() -> Iterator[None]:
+    """Keep the app's lines away: its thread shares standard output with the commands under test."""
     before = structlog.get_config()
-    # The app's thread shares standard output with the commands under test, and its lines name instances.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with running(folder, policy=policy) as started:
-        yield started
+    yield
     structlog.configure(**before)
 
 

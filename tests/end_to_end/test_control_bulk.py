@@ -7,14 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records import tables
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import Room, key, ok
 from tests.end_to_end.system import eventually
 
-
-@pytest.fixture
-def room(systems: Systems) -> Room:
-    return Room.of(systems.get("reconciled", reconcile_every_seconds=0.5))
+SETTINGS = "reconciled"
 
 
 def dry_run(room: Room, action: str, **chosen: object) -> dict[str, object]:

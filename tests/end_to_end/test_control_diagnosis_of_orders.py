@@ -1,15 +1,9 @@
 """The situations of the diagnosis that need the app: what was raised at an order, or beside it."""
 
-import pytest
-
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import Room
 from tests.end_to_end.system import eventually
 
-
-@pytest.fixture
-def room(systems: Systems) -> Room:
-    return Room.of(systems.get("reconciled", reconcile_every_seconds=0.5))
+SETTINGS = "reconciled"
 
 
 def test_a_decision_was_refused_because(room: Room) -> None:

@@ -5,15 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import Headers, Room, key
 
-
-@pytest.fixture
-def room(systems: Systems) -> Room:
-    return Room.of(systems.get("reconciled", reconcile_every_seconds=0.5))
+SETTINGS = "reconciled"
 
 
 Event = dict[str, Any]

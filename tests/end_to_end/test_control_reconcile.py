@@ -1,15 +1,9 @@
 """What happens behind the app's back is found, said and shown: other starters, other tools, lost ends."""
 
-import pytest
-
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import Room, ok
 from tests.end_to_end.system import eventually
 
-
-@pytest.fixture
-def room(systems: Systems) -> Room:
-    return Room.of(systems.get("reconciled", reconcile_every_seconds=0.5))
+SETTINGS = "reconciled"
 
 
 def buttons(room: Room, instance_id: str) -> bool:

@@ -5,14 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import Room, key, ok
 from tests.end_to_end.system import eventually
 
-
-@pytest.fixture
-def room(systems: Systems) -> Room:
-    return Room.of(systems.get("reconciled", reconcile_every_seconds=0.5))
+SETTINGS = "reconciled"
 
 
 @pytest.fixture

@@ -1,26 +1,25 @@
 """A day with Countersign, as docs/tutorial/daily-use.md tells it: manager, requester, operator and auditor."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.control_room import key
-from tests.end_to_end.system import Order, System, buttons_of, eventually, running, text_of
+from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
 from tests.end_to_end.waiting_rows import waiting
 
 WAITING = 200
 MANAGER = "manager@example.com"
+SETTINGS = {}
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "daily-use.md"
 
 
 @pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def day(system: System) -> System:
     """Give a morning on which 200 orders wait for the managers."""
-    with running(tmp_path_factory.mktemp("day")) as system:
-        waiting(system, WAITING, "paper")
-        yield system
+    waiting(system, WAITING, "paper")
+    return system
 
 
 @pytest.fixture(scope="module")

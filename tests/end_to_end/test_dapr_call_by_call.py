@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,13 @@ import typer
 from bot.cli.workflow_commands import app
 from tests.bot.cli.calling import Ran, run
 from tests.end_to_end.processes import variables
-from tests.end_to_end.system import MANAGER, REAL_SIDECAR, ROOT, Order, System, eventually, running
+from tests.end_to_end.system import MANAGER, REAL_SIDECAR, ROOT, Order, System, eventually
 
 PAGE = (ROOT / "docs/how-to/dapr-call-by-call.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+SETTINGS = {}
 pytestmark = pytest.mark.skipif(REAL_SIDECAR is not None, reason="order 42 of an earlier run stands there")
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(tmp_path_factory.mktemp("page")) as found:
-        yield found
 
 
 def order_42(system: System) -> Order:

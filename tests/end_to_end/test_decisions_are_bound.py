@@ -36,8 +36,8 @@ def refused(order: Order) -> Counter[str]:
     return sum((Counter(entry.data["reasons"]) for entry in entries), Counter())
 
 
-def test_an_unsigned_event_is_refused_and_audited_and_the_wait_goes_on(http_system: System) -> None:
-    order = http_system.order("unsigned")
+def test_an_unsigned_event_is_refused_and_audited_and_the_wait_goes_on(system: System) -> None:
+    order = system.order("unsigned")
     order.card()
     for payload in FORGERIES:
         order.raise_event(payload)
@@ -50,10 +50,10 @@ def test_an_unsigned_event_is_refused_and_audited_and_the_wait_goes_on(http_syst
     assert order.result() == {"status": "completed"}
 
 
-def test_an_event_signed_with_another_key_is_refused_and_takes_no_id_away(http_system: System) -> None:
-    order = http_system.order("forged")
+def test_an_event_signed_with_another_key_is_refused_and_takes_no_id_away(system: System) -> None:
+    order = system.order("forged")
     order.card()
-    row = http_system.records(lambda connection: instances.get(connection, order.instance_id))
+    row = system.records(lambda connection: instances.get(connection, order.instance_id))
     assert row is not None
     assert row.state is not None
     decision = Decision(
@@ -66,7 +66,7 @@ def test_an_event_signed_with_another_key_is_refused_and_takes_no_id_away(http_s
     )
     forged = parse_key_ring("x" * 40).sign(decision).model_dump(mode="json")
     order.raise_event(forged)
-    good = http_system.settings.keys.sign(decision).model_dump(mode="json")
+    good = system.settings.keys.sign(decision).model_dump(mode="json")
     order.raise_event(good | {"decision": good["decision"] | {"approved": False, "reason": "changed on the way"}})
     eventually(lambda: refused(order) == {"bad_signature": 2})
     order.raise_event(good)
@@ -86,14 +86,14 @@ def test_the_tutorials_setting_takes_a_plain_event(alone: Callable[..., System])
     assert {entry.actor for entry in refused.audit() if entry.action == "request.accepted"} == {"sidecar/unsigned"}
 
 
-def test_the_same_signed_bytes_again_have_no_second_effect(http_system: System) -> None:
-    order = http_system.order("replayed")
+def test_the_same_signed_bytes_again_have_no_second_effect(system: System) -> None:
+    order = system.order("replayed")
     order.click("U0VP")
     order.click("U0MANAGER")
     assert order.result() == {"status": "completed"}
     before = len(order.audit())
-    for delivery in _clicks(http_system, order):
-        again: Delivery = http_system.act(http_system.slack.replay(delivery))
+    for delivery in _clicks(system, order):
+        again: Delivery = system.act(system.slack.replay(delivery))
         assert (again.status, again.body) == (delivery.status, delivery.body)
     assert len(order.audit()) == before
     assert len(order.decisions()) == 2
@@ -171,14 +171,14 @@ DOOR = [
 
 @pytest.mark.parametrize(("name", "how", "body", "status"), DOOR, ids=[each[0] for each in DOOR])
 def test_what_is_not_slacks_stops_at_the_door(
-    http_system: System, name: str, how: dict[str, str], body: bytes, status: int
+    system: System, name: str, how: dict[str, str], body: bytes, status: int
 ) -> None:
-    headers = {} if name == "no headers" else signed(http_system.slack.signing_secret, body, **how)
+    headers = {} if name == "no headers" else signed(system.slack.signing_secret, body, **how)
     encoded = {key: value.encode() for key, value in headers.items()}
-    answer = httpx.post(f"{http_system.url}/slack/events", content=body, headers=encoded)
+    answer = httpx.post(f"{system.url}/slack/events", content=body, headers=encoded)
     assert answer.status_code == status
     assert answer.text.endswith(".")
 
 
-def test_slacks_check_of_the_request_url_is_answered(http_system: System) -> None:
-    assert http_system.act(http_system.slack.verify_request_url()) is True
+def test_slacks_check_of_the_request_url_is_answered(system: System) -> None:
+    assert system.act(system.slack.verify_request_url()) is True

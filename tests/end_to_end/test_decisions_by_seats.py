@@ -5,30 +5,32 @@ from approvals.messages import sentence
 from tests.end_to_end.control_room import key
 from tests.end_to_end.system import System, text_of
 
+SETTINGS = "story"
 
-def test_all_faces_say_which_seat_is_filled_and_a_yes_for_no_seat_is_refused(story: System) -> None:
-    order = story.order("seats", currency="DKK")
+
+def test_all_faces_say_which_seat_is_filled_and_a_yes_for_no_seat_is_refused(system: System) -> None:
+    order = system.order("seats", currency="DKK")
     assert "money: <!subteam^S0MANAGERS>; leadership: <!subteam^S0VPS> or <@U0MANAGER2>" in text_of(order.card())
     order.click("U0MANAGER")
     order.card_says("1 of 2 approved: money 1 of 1, leadership 0 of 1")
     assert any("1 more needed, for leadership" in text for text in order.thread())
-    rights, path = key(story, "operator"), f"/requests/{order.instance_id}"
-    asked = story.http.get(path, headers=rights).json()
+    rights, path = key(system, "operator"), f"/requests/{order.instance_id}"
+    asked = system.http.get(path, headers=rights).json()
     assert (asked["approved"], asked["needed"]) == (1, 2)
     assert [(one["seat"], one["filled"], one["needed"], one["by"]) for one in asked["seats"]] == [
         ("money", 1, 1, ["manager"]),
         ("leadership", 0, 1, []),
     ]
-    said = story.act(story.slack.act_as("U0REQUESTER").slash("/approval", f"status {order.id}", "approvals"))
+    said = system.act(system.slack.act_as("U0REQUESTER").slash("/approval", f"status {order.id}", "approvals"))
     assert "1 of 2 approved (money 1 of 1, leadership 0 of 1)" in str(said.body)
-    with story.hears("U0MANAGER", sentence(Reason.ALREADY_COUNTED)):
+    with system.hears("U0MANAGER", sentence(Reason.ALREADY_COUNTED)):
         order.click("U0MANAGER")
     order.click("U0VP")
     assert order.output()["outcome"] == "approved"
 
 
-def test_who_fits_both_seats_makes_room_for_who_fits_one(story: System) -> None:
-    order = story.order("both-seats", currency="DKK")
+def test_who_fits_both_seats_makes_room_for_who_fits_one(system: System) -> None:
+    order = system.order("both-seats", currency="DKK")
     order.card()
     order.click("U0MANAGER2")
     order.card_says("money 1 of 1, leadership 0 of 1")
@@ -36,23 +38,23 @@ def test_who_fits_both_seats_makes_room_for_who_fits_one(story: System) -> None:
     assert order.output()["approvers"] == ["manager2", "manager"]
 
 
-def test_a_yes_for_a_seat_that_is_filled_is_told_so_and_the_same_persons_no_counts(story: System) -> None:
-    order = story.order("filled-seat", currency="DKK")
+def test_a_yes_for_a_seat_that_is_filled_is_told_so_and_the_same_persons_no_counts(system: System) -> None:
+    order = system.order("filled-seat", currency="DKK")
     order.card()
     order.click("U0VP")
     order.card_says("money 0 of 1, leadership 1 of 1")
     order.click("U0MANAGER2")
     assert order.output()["outcome"] == "approved"
-    other = story.order("no-of-a-seat", currency="DKK")
+    other = system.order("no-of-a-seat", currency="DKK")
     other.card()
     other.click("U0MANAGER")
     other.reject("U0MANAGER2", "Too dear")
     assert other.output()["outcome"] == "rejected"
 
 
-def test_the_preview_names_the_seats_and_their_people(story: System) -> None:
-    body = {"kind": "order", "subject": story.order_id("preview-seats"), "amount": "700", "currency": "DKK"}
-    [stage] = story.post("/requests/preview", body, by="requester@example.com", roles=("requests:ask",)).json()[
+def test_the_preview_names_the_seats_and_their_people(system: System) -> None:
+    body = {"kind": "order", "subject": system.order_id("preview-seats"), "amount": "700", "currency": "DKK"}
+    [stage] = system.post("/requests/preview", body, by="requester@example.com", roles=("requests:ask",)).json()[
         "stages"
     ]
     assert stage["needed"] == 2

@@ -7,9 +7,11 @@ from typing import Any
 from approvals.decision import Reason
 from approvals.messages import sentence
 from cards import reject_modal, request_card
+from tests.end_to_end.conftest import both_transports
 from tests.end_to_end.system import CHANNEL, Order, System, buttons_of, clicked_by, eventually, text_of
 
 
+@both_transports
 def test_an_approval_completes_the_order_and_everybody_is_told(system: System) -> None:
     order = system.order("approved")
     with system.hears("U0REQUESTER", f"order {order.id} "):
@@ -33,6 +35,7 @@ def test_an_approval_completes_the_order_and_everybody_is_told(system: System) -
     ]
 
 
+@both_transports
 def test_a_rejection_asks_why_and_the_reason_reaches_everybody(system: System) -> None:
     order = system.order("rejected")
     order.open_rejection("U0MANAGER")
@@ -48,6 +51,7 @@ def test_a_rejection_asks_why_and_the_reason_reaches_everybody(system: System) -
     assert order.processed() == ()
 
 
+@both_transports
 def test_details_show_everything_in_a_modal(system: System) -> None:
     order = system.order("details", description="Two laptops")
     assert order.click("U0GUEST", request_card.DETAILS).ok
@@ -58,6 +62,7 @@ def test_details_show_everything_in_a_modal(system: System) -> None:
     system.act(system.slack.act_as("U0GUEST").close(everything=True))
 
 
+@both_transports
 def test_a_second_click_counts_once_and_says_so_in_private(system: System) -> None:
     order = system.order("second")
     first = order.click("U0MANAGER")
@@ -69,6 +74,7 @@ def test_a_second_click_counts_once_and_says_so_in_private(system: System) -> No
     assert len(order.processed()) == 1
 
 
+@both_transports
 def test_two_clicks_of_one_person_at_once_count_once(system: System) -> None:
     order = system.order("double")
     card, manager = order.card(), system.slack.act_as("U0MANAGER")
@@ -96,6 +102,7 @@ WRONG_PEOPLE = [
 ]
 
 
+@both_transports
 def test_a_wrong_person_decides_nothing_and_hears_why(system: System) -> None:
     order = system.order("wrong")
     for user, reason, flags in WRONG_PEOPLE:
@@ -115,6 +122,7 @@ def test_a_wrong_person_decides_nothing_and_hears_why(system: System) -> None:
     assert order.result() == {"status": "completed"}
 
 
+@both_transports
 def test_a_wrong_person_gets_no_form_for_a_rejection(system: System) -> None:
     order = system.order("no-form")
     with system.hears("U0VP", sentence(Reason.NOT_AN_APPROVER)):
@@ -122,6 +130,7 @@ def test_a_wrong_person_gets_no_form_for_a_rejection(system: System) -> None:
     assert reject_modal.CALLBACK not in {view.callback_id for view in system.slack.modals("U0VP")}
 
 
+@both_transports
 def test_nobody_decides_on_what_they_submitted_for_somebody_else(system: System) -> None:
     order = system.order("submitted", by="manager@example.com", requester="requester@example.com")
     with system.hears("U0MANAGER", sentence(Reason.OWN_REQUEST)):
@@ -130,31 +139,31 @@ def test_nobody_decides_on_what_they_submitted_for_somebody_else(system: System)
     assert order.result() == {"status": "completed"}
 
 
-def test_a_second_account_with_the_requesters_email_is_the_requester(http_system: System) -> None:
+def test_a_second_account_with_the_requesters_email_is_the_requester(system: System) -> None:
     twin = {"name": "twin", "real_name": "Twin", "email": "Requester@Example.com"}
-    http_system.act(http_system.slack.change_user("U0TWINOFREQUESTER", **twin))
-    order = http_system.order("twin")
-    with http_system.hears("U0TWINOFREQUESTER", sentence(Reason.OWN_REQUEST)):
+    system.act(system.slack.change_user("U0TWINOFREQUESTER", **twin))
+    order = system.order("twin")
+    with system.hears("U0TWINOFREQUESTER", sentence(Reason.OWN_REQUEST)):
         order.click("U0TWINOFREQUESTER")
 
 
-def test_a_requester_who_is_nobody_is_refused_by_every_door(http_system: System) -> None:
-    answer = http_system.start("unknown", requester="nobody@elsewhere.example")
+def test_a_requester_who_is_nobody_is_refused_by_every_door(system: System) -> None:
+    answer = system.start("unknown", requester="nobody@elsewhere.example")
     assert (answer.status_code, "no person in Slack" in answer.text) == (422, True)
-    order = http_system.order_id("unknown-by-name")
+    order = system.order_id("unknown-by-name")
     value = {"kind": "order", "subject": order, "amount": "2400", "currency": "USD", "requester": "nobody@x.example"}
-    http_system.engine.schedule_new_workflow("approval_workflow", input=value, instance_id=order)
-    eventually(lambda: http_system.engine.get_workflow_state(order).runtime_status.name == "COMPLETED")
-    assert not [each for each in http_system.slack.messages("approvals") if order in text_of(each)]
+    system.engine.schedule_new_workflow("approval_workflow", input=value, instance_id=order)
+    eventually(lambda: system.engine.get_workflow_state(order).runtime_status.name == "COMPLETED")
+    assert not [each for each in system.slack.messages("approvals") if order in text_of(each)]
 
 
-def test_a_click_on_what_is_no_card_of_ours_decides_nothing(http_system: System) -> None:
-    order = http_system.order("garbled")
-    payload = _clicked(http_system, order)
+def test_a_click_on_what_is_no_card_of_ours_decides_nothing(system: System) -> None:
+    order = system.order("garbled")
+    payload = _clicked(system, order)
     for value in ("", "{}", "nonsense", None, '{"instance_id": "order-1-workflow"}'):
         payload["actions"][0]["value"] = value
-        with http_system.hears("U0MANAGER", "othing was decided"):
-            assert http_system.deliver(payload).error is None
+        with system.hears("U0MANAGER", "othing was decided"):
+            assert system.deliver(payload).error is None
     assert order.status() == "RUNNING"
 
 

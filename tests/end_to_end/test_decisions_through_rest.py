@@ -1,7 +1,7 @@
 """A decision through REST takes the same path as a click: same checks, same sentences, one answer."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -10,12 +10,11 @@ import pytest
 
 from approvals.decision import Reason
 from approvals.messages import sentence
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.system import REQUESTER, Order, System, eventually
 
 
-def test_an_approval_by_key_says_what_the_workflow_made_of_it(http_system: System) -> None:
-    order = http_system.order("rest")
+def test_an_approval_by_key_says_what_the_workflow_made_of_it(system: System) -> None:
+    order = system.order("rest")
     order.card()
     answer = order.approve_by_rest(reason="Fine")
     assert answer.status_code == 200
@@ -25,8 +24,8 @@ def test_an_approval_by_key_says_what_the_workflow_made_of_it(http_system: Syste
     order.card_says("Approved: order", "U0MANAGER")
 
 
-def test_a_rejection_by_key_needs_a_reason(http_system: System) -> None:
-    order = http_system.order("rest-no")
+def test_a_rejection_by_key_needs_a_reason(system: System) -> None:
+    order = system.order("rest-no")
     order.card()
     for nothing_to_see in ("", " \n", "\u200b\u2060"):
         refused = order.approve_by_rest(approved=False, reason=nothing_to_see)
@@ -45,10 +44,8 @@ def test_a_rejection_by_key_needs_a_reason(http_system: System) -> None:
         ("nobody@example.com", 403, Reason.UNKNOWN_PERSON),
     ],
 )
-def test_a_wrong_person_by_key_hears_the_same_sentence(
-    http_system: System, by: str, status: int, reason: Reason
-) -> None:
-    order = http_system.order(f"rest-{reason}")
+def test_a_wrong_person_by_key_hears_the_same_sentence(system: System, by: str, status: int, reason: Reason) -> None:
+    order = system.order(f"rest-{reason}")
     order.card()
     answer = order.approve_by_rest(by=by)
     assert (answer.status_code, answer.json()["reason"]) == (status, reason.value)
@@ -56,8 +53,8 @@ def test_a_wrong_person_by_key_hears_the_same_sentence(
     assert order.status() == "RUNNING"
 
 
-def test_whoever_submitted_by_key_does_not_approve_by_key(http_system: System) -> None:
-    order = http_system.order("rest-own", by="manager@example.com", requester="requester@example.com")
+def test_whoever_submitted_by_key_does_not_approve_by_key(system: System) -> None:
+    order = system.order("rest-own", by="manager@example.com", requester="requester@example.com")
     order.card()
     assert order.approve_by_rest().json()["reason"] == "own_request"
 
@@ -72,15 +69,15 @@ WAYS_TO_WRITE_ONE = {
 
 
 @pytest.mark.parametrize("way", WAYS_TO_WRITE_ONE)
-def test_the_requester_is_known_however_the_one_who_submits_wrote_them(http_system: System, way: str) -> None:
-    order = http_system.order(f"written-{way}", requester=WAYS_TO_WRITE_ONE[way])
+def test_the_requester_is_known_however_the_one_who_submits_wrote_them(system: System, way: str) -> None:
+    order = system.order(f"written-{way}", requester=WAYS_TO_WRITE_ONE[way])
     order.card()
     answer = order.approve_by_rest()
     assert (answer.status_code, answer.json()["reason"]) == (403, Reason.OWN_REQUEST)
 
 
-def test_a_key_without_the_role_decides_nothing(http_system: System) -> None:
-    order = http_system.order("rest-role")
+def test_a_key_without_the_role_decides_nothing(system: System) -> None:
+    order = system.order("rest-role")
     for role in ("requester", "operator"):
         answer = order.approve_by_rest(roles=(role,))
         assert (answer.status_code, answer.json()["reason"]) == (403, "not_permitted")
@@ -88,25 +85,25 @@ def test_a_key_without_the_role_decides_nothing(http_system: System) -> None:
         assert "the role approver" in answer.json()["detail"]
 
 
-def test_without_a_key_nothing_is_decided(http_system: System) -> None:
-    answer = http_system.http.post("/orders/1/approve", json={"approved": True})
+def test_without_a_key_nothing_is_decided(system: System) -> None:
+    answer = system.http.post("/orders/1/approve", json={"approved": True})
     assert answer.status_code == 401
 
 
-def test_a_decision_on_what_never_started_is_not_found(http_system: System) -> None:
-    answer = http_system.post("/orders/never-there/approve", {"approved": True}, by="manager@example.com")
+def test_a_decision_on_what_never_started_is_not_found(system: System) -> None:
+    answer = system.post("/orders/never-there/approve", {"approved": True}, by="manager@example.com")
     assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("body", [{}, {"approved": "yes"}, {"approved": 1}, {"approved": True, "person": "U0VP"}, []])
-def test_a_body_that_is_no_decision_is_refused(http_system: System, body: Any) -> None:
-    answer = http_system.post("/orders/1/approve", body, by="manager@example.com")
+def test_a_body_that_is_no_decision_is_refused(system: System, body: Any) -> None:
+    answer = system.post("/orders/1/approve", body, by="manager@example.com")
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_the_same_call_again_is_the_same_decision(http_system: System) -> None:
-    order = http_system.order("rest-again")
+def test_the_same_call_again_is_the_same_decision(system: System) -> None:
+    order = system.order("rest-again")
     order.card()
     body = {"decision_id": "only-once-1"}
     first, again = order.approve_by_rest(**body), order.approve_by_rest(**body)
@@ -116,21 +113,21 @@ def test_the_same_call_again_is_the_same_decision(http_system: System) -> None:
     assert (other.status_code, other.json()["reason"]) == (409, "request_over")
 
 
-def test_an_id_of_another_decision_decides_nothing(http_system: System) -> None:
-    first, other = http_system.order("rest-first"), http_system.order("rest-other")
+def test_an_id_of_another_decision_decides_nothing(system: System) -> None:
+    first, other = system.order("rest-first"), system.order("rest-other")
     other.card()
     first.card()
     assert first.approve_by_rest(decision_id="only-once-3").status_code == 200
     rejection = {"approved": False, "reason": "Over budget", "decision_id": "only-once-3"}
     for order, decision in ((first, rejection), (other, {"approved": True, "decision_id": "only-once-3"})):
-        answer = http_system.post(f"/orders/{order.id}/approve", decision, by="manager@example.com")
+        answer = system.post(f"/orders/{order.id}/approve", decision, by="manager@example.com")
         assert (answer.status_code, "used before for another decision" in answer.json()["detail"]) == (409, True)
     assert other.status() == "RUNNING"
     assert other.decisions() == ()
 
 
-def test_a_decision_bound_to_another_content_is_a_conflict(http_system: System) -> None:
-    order = http_system.order("rest-digest")
+def test_a_decision_bound_to_another_content_is_a_conflict(system: System) -> None:
+    order = system.order("rest-digest")
     order.card()
     answer = order.approve_by_rest(digest="0" * 64)
     assert (answer.status_code, answer.json()["reason"]) == (409, "changed_request")
@@ -166,9 +163,9 @@ def receiving() -> Iterator[Receiver]:
         thread.join()
 
 
-def test_a_configured_url_gets_the_order_with_one_key_however_often_it_is_tried(systems: Systems) -> None:
+def test_a_configured_url_gets_the_order_with_one_key_however_often_it_is_tried(alone: Callable[..., System]) -> None:
     with receiving() as receiver:
-        system = systems.get("receiver", process_order_url=f"http://127.0.0.1:{receiver.server_port}/orders")
+        system = alone(process_order_url=f"http://127.0.0.1:{receiver.server_port}/orders")
         order = system.order("posted")
         order.click("U0MANAGER")
         assert order.result() == {"status": "completed"}
@@ -181,11 +178,11 @@ def test_a_configured_url_gets_the_order_with_one_key_however_often_it_is_tried(
 
 
 def test_a_callback_is_called_once_after_the_yes_and_what_cannot_be_called_is_refused_at_the_start(
-    systems: Systems,
+    alone: Callable[..., System],
 ) -> None:
     with receiving() as receiver:
         here = f"127.0.0.1:{receiver.server_port}"
-        system = systems.get("called back", callback_hosts=here, accept_unsigned_decisions=False)
+        system = alone(callback_hosts=here, accept_unsigned_decisions=False)
         name = system.order_id("called-back")
         asked = {"kind": "order", "subject": name, "amount": "2400", "currency": "USD", "requester": REQUESTER}
         url = "/workflows"

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-import pytest
-
 from approvals.audit_actions import AuditAction
 from approvals.decision import Decision
 from approvals.people import Person
@@ -12,15 +10,10 @@ from bot.services import Services
 from records import audit, instances
 from tests.bot.cli.calling import run
 from tests.bot.cli.test_local import set_up
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.system import Order, System, eventually
 from tests.end_to_end.test_survives_a_stalled_instance import examined
 
-
-@pytest.fixture
-def own(systems: Systems) -> System:
-    """Give a system whose audit this file may spoil."""
-    return systems.get("spoiled")
+SETTINGS = {}  # this file spoils its audit
 
 
 def stolen_key_decides(system: System, order: Order) -> None:
@@ -39,8 +32,8 @@ def stolen_key_decides(system: System, order: Order) -> None:
     order.raise_event(system.settings.keys.sign(decision).model_dump(mode="json"))
 
 
-def test_a_decision_that_no_door_took_in_raises_the_alarm(own: System) -> None:
-    system, order = own, own.order("stolen")
+def test_a_decision_that_no_door_took_in_raises_the_alarm(system: System) -> None:
+    order = system.order("stolen")
     order.card()
     stolen_key_decides(system, order)
     eventually(lambda: "evidence.missing" in order.actions())
@@ -52,8 +45,8 @@ def test_a_decision_that_no_door_took_in_raises_the_alarm(own: System) -> None:
     assert "countersign_evidence_alarms_total" in shown
 
 
-def test_an_effect_without_an_approval_is_named_by_the_audit_check(own: System) -> None:
-    system, order = own, own.order("unapproved")
+def test_an_effect_without_an_approval_is_named_by_the_audit_check(system: System) -> None:
+    order = system.order("unapproved")
     order.card()
     entry = audit.Entry(
         at=datetime.now(UTC),
@@ -71,8 +64,8 @@ def test_an_effect_without_an_approval_is_named_by_the_audit_check(own: System) 
     assert order.instance_id in {each.instance_id for each in examined(system) if each.ill == "unproven"}
 
 
-def test_true_orders_leave_an_audit_that_lacks_nothing(own: System) -> None:
-    order = own.order("true")
+def test_true_orders_leave_an_audit_that_lacks_nothing(system: System) -> None:
+    order = system.order("true")
     order.click("U0MANAGER")
     assert order.output()["status"] == "completed"
-    assert order.instance_id not in {each.instance_id for each in examined(own) if each.ill == "unproven"}
+    assert order.instance_id not in {each.instance_id for each in examined(system) if each.ill == "unproven"}

@@ -1,7 +1,7 @@
 """Reaching the sidecar's port may stop a request, and never approves one: each forgery is refused and alarmed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from approvals.signing import parse_key_ring
 from approvals.state import State, binding_of
 from records import instances
 from tests.end_to_end.forging import AT_ONCE, Stranger, complete
+from tests.end_to_end.holding import MADE, held
 from tests.end_to_end.system import Order, System, eventually, text_of
 from tests.end_to_end.test_survives_a_stalled_instance import examined
 
@@ -26,11 +27,7 @@ STRANGERS = parse_key_ring("s" * 40)
 MANAGER = Person(team="T0LOCAL", user="U0MANAGER")
 ALLOWED = Verdict(allowed=True, reason=Reason.ALLOWED, rule="a manager")
 ALARMS = {"evidence.refused", "start.refused", "request.refused"}
-
-
-@pytest.fixture
-def system(alone: Callable[..., System]) -> System:
-    return alone()
+SETTINGS = {"parts": held}
 
 
 @pytest.fixture
@@ -87,10 +84,11 @@ def test_a_forged_judgement_approves_nothing_and_the_true_click_does(system: Sys
     order.card()
     vote = forged_vote(state_of(system, order)).vote
     number = max(event.eventId for event in stranger.history(order.instance_id)) + 1
+    MADE[-1].held.add("judge_decision")
     with stranger.completing(order.instance_id, number, {"judgements": [dumped(vote)], "dropped": 0}):
-        for _ in range(20):
-            stranger.raise_text(order.instance_id, '{"approved": true}')
+        stranger.raise_text(order.instance_id, '{"approved": true}')
         eventually(lambda: any("forged" in result for result in stranger.results(order.instance_id)))
+    MADE[-1].held.clear()
     eventually(lambda: alarmed(order))
     nothing_followed(system, order)
     order.click("U0MANAGER")

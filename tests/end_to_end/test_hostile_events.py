@@ -43,8 +43,8 @@ class Port:
 
 
 @pytest.fixture
-def port(http_system: System) -> Iterator[Port]:
-    found = Port(http_system.sidecar)
+def port(system: System) -> Iterator[Port]:
+    found = Port(system.sidecar)
     yield found
     found.channel.close()
 
@@ -55,8 +55,8 @@ def refused(order: Order) -> int:
     return sum(entry.data["count"] for entry in entries if entry.action == "request.refused")
 
 
-def test_no_hostile_payload_ends_a_request_and_the_click_after_them_counts(http_system: System, port: Port) -> None:
-    order = http_system.order("hostile")
+def test_no_hostile_payload_ends_a_request_and_the_click_after_them_counts(system: System, port: Port) -> None:
+    order = system.order("hostile")
     order.card()
     for payload in PAYLOADS:
         port.raise_text(order.instance_id, payload)
@@ -67,8 +67,8 @@ def test_no_hostile_payload_ends_a_request_and_the_click_after_them_counts(http_
 
 
 @pytest.mark.timeout(600)
-def test_no_fuzzed_payload_ends_a_request(http_system: System, port: Port) -> None:
-    order = http_system.order("fuzzed")
+def test_no_fuzzed_payload_ends_a_request(system: System, port: Port) -> None:
+    order = system.order("fuzzed")
     order.card()
     payloads = fuzzed(FUZZED, LONGEST)
     for start in range(0, len(payloads), 10):
@@ -81,9 +81,9 @@ def test_no_fuzzed_payload_ends_a_request(http_system: System, port: Port) -> No
 @pytest.mark.timeout(600)  # a real engine takes a flood at one instance at some tens of events a second
 @pytest.mark.parametrize(("name", "count"), [("approval_decision", 5000), ("another_event", FLOOD)])
 def test_thousands_of_tiny_events_do_not_keep_the_managers_click_waiting(
-    http_system: System, port: Port, name: str, count: int
+    system: System, port: Port, name: str, count: int
 ) -> None:
-    order = http_system.order(f"flooded-{name[:7]}")
+    order = system.order(f"flooded-{name[:7]}")
     order.card()
     for _ in range(count // 100):
         port.raise_all(order.instance_id, ["{}"] * 50 + ['{"approved": true}'] * 50, name)

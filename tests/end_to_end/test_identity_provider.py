@@ -11,7 +11,6 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import Headers
 from tests.end_to_end.system import Order, System
 
@@ -62,40 +61,40 @@ def issuer() -> Iterator[Issuer]:
         thread.join()
 
 
-@pytest.fixture
-def company(systems: Systems, issuer: Issuer) -> System:
-    return systems.get("identity provider", oidc_issuer=issuer.url, oidc_audience="countersign")
+@pytest.fixture(scope="module")
+def settings(issuer: Issuer) -> dict[str, Any]:
+    return {"oidc_issuer": issuer.url, "oidc_audience": "countersign"}
 
 
-def test_a_token_names_a_person_and_the_policy_says_what_they_may(company: System, issuer: Issuer) -> None:
+def test_a_token_names_a_person_and_the_policy_says_what_they_may(system: System, issuer: Issuer) -> None:
     requester, manager, operator = (issuer.token(f"{who}@example.com") for who in ("requester", "manager", "operator"))
-    ids = [company.order_id("by-token") for _ in range(2)]
+    ids = [system.order_id("by-token") for _ in range(2)]
     for order_id in ids:
-        started = company.http.post(f"/orders/{order_id}/start", json={"amount": 2400}, headers=requester)
+        started = system.http.post(f"/orders/{order_id}/start", json={"amount": 2400}, headers=requester)
         assert started.json()["status"] == "started", started.text
-        Order(company, order_id).card()
-    own = company.http.post(f"/orders/{ids[0]}/approve", json={"approved": True}, headers=requester)
+        Order(system, order_id).card()
+    own = system.http.post(f"/orders/{ids[0]}/approve", json={"approved": True}, headers=requester)
     assert (own.status_code, own.json().get("reason")) == (403, "own_request"), own.text
-    decided = company.http.post(f"/orders/{ids[0]}/approve", json={"approved": True}, headers=manager)
+    decided = system.http.post(f"/orders/{ids[0]}/approve", json={"approved": True}, headers=manager)
     assert decided.json()["sent"] is True
     path = f"/workflows/order-{ids[1]}-workflow/terminate"
-    assert company.http.post(path, json={"reason": "no"}, headers=manager).status_code == 403
-    assert company.http.post(path, json={"reason": "ordered twice"}, headers=operator).status_code == 200
+    assert system.http.post(path, json={"reason": "no"}, headers=manager).status_code == 403
+    assert system.http.post(path, json={"reason": "ordered twice"}, headers=operator).status_code == 200
 
 
-def test_a_token_that_proves_nothing_is_refused_and_says_so(company: System, issuer: Issuer) -> None:
+def test_a_token_that_proves_nothing_is_refused_and_says_so(system: System, issuer: Issuer) -> None:
     operator = "operator@example.com"
     for headers in (
         issuer.token(operator, FOREIGN),
         issuer.token(operator, exp=int(time.time()) - 120),
         issuer.token(operator, aud="somebody else"),
     ):
-        answer = company.http.get("/workflows", headers=headers)
+        answer = system.http.get("/workflows", headers=headers)
         assert answer.status_code == 401
         assert "invalid_token" in answer.headers["WWW-Authenticate"]
         assert operator not in answer.text
 
 
-def test_whom_slack_does_not_know_may_nothing(company: System, issuer: Issuer) -> None:
-    answer = company.http.get("/workflows", headers=issuer.token("somebody@elsewhere.example"))
+def test_whom_slack_does_not_know_may_nothing(system: System, issuer: Issuer) -> None:
+    answer = system.http.get("/workflows", headers=issuer.token("somebody@elsewhere.example"))
     assert (answer.status_code, answer.json()["reason"]) == (403, "unknown_person")

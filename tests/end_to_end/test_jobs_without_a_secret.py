@@ -23,7 +23,7 @@ from approvals.policy.routing import parse_policy
 from bot.access.throttle import Throttle
 from bot.services import Services
 from tests.bot.cli.calling import run
-from tests.end_to_end.system import ROOT, Order, System, eventually, running
+from tests.end_to_end.system import ROOT, Order, System, eventually
 from tests.end_to_end.test_identity_provider import FOREIGN, KEY, Answers, Issuer
 
 
@@ -80,9 +80,8 @@ def github() -> Iterator[GitHub]:
 
 
 @pytest.fixture(scope="module")
-def company(github: GitHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder = tmp_path_factory.mktemp("jobs")
-    (folder / "policy.yml").write_text(f"""
+def settings(github: GitHub) -> dict[str, Any]:
+    policy = f"""
 version: 1
 channel: approvals
 currency: USD
@@ -95,24 +94,23 @@ workloads:
 rules:
   - {{name: deploys, when: {{kind: deploy}}, approve: [{{group: managers}}], within: 1 day}}
   - {{name: everything else, when: {{currency: any}}, approve: [{{group: managers}}], within: 1 day}}
-""")
-    with running(folder, policy=folder / "policy.yml", parts=Patient) as found:
-        yield found
+"""
+    return {"policy": policy, "parts": Patient}
 
 
-def ask(company: System, token: str, kind: str = "deploy", **more: Any) -> httpx.Response:
-    body = {"kind": kind, "subject": company.order_id("web"), **more}
-    return company.http.post("/requests", json=body, headers={"Authorization": f"Bearer {token}"})
+def ask(system: System, token: str, kind: str = "deploy", **more: Any) -> httpx.Response:
+    body = {"kind": kind, "subject": system.order_id("web"), **more}
+    return system.http.post("/requests", json=body, headers={"Authorization": f"Bearer {token}"})
 
 
-def test_a_job_asks_in_its_own_name_and_sees_its_own_request(company: System, github: GitHub) -> None:
-    asked = ask(company, github.job_token())
+def test_a_job_asks_in_its_own_name_and_sees_its_own_request(system: System, github: GitHub) -> None:
+    asked = ask(system, github.job_token())
     assert (asked.status_code, asked.json()["requester"]) == (201, "shop-ci"), asked.text
-    request = Order(company, asked.json()["id"])
+    request = Order(system, asked.json()["id"])
     request.instance_id = request.id
     request.click("U0MANAGER")
     own = {"Authorization": f"Bearer {github.job_token()}"}
-    ended = company.http.get(f"/requests/{request.id}", params={"wait": 20}, headers=own)
+    ended = system.http.get(f"/requests/{request.id}", params={"wait": 20}, headers=own)
     assert ended.json()["status"] == "approved"
     assert [entry.actor for entry in request.audit() if entry.action == "order.started"] == ["workload:shop-ci"]
 
@@ -130,65 +128,65 @@ def test_a_job_asks_in_its_own_name_and_sees_its_own_request(company: System, gi
     ],
     ids=lambda each: str(each)[:40],
 )
-def test_another_job_is_nobody(company: System, github: GitHub, changes: dict[str, Any], said: str) -> None:
-    refused = ask(company, github.job_token(**changes))
+def test_another_job_is_nobody(system: System, github: GitHub, changes: dict[str, Any], said: str) -> None:
+    refused = ask(system, github.job_token(**changes))
     assert (refused.status_code, said in refused.json()["detail"]) == (401, True), refused.text
 
 
-def test_a_job_asks_for_its_own_kinds_alone_and_decides_nothing(company: System, github: GitHub) -> None:
+def test_a_job_asks_for_its_own_kinds_alone_and_decides_nothing(system: System, github: GitHub) -> None:
     token = github.job_token()
-    assert ask(company, token, "order", amount="5").status_code == 403
-    assert ask(company, token, requester="manager@example.com").status_code == 403
-    asked = ask(company, token, description="again")
+    assert ask(system, token, "order", amount="5").status_code == 403
+    assert ask(system, token, requester="manager@example.com").status_code == 403
+    asked = ask(system, token, description="again")
     path = f"/requests/{asked.json()['id']}/decision"
-    decided = company.http.post(path, json={"approved": True}, headers={"Authorization": f"Bearer {token}"})
+    decided = system.http.post(path, json={"approved": True}, headers={"Authorization": f"Bearer {token}"})
     assert decided.status_code == 403
-    assert company.http.get("/statistics", headers={"Authorization": f"Bearer {token}"}).status_code == 403
+    assert system.http.get("/statistics", headers={"Authorization": f"Bearer {token}"}).status_code == 403
 
 
 @pytest.fixture
-def shell(company: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def shell(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.chdir(tmp_path)
     for name in ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "COUNTERSIGN_ID_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    return {"COUNTERSIGN_URL": company.url}
+    return {"COUNTERSIGN_URL": system.url}
 
 
-def answered(company: System, subject: str, shell: dict[str, str]) -> Any:
+def answered(system: System, subject: str, shell: dict[str, str]) -> Any:
     """Run `countersign ask` in a thread, click, and return what it printed."""
     found: list[Any] = []
     words = ("ask", subject, "--kind", "deploy", "--field", "env=prod", "--wait", "1m", "--fresh")
     thread = threading.Thread(target=lambda: found.append(run(*words, **shell)))
     thread.start()
-    clicked(company, subject)
+    clicked(system, subject)
     thread.join(60)
     return found[0]
 
 
-def clicked(company: System, subject: str) -> None:
+def clicked(system: System, subject: str) -> None:
     """Wait for the card, and approve on it."""
-    eventually(lambda: [each for each in company.slack.messages("approvals") if subject in each.text])
-    headers = {"Authorization": f"Bearer {company.token('operator@example.com', 'operator')}"}
-    lines = company.http.get("/workflows", params={"q": subject}, headers=headers).json()["workflows"]
-    request = Order(company, lines[0]["id"])
+    eventually(lambda: [each for each in system.slack.messages("approvals") if subject in each.text])
+    headers = {"Authorization": f"Bearer {system.token('operator@example.com', 'operator')}"}
+    lines = system.http.get("/workflows", params={"q": subject}, headers=headers).json()["workflows"]
+    request = Order(system, lines[0]["id"])
     request.instance_id = request.id
     request.click("U0MANAGER")
 
 
-def test_the_command_proves_a_job_of_github_by_itself(company: System, github: GitHub, shell: dict[str, str]) -> None:
+def test_the_command_proves_a_job_of_github_by_itself(system: System, github: GitHub, shell: dict[str, str]) -> None:
     job = {
         "ACTIONS_ID_TOKEN_REQUEST_URL": f"{github.url}/token?api-version=2.0",
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner",
     }
-    ran = answered(company, company.order_id("by-github"), shell | job)
+    ran = answered(system, system.order_id("by-github"), shell | job)
     assert (ran.code, "Approved by" in ran.out) == (0, True), ran.err
     assert github.given == 1, "one token does for four minutes"
     wrong = run("ask", "x", "--kind", "deploy", **(shell | job | {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "no"}))
     assert (wrong.code, "id-token: write" in wrong.err) == (4, True)
 
 
-def test_the_command_takes_the_token_that_gitlab_gives(company: System, github: GitHub, shell: dict[str, str]) -> None:
-    ran = answered(company, company.order_id("by-gitlab"), shell | {"COUNTERSIGN_ID_TOKEN": github.job_token()})
+def test_the_command_takes_the_token_that_gitlab_gives(system: System, github: GitHub, shell: dict[str, str]) -> None:
+    ran = answered(system, system.order_id("by-gitlab"), shell | {"COUNTERSIGN_ID_TOKEN": github.job_token()})
     assert (ran.code, "Approved by" in ran.out) == (0, True), ran.err
 
 
@@ -204,10 +202,10 @@ def steps() -> tuple[str, dict[str, str]]:
     return step["run"], {name: str(given.get("default", "")) for name, given in action["inputs"].items()}
 
 
-def act(tmp_path: Path, company: System, token: str, **given: str) -> subprocess.Popen[str]:
+def act(tmp_path: Path, system: System, token: str, **given: str) -> subprocess.Popen[str]:
     """Run the action's own script as a runner would, with the client of this checkout."""
     script, inputs = steps()
-    inputs |= {"url": company.url, "kind": "deploy", "wait": "1m"} | given
+    inputs |= {"url": system.url, "kind": "deploy", "wait": "1m"} | given
     tools = tmp_path / "countersign/bin"
     tools.mkdir(parents=True, exist_ok=True)
     command = tools / "countersign-ask"
@@ -223,22 +221,22 @@ def act(tmp_path: Path, company: System, token: str, **given: str) -> subprocess
 
 
 def test_the_github_action_waits_for_a_click_and_gives_its_outputs(
-    company: System, github: GitHub, tmp_path: Path
+    system: System, github: GitHub, tmp_path: Path
 ) -> None:
-    subject = company.order_id("--by-action")
-    with act(tmp_path, company, github.job_token(), text=subject, fields="env=prod\n\ncommit=$(id)") as ran:
-        clicked(company, subject)
+    subject = system.order_id("--by-action")
+    with act(tmp_path, system, github.job_token(), text=subject, fields="env=prod\n\ncommit=$(id)") as ran:
+        clicked(system, subject)
         _, said = ran.communicate(timeout=60)
     assert ran.returncode == 0, said
     output = dict(line.split("=", 1) for line in (tmp_path / "output").read_text().splitlines())
     assert (output["status"], set(output)) == ("approved", {"id", "status", "card-link"})
     own = {"Authorization": f"Bearer {github.job_token()}"}
-    fields = company.http.get(f"/requests/{output['id']}", headers=own).json()["fields"]
+    fields = system.http.get(f"/requests/{output['id']}", headers=own).json()["fields"]
     assert fields == {"env": "prod", "commit": "$(id)"}, "nothing that is given runs"
 
 
-def test_the_github_action_fails_with_the_commands_exit_code(company: System, github: GitHub, tmp_path: Path) -> None:
-    with act(tmp_path, company, github.job_token(), text=company.order_id("slow"), wait="1s") as ran:
+def test_the_github_action_fails_with_the_commands_exit_code(system: System, github: GitHub, tmp_path: Path) -> None:
+    with act(tmp_path, system, github.job_token(), text=system.order_id("slow"), wait="1s") as ran:
         ran.communicate(timeout=60)
     assert ran.returncode == 13
     assert "status=waiting" in (tmp_path / "output").read_text()

@@ -1,13 +1,11 @@
 """A policy with kinds: what a service can learn of them, what it may ask, and what approvers read on the card."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.end_to_end.system import REQUESTER, Order, System, running
+from tests.end_to_end.system import REQUESTER, Order, System
 
 POLICY = """
 version: 1
@@ -27,15 +25,8 @@ rules:
   - {name: production, when: {kind: access, field: {system: prod-db}}, approve: {group: vps}, valid_for: 1 day}
   - {name: others, when: {kind: [access, secret, deploy]}, approve: {group: managers}}
 """
+SETTINGS = {"policy": POLICY}
 ASK = ("requests:ask",)
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("kinds")
-    (folder / "policy.yml").write_text(POLICY)
-    with running(folder, policy=folder / "policy.yml") as found:
-        yield found
 
 
 def ask(system: System, subject: str, **body: Any) -> httpx.Response:

@@ -18,8 +18,7 @@ NASTY = ["a|b", "a@b", "a:0001", "a..b", "日本 é", "a%2Fb", "a<b>&'\"c", "a*_
 
 
 @pytest.mark.parametrize("name", [each for each in NASTY if each[0].isalnum()])
-def test_an_order_with_a_nasty_id_is_asked_shown_and_approved(http_system: System, name: str) -> None:
-    system = http_system
+def test_an_order_with_a_nasty_id_is_asked_shown_and_approved(system: System, name: str) -> None:
     order_id = f"{name}{system.order_id('')}"
     at = quote(order_id, safe="")
     started = system.post(f"/orders/{at}/start", {"amount": "2400"})
@@ -75,8 +74,7 @@ def by_command_line(order: Order, order_id: str) -> None:
     assert eventually(is_listed)
 
 
-def test_an_id_with_two_bars_is_refused_at_every_door(http_system: System) -> None:
-    system = http_system
+def test_an_id_with_two_bars_is_refused_at_every_door(system: System) -> None:
     known = {"subject": "q", "amount": "1", "currency": "USD", "requester": "requester@example.com"}
     body = {"name": "approval_workflow", "input": known, "instance_id": "a||b"}
     assert system.post("/workflows", body, roles=("operator",)).status_code == 422
@@ -85,8 +83,7 @@ def test_an_id_with_two_bars_is_refused_at_every_door(http_system: System) -> No
     assert asked.status_code == 422
 
 
-def test_a_child_of_another_app_s_workflow_is_listed_and_examined(http_system: System) -> None:
-    system = http_system
+def test_a_child_of_another_app_s_workflow_is_listed_and_examined(system: System) -> None:
     parent = system.order_id("parent")
     known = {"subject": f"{parent}", "amount": "900", "currency": "USD", "requester": "requester@example.com"}
     child = f"{parent}:0001"

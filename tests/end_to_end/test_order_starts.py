@@ -9,9 +9,11 @@ from approvals.decision import Reason
 from approvals.messages import sentence
 from cards import request_card
 from records import instances
+from tests.end_to_end.conftest import both_transports
 from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
 
 
+@both_transports
 def test_a_start_answers_the_instance_and_the_same_call_again_answers_the_same(system: System) -> None:
     first, second = system.start("same"), system.start("same")
     wanted = {"instance_id": f"order-{system.order_id('same')}-workflow", "status": "started"}
@@ -23,40 +25,40 @@ def test_a_start_answers_the_instance_and_the_same_call_again_answers_the_same(s
     assert len(order.cards()) == 1
 
 
-def test_a_tutorials_query_form_starts_the_same_order(http_system: System) -> None:
-    path = f"/orders/{http_system.order_id('query')}/start"
-    first = http_system.post(f"{path}?amount=2400")
-    assert (first.status_code, http_system.post(path, {"amount": 2400.00}).status_code) == (200, 200)
-    assert http_system.post(f"{path}?amount=2400", {"amount": "1"}).status_code == 422
+def test_a_tutorials_query_form_starts_the_same_order(system: System) -> None:
+    path = f"/orders/{system.order_id('query')}/start"
+    first = system.post(f"{path}?amount=2400")
+    assert (first.status_code, system.post(path, {"amount": 2400.00}).status_code) == (200, 200)
+    assert system.post(f"{path}?amount=2400", {"amount": "1"}).status_code == 422
 
 
-def test_an_id_with_other_content_is_a_conflict(http_system: System) -> None:
-    http_system.order("conflict", "2400")
-    answer = http_system.start("conflict", "2401")
+def test_an_id_with_other_content_is_a_conflict(system: System) -> None:
+    system.order("conflict", "2400")
+    answer = system.start("conflict", "2401")
     assert answer.status_code == 409
     assert "started before with other content" in answer.json()["detail"]
 
 
-def test_a_finished_order_is_not_run_again(http_system: System) -> None:
-    order = http_system.order("finished", "10")
+def test_a_finished_order_is_not_run_again(system: System) -> None:
+    order = system.order("finished", "10")
     assert order.result() == {"status": "completed"}
-    assert http_system.start("finished", "10").status_code == 200
-    assert http_system.start("finished", "11").status_code == 409
+    assert system.start("finished", "10").status_code == 200
+    assert system.start("finished", "11").status_code == 409
     assert len(order.processed()) == 1
 
 
-def test_an_orders_id_that_is_started_past_the_door_asks_nobody_and_processes_nothing(http_system: System) -> None:
-    order_id = http_system.order_id("elsewhere")
-    http_system.engine.schedule_new_workflow(
+def test_an_orders_id_that_is_started_past_the_door_asks_nobody_and_processes_nothing(system: System) -> None:
+    order_id = system.order_id("elsewhere")
+    system.engine.schedule_new_workflow(
         _named("approval_workflow"),
         instance_id=f"order-{order_id}-workflow",
         input={"subject": order_id, "amount": "1", "currency": "USD", "requester": "requester@example.com"},
     )
-    order = Order(http_system, order_id)
+    order = Order(system, order_id)
     output = order.output()
     assert output["status"] == "rejected"
     assert "started at a door of this app" in output["reason"]
-    assert http_system.start("elsewhere", "1").status_code == 409
+    assert system.start("elsewhere", "1").status_code == 409
     assert order.processed() == ()
     assert "start.refused" in order.actions()
 
@@ -82,8 +84,8 @@ def _named(name: str) -> Callable[..., None]:
         (True, "must be a number"),
     ],
 )
-def test_an_unusable_amount_is_refused_with_a_sentence(http_system: System, amount: object, part: str) -> None:
-    answer = http_system.post(f"/orders/{http_system.order_id('amount')}/start", {"amount": amount})
+def test_an_unusable_amount_is_refused_with_a_sentence(system: System, amount: object, part: str) -> None:
+    answer = system.post(f"/orders/{system.order_id('amount')}/start", {"amount": amount})
     assert answer.status_code == 422
     assert part in answer.json()["detail"]
 
@@ -91,16 +93,16 @@ def test_an_unusable_amount_is_refused_with_a_sentence(http_system: System, amou
 @pytest.mark.parametrize(
     "order_id", ["a%2Fb", "%C3%A9", "a%23b", "..", "%20a", "a.", "x" * 81, "a%7Cb", "a%40b", "a..b", "a.-.b"]
 )
-def test_an_id_that_the_engine_would_refuse_is_refused_with_a_sentence(http_system: System, order_id: str) -> None:
-    answer = http_system.post(f"/orders/{order_id}/start", {"amount": 1})
+def test_an_id_that_the_engine_would_refuse_is_refused_with_a_sentence(system: System, order_id: str) -> None:
+    answer = system.post(f"/orders/{order_id}/start", {"amount": 1})
     assert answer.status_code in {404, 405} if "/" in answer.url.path[8:-6] or order_id == ".." else 422
     if answer.status_code == 422:
         assert "1 to 80 characters" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("body", [{"currency": "dollars"}, {"requester": ""}, {"colour": "red"}, {"details": {"a": 1}}])
-def test_a_body_that_says_something_else_is_refused(http_system: System, body: dict[str, object]) -> None:
-    answer = http_system.post(f"/orders/{http_system.order_id('body')}/start", {"amount": 1, **body})
+def test_a_body_that_says_something_else_is_refused(system: System, body: dict[str, object]) -> None:
+    answer = system.post(f"/orders/{system.order_id('body')}/start", {"amount": 1, **body})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("The request is not usable: body.")
 
@@ -114,24 +116,24 @@ def test_a_body_that_says_something_else_is_refused(http_system: System, body: d
     ],
 )
 def test_a_request_that_is_too_large_is_refused_at_the_door_and_nothing_starts(
-    http_system: System, details: dict[str, str], message: str
+    system: System, details: dict[str, str], message: str
 ) -> None:
-    order_id = http_system.order_id("large")
-    answer = http_system.post(f"/orders/{order_id}/start", {"amount": 1, "details": details})
+    order_id = system.order_id("large")
+    answer = system.post(f"/orders/{order_id}/start", {"amount": 1, "details": details})
     assert answer.status_code == 422
     assert message in answer.json()["detail"]
-    assert http_system.records(lambda connection: instances.get(connection, f"order-{order_id}-workflow")) is None
+    assert system.records(lambda connection: instances.get(connection, f"order-{order_id}-workflow")) is None
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer cs_0000_wrong"}, {"Authorization": "Basic eA=="}])
-def test_without_a_good_key_nothing_starts(http_system: System, headers: dict[str, str]) -> None:
-    answer = http_system.http.post("/orders/none/start", json={"amount": 1}, headers=headers)
+def test_without_a_good_key_nothing_starts(system: System, headers: dict[str, str]) -> None:
+    answer = system.http.post("/orders/none/start", json={"amount": 1}, headers=headers)
     assert answer.status_code == 401
     assert "API key" in answer.json()["detail"]
 
 
-def test_an_approver_alone_may_not_start_an_order(http_system: System) -> None:
-    answer = http_system.post("/orders/none/start", {"amount": 1}, roles=("auditor",))
+def test_an_approver_alone_may_not_start_an_order(system: System) -> None:
+    answer = system.post("/orders/none/start", {"amount": 1}, roles=("auditor",))
     assert (answer.status_code, answer.json()["reason"]) == (403, "not_permitted")
 
 
@@ -147,12 +149,12 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("amount", "asked"), ROUTES)
-def test_the_policy_decides_who_is_asked(http_system: System, amount: str, asked: str) -> None:
-    order = http_system.order(f"route-{amount}", amount)
+def test_the_policy_decides_who_is_asked(system: System, amount: str, asked: str) -> None:
+    order = system.order(f"route-{amount}", amount)
     if asked == "automatic":
         assert order.result() == {"status": "completed"}
         assert order.cards() == []
-        eventually(lambda: [text for text in http_system.private("U0REQUESTER") if f"order {order.id} " in text])
+        eventually(lambda: [text for text in system.private("U0REQUESTER") if f"order {order.id} " in text])
     else:
         assert asked in text_of(order.card())
 
@@ -207,6 +209,7 @@ def test_a_rule_that_leads_to_nobody_stops_the_start(alone: Callable[..., System
     assert order.result() == {"status": "completed"}
 
 
+@both_transports
 def test_the_card_says_who_asks_for_what_and_why_and_until_when(system: System) -> None:
     order = system.order("card", "2400", description="Two <!channel> laptops & *a* <http://x|link>")
     card = order.card()
@@ -223,6 +226,6 @@ def test_the_card_says_who_asks_for_what_and_why_and_until_when(system: System) 
     assert "confirm" in buttons[request_card.APPROVE]
 
 
-def test_a_requester_who_is_nobody_is_refused_with_a_message(http_system: System) -> None:
-    answer = http_system.post(f"/orders/{http_system.order_id('blank')}/start", {"amount": 1, "requester": "  "})
+def test_a_requester_who_is_nobody_is_refused_with_a_message(system: System) -> None:
+    answer = system.post(f"/orders/{system.order_id('blank')}/start", {"amount": 1, "requester": "  "})
     assert (answer.status_code, "must name somebody" in answer.json()["detail"]) == (422, True)

@@ -8,15 +8,15 @@ from tests.end_to_end.system import System, eventually
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_no_way_to_write_a_name_lets_its_owner_approve_their_own_request(http_system: System, number: int) -> None:
+def test_no_way_to_write_a_name_lets_its_owner_approve_their_own_request(system: System, number: int) -> None:
     approved = []
     for index, written in list(enumerate((*SAME, *REFUSED)))[number::4]:
         name = f"own{index}"
-        answer = eventually(lambda name=name, written=written: started(http_system, name, written), 60)  # type: ignore[misc]
+        answer = eventually(lambda name=name, written=written: started(system, name, written), 60)  # type: ignore[misc]
         if answer.status_code == 422:
             continue
-        path = f"/orders/{http_system.order_id(name)}/approve"
-        said = eventually(lambda path=path: decided(http_system, path), 60)  # type: ignore[misc]
+        path = f"/orders/{system.order_id(name)}/approve"
+        said = eventually(lambda path=path: decided(system, path), 60)  # type: ignore[misc]
         if said != "own_request":
             approved.append((written, said))
     assert not approved

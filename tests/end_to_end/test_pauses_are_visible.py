@@ -2,18 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from bot.decisions.delivery import ALARM_AGE
 from records import intake
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import key, ok
 from tests.end_to_end.system import System, buttons_of, eventually, text_of
 
-
-@pytest.fixture
-def system(systems: Systems) -> System:
-    return systems.get("reconciled", reconcile_every_seconds=0.5)
+SETTINGS = "reconciled"
 
 
 def test_a_pause_is_said_by_card_thread_and_to_whoever_clicks(system: System) -> None:

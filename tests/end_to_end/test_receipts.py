@@ -4,7 +4,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from joserfc.jwk import OKPKey
 
 from approvals.receipts import verified
-from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually, running
+from tests.end_to_end.system import MANAGER, REQUESTER, Order, System, eventually
 
 POLICY = """
 version: 1
@@ -28,16 +26,9 @@ rules:
   - {name: short, when: {kind: short}, approve: {group: managers}, valid_for: 1 s}
   - {name: all, when: {kind: any, currency: any}, approve: {group: managers}, valid_for: 1 day}
 """
+SETTINGS = {"policy": POLICY}
 ASK = ("requests:ask",)
 AT_ONCE = 20
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("receipts")
-    (folder / "policy.yml").write_text(POLICY)
-    with running(folder, policy=folder / "policy.yml") as found:
-        yield found
 
 
 def call(system: System, method: str, path: str, *, key: str = "", by: str = REQUESTER, **more: Any) -> httpx.Response:

@@ -7,6 +7,8 @@ from tests.end_to_end.system import Order, System, buttons_of, eventually, text_
 
 OPERATOR = "operator@example.com"
 
+SETTINGS = "story"
+
 
 def deploy(system: System, name: str) -> Order:
     found = Order(system, system.order_id(name))
@@ -25,8 +27,8 @@ def start(system: System, found: Order) -> httpx.Response:
     return system.post("/workflows", body, by=OPERATOR, roles=("operator",))
 
 
-def test_a_deploy_without_an_amount_waits_for_a_click_and_shows_no_money(story: System) -> None:
-    request = deploy(story, "release")
+def test_a_deploy_without_an_amount_waits_for_a_click_and_shows_no_money(system: System) -> None:
+    request = deploy(system, "release")
     card = request.card()
     text = text_of(card)
     assert ("Amount" in text, "$" in text, "Roll out release 7" in text) == (False, False, True)
@@ -36,13 +38,13 @@ def test_a_deploy_without_an_amount_waits_for_a_click_and_shows_no_money(story: 
     assert request.output()["status"] == "completed"
     (found,) = request.processed()
     assert (found.amount, found.currency) == (None, "")
-    line = story.http.get(
-        f"/workflows/{request.instance_id}", headers={"Authorization": f"Bearer {story.token(OPERATOR, 'operator')}"}
+    line = system.http.get(
+        f"/workflows/{request.instance_id}", headers={"Authorization": f"Bearer {system.token(OPERATOR, 'operator')}"}
     ).json()["workflow"]
     assert (line["amount"], line["kind"]) == (None, "deploy")
 
 
-def test_the_shipped_policy_starts_no_deploy_unasked(http_system: System) -> None:
+def test_the_shipped_policy_starts_no_deploy_unasked(system: System) -> None:
     """A deploy of 0 USD was approved by the rule for small orders, and nobody was asked."""
-    answer = start(http_system, Order(http_system, http_system.order_id("unasked")))
+    answer = start(system, Order(system, system.order_id("unasked")))
     assert (answer.status_code, "No rule of the policy applies" in answer.text) == (422, True)

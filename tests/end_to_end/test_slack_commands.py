@@ -1,7 +1,6 @@
 """/approval and the App Home, as people in Slack meet them, on real parts."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from approvals.signing import Purpose
 from records import bulk, keys
 from records.database import Database
-from tests.end_to_end.system import System, eventually, running
+from tests.end_to_end.system import System, eventually
 
 
 def make_key(system: System, person: str, *roles: str) -> dict[str, str]:
@@ -28,10 +27,7 @@ def make_key(system: System, person: str, *roles: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {asyncio.run(make())}"}
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(tmp_path_factory.mktemp("commands")) as started:
-        yield started
+SETTINGS = {}
 
 
 @pytest.fixture(scope="module")

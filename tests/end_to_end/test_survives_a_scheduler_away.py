@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from bot.engine.client import Engine, EngineUnavailableError
 from bot.services import Services
-from tests.end_to_end.system import System, eventually, running
+from tests.end_to_end.system import System, eventually
 
 SHOWN_WITHIN_S = 5.0
 
@@ -42,10 +41,7 @@ class Parts(Services):
         return Half(settings.sidecar_address, "", settings.dapr_api_timeout_seconds)
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(tmp_path_factory.mktemp("half"), parts=Parts) as started:
-        yield started
+SETTINGS = {"parts": Parts}
 
 
 @pytest.mark.parametrize("way", ["refuses", "hangs"])

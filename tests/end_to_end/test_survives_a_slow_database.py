@@ -6,16 +6,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from bot.decisions.receipts import NOT_CONFIRMED
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.system import MANAGER, System
-
-
-@pytest.fixture
-def system(systems: Systems) -> System:
-    return systems.get("http")
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from bot.services import Services
 from cards.moments import date_token
 from records import audit, instances, keys
 from records.database import Database
-from tests.end_to_end.conftest import STORY, Systems
+from tests.end_to_end.conftest import STORY
 from tests.end_to_end.system import MANAGER, Order, SidecarProcess, System, eventually, text_of
 
 TEN = timedelta(minutes=10)
@@ -58,10 +58,9 @@ def dial(turning: Dial) -> Iterator[Dial]:
     turning.off = RIGHT
 
 
-@pytest.fixture
-def clocked(systems: Systems, story_policy: Path, turning: Dial) -> System:
-    """Give an app whose clock is the dial."""
-    return systems.get("clocks", policy=story_policy, parts=turning.parts)
+@pytest.fixture(scope="module")
+def settings(turning: Dial) -> dict[str, Any]:
+    return {"policy": STORY, "parts": turning.parts}
 
 
 def row_of(order: Order) -> instances.Instance:
@@ -88,9 +87,9 @@ def counted_once(order: Order) -> None:
 
 @pytest.mark.parametrize("off", [TEN, -TEN], ids=["ahead", "behind"])
 def test_a_clock_ten_minutes_off_takes_no_click_and_the_log_says_why(
-    clocked: System, dial: Dial, off: timedelta
+    system: System, dial: Dial, off: timedelta
 ) -> None:
-    order = clocked.order(f"off-{off > RIGHT}")
+    order = system.order(f"off-{off > RIGHT}")
     order.card()
     dial.off = off
     with structlog.testing.capture_logs() as logged:
@@ -105,11 +104,11 @@ def test_a_clock_ten_minutes_off_takes_no_click_and_the_log_says_why(
     counted_once(order)
 
 
-def test_deadlines_are_the_engine_s_whatever_the_app_s_clock_says(clocked: System, dial: Dial) -> None:
+def test_deadlines_are_the_engine_s_whatever_the_app_s_clock_says(system: System, dial: Dial) -> None:
     orders = []
     for off in (TEN, -TEN):
         dial.off = off
-        order = clocked.order(f"deadline-{off > RIGHT}", currency="EUR")
+        order = system.order(f"deadline-{off > RIGHT}", currency="EUR")
         card, row = order.card(), row_of(order)
         assert row.deadline is not None
         late = row.deadline - in_utc(order.state().created_at) - timedelta(seconds=3)
@@ -123,10 +122,10 @@ def test_deadlines_are_the_engine_s_whatever_the_app_s_clock_says(clocked: Syste
 
 
 def test_a_deadline_is_recorded_once_a_clock_that_is_behind_has_reached_it_and_a_late_click_does_not_count(
-    clocked: System, dial: Dial
+    system: System, dial: Dial
 ) -> None:
     dial.off = -TEN
-    order = clocked.order("behind", currency="EUR")
+    order = system.order("behind", currency="EUR")
     deadline = eventually(lambda: row_of(order).deadline)
     order.card()
     time.sleep(max(0.0, (deadline - datetime.now(UTC)).total_seconds()) + 2)
@@ -139,10 +138,10 @@ def test_a_deadline_is_recorded_once_a_clock_that_is_behind_has_reached_it_and_a
 
 @pytest.mark.parametrize("off", [TEN, -TEN], ids=["ahead", "behind"])
 def test_a_true_decision_counts_whatever_the_clock_of_its_judge_says(
-    clocked: System, dial: Dial, off: timedelta
+    system: System, dial: Dial, off: timedelta
 ) -> None:
     """A worker more than a minute ahead refused it as not proven, each time that it was delivered."""
-    order = clocked.order(f"judged-{off > RIGHT}")
+    order = system.order(f"judged-{off > RIGHT}")
     order.card()
     dial.off = off
     answer = order.approve_by_rest()
@@ -154,25 +153,25 @@ def test_a_true_decision_counts_whatever_the_clock_of_its_judge_says(
     assert "evidence.refused" not in order.actions()
 
 
-def test_a_key_s_end_is_judged_by_the_app_s_clock_and_a_revoked_one_stays_revoked(clocked: System, dial: Dial) -> None:
+def test_a_key_s_end_is_judged_by_the_app_s_clock_and_a_revoked_one_stays_revoked(system: System, dial: Dial) -> None:
     create = functools.partial(
-        keys.create, secret=clocked.settings.keys.subkey(Purpose.API_KEY), now=datetime.now(UTC), name="short",
+        keys.create, secret=system.settings.keys.subkey(Purpose.API_KEY), now=datetime.now(UTC), name="short",
         person=MANAGER, roles=("operator",), created_by="test", expires_at=datetime.now(UTC) + TEN / 2,
     )  # fmt: skip
-    key, token = clocked.records(create, write=True)
+    key, token = system.records(create, write=True)
 
     def seen(off: timedelta) -> int:
         dial.off = off
-        return clocked.http.get("/workflows", headers={"Authorization": f"Bearer {token}"}).status_code
+        return system.http.get("/workflows", headers={"Authorization": f"Bearer {token}"}).status_code
 
     assert [seen(off) for off in (RIGHT, TEN, RIGHT, -TEN)] == [200, 401, 200, 200]
-    clocked.records(lambda connection: keys.revoke(connection, key.id, datetime.now(UTC)), write=True)
+    system.records(lambda connection: keys.revoke(connection, key.id, datetime.now(UTC)), write=True)
     assert [seen(off) for off in (RIGHT, -TEN)] == [401, 401]
 
 
-def test_a_clock_set_back_between_asking_and_deciding_changes_nothing(clocked: System, dial: Dial) -> None:
+def test_a_clock_set_back_between_asking_and_deciding_changes_nothing(system: System, dial: Dial) -> None:
     dial.off = TEN
-    order = clocked.order("set-back")
+    order = system.order("set-back")
     order.card()
     dial.off = RIGHT
     assert order.click("U0MANAGER").ok
@@ -180,15 +179,15 @@ def test_a_clock_set_back_between_asking_and_deciding_changes_nothing(clocked: S
     order.card_says("Approved")
     moments = [entry.at for entry in order.audit()]
     assert moments != sorted(moments)
-    assert audit_is_whole(clocked)
+    assert audit_is_whole(system)
 
 
-def test_who_follows_sees_what_happens_after_the_clock_was_set_back(clocked: System, dial: Dial) -> None:
+def test_who_follows_sees_what_happens_after_the_clock_was_set_back(system: System, dial: Dial) -> None:
     dial.off = TEN
-    order = clocked.order("followed")
+    order = system.order("followed")
     order.card()
-    headers = {"Authorization": f"Bearer {clocked.token('operator@example.com', 'operator')}"}
-    with clocked.http.stream("GET", "/events", headers=headers) as answer:
+    headers = {"Authorization": f"Bearer {system.token('operator@example.com', 'operator')}"}
+    with system.http.stream("GET", "/events", headers=headers) as answer:
         dial.off = RIGHT
         order.click("U0MANAGER")
         data = (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: "))
@@ -196,11 +195,11 @@ def test_who_follows_sees_what_happens_after_the_clock_was_set_back(clocked: Sys
 
 
 def test_a_click_that_the_engine_could_not_take_is_delivered_promptly_after_the_clock_was_set_back(
-    tmp_path: Path, story_policy: Path, alone: Callable[..., System]
+    tmp_path: Path, alone: Callable[..., System]
 ) -> None:
     dial = Dial()
     with SidecarProcess(tmp_path / "sidecar.db") as sidecar:
-        system = alone(sidecar=sidecar.address, socket_mode=True, policy=story_policy, parts=dial.parts)
+        system = alone(sidecar=sidecar.address, socket_mode=True, parts=dial.parts)
         order = system.order("undelivered")
         order.card()
         dial.off = TEN

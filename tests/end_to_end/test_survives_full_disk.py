@@ -8,13 +8,12 @@ import contextlib
 import resource
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
 
 from records import instances
-from tests.end_to_end.conftest import Systems
+from tests.end_to_end.conftest import STORY, Systems
 from tests.end_to_end.processes import AppProcess, running_apps
 from tests.end_to_end.system import REAL_SIDECAR, Order, System, eventually
 
@@ -34,13 +33,11 @@ def no_room(app: AppProcess) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def disk(
-    systems: Systems, story_policy: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[System, AppProcess]]:
+def disk(systems: Systems, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, AppProcess]]:
     """Give an app of its own process."""
     if REAL_SIDECAR:
         systems.stop()
-    with running_apps(tmp_path_factory.mktemp("disk"), policy=story_policy) as (system, apps):
+    with running_apps(tmp_path_factory.mktemp("disk"), policy=STORY) as (system, apps):
         yield system, apps[0]
         assert apps[0].end()[0] == 0  # the same process all along
 

@@ -60,16 +60,16 @@ def countersign(system: System, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(http_system: System) -> None:
-    order = http_system.order("wedged")
+def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(system: System) -> None:
+    order = system.order("wedged")
     order.card()
     for _ in range(2):  # docs/explanation/dapr.md#a-second-pause-wedges-the-worker
-        http_system.engine.pause_workflow(order.instance_id)
-    eventually(lambda: of(order, examine(http_system)) == [Ill.WEDGED])
-    asked = countersign(http_system, "--settled", "0")
+        system.engine.pause_workflow(order.instance_id)
+    eventually(lambda: of(order, examine(system)) == [Ill.WEDGED])
+    asked = countersign(system, "--settled", "0")
     assert "There is no terminal to ask at, so nothing was healed" in asked.stderr
     assert order.state() is not None, "it was not agreed to"
-    healed = countersign(http_system, "--yes", "--settled", "0", "-o", "json")
+    healed = countersign(system, "--yes", "--settled", "0", "-o", "json")
     mine = [each for each in json.loads(healed.stdout) if each["instance_id"] == order.instance_id]
     assert [(each["ill"], each["healed"]) for each in mine] == [("wedged", True)]
     assert order.state() is None
@@ -78,34 +78,32 @@ def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(ht
     assert (entry.actor.startswith("cli:"), entry.through) == (True, "cli")
 
 
-def test_an_order_that_was_approved_unasked_is_nothing_to_heal(http_system: System) -> None:
+def test_an_order_that_was_approved_unasked_is_nothing_to_heal(system: System) -> None:
     """Doctor reported card_lies for every automatic order for ever: it has no card that could show anything."""
-    order = http_system.order("unasked", "20")
+    order = system.order("unasked", "20")
     eventually(lambda: order.status() == "COMPLETED")
     eventually(lambda: any(each.action == "effect.order_processed" for each in order.audit()))
-    eventually(lambda: of(order, examine(http_system)) == [])
+    eventually(lambda: of(order, examine(system)) == [])
 
 
 @pytest.mark.parametrize("purged", [False, True], ids=["terminated", "terminated and purged"])
-def test_what_somebody_ended_behind_our_back_is_found_and_its_card_rewritten(
-    http_system: System, *, purged: bool
-) -> None:
-    order = http_system.order(f"behind-{purged}".lower())
+def test_what_somebody_ended_behind_our_back_is_found_and_its_card_rewritten(system: System, *, purged: bool) -> None:
+    order = system.order(f"behind-{purged}".lower())
     order.card()
-    http_system.engine.terminate_workflow(order.instance_id)
+    system.engine.terminate_workflow(order.instance_id)
     if purged:
-        http_system.engine.purge_workflow(order.instance_id)
-    heal(http_system)
+        system.engine.purge_workflow(order.instance_id)
+    heal(system)
     eventually(lambda: "approval_approve" not in str(order.card().blocks))
-    eventually(lambda: of(order, examine(http_system)) == [])
+    eventually(lambda: of(order, examine(system)) == [])
     assert any(each.action.startswith("workflow.found_") for each in order.audit())
 
 
-def test_a_request_that_is_terminated_while_its_card_is_posted_gets_no_buttons(http_system: System) -> None:
-    http_system.slack.fault(method="chat.postMessage", kind="slow", delay=1.5)
-    order = http_system.order("in-flight")
+def test_a_request_that_is_terminated_while_its_card_is_posted_gets_no_buttons(system: System) -> None:
+    system.slack.fault(method="chat.postMessage", kind="slow", delay=1.5)
+    order = system.order("in-flight")
     eventually(lambda: "request.asked" in order.actions())
-    answer = http_system.post(
+    answer = system.post(
         f"/workflows/{order.instance_id}/terminate",
         {"reason": "ordered twice"},
         by="operator@example.com",
@@ -115,7 +113,7 @@ def test_a_request_that_is_terminated_while_its_card_is_posted_gets_no_buttons(h
     order.card()
     # Less than the reconciler leaves to the workflow: whoever posted it ends it.
     eventually(lambda: "approval_approve" not in str(order.card().blocks), 10)
-    row = http_system.records(lambda connection: instances.get(connection, order.instance_id))
+    row = system.records(lambda connection: instances.get(connection, order.instance_id))
     assert row is not None
     assert row.phase == "terminated"
 
@@ -152,17 +150,17 @@ async def test_a_workflow_that_starts_between_two_looks_has_not_vanished(tmp_pat
     assert row.phase == "waiting"
 
 
-def test_a_workflow_that_others_started_is_found_and_gets_a_row(http_system: System) -> None:
-    instance_id = http_system.order_id("theirs")
+def test_a_workflow_that_others_started_is_found_and_gets_a_row(system: System) -> None:
+    instance_id = system.order_id("theirs")
     request = {"kind": "order", "subject": "1", "requester": "requester@example.com", "amount": "900"}
-    http_system.engine.schedule_new_workflow("approval_workflow", input=request | {"bad": 1}, instance_id=instance_id)
-    heal(http_system)
-    assert [each for each in examine(http_system) if each.instance_id == instance_id and each.ill is Ill.ORPHANED] == []
+    system.engine.schedule_new_workflow("approval_workflow", input=request | {"bad": 1}, instance_id=instance_id)
+    heal(system)
+    assert [each for each in examine(system) if each.instance_id == instance_id and each.ill is Ill.ORPHANED] == []
 
 
-def test_without_a_sidecar_the_doctor_says_so(http_system: System) -> None:
-    settings = http_system.settings.model_copy(update={"dapr_grpc_port": 9})
-    broken = System(http_system.slack, http_system.url, settings, "127.0.0.1:9")
+def test_without_a_sidecar_the_doctor_says_so(system: System) -> None:
+    settings = system.settings.model_copy(update={"dapr_grpc_port": 9})
+    broken = System(system.slack, system.url, settings, "127.0.0.1:9")
     found = countersign(broken)
     assert found.returncode == 5
     assert "does not answer" in found.stderr
@@ -174,28 +172,28 @@ def test_two_suspensions_in_a_row_are_a_wedge_and_one_after_a_resumption_is_none
     assert suspended_twice([once, "eventRaised", once])
 
 
-def test_what_the_doctor_did_stands_in_the_chain(http_system: System) -> None:
-    found = http_system.records(lambda connection: audit.page(connection, audit.Filter(action="doctor.healed_wedged")))
+def test_what_the_doctor_did_stands_in_the_chain(system: System) -> None:
+    found = system.records(lambda connection: audit.page(connection, audit.Filter(action="doctor.healed_wedged")))
     assert all(each.data["healing"] for each in found)
 
 
-def test_a_workflow_that_breaks_off_is_named_by_doctor_and_blames_nobody(http_system: System) -> None:
-    order = http_system.order("breaks-off")
+def test_a_workflow_that_breaks_off_is_named_by_doctor_and_blames_nobody(system: System) -> None:
+    order = system.order("breaks-off")
     order.card()
-    http_system.engine.raise_workflow_event(
+    system.engine.raise_workflow_event(
         order.instance_id, "approval_decision", data={"__durabletask_autoobject__": True}
     )
     if order.status() != "FAILED":
-        http_system.engine.resume_workflow(order.instance_id)  # resuming what runs makes it fail, for real
+        system.engine.resume_workflow(order.instance_id)  # resuming what runs makes it fail, for real
     eventually(lambda: order.status() == "FAILED")
     card = order.card_says("broke off with an error", seconds=40)
     assert "approval_approve" not in str(card.blocks)
     assert "operator stopped" not in text_of(card)
     assert "Error" not in " ".join(order.thread())
-    finding = next(each for each in examine(http_system) if each.instance_id == order.instance_id)
+    finding = next(each for each in examine(system) if each.instance_id == order.instance_id)
     assert (finding.ill, "rerun" in finding.healing) == (Ill.FAILED, True)
-    eventually(lambda: _figure(http_system, "countersign_workflows_failed") >= 1, 40)
-    eventually(lambda: _figure(http_system, 'countersign_requests_ended_total{outcome="failed"}') >= 1, 40)
+    eventually(lambda: _figure(system, "countersign_workflows_failed") >= 1, 40)
+    eventually(lambda: _figure(system, 'countersign_requests_ended_total{outcome="failed"}') >= 1, 40)
 
 
 def _figure(system: System, name: str) -> float:

@@ -3,10 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from bot.control.reconciling.doctor import Finding, Ill
 from bot.services import doctor_of
@@ -23,12 +20,8 @@ ONE_PERSON = """  - name: one person
 """
 
 
-@pytest.fixture
-def system(alone: Callable[..., System], tmp_path: Path) -> System:
-    policy = tmp_path / "policy.yml"
-    head, rules, rest = STORY.partition("rules:\n")
-    policy.write_text(head + OPERATORS + rules + ONE_PERSON + rest)
-    return alone(policy=policy, reconcile_every_seconds=0.5)
+HEAD, RULES, REST = STORY.partition("rules:\n")
+SETTINGS = {"policy": HEAD + OPERATORS + RULES + ONE_PERSON + REST, "reconcile_every_seconds": 0.5}
 
 
 def change(system: System, what: str, named: str, /, **fields: Any) -> None:
@@ -47,7 +40,8 @@ async def examined(system: System) -> tuple[Finding, ...]:
         return await doctor.examine()
 
 
-def test_an_emptied_group_is_told_and_who_joins_it_decides(system: System) -> None:
+def test_an_emptied_group_is_told_and_who_joins_it_decides(alone: Callable[..., System]) -> None:
+    system = alone()
     order = system.order("emptied")
     order.card()
     change(system, "group", "S0MANAGERS", members=())
@@ -64,7 +58,8 @@ def test_an_emptied_group_is_told_and_who_joins_it_decides(system: System) -> No
     assert len([each for each in system.private("U0OPERATOR") if "has no member" in each]) == 1
 
 
-def test_an_approver_who_left_is_told_with_what_can_be_done(system: System) -> None:
+def test_an_approver_who_left_is_told_with_what_can_be_done(alone: Callable[..., System]) -> None:
+    system = alone()
     order = system.order("left", currency="PLN")
     order.card()
     change(system, "user", "U0MANAGER", deleted=True)
@@ -73,7 +68,8 @@ def test_an_approver_who_left_is_told_with_what_can_be_done(system: System) -> N
     told(system, "U0REQUESTER", "has no active account")
 
 
-def test_an_archived_channel_is_told_to_the_approvers_with_the_request_s_page(system: System) -> None:
+def test_an_archived_channel_is_told_to_the_approvers_with_the_request_s_page(alone: Callable[..., System]) -> None:
+    system = alone()
     order = system.order("archived")
     order.card()
     change(system, "channel", "C0APPROVALS", is_archived=True)
@@ -84,7 +80,8 @@ def test_an_archived_channel_is_told_to_the_approvers_with_the_request_s_page(sy
     assert order.result() == {"status": "completed"}
 
 
-def test_a_renamed_channel_takes_the_next_stage_s_card(system: System) -> None:
+def test_a_renamed_channel_takes_the_next_stage_s_card(alone: Callable[..., System]) -> None:
+    system = alone()
     order = system.order("renamed", "500", currency="GBP")
     first = order.card()
     change(system, "channel", "C0APPROVALS", name="decisions")

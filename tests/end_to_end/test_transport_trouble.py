@@ -9,7 +9,6 @@ import pytest
 
 from cards import private
 from local.slack import ApiCall, Channel, Message
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.system import Order, SidecarProcess, System, buttons_of, eventually, running
 
 UNDECIDED, SORRY = private.UNDECIDED[:60], private.SORRY[:60]
@@ -51,14 +50,14 @@ def test_while_the_sidecar_is_away_clicks_are_taken_and_arrive_afterwards(
         order.card_says("Approved: order")
 
 
-def test_what_is_decided_while_it_is_paused_counts_when_it_is_resumed(http_system: System) -> None:
-    order = http_system.order("paused")
+def test_what_is_decided_while_it_is_paused_counts_when_it_is_resumed(system: System) -> None:
+    order = system.order("paused")
     order.card()
-    http_system.engine.pause_workflow(order.instance_id)
-    with http_system.hears("U0MANAGER", "as soon as it is resumed"):
+    system.engine.pause_workflow(order.instance_id)
+    with system.hears("U0MANAGER", "as soon as it is resumed"):
         assert order.click("U0MANAGER").ok
     assert order.status() == "SUSPENDED"
-    http_system.engine.resume_workflow(order.instance_id)
+    system.engine.resume_workflow(order.instance_id)
     assert order.result() == {"status": "completed"}
     assert order.actions().count("request.accepted") == 1
 
@@ -125,20 +124,20 @@ def _posts(system: System) -> list[ApiCall]:
 
 @pytest.mark.parametrize("clicked", [0, 1])
 def test_a_second_card_after_a_lost_reply_counts_once_and_is_rewritten_at_its_click(
-    http_system: System, clicked: int
+    system: System, clicked: int
 ) -> None:
-    http_system.slack.fault(method="chat.postMessage", kind="lost_reply")
-    order = http_system.order(f"lost-{clicked}")
+    system.slack.fault(method="chat.postMessage", kind="lost_reply")
+    order = system.order(f"lost-{clicked}")
     cards = eventually(lambda: len(order.cards()) == 2 and order.cards())
     eventually(lambda: order.actions().count("card.posted") == 1)
-    manager = http_system.slack.act_as("U0MANAGER")
-    http_system.act(manager.click("approvals", cards[clicked].ts, "approval_approve"))
+    manager = system.slack.act_as("U0MANAGER")
+    system.act(manager.click("approvals", cards[clicked].ts, "approval_approve"))
     assert order.result() == {"status": "completed"}
     eventually(lambda: not buttons_of(order.cards()[clicked]))
     eventually(lambda: not buttons_of(order.cards()[1]))  # the one that is known
-    other = http_system.slack.act_as("U0MANAGER2")
+    other = system.slack.act_as("U0MANAGER2")
     if clicked == 1:
-        http_system.act(other.click("approvals", cards[0].ts, "approval_approve"))
+        system.act(other.click("approvals", cards[0].ts, "approval_approve"))
         eventually(lambda: not buttons_of(order.cards()[0]))
     assert order.actions().count("request.accepted") == 1
 
@@ -155,8 +154,8 @@ def test_a_click_while_slack_cannot_be_asked_is_taken_and_the_workflow_asks(
     assert order.actions().count("request.accepted") == 1
 
 
-def test_a_doubled_envelope_counts_once(systems: Systems) -> None:
-    system = systems.get("socket", socket_mode=True)
+@pytest.mark.parametrize("system", ["socket"], indirect=True)
+def test_a_doubled_envelope_counts_once(system: System) -> None:
     order = system.order("doubled")
     order.card()
     system.slack.fault(method="interactive", kind="duplicate")

@@ -6,13 +6,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.end_to_end.system import Order, System, eventually, running
+from tests.end_to_end.system import Order, System, eventually
 from tests.end_to_end.test_webhooks import Receiver
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial" / "ask-from-your-service.md").read_text()
@@ -22,18 +19,11 @@ channel: approvals
 groups: {managers: managers}
 rules: [{name: refunds, when: {kind: refund}, approve: {group: managers}}]
 """
+SETTINGS = {"policy": POLICY}
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder = tmp_path_factory.mktemp("tutorial")
-    (folder / "policy.yml").write_text(POLICY)
-    with running(folder, policy=folder / "policy.yml") as found:
-        yield found
 
 
 def key(system: System, line: str) -> str:

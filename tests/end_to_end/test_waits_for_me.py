@@ -1,7 +1,7 @@
 """What waits for a person's own decision: complete, the next deadline first, counted and in pages, by every face."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,19 +9,19 @@ from playwright.sync_api import Browser
 
 from tests.end_to_end.browsing import tab
 from tests.end_to_end.control_room import key
-from tests.end_to_end.system import System, eventually, running
+from tests.end_to_end.system import System, eventually
 from tests.end_to_end.waiting_rows import waiting
 
 COUNT = 185
 MANAGER = "manager@example.com"
+SETTINGS = {}
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def busy(system: System) -> System:
     """Give a system in which 185 orders wait for the managers."""
-    with running(tmp_path_factory.mktemp("busy")) as system:
-        waiting(system, COUNT, "paper")
-        yield system
+    waiting(system, COUNT, "paper")
+    return system
 
 
 def subjects(text: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Another system is told of every end by a signed webhook: under one id, and again until it takes it."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -35,9 +34,8 @@ ASK = ("requests:ask",)
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[System]:
-    with receiver.system(tmp_path_factory.mktemp("webhooks"), POLICY) as found:
-        yield found
+def settings(receiver: Receiver) -> dict[str, Any]:
+    return {"policy": POLICY, "callback_hosts": receiver.host}
 
 
 def get(system: System, path: str, *, roles: tuple[str, ...] = ASK, by: str = REQUESTER) -> httpx.Response:

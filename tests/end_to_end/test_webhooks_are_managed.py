@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import standardwebhooks
@@ -24,9 +25,8 @@ OPERATOR = "operator@example.com"
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[System]:
-    with receiver.system(tmp_path_factory.mktemp("managed"), POLICY) as found:
-        yield found
+def settings(receiver: Receiver) -> dict[str, Any]:
+    return {"policy": POLICY, "callback_hosts": receiver.host}
 
 
 def given_up(system: System, receiver: Receiver) -> tuple[str, str]:

@@ -1,14 +1,12 @@
 """Who asked takes a request back: by the card's menu, a slash command, REST and the command line. Nobody else can."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 
 from cards import request_card
 from tests.bot.cli.calling import run
-from tests.end_to_end.conftest import Systems
 from tests.end_to_end.control_room import key
 from tests.end_to_end.system import MANAGER, REQUESTER, ROOT, Order, System, buttons_of, eventually
 
@@ -53,16 +51,16 @@ def by_rest_of_the_requester(order: Order) -> None:
 
 
 @pytest.mark.parametrize("how", [by_menu, by_slash, by_rest_of_the_requester])
-def test_the_requester_takes_it_back(http_system: System, how: Callable[[Order], None]) -> None:
-    order = waiting(http_system, how.__name__.replace("_", "-"))
+def test_the_requester_takes_it_back(system: System, how: Callable[[Order], None]) -> None:
+    order = waiting(system, how.__name__.replace("_", "-"))
     how(order)
     is_withdrawn(order)
     assert "withdrawal.submitted" in order.actions()
     eventually(lambda: any("Withdrawn" in text for text in order.thread()))
 
 
-def test_the_reason_stands_on_the_card_and_in_the_audit(http_system: System) -> None:
-    order = waiting(http_system, "reason")
+def test_the_reason_stands_on_the_card_and_in_the_audit(system: System) -> None:
+    order = waiting(system, "reason")
     by_slash(order)
     order.card_says("no longer needed")
     [entry] = [each for each in order.audit() if each.action == "request.withdrawn"]
@@ -70,8 +68,8 @@ def test_the_reason_stands_on_the_card_and_in_the_audit(http_system: System) -> 
 
 
 @pytest.mark.parametrize("user", ["U0MANAGER", "U0VP"])
-def test_nobody_else_takes_it_back_by_the_menu_and_the_wait_goes_on(http_system: System, user: str) -> None:
-    order = waiting(http_system, f"others-{user[2:].lower()}")
+def test_nobody_else_takes_it_back_by_the_menu_and_the_wait_goes_on(system: System, user: str) -> None:
+    order = waiting(system, f"others-{user[2:].lower()}")
     by_menu(order, user)
     eventually(lambda: "withdrawal.refused" in order.actions())
     assert order.status() == "RUNNING"
@@ -79,16 +77,16 @@ def test_nobody_else_takes_it_back_by_the_menu_and_the_wait_goes_on(http_system:
     assert order.result() == {"status": "completed"}
 
 
-def test_an_approver_s_key_does_not_take_it_back(http_system: System) -> None:
-    order = waiting(http_system, "key")
+def test_an_approver_s_key_does_not_take_it_back(system: System) -> None:
+    order = waiting(system, "key")
     answer = by_rest(order, MANAGER)
     assert answer.status_code == 403, answer.text
     assert "only the person who asks" in answer.text
     assert order.status() == "RUNNING"
 
 
-def test_what_is_decided_is_not_taken_back_and_a_repeated_call_says_the_same(http_system: System) -> None:
-    decided, order = waiting(http_system, "decided"), waiting(http_system, "repeated")
+def test_what_is_decided_is_not_taken_back_and_a_repeated_call_says_the_same(system: System) -> None:
+    decided, order = waiting(system, "decided"), waiting(system, "repeated")
     decided.click("U0MANAGER")
     assert decided.result() == {"status": "completed"}
     late = by_rest(decided)
@@ -100,8 +98,8 @@ def test_what_is_decided_is_not_taken_back_and_a_repeated_call_says_the_same(htt
     is_withdrawn(order)
 
 
-def test_a_click_after_it_does_not_count(http_system: System) -> None:
-    order = waiting(http_system, "late-click")
+def test_a_click_after_it_does_not_count(system: System) -> None:
+    order = waiting(system, "late-click")
     card = order.card()
     by_menu(order)
     is_withdrawn(order)
@@ -111,10 +109,10 @@ def test_a_click_after_it_does_not_count(http_system: System) -> None:
     assert card.ts == order.card().ts
 
 
-def test_click_and_withdrawal_race_and_exactly_one_wins(http_system: System) -> None:
+def test_click_and_withdrawal_race_and_exactly_one_wins(system: System) -> None:
     ends = set()
     for number in range(4):
-        order = waiting(http_system, f"race-{number}")
+        order = waiting(system, f"race-{number}")
         first, second = (by_menu, lambda order: order.click("U0MANAGER"))[:: 1 if number % 2 else -1]
         first(order)
         second(order)
@@ -125,9 +123,9 @@ def test_click_and_withdrawal_race_and_exactly_one_wins(http_system: System) -> 
     assert ends <= {"completed", "withdrawn"}
 
 
-def test_the_command_line_takes_it_back_and_who_watches_gets_its_exit_code(http_system: System) -> None:
-    order = waiting(http_system, "console")
-    remote = {"COUNTERSIGN_URL": http_system.url, "COUNTERSIGN_API_KEY": http_system.token()}
+def test_the_command_line_takes_it_back_and_who_watches_gets_its_exit_code(system: System) -> None:
+    order = waiting(system, "console")
+    remote = {"COUNTERSIGN_URL": system.url, "COUNTERSIGN_API_KEY": system.token()}
     found = run("withdraw", order.id, "--reason", "no longer needed", **remote)
     assert (found.code, "is withdrawn" in found.out) == (0, True), found.out + found.err
     assert run("watch", order.id, **remote).code == 12
@@ -135,10 +133,8 @@ def test_the_command_line_takes_it_back_and_who_watches_gets_its_exit_code(http_
     assert (again.code, "is over" in again.err) == (4, True), again.out + again.err
 
 
-def test_a_program_takes_back_what_it_has_asked_for_and_nothing_else(systems: Systems, tmp_path: Path) -> None:
-    policy = tmp_path / "services.yml"
-    policy.write_text((ROOT / "policy.yml").read_text() + "\nservices: [ci]\n")
-    system = systems.get("services", policy=policy)
+def test_a_program_takes_back_what_it_has_asked_for_and_nothing_else(alone: Callable[..., System]) -> None:
+    system = alone(policy=(ROOT / "policy.yml").read_text() + "\nservices: [ci]\n")
     headers = key(system, "requests:ask", person="ci")
     other = waiting(system, "of-a-person")
     asked = system.http.post(

@@ -5,12 +5,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.end_to_end.system import REQUESTER, ROOT, Order, System, running
+from tests.end_to_end.system import REQUESTER, ROOT, Order, System
 from tests.torture.programs import free_port
 
 NODE = shutil.which("node")
@@ -33,11 +33,8 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("node")
-    (folder / "policy.yml").write_text(POLICY)
-    with running(folder, policy=folder / "policy.yml", callback_hosts=f"127.0.0.1:{port}") as found:
-        yield found
+def settings(port: int) -> dict[str, Any]:
+    return {"policy": POLICY, "callback_hosts": f"127.0.0.1:{port}"}
 
 
 @contextmanager

@@ -4,7 +4,6 @@ More examples: COUNTERSIGN_TEST_EXAMPLES=500.
 """
 
 import os
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +19,6 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from bot.access.throttle import Throttle
 from bot.services import Services
 from tests.end_to_end.control_room import Room, key
-from tests.end_to_end.system import running
 
 EXAMPLES = int(os.environ.get("COUNTERSIGN_TEST_EXAMPLES", "10"))
 POLICY = """
@@ -46,6 +44,9 @@ class Patient(Services):
         return Throttle(allowed=1_000_000)
 
 
+SETTINGS = {"policy": POLICY, "parts": Patient}
+"""POLICY has a rule for every currency: a request without a rule is the operator's 503."""
+
 SAYS_LESS = {
     "POST /orders/{order_id}/start": "the amount stands in the query or in the body, and has a currency's places",
     "POST /requests": "which kinds there are is the policy's to know, and a currency comes with its amount",
@@ -61,15 +62,6 @@ SAYS_LESS = {
     "GET /audit/decisions.csv": "a moment may be written in several ways",
 }
 """Where a schema cannot say what the domain knows: there valid data may get a 4xx, which is checked as any other."""
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    folder = tmp_path_factory.mktemp("openapi")
-    policy = folder / "policy.yml"
-    policy.write_text(POLICY)  # with a rule for every currency: what no rule fits is the operator's 503
-    with running(folder, policy=policy, parts=Patient) as system:
-        yield Room(system)
 
 
 def operations(room: Room) -> list[Any]:

@@ -11,16 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from approvals.signing import Purpose
 from bot.dashboard.cookies import CookieSigner, Session
 from records import audit, keys
-from tests.end_to_end.system import Order, System, running
+from tests.end_to_end.system import Order, System
 
 OPERATOR = "operator@example.com"
+SETTINGS = {}  # wrong keys from one address have to wait
 NASTY = '"><script>alert(1)</script>{{ 1234567 * 7 }}<!--'
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(tmp_path_factory.mktemp("wire")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
