@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("unit", max_examples=10)  # `make unit`: each property on a few examples; `make test` has all
+settings.register_profile("full", deadline=None)  # a busy machine is no counter-example
+settings.register_profile("unit", settings.get_profile("full"), max_examples=10)  # `make unit`: a few examples each
+settings.load_profile("full")
 
 PARTS = {
     "deploy_tools": (

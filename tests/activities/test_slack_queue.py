@@ -44,7 +44,7 @@ async def test_a_burst_is_posted_one_a_second_and_hardly_refused(workspace: Loca
     posts += [slack.post(CHANNEL, said(f"reply {number}"), patience=FOR_EVER) for number in range(2)]
     began = monotonic()
     await asyncio.gather(*posts)
-    assert monotonic() - began < 5 * 1.15
+    assert monotonic() - began > 4
     assert len(workspace.messages("approvals")) == 5
     assert sum(call.status == 429 for call in workspace.calls(POST)) <= 2  # one by name, one by id
 
@@ -135,19 +135,17 @@ async def test_those_who_wait_under_a_channel_s_name_wait_on_under_its_id() -> N
     waiting.cancel()
 
 
-@pytest.mark.slow
 async def test_what_slack_tells_one_process_holds_for_all(workspace: LocalSlack, tmp_path: Path) -> None:
     database = Database.open(await migrated(tmp_path / "c.db"))
     several = [
         Slack(workspace.bot_token, workspace.api_url, shared=SharedPace(database, lambda: datetime.now(UTC)))
         for _ in range(2)
     ]
-    await several[0].post(CHANNEL, said("first"))
-    await several[0].post(CHANNEL, said("second"))  # refused once, so the pace is known from now on
-    posts = [slack.post(CHANNEL, said("more"), patience=FOR_EVER) for slack in several for _ in range(2)]
-    await asyncio.gather(*posts)
-    assert len(workspace.messages("approvals")) == 6
-    assert sum(call.status == 429 for call in workspace.calls(POST)) <= 2  # each alone is refused for every post
+    workspace.fault(method=POST, kind="ratelimited", retry_after=60)
+    for slack in several:
+        with pytest.raises(SlackUnavailableError):
+            await slack.post(CHANNEL, said("too soon"), patience=0.5)
+    assert [call.status for call in workspace.calls(POST)] == [429]  # the other one did not ask at all
     for slack in several:
         await slack.close()
     await database.close()

@@ -59,7 +59,7 @@ def told(route: Any, happened: Sequence[Any]) -> list[tuple[State, Event, State,
 
 
 @given(routes, happenings)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_request_ends_at_most_once_and_announces_its_end_once(route: Any, happened: list[Any]) -> None:
     steps = told(route, happened)
     ends = ("approved", "rejected", "timed_out", "withdrawn")
@@ -71,7 +71,7 @@ def test_a_request_ends_at_most_once_and_announces_its_end_once(route: Any, happ
 
 
 @given(routes, happenings)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_an_approval_has_every_yes_it_needs_and_no_withdrawal_before_it(route: Any, happened: list[Any]) -> None:
     steps = told(route, happened)
     if not steps or steps[-1][2].outcome is None or not steps[-1][2].outcome.approved:
@@ -91,7 +91,7 @@ def test_an_approval_has_every_yes_it_needs_and_no_withdrawal_before_it(route: A
 
 
 @given(routes, happenings)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_state_follows_from_sealed_evidence_alone(route: Any, happened: list[Any]) -> None:
     first = STORY.new(route)
     evidence, now = opened(KEYS, first), NOW + 10 * HOUR

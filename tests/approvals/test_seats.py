@@ -36,7 +36,7 @@ def assignment_exists(seats: tuple[Seat, ...], votes: list[tuple[str, ...]]) -> 
 
 
 @given(seatings, memberships)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_all_places_are_filled_exactly_if_different_people_can_fill_them(
     seats: tuple[Seat, ...], votes: list[tuple[str, ...]]
 ) -> None:
@@ -44,7 +44,7 @@ def test_all_places_are_filled_exactly_if_different_people_can_fill_them(
 
 
 @given(seatings, memberships, st.randoms())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_order_of_the_votes_makes_no_difference(
     seats: tuple[Seat, ...], votes: list[tuple[str, ...]], chance: object
 ) -> None:
@@ -54,7 +54,7 @@ def test_the_order_of_the_votes_makes_no_difference(
 
 
 @given(seatings, memberships, groups)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_one_yes_more_never_fills_fewer_places(
     seats: tuple[Seat, ...], votes: list[tuple[str, ...]], more: frozenset[str]
 ) -> None:
@@ -123,7 +123,7 @@ def test_after_an_escalation_those_whom_it_names_fill_any_seat() -> None:
 
 
 @given(seatings, memberships, memberships)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_yes_that_fills_no_place_now_fills_none_later(
     seats: tuple[Seat, ...], votes: list[tuple[str, ...]], later: list[tuple[str, ...]]
 ) -> None:

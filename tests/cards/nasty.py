@@ -16,7 +16,6 @@ from cards.values import HistoryLine, InstanceLine
 
 some = settings(
     max_examples=min(60, settings().max_examples),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -16,8 +16,7 @@ from pydantic import SecretStr
 
 from bot.process.settings import Settings
 from local.sidecar import Sidecar
-from local.slack import LocalSlack
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, SHARED, System, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, ROOT, SHARED, System, eventually, settings_for, workspace
 
 NOISE = ("Task was destroyed", "never retrieved", "Traceback", "Unclosed", "never awaited")
 
@@ -139,7 +138,7 @@ def running_apps(
         for stop in SHARED if REAL_SIDECAR and sidecar is None else ():
             stop()
         sidecar = sidecar or REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
-        slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
+        slack = stack.enter_context(workspace())
         settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)
         logs = [folder / f"app-{number}.log" for number in range(count)]
         apps = [AppProcess(settings, log, packages=packages, descriptors=descriptors) for log in logs]

@@ -331,7 +331,7 @@ def running(
         for stop in SHARED if REAL_SIDECAR else ():
             stop()
         sidecar = sidecar or REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
-        slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
+        slack = stack.enter_context(workspace())
         settings = settings_for(folder, slack, sidecar, socket_mode=socket_mode, **changes)
         url = stack.enter_context(AppServer(settings, parts))
         slack.deliver_to = None if socket_mode else f"{url}/slack/events"
@@ -339,6 +339,14 @@ def running(
         stack.callback(system.http.close)
         eventually(lambda: system.http.get("/readyz").status_code == 200)
         yield system
+
+
+def workspace() -> LocalSlack:
+    """Return a workspace that waits 30 s for the app: on a busy machine 3 s decided what a test was about.
+
+    That Slack gives up after three seconds is tested in tests/local/slack.
+    """
+    return LocalSlack(manifest=ROOT / "manifest.yml", deliver_timeout=30.0)
 
 
 def settings_for(

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from bot.decisions.receipts import DEADLINE_S
 from bot.process.settings import Settings
 from local.sidecar import Sidecar
 from local.slack import LocalSlack
 from tests.end_to_end.forking import Forks
-from tests.end_to_end.system import ROOT, AppServer, Order, System, buttons_of, eventually, settings_for
+from tests.end_to_end.system import AppServer, Order, System, buttons_of, eventually, settings_for, workspace
 
 KILLS = 25
 """In each of the two forms."""
@@ -32,7 +33,7 @@ def test_every_acknowledged_click_counts_once(tmp_path: Path, sidecar: str) -> N
     # With the sidecar away nothing can have been delivered; with it there the kill hits wherever it hits.
     with ExitStack() as stack:
         engine = stack.enter_context(Sidecar(tmp_path / "sidecar.db"))
-        slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
+        slack = stack.enter_context(workspace())
         settings = settings_for(tmp_path, slack, engine.address)
         orders = _asked(slack, settings, engine.address)
         _click_and_kill(orders, settings if sidecar == "there" else _without_sidecar(settings))
@@ -65,8 +66,12 @@ def _click_and_kill(orders: list[Order], settings: Settings) -> None:
     dice = random.Random(25)
     with Forks() as forks:
         for order in orders:
-            pid, url = forks.start(settings)
-            order.system.slack.deliver_to = f"{url}/slack/events"
-            assert order.click("U0MANAGER").ok
-            time.sleep(dice.random() * 0.03 if settings.dapr_grpc_port != NOBODY else 0)
-            os.kill(pid, signal.SIGKILL)
+            while not order.decisions():
+                pid, url = forks.start(settings)
+                order.system.slack.deliver_to = f"{url}/slack/events"
+                began = time.monotonic()
+                assert order.click("U0MANAGER").ok
+                confirmed = time.monotonic() - began < DEADLINE_S  # later the person is told that it is not
+                time.sleep(dice.random() * 0.03 if settings.dapr_grpc_port != NOBODY else 0)
+                os.kill(pid, signal.SIGKILL)
+                assert order.decisions() or not confirmed

@@ -79,7 +79,6 @@ def try_out(operation: Any, mode: GenerationMode, who: dict[str, str]) -> str | 
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
         database=None,

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from local.sidecar import Sidecar
-from local.slack import LocalSlack
 from tests.end_to_end.processes import AppProcess, variables
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, Order, System, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, Order, System, eventually, settings_for, workspace
 
 pytestmark = pytest.mark.skipif(bool(REAL_SIDECAR), reason="beside the apps of other tests it would take their work")
 FILES = ("COUNTERSIGN_SECRET_KEY", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN")
@@ -36,7 +35,7 @@ def clicking(order: Order) -> Iterator[list[bool]]:
 
 
 def test_keys_and_signing_secret_are_rotated_and_no_click_is_refused(tmp_path: Path) -> None:
-    with Sidecar(tmp_path / "sidecar.db") as sidecar, LocalSlack(manifest=ROOT / "manifest.yml") as slack:
+    with Sidecar(tmp_path / "sidecar.db") as sidecar, workspace() as slack:
         old, new, signing = (secrets.token_urlsafe(48) for _ in range(3))
         settings = settings_for(tmp_path, slack, sidecar.address, secret_key=f"old:{old}")
         environment = variables(settings)

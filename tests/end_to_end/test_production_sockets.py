@@ -14,10 +14,10 @@ from bot.process.settings import Settings
 from bot.slack.replay import Answer
 from bot.slack.sockets import Socket
 from cards import request_card
-from local.slack import Delivery, LocalSlack
+from local.slack import Delivery
 from local.slack.transport import Envelope
 from tests.end_to_end.processes import AppProcess, running_apps
-from tests.end_to_end.system import ROOT, System, buttons_of, eventually, settings_for
+from tests.end_to_end.system import System, buttons_of, eventually, settings_for, workspace
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_a_click_whose_socket_drops_counts_once(sockets: tuple[System, AppProces
 
 
 def test_a_bad_app_token_is_said_by_readyz_and_holds_up_no_end(tmp_path: Path) -> None:
-    with LocalSlack(manifest=ROOT / "manifest.yml") as slack:
+    with workspace() as slack:
         settings = settings_for(tmp_path, slack, "127.0.0.1:9", socket_mode=True, slack_app_token="xapp-wrong")
         with AppProcess(settings, tmp_path / "app.log") as app:
             said = eventually(lambda: _slack_of(app))
@@ -103,7 +103,7 @@ class SlowIngress:
 
 
 async def test_a_socket_that_ends_answers_what_comes_until_it_is_closed(tmp_path: Path) -> None:
-    with LocalSlack(manifest=ROOT / "manifest.yml") as slack:
+    with workspace() as slack:
         settings = settings_for(tmp_path, slack, "127.0.0.1:9", socket_mode=True)
         ending = Socket(settings, SlowIngress())  # type: ignore[arg-type]  # as much of it as the socket asks
         await ending.start()

@@ -13,10 +13,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from bot.process.tracing import Tracing, ref
 from local.sidecar import Sidecar
-from local.slack import LocalSlack
 from records import audit
 from tests.end_to_end.processes import AppProcess, variables
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, System, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, System, eventually, settings_for, workspace
 
 CALLER = "0af7651916cd43dd8448eb211c80319c"
 
@@ -55,7 +54,7 @@ def names(spans: list[Any], trace_id: str) -> set[str]:
 def test_asking_deciding_and_completing_are_traces_that_links_join_over_a_restart(tmp_path: Path) -> None:
     with (
         Sidecar(tmp_path / "sidecar.db") as sidecar,
-        LocalSlack(manifest=ROOT / "manifest.yml") as slack,
+        workspace() as slack,
         collector() as (address, spans),
     ):
         settings = settings_for(tmp_path, slack, sidecar.address)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local.slack import LocalSlack
 from tests.end_to_end.processes import AppProcess
-from tests.end_to_end.system import ROOT, settings_for
+from tests.end_to_end.system import settings_for, workspace
 
 
 @pytest.mark.parametrize(
@@ -17,7 +16,7 @@ from tests.end_to_end.system import ROOT, settings_for
     ],
 )
 def test_a_database_that_is_away_is_one_sentence_and_an_exit_code(tmp_path: Path, url: str, sentence: str) -> None:
-    with LocalSlack(manifest=ROOT / "manifest.yml") as slack:
+    with workspace() as slack:
         settings = settings_for(tmp_path, slack, "127.0.0.1:1", database_url=url, database_patience_seconds=1.0)
         app = AppProcess(settings, tmp_path / "app.log")
         with pytest.raises(AssertionError):

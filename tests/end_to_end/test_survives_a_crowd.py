@@ -1,9 +1,11 @@
-"""Many people who may not decide click while Slack says of nobody who they are; the manager is heard in time."""
+"""Many people who may not decide click while Slack says of nobody who they are; the manager is heard all the same.
+
+How soon: `python -m tests.torture`, its attack `crowd`.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +16,10 @@ from tests.end_to_end.system import System
 
 CROWD = 150
 OUTAGE_S = 4.0
-AFTER_S = 10.0
 BY_EMAIL = STORY.replace("rules:\n", """rules:
   - {name: by e-mail, when: {currency: PLN}, approve: [{email: manager@example.com}], within: 1 day}
 """, 1)  # fmt: skip
+SETTINGS = {"policy": BY_EMAIL}
 
 
 async def crowd(system: System, ts: str, users: list[str]) -> list[Any]:
@@ -32,11 +34,10 @@ async def crowd(system: System, ts: str, users: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("currency", ["USD", "PLN"], ids=["asked as a group", "asked by e-mail"])
-def test_the_manager_decides_within_ten_seconds_of_an_outage_in_which_many_others_clicked(
-    alone: Callable[..., System], tmp_path: Path, currency: str
+def test_the_manager_decides_after_an_outage_in_which_many_others_clicked(
+    alone: Callable[..., System], currency: str
 ) -> None:
-    (tmp_path / "policy.yml").write_text(BY_EMAIL)
-    system = alone(policy=tmp_path / "policy.yml")
+    system = alone()
     order = system.order("crowd", currency=currency)
     card = order.card()
     users = [f"U1CROWD{number:03d}" for number in range(CROWD)]
@@ -52,9 +53,7 @@ def test_the_manager_decides_within_ten_seconds_of_an_outage_in_which_many_other
     assert all(each.ok for each in outcomes)
     time.sleep(max(0.0, began + OUTAGE_S - time.monotonic()))
     system.slack.clear_faults()
-    over = time.monotonic()
     assert order.result(60) == {"status": "completed"}
-    assert time.monotonic() - over < AFTER_S
     looked_up = len(system.slack.calls("users.info")) - before
     raised = [row for row in order.decisions() if row.payload]
     assert (looked_up <= 3 * MOST_OF_A_CROWD, len(raised)) == (True, 1), (looked_up, len(raised))

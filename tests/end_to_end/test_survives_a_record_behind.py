@@ -12,7 +12,6 @@ from local.sidecar import Sidecar
 from local.slack import LocalSlack
 from tests.end_to_end.system import (
     REAL_SIDECAR,
-    ROOT,
     AppServer,
     Order,
     System,
@@ -20,6 +19,7 @@ from tests.end_to_end.system import (
     eventually,
     settings_for,
     text_of,
+    workspace,
 )
 
 
@@ -53,7 +53,7 @@ def moved(order: Order, system: System) -> Order:
 
 @pytest.mark.skipif(REAL_SIDECAR is not None, reason="it needs an engine of its own")
 def test_rows_that_are_behind_or_missing_follow_the_engine_and_nobody_is_told_twice(tmp_path: Path) -> None:
-    with Sidecar(tmp_path / "sidecar.db") as sidecar, LocalSlack(manifest=ROOT / "manifest.yml") as slack:
+    with Sidecar(tmp_path / "sidecar.db") as sidecar, workspace() as slack:
         settings = settings_for(tmp_path, slack, sidecar.address, reconcile_every_seconds=1.0)
         database = tmp_path / "countersign.db"
         with app(slack, settings, sidecar.address) as system:

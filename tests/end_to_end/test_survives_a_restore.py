@@ -10,9 +10,8 @@ import pytest
 
 from bot.control.reconciling.checkpoints import signers_of
 from local.sidecar import Sidecar
-from local.slack import LocalSlack
 from records import checkpoints
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, System, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, ROOT, System, eventually, settings_for, workspace
 from tests.end_to_end.test_survives_a_record_behind import app, copied, moved
 
 
@@ -23,7 +22,7 @@ def told(system: System, user: str) -> list[str]:
 @pytest.mark.skipif(REAL_SIDECAR is not None, reason="it needs an engine of its own")
 def test_a_restored_database_is_said_everywhere_and_effects_wait_for_an_operator(tmp_path: Path) -> None:
     folder, database = tmp_path / "checkpoints", tmp_path / "countersign.db"
-    with Sidecar(tmp_path / "sidecar.db") as sidecar, LocalSlack(manifest=ROOT / "manifest.yml") as slack:
+    with Sidecar(tmp_path / "sidecar.db") as sidecar, workspace() as slack:
         settings = settings_for(
             tmp_path, slack, sidecar.address, checkpoint_dir=folder, checkpoint_every_minutes=1 / 120
         )

@@ -23,7 +23,7 @@ from records import audit, leases, tables
 from records.database import Database
 from tests.end_to_end.control_room import Room, ok
 from tests.end_to_end.forking import Forks
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, SHARED, System, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, SHARED, System, eventually, settings_for, workspace
 
 MANY = 40
 OTHERS = 3
@@ -68,7 +68,7 @@ def app(tmp_path: Path) -> Iterator[Killed]:
         for stop in SHARED if REAL_SIDECAR else ():
             stop()
         sidecar = REAL_SIDECAR or stack.enter_context(Sidecar(tmp_path / "sidecar.db")).address
-        slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
+        slack = stack.enter_context(workspace())
         settings = settings_for(tmp_path, slack, sidecar, reconcile_every_seconds=0.5)
         started = Killed(stack.enter_context(Forks()), slack, settings, sidecar)
         stack.callback(started.system.http.close)

@@ -8,23 +8,22 @@ import pytest
 from activities.slack.client import Slack
 from activities.slack.failures import SlackUnavailableError
 from cards import Message
-from local.slack import LocalSlack
-from tests.end_to_end.system import ROOT, System
+from tests.end_to_end.system import System, workspace
 
 
 async def test_no_call_begins_before_its_retry_after_is_over() -> None:
-    with LocalSlack(manifest=ROOT / "manifest.yml") as workspace:
-        slack = Slack(workspace.bot_token, workspace.api_url)
+    with workspace() as limited:
+        slack = Slack(limited.bot_token, limited.api_url)
         message = Message(text="hello", blocks=())
         try:
-            workspace.fault(method="chat.postMessage", kind="ratelimited", count=1, retry_after=1)
+            limited.fault(method="chat.postMessage", kind="ratelimited", count=1, retry_after=1)
             with pytest.raises(SlackUnavailableError):
                 await slack.post("approvals", message, patience=0.5)
             slack.queues.learn("#approvals", "C0APPROVALS")  # another call has heard the channel's id meanwhile
             posts = [slack.post("approvals", message) for _ in range(2)]
             replies = [slack.post("C0APPROVALS", message, thread="1.0") for _ in range(2)]
             await asyncio.gather(*posts, *replies, return_exceptions=True)
-            first, *later = workspace.calls("chat.postMessage")
+            first, *later = limited.calls("chat.postMessage")
             assert first.status == 429
             assert min(each.at - each.elapsed for each in later) >= first.at + 1
         finally:

@@ -14,9 +14,8 @@ from bot.cli.checks import Finding
 from bot.cli.replay_check import replayed
 from bot.services import Services
 from local.sidecar import Sidecar
-from local.slack import LocalSlack
 from tests.end_to_end.control_room import key
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, AppServer, Order, System, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, AppServer, Order, System, eventually, settings_for, workspace
 from tests.workflows.next_version import CHANGED, KNOWN, TAKEN
 from workflows.versions import APPROVALS, Versions
 
@@ -28,7 +27,7 @@ class Fleet:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         sidecar = REAL_SIDECAR or stack.enter_context(Sidecar(folder / "sidecar.db")).address
-        self._slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
+        self._slack = stack.enter_context(workspace())
         self.settings = settings_for(folder, self._slack, sidecar, reconcile_every_seconds=0.5)
         self._sidecar = sidecar
 

@@ -8,9 +8,8 @@ import httpx
 import pytest
 
 from local.sidecar import Sidecar
-from local.slack import LocalSlack
 from tests.end_to_end.processes import AppProcess
-from tests.end_to_end.system import REAL_SIDECAR, ROOT, System, eventually, settings_for
+from tests.end_to_end.system import REAL_SIDECAR, System, eventually, settings_for, workspace
 from tests.postgres import running_cluster
 
 BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
@@ -20,7 +19,7 @@ BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 def split(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[System, AppProcess, AppProcess]]:
     with ExitStack() as stack:
         sidecar = REAL_SIDECAR or stack.enter_context(Sidecar(tmp_path / "sidecar.db")).address
-        slack = stack.enter_context(LocalSlack(manifest=ROOT / "manifest.yml"))
+        slack = stack.enter_context(workspace())
         url = stack.enter_context(running_cluster()).url if request.param == "postgresql" else ""
         settings = settings_for(tmp_path, slack, sidecar, **({"database_url": url} if url else {}))
         apps = [

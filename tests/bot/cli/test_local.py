@@ -213,7 +213,7 @@ def process(*words: str, cwd: Path, **environment: str) -> Iterator["subprocess.
             yield running
         finally:
             running.send_signal(signal.SIGTERM)
-            running.communicate(timeout=20)
+            running.communicate(timeout=120)
 
 
 def free_port() -> str:
@@ -235,7 +235,7 @@ def test_sidecar_and_app_run_as_programs_and_end_when_told(tmp_path: Path) -> No
             "COUNTERSIGN_POLICY": str(POLICY),
         }
         with process("run", "--port", port, cwd=tmp_path, **environment) as app:
-            eventually(lambda: ready(port), 30)
+            eventually(lambda: ready(port), 120)
         assert app.returncode in {0, -signal.SIGTERM}
     assert sidecar.returncode == 0
 

@@ -327,7 +327,6 @@ def test_random_calls_meet_the_table() -> None:
             settings=settings(
                 max_examples=SEQUENCES,
                 stateful_step_count=STEPS,
-                deadline=None,
                 suppress_health_check=slow,
                 database=None,
             ),
