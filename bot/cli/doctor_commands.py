@@ -127,7 +127,7 @@ def _print(found: Sequence[Finding], output_as: Format) -> None:
         return
     lines = [
         {
-            "ill": each.ill.value,
+            "ill": each.kind.value,
             "id": each.instance_id,
             "what_is_wrong": each.sentence,
             "healing": each.healing,

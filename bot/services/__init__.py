@@ -117,7 +117,9 @@ def doctor(services: Services, young: timedelta) -> Doctor:
         reconciler=services.reconciler,
         restoration=services.restoration,
         reach=services.reach,
-        mending=CardRepair(services.database, services.announcer, services.directory, services.clock, settled=young),
+        card_repair=CardRepair(
+            services.database, services.announcer, services.directory, services.clock, settled=young
+        ),
         clock=services.clock,
         own=STARTABLE,
         young=young,

@@ -15,7 +15,7 @@ from activities.webhooks.addresses import LOOPBACK
 from activities.webhooks.delivering import Webhooks
 from activities.webhooks.sending import Sender as WebhookSender
 from bot.control.reconciling.card_repair import CardRepair
-from bot.control.reconciling.reconciler import Every
+from bot.control.reconciling.reconciler import ReconcileIntervals
 from bot.decisions.answers import CHANNEL, Answers
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
@@ -46,22 +46,26 @@ class Deciding(Outside):
         return Announcer(self.database, self.slack, self.directory, self.clock)
 
     @cached_property
-    def every(self) -> Every:
+    def reconcile_intervals(self) -> ReconcileIntervals:
         """The reconciler's intervals."""
-        return Every.sweep_every(self.settings.reconcile_every_seconds)
+        return ReconcileIntervals.sweep_every(self.settings.reconcile_every_seconds)
 
     @cached_property
-    def mending(self) -> CardRepair:
+    def card_repair(self) -> CardRepair:
         """Rewrites cards that lag behind."""
         return CardRepair(
-            self.database, self.announcer, self.directory, self.clock, timedelta(seconds=self.every.settled)
+            self.database,
+            self.announcer,
+            self.directory,
+            self.clock,
+            timedelta(seconds=self.reconcile_intervals.settled),
         )
 
     @cached_property
     def notifier(self) -> Notifier:
         """Sends what people are to be told."""
         alarms = Alarms(self.database, self.slack, self.directory, self.policies, self.clock)
-        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.mending.rewrite, alarms)
+        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.card_repair.rewrite, alarms)
         return Notifier(self.database, sender, self.clock)
 
     @cached_property

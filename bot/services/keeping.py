@@ -20,10 +20,10 @@ class Keeping(Reading):
         return Reconciler(
             database=self.database,
             engine=self.engine,
-            mending=self.mending,
+            card_repair=self.card_repair,
             keys=self.keys,
             clock=self.clock,
-            every=self.every,
+            intervals=self.reconcile_intervals,
             engine_keeps=_days(self.settings.engine_retention_days),
         )
 

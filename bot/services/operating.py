@@ -98,7 +98,7 @@ class Operating(Deciding):
             processing=self.processing,
             prover=self.prover,
             clock=self.clock,
-            observer=Observer(self.states, self.answers, self.notifier, self.mending),
+            observer=Observer(self.states, self.answers, self.notifier, self.card_repair),
         )
 
     @cached_property

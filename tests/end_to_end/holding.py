@@ -61,7 +61,7 @@ class Held(Services):
             judge=self.judge,
             processing=self.processing,
             prover=self.prover,
-            observer=Observer(self.states, self.answers, self.notifier, self.mending),
+            observer=Observer(self.states, self.answers, self.notifier, self.card_repair),
             clock=self.clock,
         )
         made.held = self.held

@@ -37,7 +37,7 @@ def test_a_decision_that_no_door_took_in_raises_the_alarm(system: System) -> Non
     order.card()
     stolen_key_decides(system, order)
     eventually(lambda: "evidence.missing" in order.actions())
-    [found] = [each for each in examined(system) if each.instance_id == order.instance_id and each.ill == "unproven"]
+    [found] = [each for each in examined(system) if each.instance_id == order.instance_id and each.kind == "unproven"]
     assert "a decision counted that none of our doors took in" in found.sentence
     shown = eventually(
         lambda: 'action="evidence.missing"} 1.0' in (text := system.http.get("/metrics").text) and text, 30
@@ -61,11 +61,11 @@ def test_an_effect_without_an_approval_is_named_by_the_audit_check(system: Syste
     assert found.code == 1
     assert f"effect.order_processed of {order.instance_id}" in found.out
     assert "no approval of it is on record" in found.out
-    assert order.instance_id in {each.instance_id for each in examined(system) if each.ill == "unproven"}
+    assert order.instance_id in {each.instance_id for each in examined(system) if each.kind == "unproven"}
 
 
 def test_true_orders_leave_an_audit_that_lacks_nothing(system: System) -> None:
     order = system.order("true")
     order.click("U0MANAGER")
     assert order.output()["status"] == "completed"
-    assert order.instance_id not in {each.instance_id for each in examined(system) if each.ill == "unproven"}
+    assert order.instance_id not in {each.instance_id for each in examined(system) if each.kind == "unproven"}

@@ -284,7 +284,7 @@ def test_the_card_and_the_doctor_say_that_a_workflow_asks_and_no_person(system: 
     ours.card_says("Asked by")
     assert "Asked by a workflow" not in text_of(ours.card())
     assert order.actions()[:2] == ["start.unsigned", "request.asked"]
-    assert ("unsigned_start", instance_id) in {(each.ill, each.instance_id) for each in examined(system)}
+    assert ("unsigned_start", instance_id) in {(each.kind, each.instance_id) for each in examined(system)}
     assert ours.instance_id not in {each.instance_id for each in examined(system)}
 
 

@@ -103,6 +103,6 @@ def test_a_child_of_another_app_s_workflow_is_listed_and_examined(system: System
 
     async def examined() -> dict[str, str]:
         async with doctor_of(system.settings, timedelta(days=1)) as doctor:
-            return {each.instance_id: each.ill for each in await doctor.examine()}
+            return {each.instance_id: each.kind for each in await doctor.examine()}
 
     assert asyncio.run(examined()).get(child) == "unsigned_start"

@@ -40,7 +40,7 @@ def test_a_stalled_instance_says_why_and_no_other_waits_with_it(tmp_path: Path) 
             assert system.http.get(path, headers=headers).status_code == 200
         why = system.http.get(f"/workflows/{stalled.instance_id}/diagnosis", headers=headers)
         assert "is stalled" in why.text, why.text
-        found = {each.ill: each for each in examined(system) if each.instance_id == stalled.instance_id}
+        found = {each.kind: each for each in examined(system) if each.instance_id == stalled.instance_id}
         assert "deploy a worker" in found["stalled"].healing
         assert other.click("U0MANAGER").ok
         eventually(lambda: not buttons_of(other.card()), 20)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.control.reconciling.doctor import Doctor, Finding, Ill, suspended_twice
+from bot.control.reconciling.doctor import Doctor, Finding, IssueKind, suspended_twice
 from bot.control.reconciling.reconciler import Reconciler
 from bot.control.reconciling.restoring import Restoration
 from bot.engine.client import Instance, UnlistableError
@@ -39,8 +39,8 @@ def heal(system: System) -> None:
     asyncio.run(healed())
 
 
-def of(order: Order, found: tuple[Finding, ...]) -> list[Ill]:
-    return [each.ill for each in found if each.instance_id == order.instance_id]
+def of(order: Order, found: tuple[Finding, ...]) -> list[IssueKind]:
+    return [each.kind for each in found if each.instance_id == order.instance_id]
 
 
 def countersign(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -65,7 +65,7 @@ def test_a_wedged_workflow_is_found_and_healed_by_a_forced_purge_after_asking(sy
     order.card()
     for _ in range(2):  # docs/explanation/dapr.md#a-second-pause-wedges-the-worker
         system.engine.pause_workflow(order.instance_id)
-    eventually(lambda: of(order, examine(system)) == [Ill.WEDGED])
+    eventually(lambda: of(order, examine(system)) == [IssueKind.WEDGED])
     asked = countersign(system, "--settled", "0")
     assert "There is no terminal to ask at, so nothing was healed" in asked.stderr
     assert order.state() is not None, "it was not agreed to"
@@ -140,7 +140,7 @@ async def test_a_workflow_that_starts_between_two_looks_has_not_vanished(tmp_pat
         await instances.begin(connection, instances.Known(instance_id="late", name="w", phase="starting"), now)
     nobody: Any = None
     reconciler = Reconciler(
-        database=database, engine=cast("Any", Late()), mending=nobody, keys=nobody, clock=lambda: now
+        database=database, engine=cast("Any", Late()), card_repair=nobody, keys=nobody, clock=lambda: now
     )
     assert (await reconciler.look()).vanished == 0
     async with database.read() as connection:
@@ -155,7 +155,9 @@ def test_a_workflow_that_others_started_is_found_and_gets_a_row(system: System) 
     request = {"kind": "order", "subject": "1", "requester": "requester@example.com", "amount": "900"}
     system.engine.schedule_new_workflow("approval_workflow", input=request | {"bad": 1}, instance_id=instance_id)
     heal(system)
-    assert [each for each in examine(system) if each.instance_id == instance_id and each.ill is Ill.ORPHANED] == []
+    assert [
+        each for each in examine(system) if each.instance_id == instance_id and each.kind is IssueKind.ORPHANED
+    ] == []
 
 
 def test_without_a_sidecar_the_doctor_says_so(system: System) -> None:
@@ -191,7 +193,7 @@ def test_a_workflow_that_breaks_off_is_named_by_doctor_and_blames_nobody(system:
     assert "operator stopped" not in text_of(card)
     assert "Error" not in " ".join(order.thread())
     finding = next(each for each in examine(system) if each.instance_id == order.instance_id)
-    assert (finding.ill, "rerun" in finding.healing) == (Ill.FAILED, True)
+    assert (finding.kind, "rerun" in finding.healing) == (IssueKind.FAILED, True)
     eventually(lambda: _figure(system, "countersign_workflows_failed") >= 1, 40)
     eventually(lambda: _figure(system, 'countersign_requests_ended_total{outcome="failed"}') >= 1, 40)
 
@@ -214,16 +216,16 @@ async def test_a_list_that_the_engine_cannot_give_is_said_and_the_rest_goes_on(t
     nobody = cast("Any", None)
     unlistable = cast("Any", Unlistable())
     reconciler = Reconciler(
-        database=database, engine=unlistable, mending=nobody, keys=nobody, clock=lambda: datetime.now(UTC)
+        database=database, engine=unlistable, card_repair=nobody, keys=nobody, clock=lambda: datetime.now(UTC)
     )
     doctor = Doctor(
         database=database,
         engine=cast("Any", Unlistable()),
         reconciler=reconciler,
         restoration=Restoration(database, None, (), lambda: datetime.now(UTC)),
-        mending=nobody,
+        card_repair=nobody,
         clock=lambda: datetime.now(UTC),
     )
     assert (await reconciler.sweep()).seen == 0
-    assert [each.ill for each in await doctor.examine()] == [Ill.UNLISTABLE]
+    assert [each.kind for each in await doctor.examine()] == [IssueKind.UNLISTABLE]
     await database.close()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from bot.control.reconciling.doctor import Finding, Ill
+from bot.control.reconciling.doctor import Finding, IssueKind
 from bot.services import doctor_of
 from cards import request_card
 from local.slack import Message
@@ -49,7 +49,7 @@ def test_an_emptied_group_is_told_and_who_joins_it_decides(alone: Callable[..., 
     assert "added to the Slack group can decide at once" in text
     told(system, "U0REQUESTER", "nobody can decide it", order.id)
     eventually(lambda: [each for each in order.thread() if "has no member any more" in each])
-    named = [each for each in system.act(examined(system)) if each.ill is Ill.UNREACHED]
+    named = [each for each in system.act(examined(system)) if each.kind is IssueKind.UNREACHED]
     assert [(each.instance_id, "no member" in each.sentence) for each in named] == [(order.instance_id, True)]
     change(system, "group", "S0MANAGERS", members=("U0VP",))
     time.sleep(2)  # the look that finds the new member

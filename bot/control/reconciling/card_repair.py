@@ -47,7 +47,7 @@ class CardRepair:
         self._refused: dict[str, tuple[datetime, timedelta]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def mend(self) -> int:
+    async def repair(self) -> int:
         """Rewrite the cards that lag behind; returns how many are true now."""
         now = self._clock()
         async with self._database.read() as connection:

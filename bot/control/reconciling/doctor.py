@@ -38,7 +38,7 @@ YOUNG = timedelta(seconds=30)
 """Ignore rows updated within this window; they may still be in flight."""
 
 
-class Ill(StrEnum):
+class IssueKind(StrEnum):
     """A kind of damage to an instance."""
 
     RESTORED = "restored"
@@ -60,20 +60,28 @@ class Ill(StrEnum):
     UNSIGNED_START = "unsigned_start"
 
 
-HOPELESS = frozenset({Ill.NEVER_STARTED, Ill.STALLED, Ill.UNTOLD, Ill.UNREADABLE, Ill.UNLISTABLE, Ill.FAILED}) | {
-    Ill.DAMAGED,
-    Ill.RESTORED,
-    Ill.UNREACHED,
-    Ill.UNPROVEN,
-    Ill.UNSIGNED_START,
-}
+HOPELESS = frozenset(
+    {
+        IssueKind.NEVER_STARTED,
+        IssueKind.STALLED,
+        IssueKind.UNTOLD,
+        IssueKind.UNREADABLE,
+        IssueKind.UNLISTABLE,
+        IssueKind.FAILED,
+        IssueKind.DAMAGED,
+        IssueKind.RESTORED,
+        IssueKind.UNREACHED,
+        IssueKind.UNPROVEN,
+        IssueKind.UNSIGNED_START,
+    }
+)
 """Damage that a person has to repair."""
 
 
 class Finding(Value):
     """One thing that is wrong: what, where, and what healing would do. `healed` is None while nothing was tried."""
 
-    ill: Ill
+    kind: IssueKind
     instance_id: str
     sentence: str
     healing: str
@@ -92,59 +100,62 @@ WHO: dict[notifications.Kind, str] = {
     "alarm": "The operators",
 }
 
-SENTENCES: dict[Ill, tuple[str, str]] = {
-    Ill.RESTORED: (
+SENTENCES: dict[IssueKind, tuple[str, str]] = {
+    IssueKind.RESTORED: (
         "{why}",
         "Nothing: compare what was approved with what your systems did, then: countersign doctor --after-restore.",
     ),
-    Ill.UNLISTABLE: (
+    IssueKind.UNLISTABLE: (
         "The engine cannot list its instances: {why}.",
         "Nothing: purge that instance by its id. Until then only what the database knows is examined.",
     ),
-    Ill.FAILED: (
+    IssueKind.FAILED: (
         "Its workflow broke off with an error: {why}. {effect}",
         "Nothing: run it again with 'countersign rerun ID' when the cause is mended, or purge it.",
     ),
-    Ill.WEDGED: (
+    IssueKind.WEDGED: (
         "It was suspended twice in a row, and its history makes every worker that loads it loop and grow.",
         "Purge it by force. The request ends as terminated and its card says so; start it again under a new id.",
     ),
-    Ill.STALLED: (
+    IssueKind.STALLED: (
         "No worker knows this version of its workflow, or its history is too large for one. Decisions are kept.",
         "Nothing: deploy a worker that knows the version, or purge it by force (countersign purge ID --force).",
     ),
-    Ill.DAMAGED: (
+    IssueKind.DAMAGED: (
         "The engine cannot read its history any more: {why}. Decisions are kept, and cannot reach it.",
         "Nothing: ask again under a new id. The engine cannot purge it either; delete its rows in the state store.",
     ),
-    Ill.ORPHANED: ("The engine runs it, and this app has no row of it.", "Add a row, so that it is listed."),
-    Ill.DIVERGED: ("The database says {row}, the engine says {engine}.", "Follow the engine, and rewrite the card."),
-    Ill.VANISHED: (
+    IssueKind.ORPHANED: ("The engine runs it, and this app has no row of it.", "Add a row, so that it is listed."),
+    IssueKind.DIVERGED: (
+        "The database says {row}, the engine says {engine}.",
+        "Follow the engine, and rewrite the card.",
+    ),
+    IssueKind.VANISHED: (
         "The database says {row}, and the engine does not know it any more: somebody purged it.",
         "Note its end, and rewrite the card. The audit stays.",
     ),
-    Ill.NEVER_STARTED: (
+    IssueKind.NEVER_STARTED: (
         "It was asked for and the engine never got it.",
         "Nothing: the same start again (POST /orders/{{order_id}}/start) starts it.",
     ),
-    Ill.CARD_LIES: ("Its card shows {shown} where it has to show {wanted}.", "Rewrite the card."),
-    Ill.UNANSWERED: (
+    IssueKind.CARD_LIES: ("Its card shows {shown} where it has to show {wanted}.", "Rewrite the card."),
+    IssueKind.UNANSWERED: (
         "A decision waits for the workflow's answer since {since}.",
         "Deliver it again now. The workflow counts a decision once, however often it comes.",
     ),
-    Ill.UNTOLD: (
+    IssueKind.UNTOLD: (
         "{who} could not be told what became of it: {why}",
         "Nothing: tell them yourself. What Slack refuses until the app is mended is sent by itself then.",
     ),
-    Ill.UNREADABLE: (
+    IssueKind.UNREADABLE: (
         "{row} It is set aside; nothing else waits for it.",
         "Nothing: mend the row or restore it from a backup. A decision in it is lost unless the row is mended.",
     ),
-    Ill.UNPROVEN: (
+    IssueKind.UNPROVEN: (
         "{entry} Either a database was restored, or a stranger reaches the sidecar's port or the database.",
         "Nothing: look at the request and at who did it, and close the port (SECURITY.md).",
     ),
-    Ill.UNSIGNED_START: (
+    IssueKind.UNSIGNED_START: (
         "It was started straight at the sidecar, and no door signed it. Its card says so; it has no effect of ours.",
         "Nothing: terminate it unless you know who started it, and start requests at a door: POST /requests.",
     ),
@@ -165,7 +176,7 @@ class Doctor:
         reconciler: Reconciler,
         restoration: Restoration,
         reach: Reach | None = None,
-        mending: CardRepair,
+        card_repair: CardRepair,
         clock: Callable[[], datetime],
         own: tuple[str, ...] = (),
         young: timedelta = YOUNG,
@@ -177,7 +188,7 @@ class Doctor:
         self._reconciler = reconciler
         self.restoration = restoration
         self._reach = reach
-        self._mending = mending
+        self._card_repair = card_repair
         self._clock = clock
 
     # ---- looking ----------------------------------------------------------------------------------------------------
@@ -186,21 +197,23 @@ class Doctor:
         """Return all that is wrong, the worst first. Changes nothing."""
         found = [each async for each in self._in_the_engine()]
         if (lost := await self.restoration.look()) is not None:
-            found.append(_finding(Ill.RESTORED, "", why=lost.sentence))
-        known = {each.instance_id for each in found if each.ill in {Ill.WEDGED, Ill.DAMAGED}}
+            found.append(_finding(IssueKind.RESTORED, "", why=lost.sentence))
+        known = {each.instance_id for each in found if each.kind in {IssueKind.WEDGED, IssueKind.DAMAGED}}
         found += [each async for each in self._in_the_database() if each.instance_id not in known]
         found += [each async for each in self._failed()]
         found += [each for each in await self._cards() if each.instance_id not in known]
         found += [each for each in await self._decisions() if each.instance_id not in known]
         found += await self._untold()
         found += await self._unreached()
-        found += [_finding(Ill.UNREADABLE, bad.key, row=bad.sentence) async for bad in damage.find(self._database)]
+        found += [
+            _finding(IssueKind.UNREADABLE, bad.key, row=bad.sentence) async for bad in damage.find(self._database)
+        ]
         for each in await evidence.unproven_entries(self._database):
-            found.append(_finding(Ill.UNPROVEN, each.instance_id, entry=each.sentence))
+            found.append(_finding(IssueKind.UNPROVEN, each.instance_id, entry=each.sentence))
         for instance_id in await evidence.unsigned_starts(self._database, self._engine, self._own):
-            found.append(_finding(Ill.UNSIGNED_START, instance_id))
-        order = list(Ill)
-        return tuple(sorted(found, key=lambda each: (order.index(each.ill), each.instance_id)))
+            found.append(_finding(IssueKind.UNSIGNED_START, instance_id))
+        order = list(IssueKind)
+        return tuple(sorted(found, key=lambda each: (order.index(each.kind), each.instance_id)))
 
     async def _in_the_engine(self) -> AsyncIterator[Finding]:
         """Page through all instances of the engine, for those without a row and those that are wedged."""
@@ -209,12 +222,12 @@ class Doctor:
             try:
                 ids, token = await self._engine.instance_ids(token)
             except UnlistableError as error:
-                yield _finding(Ill.UNLISTABLE, "", why=str(error))
+                yield _finding(IssueKind.UNLISTABLE, "", why=str(error))
                 return
             async with self._database.read() as connection:
                 missing = await listing.missing(connection, tuple(ids))
             for instance_id in missing:
-                yield _finding(Ill.ORPHANED, instance_id)
+                yield _finding(IssueKind.ORPHANED, instance_id)
             for instance_id in ids:
                 if (found := await self._looked_at(instance_id)) is not None:
                     yield found
@@ -226,19 +239,19 @@ class Doctor:
         try:
             state = await self._engine.state(instance_id, payloads=False)
             if state is not None and state.status == "STALLED":
-                return _finding(Ill.STALLED, instance_id)
+                return _finding(IssueKind.STALLED, instance_id)
             if state is None or state.status not in {"SUSPENDED", "RUNNING"}:
                 return None
             history = await self._engine.history(instance_id)
         except UnknownInstanceError:
             return None
         except EngineRefusedError as error:
-            return _finding(Ill.DAMAGED, instance_id, why=str(error))
+            return _finding(IssueKind.DAMAGED, instance_id, why=str(error))
         except EngineUnavailableError as error:
             await self._engine.ping()
             log.warning("an instance could not be looked at", instance_id=instance_id, why=str(error))
             return None
-        return _finding(Ill.WEDGED, instance_id) if suspended_twice(history.kinds) else None
+        return _finding(IssueKind.WEDGED, instance_id) if suspended_twice(history.kinds) else None
 
     async def _in_the_database(self) -> AsyncIterator[Finding]:
         """Compare every row that has not ended with the engine."""
@@ -266,28 +279,28 @@ class Doctor:
                 approved = row.phase == "approved"
                 effect = "It was approved, and what it is for may not be done." if approved else "Nothing was decided."
                 why = (state.failure or "no reason given")[:200]
-                yield _finding(Ill.FAILED, row.instance_id, why=why, effect=effect)
+                yield _finding(IssueKind.FAILED, row.instance_id, why=why, effect=effect)
 
     async def _compared(self, row: instances.Instance) -> Finding | None:
         try:
             state = await self._engine.state(row.instance_id)
         except EngineRefusedError as error:
-            return _finding(Ill.DAMAGED, row.instance_id, why=str(error))
+            return _finding(IssueKind.DAMAGED, row.instance_id, why=str(error))
         if state is None:
-            ill = Ill.NEVER_STARTED if row.phase == "starting" else Ill.VANISHED
-            return _finding(ill, row.instance_id, row=row.engine_status)
+            kind = IssueKind.NEVER_STARTED if row.phase == "starting" else IssueKind.VANISHED
+            return _finding(kind, row.instance_id, row=row.engine_status)
         wanted = changes(row, state)
         if state.finished and state.updated_at > self._clock() - GRACE * self._young:
             return None  # the reconciler has not come by since it ended
         if wanted is None or (wanted.engine_status == row.engine_status and wanted.phase is None):
             return None
-        return _finding(Ill.DIVERGED, row.instance_id, row=row.engine_status, engine=state.status)
+        return _finding(IssueKind.DIVERGED, row.instance_id, row=row.engine_status, engine=state.status)
 
     async def _cards(self) -> list[Finding]:
         async with self._database.read() as connection:
             rows = await reconciling.stale(connection, self._clock(), self._young, limit=ROWS_PER_CHECK)
         return [
-            _finding(Ill.CARD_LIES, row.instance_id, shown=row.shown or "nothing", wanted=row.wanted or "nothing")
+            _finding(IssueKind.CARD_LIES, row.instance_id, shown=row.shown or "nothing", wanted=row.wanted or "nothing")
             for row in rows
         ]
 
@@ -298,7 +311,7 @@ class Doctor:
         for row in late:
             since.setdefault(row.instance_id, row.created_at)
         return [
-            _finding(Ill.UNANSWERED, instance_id, since=f"{at:%Y-%m-%d %H:%M:%S} UTC")
+            _finding(IssueKind.UNANSWERED, instance_id, since=f"{at:%Y-%m-%d %H:%M:%S} UTC")
             for instance_id, at in since.items()
         ]
 
@@ -312,7 +325,7 @@ class Doctor:
             log.warning("who is asked could not be looked up in Slack", why=str(error))
             return []
         return [
-            Finding(ill=Ill.UNREACHED, instance_id=each.instance_id, sentence=each.why, healing=HELP[each.what])
+            Finding(kind=IssueKind.UNREACHED, instance_id=each.instance_id, sentence=each.why, healing=HELP[each.what])
             for each in found
         ]
 
@@ -323,7 +336,9 @@ class Doctor:
             refused = await notifications.refused(connection, now - TOLD_WITHIN, ROWS_PER_CHECK)
             late = await notifications.late(connection, now - self._young, ROWS_PER_CHECK)
         return [
-            _finding(Ill.UNTOLD, row.instance_id, who=WHO[row.kind], why=row.problem or "it still waits for Slack.")
+            _finding(
+                IssueKind.UNTOLD, row.instance_id, who=WHO[row.kind], why=row.problem or "it still waits for Slack."
+            )
             for row in (*refused, *late)
             if row.result or row.problem
         ]
@@ -334,18 +349,18 @@ class Doctor:
         """Heal what can be healed, each audited under `actor`, and return the findings with what became of them."""
         await self._audit(findings, actor)
         for each in findings:
-            if each.ill is Ill.WEDGED:
+            if each.kind is IssueKind.WEDGED:
                 await self._purge(each)
-            elif each.ill is Ill.UNANSWERED:
+            elif each.kind is IssueKind.UNANSWERED:
                 async with self._database.write() as connection:
                     await intake.hurry(connection, each.instance_id, self._clock())
         # A wedged instance is gone now, so its row has vanished: the reconciler ends it and rewrites its card.
         await self._reconciler.look()
         await self._reconciler.sweep()
-        await self._mending.mend()
-        left = {(each.ill, each.instance_id) for each in await self.examine()}
+        await self._card_repair.repair()
+        left = {(each.kind, each.instance_id) for each in await self.examine()}
         return tuple(
-            each.model_copy(update={"healed": _is_healed(each, (each.ill, each.instance_id) in left)})
+            each.model_copy(update={"healed": _is_healed(each, (each.kind, each.instance_id) in left)})
             for each in findings
         )
 
@@ -357,12 +372,12 @@ class Doctor:
 
     async def _audit(self, findings: Sequence[Finding], actor: str) -> None:
         for each in findings:
-            if each.ill in HOPELESS:
+            if each.kind in HOPELESS:
                 continue
             entry = audit.Entry(
                 at=self._clock(),
                 actor=actor,
-                action=AuditAction(AuditAction(f"doctor.healed_{each.ill}")),
+                action=AuditAction(AuditAction(f"doctor.healed_{each.kind}")),
                 instance_id=each.instance_id,
                 through="cli",
                 reason=each.sentence,
@@ -386,13 +401,13 @@ def suspended_twice(kinds: Sequence[str]) -> bool:
     return False
 
 
-def _finding(ill: Ill, instance_id: str, **facts: str) -> Finding:
-    sentence, healing = SENTENCES[ill]
-    return Finding(ill=ill, instance_id=instance_id, sentence=sentence.format(**facts), healing=healing.format())
+def _finding(kind: IssueKind, instance_id: str, **facts: str) -> Finding:
+    sentence, healing = SENTENCES[kind]
+    return Finding(kind=kind, instance_id=instance_id, sentence=sentence.format(**facts), healing=healing.format())
 
 
 def _is_healed(finding: Finding, left: bool) -> bool | None:  # noqa: FBT001 whether it is found again
     """Return whether it is well: what only time can show (an answer), and what needs a person, is not said to be."""
-    if finding.ill in HOPELESS | {Ill.UNANSWERED} and left:
+    if finding.kind in HOPELESS | {IssueKind.UNANSWERED} and left:
         return None
     return not left

@@ -53,11 +53,11 @@ MANY = 20
 """If more than this, and more than half of all, have vanished, the engine's store is probably another one."""
 
 
-class Every(Value):
+class ReconcileIntervals(Value):
     """The interval of each look, in seconds; a card may lag behind for `settled` before it is repaired."""
 
     follow: float = 0.5
-    mend: float = 5.0
+    repair: float = 5.0
     look: float = 20.0
     sweep: float = 60.0
     settled: float = 15.0
@@ -65,10 +65,10 @@ class Every(Value):
     @classmethod
     def sweep_every(cls, seconds: float) -> Self:
         """Return intervals that fit a sweep every so many seconds."""
-        return cls(mend=min(5.0, seconds), look=min(20.0, seconds), sweep=seconds, settled=min(15.0, 4 * seconds))
+        return cls(repair=min(5.0, seconds), look=min(20.0, seconds), sweep=seconds, settled=min(15.0, 4 * seconds))
 
 
-class Found(Value):
+class SweepResult(Value):
     """The result of a sweep or a look, for the log and for operators."""
 
     seen: int = 0
@@ -96,23 +96,23 @@ class Reconciler:
         *,
         database: Database,
         engine: Engine,
-        mending: CardRepair,
+        card_repair: CardRepair,
         keys: KeyRing,
         clock: Callable[[], datetime],
-        every: Every | None = None,
+        intervals: ReconcileIntervals | None = None,
         engine_keeps: timedelta | None = None,
     ) -> None:
         self._keys = keys
         self._database = database
         self._engine = engine
         self._clock = clock
-        self._every = every or Every()
+        self._intervals = intervals or ReconcileIntervals()
         self._engine_keeps = engine_keeps
-        self._mending = mending
+        self._card_repair = card_repair
         self._slots = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._followed: dict[str, _Followed] = {}
         self._since: datetime | None = None
-        self.last = Found()
+        self.last = SweepResult()
         self.left_out = 0
         """Counts instances that could not be compared, for the metrics."""
 
@@ -120,10 +120,10 @@ class Reconciler:
     def loops(self) -> LoopsOfReconciler:
         """Compares changed rows, cards, open rows and the engine's whole list."""
         return LoopsOfReconciler(
-            self._loop("follow", self.follow, self._every.follow),
-            self._loop("cards", self._mending.mend, self._every.mend),
-            self._loop("look", self.look, self._every.look),
-            self._loop("sweep", self.sweep, self._every.sweep),
+            self._loop("follow", self.follow, self._intervals.follow),
+            self._loop("cards", self._card_repair.repair, self._intervals.repair),
+            self._loop("look", self.look, self._intervals.look),
+            self._loop("sweep", self.sweep, self._intervals.sweep),
         )
 
     def _loop(self, name: str, look: Callable[[], Awaitable[object]], seconds: float) -> Periodic:
@@ -152,20 +152,22 @@ class Reconciler:
             if not self._followed[key].again(now):
                 del self._followed[key]
 
-    async def look(self) -> Found:
+    async def look(self) -> SweepResult:
         """Look at everything that has not ended as far as we know."""
-        found, after, total = Found(), "", Found()
+        found, after, total = SweepResult(), "", SweepResult()
         while True:
             async with self._database.read() as connection:
                 rows = await reconciling.open_rows(connection, after=after, limit=ROWS_PER_SWEEP)
             found = await self._compare(rows)
-            total = Found(**{name: getattr(total, name) + getattr(found, name) for name in Found.model_fields})
+            total = SweepResult(
+                **{name: getattr(total, name) + getattr(found, name) for name in SweepResult.model_fields}
+            )
             if len(rows) < ROWS_PER_SWEEP:
                 return total
             after = rows[-1].instance_id
             await asyncio.sleep(0.05)  # many rows must not keep the engine from its own work
 
-    async def sweep(self) -> Found:
+    async def sweep(self) -> SweepResult:
         """Page through all ids of the engine: add what others started, note what others purged."""
         began, token, known, added = self._clock(), None, set[str](), 0
         while True:
@@ -181,14 +183,14 @@ class Reconciler:
                 break
             await asyncio.sleep(0.05)
         purged = await self._purged(known, began)
-        self.last = Found(seen=len(known), added=added, purged=purged)
+        self.last = SweepResult(seen=len(known), added=added, purged=purged)
         if added or purged:
             log.info("the engine's list was compared", seen=len(known), added=added, purged=purged)
         return self.last
 
     # ---- one comparison ---------------------------------------------------------------------------------------------
 
-    async def _compare(self, rows: Sequence[reconciling.Known]) -> Found:
+    async def _compare(self, rows: Sequence[reconciling.Known]) -> SweepResult:
         """Compare some rows with the engine and correct them. Raises EngineUnavailableError if it answers for none."""
         looked = await asyncio.gather(*(self._state(row.instance_id) for row in rows), return_exceptions=True)
         pairs = [(row, state) for row, state in zip(rows, looked, strict=True) if not isinstance(state, BaseException)]
@@ -205,7 +207,7 @@ class Reconciler:
             log.error("most workflows are unknown to the engine: is this another engine's store?", unknown=len(gone))
         else:
             vanished = sum([await self._one(self._vanished, instance_id, instance_id) for instance_id in gone])
-        return Found(seen=len(rows), changed=sum(changed), vanished=vanished)
+        return SweepResult(seen=len(rows), changed=sum(changed), vanished=vanished)
 
     async def _one(self, correct: Callable[[T], Awaitable[bool]], subject: T, instance_id: str) -> bool:
         """Correct one instance; a failure that concerns it alone leaves it out."""
@@ -250,7 +252,7 @@ class Reconciler:
         if wanted.phase is None:
             await self._note_status(row, wanted, paused=state.status == "SUSPENDED")
             if wanted.cards:
-                await self._mending.show(row.instance_id)
+                await self._card_repair.show(row.instance_id)
             return True
         return await self._over(row, wanted, ending_by(state), state.failure or "")
 
@@ -288,7 +290,7 @@ class Reconciler:
                 await intake.hurry(connection, row.instance_id, now)
         if done:
             log.warning("a row was behind its engine and is rebuilt", instance_id=row.instance_id, phase=wanted.phase)
-            await self._mending.show(row.instance_id)
+            await self._card_repair.show(row.instance_id)
         return done
 
     async def _with_found_cards(self, row: instances.Instance, wanted: instances.Changes) -> instances.Changes:
@@ -329,7 +331,7 @@ class Reconciler:
                 await intake.hurry(connection, row.instance_id, self._clock())
         if done:
             log.warning("a workflow ended without us", instance_id=row.instance_id, how=ending.kind)
-            await self._mending.show(row.instance_id)
+            await self._card_repair.show(row.instance_id)
         return done
 
     def _entry(self, row: instances.Instance, kind: str, reason: str) -> audit.Entry:

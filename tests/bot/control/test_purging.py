@@ -126,9 +126,9 @@ async def test_a_card_that_showed_no_end_before_the_purge_loses_its_buttons_all_
         stopped = instances.Changes(engine_status="TERMINATED", phase="terminated", wanted="terminated")
         await instances.project(connection, order, stopped, program.clock())
         await instances.forget(connection, order, program.clock())
-    await program.services.mending.show(order)
+    await program.services.card_repair.show(order)
     card = program.card(order)
     assert "Order 19: Stopped." in card.text
     assert "approval_approve" not in json.dumps(card.blocks)
     assert not any(each in card.text + json.dumps(card.blocks) for each in PERSONAL)
-    assert await program.services.mending.mend() == 0
+    assert await program.services.card_repair.repair() == 0

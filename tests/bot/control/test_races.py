@@ -47,7 +47,7 @@ async def test_an_operator_and_an_approver_at_once_give_one_end(program: Program
             await program.later(seconds=31)  # what the workflow did not answer is answered at the next delivery
             await program.services.deliverer.round()
             await program.services.reconciler.look()
-            await program.services.mending.mend()
+            await program.services.card_repair.repair()
         await eventually(lambda order=order: unanswered(program, order), lambda waits: not waits)  # type: ignore[misc]
         await eventually(lambda order=order: offers_a_decision(program, order), lambda offers: not offers)  # type: ignore[misc]
         row, actions = await program.row(order), await program.audited(order)

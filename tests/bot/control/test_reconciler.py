@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot import services
-from bot.control.reconciling.doctor import YOUNG, Doctor, Ill
+from bot.control.reconciling.doctor import YOUNG, Doctor, IssueKind
 from bot.decisions.submitting import DecisionSubmission
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnlistableError
 from records import instances
@@ -55,7 +55,7 @@ async def test_what_another_tool_paused_is_shown_as_paused(program: Program) -> 
     assert (row.engine_status, row.phase) == ("SUSPENDED", "waiting")
     assert row.wanted.endswith("paused")
     await program.later(minutes=1)
-    assert await program.services.mending.mend() == 1
+    assert await program.services.card_repair.repair() == 1
     assert "aused" in json.dumps(program.card(order).blocks)
 
 
@@ -199,8 +199,8 @@ def doctor(program: Program) -> Doctor:
     return services.doctor(program.services, timedelta(0))
 
 
-async def ills(program: Program) -> dict[str, Ill]:
-    return {each.instance_id: each.ill for each in await doctor(program).examine()}
+async def ills(program: Program) -> dict[str, IssueKind]:
+    return {each.instance_id: each.kind for each in await doctor(program).examine()}
 
 
 async def test_the_doctor_finds_each_damage_and_heals_what_can_be_healed(program: Program) -> None:
@@ -217,14 +217,14 @@ async def test_the_doctor_finds_each_damage_and_heals_what_can_be_healed(program
     await program.mark(lying, shown="older")
     await program.later(minutes=5)
     found = await doctor(program).examine()
-    assert {each.instance_id: each.ill for each in found} == {
-        diverged: Ill.DIVERGED,
-        vanished: Ill.VANISHED,
-        wedged: Ill.WEDGED,
-        lying: Ill.CARD_LIES,
-        "never": Ill.NEVER_STARTED,
-        "orphaned": Ill.ORPHANED,
-        "stalled": Ill.STALLED,
+    assert {each.instance_id: each.kind for each in found} == {
+        diverged: IssueKind.DIVERGED,
+        vanished: IssueKind.VANISHED,
+        wedged: IssueKind.WEDGED,
+        lying: IssueKind.CARD_LIES,
+        "never": IssueKind.NEVER_STARTED,
+        "orphaned": IssueKind.ORPHANED,
+        "stalled": IssueKind.STALLED,
     }
     assert await program.audited(diverged) == [each for each in await program.audited(diverged) if "doctor" not in each]
     after = await doctor(program).heal(found, ACTOR)
@@ -239,7 +239,7 @@ async def test_the_doctor_finds_each_damage_and_heals_what_can_be_healed(program
         "stalled": None,
     }
     assert "doctor.healed_diverged" in await program.audited(diverged)
-    assert set((await ills(program)).values()) == {Ill.NEVER_STARTED, Ill.STALLED}
+    assert set((await ills(program)).values()) == {IssueKind.NEVER_STARTED, IssueKind.STALLED}
 
 
 async def test_the_doctor_leaves_what_has_just_ended_to_the_reconciler_and_names_it_when_it_stays_behind(
@@ -252,8 +252,8 @@ async def test_the_doctor_leaves_what_has_just_ended_to_the_reconciler_and_names
     for seconds in (0, 40, 40, 20):
         await program.later(seconds=seconds)
         examined = await services.doctor(program.services, YOUNG).examine()
-        found[program.clock.ahead.total_seconds() - 300] = [each.ill for each in examined]
-    assert found == {0: [], 40: [], 80: [], 100: [Ill.DIVERGED]}
+        found[program.clock.ahead.total_seconds() - 300] = [each.kind for each in examined]
+    assert found == {0: [], 40: [], 80: [], 100: [IssueKind.DIVERGED]}
 
 
 async def test_the_doctor_names_a_workflow_that_broke_off(program: Program) -> None:
@@ -261,7 +261,7 @@ async def test_the_doctor_names_a_workflow_that_broke_off(program: Program) -> N
     program.engine.become(order, "FAILED", failure="ZeroDivisionError: oh")
     await program.services.reconciler.look()
     await program.later(minutes=5)
-    [found] = [each for each in await doctor(program).examine() if each.ill is Ill.FAILED]
+    [found] = [each for each in await doctor(program).examine() if each.kind is IssueKind.FAILED]
     assert "ZeroDivisionError: oh" in found.sentence
 
 
@@ -273,11 +273,11 @@ async def test_the_doctor_names_what_the_engine_cannot_read_and_examines_the_oth
     for each in (damaged, failed):
         program.engine.ill[each] = EngineRefusedError("inbox key declared in metadata but missing from state store")
     await program.later(minutes=5)
-    found = [each for each in await doctor(program).examine() if each.ill in {Ill.DAMAGED, Ill.STALLED}]
-    assert {(each.instance_id, each.ill) for each in found} == {
-        (damaged, Ill.DAMAGED),
-        (failed, Ill.DAMAGED),
-        (other, Ill.STALLED),
+    found = [each for each in await doctor(program).examine() if each.kind in {IssueKind.DAMAGED, IssueKind.STALLED}]
+    assert {(each.instance_id, each.kind) for each in found} == {
+        (damaged, IssueKind.DAMAGED),
+        (failed, IssueKind.DAMAGED),
+        (other, IssueKind.STALLED),
     }
     assert "inbox key declared in metadata" in next(each.sentence for each in found if each.instance_id == damaged)
 
@@ -288,7 +288,7 @@ async def test_the_doctor_names_a_decision_without_an_answer_and_delivers_it_aga
     await program.click("U0MANAGER", order)
     await program.later(minutes=5)
     [found] = await doctor(program).examine()
-    assert (found.ill, found.instance_id) == (Ill.UNANSWERED, order)
+    assert (found.kind, found.instance_id) == (IssueKind.UNANSWERED, order)
     [healed] = await doctor(program).heal([found], ACTOR)
     assert healed.healed is None
     await program.services.deliverer.round()
@@ -301,15 +301,15 @@ async def test_the_doctor_names_what_slack_refused_to_tell(program: Program) -> 
     await program.click("U0MANAGER", order)
     await program.ended(order)
     await eventually(lambda: refused(program))
-    [found] = [each for each in await doctor(program).examine() if each.ill is Ill.UNTOLD]
+    [found] = [each for each in await doctor(program).examine() if each.kind is IssueKind.UNTOLD]
     assert "user_disabled" in found.sentence
 
 
 async def refused(program: Program) -> list[str]:
-    return [each.sentence for each in await doctor(program).examine() if each.ill is Ill.UNTOLD]
+    return [each.sentence for each in await doctor(program).examine() if each.kind is IssueKind.UNTOLD]
 
 
 async def test_the_doctor_says_what_it_cannot_list(program: Program) -> None:
     program.engine.unlistable = UnlistableError("an id holds '||'")
     [found] = await doctor(program).examine()
-    assert found.ill is Ill.UNLISTABLE
+    assert found.kind is IssueKind.UNLISTABLE

@@ -29,11 +29,11 @@ class House:
         self.engine = FakeEngine()
         engine: Any = self.engine
         self.retention = Retention(database, engine, lambda: NOW, KEEP)
-        keys, mending = parse_key_ring("k" * 40), None
+        keys, card_repair = parse_key_ring("k" * 40), None
         self.reconciler = Reconciler(
             database=database,
             engine=engine,
-            mending=mending,  # type: ignore[arg-type]  # no card lags here
+            card_repair=card_repair,  # type: ignore[arg-type]  # no card lags here
             keys=keys,
             clock=lambda: NOW,
             engine_keeps=KEEP,
