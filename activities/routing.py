@@ -170,7 +170,7 @@ class Routing:
         if version == self._noted:
             return
         async with self._database.write() as connection:
-            changed, before = await policies.saw(connection, version, self._policies.text, self._clock())
+            changed, before = await policies.record_seen(connection, version, self._policies.text, self._clock())
             if changed:
                 await audit.append(connection, _policy_seen(version, before, self._clock()))
         self._noted = version
@@ -210,9 +210,9 @@ class Routing:
 
         def begin(transaction: Transaction) -> Sequence[notifications.Row]:
             if row is None:
-                instances.begin.on(transaction, known, now)
+                instances.insert.on(transaction, known, now)
             elif row.request is None:
-                instances.begin_again.on(transaction, known.model_copy(update={"name": row.name}), now)
+                instances.replace.on(transaction, known.model_copy(update={"name": row.name}), now)
             if state.origin == "workflow":
                 append_once(transaction, state.run.isoformat(), _unsigned(state, now))
             return write_step(transaction, Steps(state, ((first, state.run),), first.state), now, running)

@@ -101,7 +101,7 @@ def _answer(transaction: Transaction, steps: Steps, at: Moment) -> None:
         last = ended and what is answered[-1]
         _answer_one(transaction, steps.after, what.effect, at, last=last)
     if ended and not answered:
-        intake.hurry.on(transaction, steps.after.instance_id, at)
+        intake.make_due.on(transaction, steps.after.instance_id, at)
 
 
 def _answer_one(transaction: Transaction, state: State, record: Record, at: Moment, *, last: bool) -> None:

@@ -17,7 +17,7 @@ from records.chain import Checkpoint, Verification
 from records.columns import from_micros, storable
 from records.database import Database
 from records.plain import Plain, Transaction
-from records.sql import one, rows
+from records.sql import fetch_all, fetch_one
 from records.tables import audit
 
 ENTRIES_PER_READ = 2_000
@@ -77,15 +77,15 @@ def append(transaction: Transaction, entry: Entry) -> None:
 
 async def head(connection: AsyncConnection) -> Chained | None:
     """Return the newest entry."""
-    return await one(connection, sa.select(audit).order_by(audit.c.seq.desc()).limit(1), Chained)
+    return await fetch_one(connection, sa.select(audit).order_by(audit.c.seq.desc()).limit(1), Chained)
 
 
 async def show(connection: AsyncConnection, reference: str | int) -> Chained | None:
     """Return one entry by its seq or its hash."""
     text = str(reference)
     if text.isdecimal() and len(text) < 19:  # noqa: PLR2004 more digits do not fit the column
-        return await one(connection, sa.select(audit).where(audit.c.seq == int(text)), Chained)
-    return await one(connection, sa.select(audit).where(audit.c.hash == text), Chained)
+        return await fetch_one(connection, sa.select(audit).where(audit.c.seq == int(text)), Chained)
+    return await fetch_one(connection, sa.select(audit).where(audit.c.hash == text), Chained)
 
 
 async def page(
@@ -95,7 +95,7 @@ async def page(
     query = sa.select(audit).where(*_conditions(wanted or Filter()))
     if before is not None:
         query = query.where(audit.c.seq < before)
-    return await rows(connection, query.order_by(audit.c.seq.desc()).limit(limit), Chained)
+    return await fetch_all(connection, query.order_by(audit.c.seq.desc()).limit(limit), Chained)
 
 
 async def of_instance(
@@ -103,7 +103,7 @@ async def of_instance(
 ) -> tuple[Chained, ...]:
     """Return an instance's entries, oldest first; `after` is the seq of the last one seen."""
     query = sa.select(audit).where(audit.c.instance_id == instance_id, audit.c.seq > after)
-    return await rows(connection, query.order_by(audit.c.seq).limit(limit), Chained)
+    return await fetch_all(connection, query.order_by(audit.c.seq).limit(limit), Chained)
 
 
 def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:

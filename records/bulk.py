@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, inserting, one, rows
+from records.sql import fetch_all, fetch_one, insert_or_ignore, inserting
 from records.tables import bulk_items, bulk_operations
 
 OperationState = Literal["planned", "running", "done", "stopped"]
@@ -72,13 +72,15 @@ async def add(connection: AsyncConnection, operation_id: str, instance_ids: Iter
 
 async def get(connection: AsyncConnection, operation_id: str) -> Operation | None:
     """Return one operation."""
-    return await one(connection, sa.select(bulk_operations).where(bulk_operations.c.id == operation_id), Operation)
+    return await fetch_one(
+        connection, sa.select(bulk_operations).where(bulk_operations.c.id == operation_id), Operation
+    )
 
 
 async def by_token(connection: AsyncConnection, token_hash: str) -> Operation | None:
     """Return the operation that a dry run's token belongs to."""
     wanted = sa.select(bulk_operations).where(bulk_operations.c.token_hash == token_hash)
-    return await one(connection, wanted.limit(1), Operation)
+    return await fetch_one(connection, wanted.limit(1), Operation)
 
 
 async def move(
@@ -122,7 +124,7 @@ async def items(
     wanted = sa.select(bulk_items).where(bulk_items.c.operation_id == operation_id, bulk_items.c.instance_id > after)
     if state is not None:
         wanted = wanted.where(bulk_items.c.state == state)
-    return await rows(connection, wanted.order_by(bulk_items.c.instance_id).limit(limit), Item)
+    return await fetch_all(connection, wanted.order_by(bulk_items.c.instance_id).limit(limit), Item)
 
 
 async def finish(  # noqa: PLR0913 an item's key and its result
@@ -169,4 +171,4 @@ async def page(
     if before is not None:
         wanted = wanted.where(bulk_operations.c.created_at < before)
     order = (bulk_operations.c.created_at.desc(), bulk_operations.c.id)
-    return await rows(connection, wanted.order_by(*order).limit(limit), Operation)
+    return await fetch_all(connection, wanted.order_by(*order).limit(limit), Operation)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from records import audit
 from records.chain import Checkpoint
 from records.columns import canonical
-from records.sql import insert_or_ignore, rows
+from records.sql import fetch_all, insert_or_ignore
 from records.tables import audit as entries
 from records.tables import checkpoints
 
@@ -87,7 +87,9 @@ async def take(connection: AsyncConnection, signer: Signer, now: datetime) -> Ch
 
 async def kept(connection: AsyncConnection, limit: int = 1_000) -> tuple[Checkpoint, ...]:
     """Return the newest checkpoints of the database, newest first."""
-    return await rows(connection, sa.select(checkpoints).order_by(checkpoints.c.seq.desc()).limit(limit), Checkpoint)
+    return await fetch_all(
+        connection, sa.select(checkpoints).order_by(checkpoints.c.seq.desc()).limit(limit), Checkpoint
+    )
 
 
 UNSIGNED_GRACE = timedelta(minutes=10)

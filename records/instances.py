@@ -25,7 +25,7 @@ from records import search, webhooks
 from records.columns import Json
 from records.plain import Plain, Transaction
 from records.prepared import Prepared
-from records.sql import One, insert_all, insert_or_ignore, one, rows
+from records.sql import One, fetch_all, fetch_one, insert_all, insert_or_ignore
 from records.tables import instance_words, instances, intake, notifications, waiting
 
 Phase = Literal[
@@ -130,7 +130,7 @@ def _columns(value: Value, names: Collection[str]) -> dict[str, Any]:
 
 
 @Plain
-def begin(
+def insert(
     transaction: Transaction, known: Known, now: datetime, *, created_at: datetime | None = None
 ) -> tuple[Instance, bool]:
     """Write an instance's first row. Returns the row that stands and whether it is new.
@@ -153,11 +153,11 @@ def begin(
 
 
 @Plain
-def begin_again(transaction: Transaction, known: Known, now: datetime) -> Instance:
+def replace(transaction: Transaction, known: Known, now: datetime) -> Instance:
     """Replace a row: the id was run again on request. The audit keeps the earlier run."""
     for delete in FORGET:
         delete.run(transaction, {"wanted": known.instance_id})
-    row, _ = begin.on(transaction, known, now)
+    row, _ = insert.on(transaction, known, now)
     return row
 
 
@@ -198,14 +198,14 @@ def until_of(state: State) -> datetime | None:
 
 async def many(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, Instance]:
     """Return rows by id. At most a page's ids at once."""
-    found = await rows(connection, sa.select(instances).where(instances.c.instance_id.in_(instance_ids)), Instance)
+    found = await fetch_all(connection, sa.select(instances).where(instances.c.instance_id.in_(instance_ids)), Instance)
     return {row.instance_id: row for row in found}
 
 
 async def states(connection: AsyncConnection, instance_ids: Collection[str]) -> tuple[State, ...]:
     """Return where those requests stand that a workflow has written anything of. At most a page's ids at once."""
     wanted = (instances.c.instance_id.in_(instance_ids), instances.c.state.is_not(None))
-    found = await rows(connection, sa.select(instances.c.instance_id, instances.c.state).where(*wanted), _Stands)
+    found = await fetch_all(connection, sa.select(instances.c.instance_id, instances.c.state).where(*wanted), _Stands)
     return tuple(row.state for row in found)
 
 
@@ -265,7 +265,7 @@ async def find(connection: AsyncConnection, reference: str) -> Instance | None:
     if exact is not None:
         return exact
     newest = sa.select(instances).where(instances.c.subject == reference).order_by(instances.c.created_at.desc())
-    return await one(connection, newest.limit(1), Instance)
+    return await fetch_one(connection, newest.limit(1), Instance)
 
 
 @Plain

@@ -16,7 +16,7 @@ from approvals.values import Moment, Value
 from records.forgetting import unless_purged
 from records.plain import Plain, Transaction
 from records.prepared import Prepared
-from records.sql import One, Read, insert_or_ignore, readable, rows
+from records.sql import One, Read, fetch_all, insert_or_ignore, readable
 from records.tables import instances, intake
 
 State = Literal["pending", "raised", "answered"]
@@ -142,7 +142,7 @@ async def due(connection: AsyncConnection, now: datetime, limit: int, lease: tim
 
 async def _first(connection: AsyncConnection, query: sa.Select[Any], limit: int) -> Read[Row]:
     few = query.order_by(intake.c.next_attempt_at, intake.c.id).limit(limit)
-    return await rows(connection, few.with_for_update(skip_locked=True), Row)
+    return await fetch_all(connection, few.with_for_update(skip_locked=True), Row)
 
 
 def _never(now: datetime, lease: timedelta) -> sa.ColumnElement[bool]:
@@ -164,7 +164,7 @@ def retry_at(transaction: Transaction, decision_id: str, moment: datetime) -> No
 
 
 @Plain
-def hurry(transaction: Transaction, instance_id: str, now: datetime) -> None:
+def make_due(transaction: Transaction, instance_id: str, now: datetime) -> None:
     """Make an instance's unanswered decisions due at once: something happened that answers them."""
     HURRY.run(transaction, {"instance": instance_id, "at": now})
 
@@ -263,16 +263,16 @@ async def undelivered(connection: AsyncConnection, at_most: int = 10_000) -> int
 async def unanswered(connection: AsyncConnection, before: datetime, limit: int) -> tuple[Row, ...]:
     """Return decisions taken in before a moment, without an answer though nothing is paused, oldest first."""
     wanted = sa.select(intake).where(intake.c.answered_at.is_(None), intake.c.created_at <= before, GOING_ON)
-    return await rows(connection, wanted.order_by(intake.c.created_at, intake.c.id).limit(limit), Row)
+    return await fetch_all(connection, wanted.order_by(intake.c.created_at, intake.c.id).limit(limit), Row)
 
 
 async def pending_for(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[Row, ...]:
     """Return an instance's unanswered decisions, oldest first."""
     wanted = sa.select(intake).where(intake.c.instance_id == instance_id, intake.c.answered_at.is_(None))
-    return await rows(connection, wanted.order_by(intake.c.created_at, intake.c.id).limit(limit), Row)
+    return await fetch_all(connection, wanted.order_by(intake.c.created_at, intake.c.id).limit(limit), Row)
 
 
 async def of_instance(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[Row, ...]:
     """Return an instance's decisions, newest first."""
     wanted = sa.select(intake).where(intake.c.instance_id == instance_id)
-    return await rows(connection, wanted.order_by(intake.c.created_at.desc(), intake.c.id).limit(limit), Row)
+    return await fetch_all(connection, wanted.order_by(intake.c.created_at.desc(), intake.c.id).limit(limit), Row)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
 from records.plain import Plain, Transaction
-from records.sql import One, one, rows
+from records.sql import One, fetch_all, fetch_one
 from records.tables import keys
 
 USE_NOTED_AGAIN = timedelta(seconds=60)
@@ -161,7 +161,7 @@ async def rotate(connection: AsyncConnection, key_id: str) -> int | None:
 
 async def get(connection: AsyncConnection, key_id: str) -> ApiKey | None:
     """Return one key by its id."""
-    return await one(connection, sa.select(*_PUBLIC).where(keys.c.id == key_id), ApiKey)
+    return await fetch_one(connection, sa.select(*_PUBLIC).where(keys.c.id == key_id), ApiKey)
 
 
 async def persons(connection: AsyncConnection) -> tuple[str, ...]:
@@ -171,7 +171,9 @@ async def persons(connection: AsyncConnection) -> tuple[str, ...]:
 
 async def page(connection: AsyncConnection, *, after: str = "", limit: int = 100) -> tuple[ApiKey, ...]:
     """Return keys by id; `after` is the id of the last one seen."""
-    return await rows(connection, sa.select(*_PUBLIC).where(keys.c.id > after).order_by(keys.c.id).limit(limit), ApiKey)
+    return await fetch_all(
+        connection, sa.select(*_PUBLIC).where(keys.c.id > after).order_by(keys.c.id).limit(limit), ApiKey
+    )
 
 
 _PUBLIC = tuple(column for column in keys.c if column.name != "mac")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, rows
+from records.sql import fetch_all, insert_or_ignore
 from records.tables import leaders
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ async def moment(connection: AsyncConnection, now: datetime) -> datetime:
 
 async def all_of(connection: AsyncConnection) -> tuple[Leader, ...]:
     """Return the lease of each job."""
-    return await rows(connection, sa.select(leaders).order_by(leaders.c.job).limit(100), Leader)
+    return await fetch_all(connection, sa.select(leaders).order_by(leaders.c.job).limit(100), Leader)
 
 
 def is_free(lease: Leader | None, holder: str, now: datetime, length: timedelta, *, fit: bool) -> bool:

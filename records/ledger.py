@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
 from records.plain import Plain, Transaction
-from records.sql import One, insert_or_ignore, rows
+from records.sql import One, fetch_all, insert_or_ignore
 from records.tables import order_ledger
 
 
@@ -48,10 +48,10 @@ GET = One(sa.select(order_ledger).where(order_ledger.c.idempotency_key == sa.bin
 async def of_order(connection: AsyncConnection, order_id: str, limit: int = 100) -> tuple[LedgerRow, ...]:
     """Return the ledger's rows of one order, oldest first."""
     wanted = sa.select(order_ledger).where(order_ledger.c.order_id == order_id)
-    return await rows(connection, wanted.order_by(order_ledger.c.at).limit(limit), LedgerRow)
+    return await fetch_all(connection, wanted.order_by(order_ledger.c.at).limit(limit), LedgerRow)
 
 
 async def since(connection: AsyncConnection, moment: datetime, limit: int = 100) -> tuple[LedgerRow, ...]:
     """Return the ledger's rows since a moment, oldest first."""
     wanted = sa.select(order_ledger).where(order_ledger.c.at >= moment)
-    return await rows(connection, wanted.order_by(order_ledger.c.at).limit(limit), LedgerRow)
+    return await fetch_all(connection, wanted.order_by(order_ledger.c.at).limit(limit), LedgerRow)

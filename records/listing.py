@@ -17,7 +17,7 @@ from records import search
 from records.columns import Instant, canonical, to_micros
 from records.errors import BadCursorError
 from records.instances import Instance, Phase
-from records.sql import Read, rows
+from records.sql import Read, fetch_all
 from records.tables import instances, waiting
 
 Sort = Literal["created", "deadline", "since", "progress", "ended", "amount", "requester"]
@@ -210,7 +210,7 @@ async def _collect(
     while 0 <= part < len(orders) and read <= limit:
         order = orders[part]
         here = _beyond(query.where(*order.fits), order, values, back=place.back).limit(limit + 1 - read)
-        lines = await rows(connection, here, Line)
+        lines = await fetch_all(connection, here, Line)
         found += [(part, line) for line in lines]
         read += len(lines.raw)
         part, values = part + step, None
@@ -377,7 +377,7 @@ async def ids(connection: AsyncConnection, wanted: Filter, *, after: str = "", l
 async def unfinished(connection: AsyncConnection, *, after: str = "", limit: int = 500) -> Read[Instance]:
     """Return rows that have not ended in the engine as far as we know, by id, for reconciliation."""
     query = sa.select(instances).where(instances.c.finished_at.is_(None), instances.c.instance_id > after)
-    return await rows(connection, query.order_by(instances.c.instance_id).limit(limit), Instance)
+    return await fetch_all(connection, query.order_by(instances.c.instance_id).limit(limit), Instance)
 
 
 async def missing(connection: AsyncConnection, candidates: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from approvals.values import Moment, Value
 from records.forgetting import unless_purged
 from records.plain import Plain, Transaction
 from records.prepared import Prepared
-from records.sql import insert_all, rows
+from records.sql import fetch_all, insert_all
 from records.tables import notifications
 
 Kind = Literal["card", "thread", "requester", "answer", "reminder", "alarm"]
@@ -66,7 +66,7 @@ async def due(connection: AsyncConnection, now: datetime, longest: timedelta, li
     A moment further off than the `longest` pause was set before the clock went back: that row is due as well.
     """
     late = sa.or_(now >= DUE, now + longest < DUE)
-    return await rows(connection, sa.select(notifications).where(UNSENT, late).order_by(*ORDER).limit(limit), Row)
+    return await fetch_all(connection, sa.select(notifications).where(UNSENT, late).order_by(*ORDER).limit(limit), Row)
 
 
 @Plain
@@ -130,13 +130,13 @@ def drop(transaction: Transaction, row_id: str) -> None:
 async def refused(connection: AsyncConnection, since: datetime, limit: int) -> tuple[Row, ...]:
     """Return what Slack refused for good since a moment, oldest first."""
     found = sa.select(notifications).where(notifications.c.result == "refused", notifications.c.over_at >= since)
-    return await rows(connection, found.order_by(notifications.c.over_at).limit(limit), Row)
+    return await fetch_all(connection, found.order_by(notifications.c.over_at).limit(limit), Row)
 
 
 async def late(connection: AsyncConnection, before: datetime, limit: int) -> tuple[Row, ...]:
     """Return unsent notifications that were due before a moment, oldest first."""
     found = sa.select(notifications).where(UNSENT, notifications.c.created_at < before)
-    return await rows(connection, found.order_by(notifications.c.created_at).limit(limit), Row)
+    return await fetch_all(connection, found.order_by(notifications.c.created_at).limit(limit), Row)
 
 
 async def unsent(connection: AsyncConnection, at_most: int = 10_000) -> int:
@@ -148,4 +148,4 @@ async def unsent(connection: AsyncConnection, at_most: int = 10_000) -> int:
 async def of_instance(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[Row, ...]:
     """Return an instance's notifications, oldest first."""
     found = sa.select(notifications).where(notifications.c.instance_id == instance_id)
-    return await rows(connection, found.order_by(notifications.c.created_at, notifications.c.id).limit(limit), Row)
+    return await fetch_all(connection, found.order_by(notifications.c.created_at, notifications.c.id).limit(limit), Row)

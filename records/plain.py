@@ -17,7 +17,7 @@ from records.unreadable import BadRows, bad_rows_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Found = tuple[Sequence[Sequence[Any]], int]
+QueryResult = tuple[Sequence[Sequence[Any]], int]
 """A statement's rows, and how many rows it changed."""
 
 
@@ -36,7 +36,7 @@ class Transaction(Protocol):
     def bad_rows(self) -> BadRows:
         """The list of damaged rows."""
 
-    def run(self, text: str, values: Sequence[Any]) -> Found:
+    def run(self, text: str, values: Sequence[Any]) -> QueryResult:
         """Run one compiled statement. Raises the driver's errors."""
 
 
@@ -59,7 +59,7 @@ class OnSqlite:
         """Whether it has not ended: SQLite rolls back by itself if the disk is full."""
         return self._below.raw.in_transaction
 
-    def run(self, text: str, values: Sequence[Any]) -> Found:
+    def run(self, text: str, values: Sequence[Any]) -> QueryResult:
         """Run one compiled statement. Raises: sqlite3.Error."""
         return self._below.fetched(text, values)
 
@@ -74,7 +74,7 @@ class OnPostgres:
         self.info = connection.info
         self.bad_rows = bad_rows_of(connection)
 
-    def run(self, text: str, values: Sequence[Any]) -> Found:
+    def run(self, text: str, values: Sequence[Any]) -> QueryResult:
         """Run one compiled statement. Raises: SQLAlchemyError."""
         done = self._connection.exec_driver_sql(text, tuple(values))
         return done.all() if done.returns_rows else (), done.rowcount

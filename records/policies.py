@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
 from records import locks
-from records.sql import FEW_ROWS, insert_or_ignore, one, rows
+from records.sql import FEW_ROWS, fetch_all, fetch_one, insert_or_ignore
 from records.tables import policies
 
 
@@ -20,7 +20,9 @@ class PolicySeen(Value):
     last_seen_at: Moment
 
 
-async def saw(connection: AsyncConnection, version: str, content: str, now: datetime) -> tuple[bool, str | None]:
+async def record_seen(
+    connection: AsyncConnection, version: str, content: str, now: datetime
+) -> tuple[bool, str | None]:
     """Note that a policy is in force. Returns whether it differs from the one before, and that one's version."""
     await locks.alone(connection, "policies")
     before = await newest(connection)
@@ -35,7 +37,7 @@ async def saw(connection: AsyncConnection, version: str, content: str, now: date
 
 async def get(connection: AsyncConnection, version: str) -> PolicySeen | None:
     """Return one policy by its version."""
-    return await one(connection, sa.select(policies).where(policies.c.version == version), PolicySeen)
+    return await fetch_one(connection, sa.select(policies).where(policies.c.version == version), PolicySeen)
 
 
 async def versions(connection: AsyncConnection, limit: int = 200) -> tuple[str, ...]:
@@ -47,10 +49,12 @@ async def versions(connection: AsyncConnection, limit: int = 200) -> tuple[str, 
 async def newest(connection: AsyncConnection) -> PolicySeen | None:
     """Return the policy that was seen in force last."""
     order = (policies.c.last_seen_at.desc(), policies.c.seen_at.desc())
-    found = await rows(connection, sa.select(policies).order_by(*order).limit(FEW_ROWS), PolicySeen)
+    found = await fetch_all(connection, sa.select(policies).order_by(*order).limit(FEW_ROWS), PolicySeen)
     return found[0] if found else None
 
 
 async def page(connection: AsyncConnection, limit: int = 50) -> tuple[PolicySeen, ...]:
     """Return policies, last seen first."""
-    return await rows(connection, sa.select(policies).order_by(policies.c.last_seen_at.desc()).limit(limit), PolicySeen)
+    return await fetch_all(
+        connection, sa.select(policies).order_by(policies.c.last_seen_at.desc()).limit(limit), PolicySeen
+    )

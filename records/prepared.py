@@ -39,7 +39,9 @@ class Prepared:
         compiled = self._compiled.get(transaction.dialect) or self._compile(transaction.dialect)
         given = [bind(values.get(name, default)) for name, bind, default in compiled.parameters]
         found, changed = transaction.run(compiled.text, given)
-        return Done([[one(value) for one, value in zip(compiled.results, row, strict=True)] for row in found], changed)
+        return Done(
+            [[read(value) for read, value in zip(compiled.results, row, strict=True)] for row in found], changed
+        )
 
     def mappings(self, transaction: Transaction, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run it and return its rows by the names of their columns."""

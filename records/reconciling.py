@@ -11,7 +11,7 @@ from records.audit import Chained
 from records.columns import UNREADABLE
 from records.instances import Instance
 from records.listing import SHOWN, Line
-from records.sql import readable, rows
+from records.sql import fetch_all, readable
 from records.tables import OPEN, STALE, audit, instances
 from records.unreadable import bad_row, bad_rows_of
 
@@ -62,13 +62,17 @@ async def _known(connection: AsyncConnection, query: sa.Select[Any]) -> tuple[Kn
 async def progressed(connection: AsyncConnection, since: datetime, *, limit: int = 500) -> tuple[Line, ...]:
     """Return unfinished rows that moved at a moment or later, oldest movement first."""
     query = sa.select(*SHOWN).where(OPEN, instances.c.updated_at >= since)
-    return await rows(connection, query.order_by(instances.c.updated_at, instances.c.instance_id).limit(limit), Line)
+    return await fetch_all(
+        connection, query.order_by(instances.c.updated_at, instances.c.instance_id).limit(limit), Line
+    )
 
 
 async def finished(connection: AsyncConnection, since: datetime, *, limit: int = 500) -> tuple[Line, ...]:
     """Return rows that ended at a moment or later, oldest end first."""
     query = sa.select(*SHOWN).where(instances.c.finished_at >= since, instances.c.finished_at.is_not(None))
-    return await rows(connection, query.order_by(instances.c.finished_at, instances.c.instance_id).limit(limit), Line)
+    return await fetch_all(
+        connection, query.order_by(instances.c.finished_at, instances.c.instance_id).limit(limit), Line
+    )
 
 
 async def stale(
@@ -80,13 +84,13 @@ async def stale(
     """
     touched = instances.c.updated_at
     query = sa.select(instances).where(STALE, sa.or_(touched < now - settled, touched > now + AHEAD))
-    return await rows(connection, query.order_by(instances.c.updated_at).limit(limit), Instance)
+    return await fetch_all(connection, query.order_by(instances.c.updated_at).limit(limit), Instance)
 
 
 async def failed(connection: AsyncConnection, *, limit: int = 100) -> tuple[Instance, ...]:
     """Return what broke off with an error and is neither purged nor run again, newest first."""
     query = sa.select(instances).where(instances.c.engine_status == "FAILED", instances.c.phase != "purged")
-    return await rows(connection, query.order_by(instances.c.created_at.desc()).limit(limit), Instance)
+    return await fetch_all(connection, query.order_by(instances.c.created_at.desc()).limit(limit), Instance)
 
 
 async def ended(
@@ -138,7 +142,7 @@ async def over(
 async def entries_after(connection: AsyncConnection, seq: int, *, limit: int = 200) -> tuple[Chained, ...]:
     """Return audit entries after one, oldest first."""
     query = sa.select(audit).where(audit.c.seq > seq).order_by(audit.c.seq).limit(limit)
-    return await rows(connection, query, Chained)
+    return await fetch_all(connection, query, Chained)
 
 
 async def newest(connection: AsyncConnection) -> tuple[int, datetime | None]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, one
+from records.sql import fetch_one, insert_or_ignore
 from records.tables import replays
 
 KEEP = timedelta(minutes=20)
@@ -56,7 +56,7 @@ async def release(connection: AsyncConnection, signature_hash: str) -> None:
 
 async def get(connection: AsyncConnection, signature_hash: str) -> Replay | None:
     """Return a request's record."""
-    return await one(connection, sa.select(replays).where(replays.c.signature_hash == signature_hash), Replay)
+    return await fetch_one(connection, sa.select(replays).where(replays.c.signature_hash == signature_hash), Replay)
 
 
 async def prune(connection: AsyncConnection, now: datetime, *, limit: int = REPLAYS_PRUNED_AT_ONCE) -> int:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, one
+from records.sql import fetch_one, insert_or_ignore
 from records.tables import slack_answers
 
 CHANNEL = "countersign_directory"
@@ -37,7 +37,7 @@ async def newest(connection: AsyncConnection, key: str, since: datetime) -> Slac
         slack_answers.c.asked_at >= since,
         slack_answers.c.asked_at > sa.func.coalesce(changed, sa.literal(-1, sa.BigInteger)),
     )
-    return await one(connection, found, SlackAnswer)
+    return await fetch_one(connection, found, SlackAnswer)
 
 
 async def keep(connection: AsyncConnection, answer: SlackAnswer) -> None:

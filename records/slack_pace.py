@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
-from records.sql import insert_or_ignore, rows
+from records.sql import fetch_all, insert_or_ignore
 from records.tables import slack_pace
 
 
@@ -31,7 +31,7 @@ async def hold(connection: AsyncConnection, key: str, until: datetime) -> None:
 async def held(connection: AsyncConnection, since: datetime, limit: int = 1_000) -> tuple[Held, ...]:
     """Return the queues that were stopped until a moment or later."""
     found = sa.select(slack_pace).where(slack_pace.c.not_before >= since)
-    return await rows(connection, found.order_by(slack_pace.c.not_before.desc()).limit(limit), Held)
+    return await fetch_all(connection, found.order_by(slack_pace.c.not_before.desc()).limit(limit), Held)
 
 
 async def take_slot(connection: AsyncConnection, key: str, now: datetime, spacing: timedelta) -> datetime:

@@ -68,7 +68,7 @@ class Read(tuple[V, ...]):  # noqa: SLOT001 an attribute beside the items is wha
     raw: Sequence[Mapping[Any, Any]] = ()
 
 
-async def one(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]) -> V | None:
+async def fetch_one(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]) -> V | None:
     """Return the only row as a value. Raises UnreadableRowError."""
     row = (await connection.execute(query)).mappings().one_or_none()
     return None if row is None else _read(bad_rows_of(connection.sync_connection), query, dict(row), kind)
@@ -99,7 +99,7 @@ def _read(bad_rows: BadRows, query: sa.Select[Any], row: Mapping[str, Any], kind
 MEND = "Other rows are not affected. An operator finds it with: countersign doctor."
 
 
-async def rows(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]) -> Read[V]:
+async def fetch_all(connection: AsyncConnection, query: sa.Select[Any], kind: type[V]) -> Read[V]:
     """Return all rows as values, without those that cannot be read: these are set aside. The query has its limit."""
     good: list[V] = []
     raw = (await connection.execute(query)).mappings().all()

@@ -15,7 +15,7 @@ from approvals.webhooks import Callback
 from records.forgetting import unless_purged
 from records.plain import Plain, Transaction
 from records.prepared import Prepared
-from records.sql import insert_or_ignore, one, rows
+from records.sql import fetch_all, fetch_one, insert_or_ignore
 from records.tables import webhook_deliveries as deliveries
 
 State = Literal["due", "sent", "given_up"]
@@ -90,7 +90,7 @@ async def due(connection: AsyncConnection, now: datetime, longest: timedelta, li
     """
     at = deliveries.c.next_attempt_at
     late = sa.or_(at <= now, at > now + longest)
-    return await rows(
+    return await fetch_all(
         connection, sa.select(deliveries).where(DUE, late).order_by(at, deliveries.c.id).limit(limit), Delivery
     )
 
@@ -163,7 +163,7 @@ async def prune(connection: AsyncConnection, before: datetime, *, limit: int = 5
 
 async def get(connection: AsyncConnection, row_id: str) -> Delivery | None:
     """Return one delivery."""
-    return await one(connection, sa.select(deliveries).where(deliveries.c.id == row_id), Delivery)
+    return await fetch_one(connection, sa.select(deliveries).where(deliveries.c.id == row_id), Delivery)
 
 
 async def page(  # noqa: PLR0913 a filter
@@ -182,4 +182,4 @@ async def page(  # noqa: PLR0913 a filter
         place = sa.tuple_(deliveries.c.created_at, deliveries.c.id)
         fits.append(place < sa.tuple_(sa.literal(after[0], deliveries.c.created_at.type), sa.literal(after[1])))
     order = (deliveries.c.created_at.desc(), deliveries.c.id.desc())
-    return await rows(connection, sa.select(deliveries).where(*fits).order_by(*order).limit(limit), Delivery)
+    return await fetch_all(connection, sa.select(deliveries).where(*fits).order_by(*order).limit(limit), Delivery)

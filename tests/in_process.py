@@ -146,7 +146,7 @@ class Program:
         """Make a row without an instance."""
         async with self.services.database.write() as connection:
             known = instances.Known(instance_id=instance_id, name="approval_workflow")
-            await instances.begin(connection, known, self.clock())
+            await instances.insert(connection, known, self.clock())
         await self.mark(instance_id, **changes)
 
     async def forget_rows(self) -> None:

@@ -64,7 +64,7 @@ class Alarms:
         message = private.sentence(content.text)
         how: dict[str, Any] = {"urgency": Urgency.ANSWER, "patience": FOR_EVER}
         if content.user:
-            return lambda begin: self._slack.direct(content.user, message, message_id, begin=begin, **how)
+            return lambda begin: self._slack.send_dm(content.user, message, message_id, begin=begin, **how)
         if content.thread:
             how |= {"thread": content.thread}
             return lambda begin: self._slack.post(content.channel, message, message_id, begin=begin, **how)

@@ -60,7 +60,7 @@ class Announcer:
                 await self._rewrite(card, request_card.purged(what, ends.shown(row.ended_as)))
         await self._note_shown(row.instance_id, row.wanted)
 
-    async def mend(self, card: CardRef, state: State, stage: int) -> None:
+    async def repair(self, card: CardRef, state: State, stage: int) -> None:
         """Rewrite a card whose posting's reply was lost (docs/explanation/slack.md#a-post-may-be-sent-twice)."""
         passed = stage < state.stage
         view = await (passed_view(self._directory, state, stage) if passed else card_view(self._directory, state))
@@ -75,12 +75,12 @@ class Announcer:
             if await self._responded(channel, user, message, how.get("begin")):
                 return
             try:
-                await self._slack.whisper(channel, user, message, **how)
+                await self._slack.post_ephemeral(channel, user, message, **how)
             except SlackRefusedError:
                 log.info("a person is told by direct message instead", channel=channel)
             else:
                 return
-        await self._slack.direct(user, message, urgency=Urgency.ANSWER, **how)
+        await self._slack.send_dm(user, message, urgency=Urgency.ANSWER, **how)
 
     async def _responded(self, channel: str, user: str, message: Message, begin: Begin | None) -> bool:
         url = self.response_urls.take(channel, user)

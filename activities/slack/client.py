@@ -185,7 +185,7 @@ class Slack:
             **_body(message),
         )
 
-    async def whisper(self, channel: str, user: str, message: Message, **how: Any) -> None:
+    async def post_ephemeral(self, channel: str, user: str, message: Message, **how: Any) -> None:
         """Tell one person something that only they see, in the channel where they acted."""
         await self.call("chat.postEphemeral", channel=channel, user=user, **_body(message), **how)
 
@@ -201,7 +201,7 @@ class Slack:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
-    async def direct(self, user: str, message: Message, client_msg_id: str | None = None, **how: Any) -> CardRef:
+    async def send_dm(self, user: str, message: Message, client_msg_id: str | None = None, **how: Any) -> CardRef:
         """Send a person a direct message."""
         if (channel := self._direct.get(user)) is None:
             patience = how.get("patience", SLACK_PATIENCE_S)

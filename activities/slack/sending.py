@@ -64,7 +64,7 @@ class Sender:
     async def _direct(self, row: Notification, telling: Telling, found: Instance, state: State) -> Delivery:
         message = private.ended(await self._view(telling, found, telling.as_of(state)))
         how: dict[str, Any] = {"urgency": Urgency.TELLING, "patience": FOR_EVER}
-        return lambda begin: self._slack.direct(telling.user, message, message_id(row), begin=begin, **how)
+        return lambda begin: self._slack.send_dm(telling.user, message, message_id(row), begin=begin, **how)
 
     async def _reply(self, row: Notification, telling: Telling, found: Instance, state: State) -> Delivery:
         card, message = found.cards[telling.stage], await self._message(telling, found, telling.as_of(state))

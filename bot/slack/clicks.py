@@ -265,7 +265,7 @@ class Clicks:
         state = await self._details.state(binding.instance_id)
         try:
             if state is not None:
-                await self._announcer.mend(place, state, binding.stage)
+                await self._announcer.repair(place, state, binding.stage)
         except (SlackRefusedError, SlackUnavailableError) as error:
             log.warning("a second card could not be rewritten", instance_id=binding.instance_id, why=str(error))
 

@@ -62,7 +62,7 @@ def cards_of(database: Database, slack: Slack) -> asking.Cards:
 
 async def known(database: Database, state: State) -> None:
     async with database.write() as connection:
-        await instances.begin(
+        await instances.insert(
             connection, instances.Known(instance_id=state.instance_id, name="approval_workflow"), NOON
         )
         await instances.project(

@@ -114,7 +114,7 @@ class Parts:
         card = await self.slack.post("approvals", Message(text="card", blocks=()))
         state = waiting(card)
         async with self.database.write() as connection:
-            await instances.begin(connection, instances.Known(instance_id=state.instance_id, name="w"), NOON)
+            await instances.insert(connection, instances.Known(instance_id=state.instance_id, name="w"), NOON)
         await self.projected(state)
         return state
 

@@ -63,7 +63,7 @@ def past_decisions(system: System) -> None:
                 decided_at=decided,
                 finished_at=decided,
             )
-            await instances.begin(connection, known, decided, created_at=asked)  # type: ignore[arg-type]
+            await instances.insert(connection, known, decided, created_at=asked)  # type: ignore[arg-type]
 
     system.records(write, write=True)
 

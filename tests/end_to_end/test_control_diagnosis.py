@@ -95,7 +95,7 @@ class Bench:
     async def _row(self, known: instances.Known) -> None:
         database = Database.open(self.url)
         async with database.write() as connection:
-            await instances.begin(connection, known, dt.datetime.now(dt.UTC))
+            await instances.insert(connection, known, dt.datetime.now(dt.UTC))
         await database.close()
 
     def why(self, instance_id: str) -> tuple[Diagnosis, ...]:

@@ -260,7 +260,7 @@ def test_a_workflow_asks_long_after_it_has_begun(system: System) -> None:
     """The reconciler has added its row by then, without a request."""
     instance_id = system.order_id("late")
     known = instances.Known(instance_id=instance_id, name="approval_workflow", engine_status="RUNNING", phase="unknown")
-    system.records(lambda connection: instances.begin(connection, known, datetime.now(UTC)), write=True)
+    system.records(lambda connection: instances.insert(connection, known, datetime.now(UTC)), write=True)
     asked = {"subject": "A loan", "amount": "2400", "currency": "USD", "requester": "requester@example.com"}
     started = Stranger(system.sidecar)
     started.start(instance_id, asked)

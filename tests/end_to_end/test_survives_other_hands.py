@@ -137,7 +137,7 @@ async def test_a_workflow_that_starts_between_two_looks_has_not_vanished(tmp_pat
             return None
 
     async with database.write() as connection:
-        await instances.begin(connection, instances.Known(instance_id="late", name="w", phase="starting"), now)
+        await instances.insert(connection, instances.Known(instance_id="late", name="w", phase="starting"), now)
     nobody: Any = None
     reconciler = Reconciler(
         database=database, engine=cast("Any", Late()), card_repair=nobody, keys=nobody, clock=lambda: now

@@ -31,6 +31,6 @@ def waiting(system: System, count: int, name: str, *, on: str = "group:managers"
                 asked_at=now,
                 deadline=now + timedelta(minutes=first_in + count - number),
             )
-            await instances.begin(connection, known, now - timedelta(minutes=1) + timedelta(milliseconds=number))
+            await instances.insert(connection, known, now - timedelta(minutes=1) + timedelta(milliseconds=number))
 
     system.records(write, write=True)

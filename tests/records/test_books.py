@@ -57,7 +57,7 @@ async def test_the_policy_in_force_is_written_once_however_many_requests_it_rout
 ) -> None:
     async with database.write() as connection:
         for minutes in range(3):
-            await policies.saw(connection, "a", "rules", now + timedelta(minutes=minutes))
+            await policies.record_seen(connection, "a", "rules", now + timedelta(minutes=minutes))
         found = await policies.get(connection, "a")
     assert found is not None
     assert (found.seen_at, found.last_seen_at) == (now, now)
@@ -67,7 +67,7 @@ async def test_every_policy_that_was_in_force_can_be_read_later(database: Databa
     hour = timedelta(hours=1)
     async with database.write() as connection:
         seen = [
-            await policies.saw(connection, version, f"rules of {version}", now + hour * number)
+            await policies.record_seen(connection, version, f"rules of {version}", now + hour * number)
             for number, version in enumerate(["a", "a", "b", "a"])
         ]
         first = await policies.get(connection, "a")

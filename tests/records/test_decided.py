@@ -39,7 +39,7 @@ async def decide(
     about = {"amount": amount, "currency": "USD"} if amount else {}
     data = {"decision_id": decision, "approved": approved, "rule": "manager", "stage": 0, "subject": order} | about
     async with database.write() as connection:
-        await instances.begin(connection, known, at)
+        await instances.insert(connection, known, at)
         table = instances.instances
         await connection.execute(table.update().where(table.c.instance_id == known.instance_id).values(state=state))
         entry = audit.Entry(

@@ -65,7 +65,7 @@ async def one(connection: AsyncConnection, order: str) -> Instance:
 async def test_an_instance_comes_back_as_it_was_written(database: Database, now: datetime) -> None:
     wanted = full(now)
     async with database.write() as connection:
-        row, new = await instances.begin(connection, wanted, now)
+        row, new = await instances.insert(connection, wanted, now)
         read = await one(connection, "42")
     assert new
     described = {"description": "Paper \ufffd \ufffd für 😀"}
@@ -75,15 +75,15 @@ async def test_an_instance_comes_back_as_it_was_written(database: Database, now:
 
 async def test_a_second_beginning_gives_the_first_row(database: Database, now: datetime) -> None:
     async with database.write() as connection:
-        first, _ = await instances.begin(connection, known("1", content_digest="a"), now)
-        again, new = await instances.begin(connection, known("1", content_digest="b"), now + HOUR)
+        first, _ = await instances.insert(connection, known("1", content_digest="a"), now)
+        again, new = await instances.insert(connection, known("1", content_digest="b"), now + HOUR)
     assert (again, new) == (first, False)
 
 
 async def test_the_newest_instance_of_an_order_is_found_by_the_orders_id(database: Database, now: datetime) -> None:
     async with database.write() as connection:
-        await instances.begin(connection, known("7", instance_id="old"), now)
-        await instances.begin(connection, known("7", instance_id="new"), now + HOUR)
+        await instances.insert(connection, known("7", instance_id="old"), now)
+        await instances.insert(connection, known("7", instance_id="new"), now + HOUR)
         assert (await one(connection, "7")).instance_id == "new"
         assert (await one(connection, "old")).instance_id == "old"
         assert await instances.find(connection, "8") is None
@@ -93,7 +93,7 @@ async def test_changes_touch_only_what_they_name_and_the_end_follows_from_the_st
     database: Database, now: datetime
 ) -> None:
     async with database.write() as connection:
-        before, _ = await instances.begin(connection, known("1"), now)
+        before, _ = await instances.insert(connection, known("1"), now)
         end = Changes(phase="approved", engine_status="COMPLETED", decided_at=now + HOUR, custom_status="done")
         assert await instances.project(connection, before.instance_id, end, now + HOUR)
         await instances.project(connection, before.instance_id, Changes(engine_status="COMPLETED"), now + DAY)
@@ -109,7 +109,7 @@ async def test_changes_to_an_unknown_instance_or_a_phase_that_is_past_are_not_ma
     database: Database, now: datetime
 ) -> None:
     async with database.write() as connection:
-        await instances.begin(connection, known("1", phase="approved"), now)
+        await instances.insert(connection, known("1", phase="approved"), now)
         change = Changes(phase="waiting")
         assert not await instances.project(connection, "unknown", change, now)
         assert not await instances.project(
@@ -120,7 +120,7 @@ async def test_changes_to_an_unknown_instance_or_a_phase_that_is_past_are_not_ma
 
 async def test_a_look_without_news_is_no_progress(database: Database, now: datetime) -> None:
     async with database.write() as connection:
-        await instances.begin(connection, known("1"), now)
+        await instances.insert(connection, known("1"), now)
         look = Changes(engine_status="RUNNING")
         assert await instances.project(connection, "order-1-workflow", look, now + HOUR, progress=False)
         assert (await one(connection, "1")).updated_at == now
@@ -128,7 +128,7 @@ async def test_a_look_without_news_is_no_progress(database: Database, now: datet
 
 async def test_a_purged_instance_is_forgotten_but_for_its_end_and_its_audit(database: Database, now: datetime) -> None:
     async with database.write() as connection:
-        await instances.begin(connection, full(now), now)
+        await instances.insert(connection, full(now), now)
         await audit.append(connection, Entry(at=now, actor="a", action="asked", instance_id="order-42-workflow"))
         await instances.project(
             connection, "order-42-workflow", Changes(phase="rejected", engine_status="COMPLETED"), now
@@ -146,8 +146,8 @@ async def test_a_purged_instance_is_forgotten_but_for_its_end_and_its_audit(data
 
 async def test_an_id_that_runs_again_begins_afresh(database: Database, now: datetime) -> None:
     async with database.write() as connection:
-        await instances.begin(connection, known("1", description="old"), now)
-        row = await instances.begin_again(connection, known("1", description="young"), now + HOUR)
+        await instances.insert(connection, known("1", description="old"), now)
+        row = await instances.replace(connection, known("1", description="young"), now + HOUR)
         assert row == await one(connection, "1")
         assert await listing.count(connection, Filter(q="old")) == 0
         assert await listing.count(connection, Filter(waiting_on="group:managers")) == 1
@@ -159,7 +159,7 @@ async def test_a_request_that_was_taken_off_the_list_is_listed_again_when_its_wo
     waits = Changes(phase="waiting", waiting_on=("group:managers",))
     listed = Filter(waiting_on="group:managers")
     async with database.write() as connection:
-        await instances.begin(connection, known("42"), now)
+        await instances.insert(connection, known("42"), now)
         await instances.project(connection, "order-42-workflow", Changes(phase="unknown"), now)
         assert await listing.count(connection, listed) == 0
         found = await one(connection, "42")
@@ -194,7 +194,7 @@ async def fill(database: Database, now: datetime, count: int) -> None:
     async with database.write() as connection:
         for number in range(count):
             row = sample(number, now)
-            await instances.begin(connection, Known(**row.model_dump(include=set(Known.model_fields))), row.created_at)
+            await instances.insert(connection, Known(**row.model_dump(include=set(Known.model_fields))), row.created_at)
 
 
 async def fill_at_once(database: Database, now: datetime, count: int) -> None:
@@ -281,7 +281,7 @@ async def test_a_page_stays_where_it_was_while_new_instances_begin(database: Dat
     async with database.read() as connection:
         first = await listing.page(connection, limit=4)
     async with database.write() as connection:
-        await instances.begin(connection, known("new"), now + DAY)
+        await instances.insert(connection, known("new"), now + DAY)
         second = await listing.page(connection, cursor=first.cursor, limit=4)
     assert [line.subject for line in second.lines] == ["00005", "00004", "00003", "00002"]
 
@@ -310,9 +310,9 @@ async def test_counts_stop_at_their_bound(database: Database, now: datetime) -> 
 
 async def test_reconciliation_finds_the_unfinished_and_the_unknown(database: Database, now: datetime) -> None:
     async with database.write() as connection:
-        await instances.begin(connection, known("late", deadline=now + HOUR), now)
-        await instances.begin(connection, known("later", deadline=now + DAY), now + HOUR)
-        await instances.begin(connection, known("done", deadline=now, engine_status="COMPLETED"), now)
+        await instances.insert(connection, known("late", deadline=now + HOUR), now)
+        await instances.insert(connection, known("later", deadline=now + DAY), now + HOUR)
+        await instances.insert(connection, known("done", deadline=now, engine_status="COMPLETED"), now)
         assert [row.subject for row in await listing.unfinished(connection)] == ["late", "later"]
         assert [row.subject for row in await listing.unfinished(connection, after="order-late-workflow")] == ["later"]
         assert await listing.missing(connection, ("x", "order-late-workflow", "y")) == ("x", "y")
@@ -353,8 +353,8 @@ async def test_what_waits_under_some_policies_is_listed_by_the_index_of_whom_it_
     async with sqlite.write() as connection:
         for number in range(9):
             row = known(str(number), policy_version=f"v{number % 3 + 1}", waiting_on=("group:managers",))
-            await instances.begin(connection, row, now + SECOND * number)
-        await instances.begin(connection, known("other", policy_version="v1", waiting_on=("user:U1",)), now)
+            await instances.insert(connection, row, now + SECOND * number)
+        await instances.insert(connection, known("other", policy_version="v1", waiting_on=("user:U1",)), now)
     async with sqlite.read() as connection:
         found = await pages(connection, wanted, "created", 2)
         seen = remembered(connection)
@@ -372,7 +372,7 @@ async def test_only_what_a_workflow_has_written_of_has_a_state(database: Databas
     state = State(instance_id="order-1-workflow", request=request, route=route, run=now)
     async with database.write() as connection:
         for order in ("1", "2"):
-            await instances.begin(connection, known(order), now)
+            await instances.insert(connection, known(order), now)
         await instances.project(connection, "order-1-workflow", Changes(state=state), now)
         asked = ("order-1-workflow", "order-2-workflow", "none")
         assert await instances.states(connection, asked) == (state,)
@@ -423,12 +423,12 @@ async def test_the_figures_are_those_of_a_small_world_counted_by_hand(database: 
     ends = [("approved", 1), ("approved", 2), ("rejected", 3), ("timed_out", 9), ("approved", 30)]
     async with database.write() as connection:
         for number, (phase, hours) in enumerate(ends):
-            await instances.begin(connection, known(str(number), asked_at=now), now)
+            await instances.insert(connection, known(str(number), asked_at=now), now)
             done = Changes(phase=phase, engine_status="COMPLETED", decided_at=now + HOUR * hours)
             await instances.project(connection, f"order-{number}-workflow", done, now + HOUR * hours)
-        await instances.begin(connection, known("auto", phase="approved", decided_at=now, waiting_on=()), now)
-        await instances.begin(connection, known("w1", asked_at=now + HOUR), now)
-        await instances.begin(
+        await instances.insert(connection, known("auto", phase="approved", decided_at=now, waiting_on=()), now)
+        await instances.insert(connection, known("w1", asked_at=now + HOUR), now)
+        await instances.insert(
             connection, known("w2", rule="vp", waiting_on=("group:managers", "user:U1")), now + HOUR * 2
         )
         refused = [("own_request", "decision.refused"), ("own_request", "request.refused")]

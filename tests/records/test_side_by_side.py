@@ -54,7 +54,7 @@ async def main(url: str, me: str) -> None:
             at = await slack_pace.take_slot(connection, "post", NOW, timedelta(seconds=1))
             mine["slots"].append(at.isoformat())
         async with database.write() as connection:
-            changed, _ = await policies.saw(connection, "v1", "text", NOW)
+            changed, _ = await policies.record_seen(connection, "v1", "text", NOW)
             mine["policy"] += [1] * changed
         async with database.write() as connection:
             mine["lease"] += [1] * await leases.take(connection, "name", me, NOW, HOUR)
@@ -73,7 +73,7 @@ async def prepared(database: Database) -> None:
     async with database.write() as connection:
         for number in range(COUNT):
             known = instances.Known(instance_id=f"i{number}", name="approval_workflow", phase="waiting")
-            await instances.begin(connection, known, NOW)
+            await instances.insert(connection, known, NOW)
             told = notifications.Notification(id=f"n{number}", instance_id="i", kind="thread")
             await notifications.enqueue(connection, [told], NOW)
             taken = intake.Submission(id=f"d{number}", instance_id="i", payload={}, person="p", through="rest")

@@ -19,7 +19,7 @@ async def filled(database: Database, count: int = 3) -> None:
     async with database.write() as connection:
         for number in range(count):
             known = instances.Known(instance_id=f"i{number}", name="approval_workflow", engine_status="RUNNING")
-            await instances.begin(connection, known, NOW + timedelta(seconds=number))
+            await instances.insert(connection, known, NOW + timedelta(seconds=number))
             submission = intake.Submission(
                 id=f"d{number}", instance_id=f"i{number}", payload={"a": 1}, person="T/U", through="rest"
             )

@@ -12,8 +12,8 @@ from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
 from bot.engine.history import Raised, Wait
 from cards.values import Diagnosis
 
-Found = Mapping[str, str]
-Rule = Callable[[Facts], Found | None]
+MessageValues = Mapping[str, str]
+Rule = Callable[[Facts], MessageValues | None]
 
 DECISION = "approval_decision"
 NEAR = 0.8
@@ -73,7 +73,7 @@ def _did_you_mean(near: tuple[str, ...]) -> str:
 # ---- whether it runs at all -----------------------------------------------------------------------------------------
 
 
-def never_started(facts: Facts) -> Found | None:
+def never_started(facts: Facts) -> MessageValues | None:
     """See that the engine knows nothing, and no row says that it ever ran."""
     if facts.status is not None or facts.phase not in {None, "starting"}:
         return None
@@ -83,21 +83,21 @@ def never_started(facts: Facts) -> Found | None:
     return {"evidence": evidence, "near": _did_you_mean(facts.near)}
 
 
-def purged(facts: Facts) -> Found | None:
+def purged(facts: Facts) -> MessageValues | None:
     """See that a row says that it ran, and the engine has forgotten it."""
     if facts.status is not None or facts.phase in {None, "starting"}:
         return None
     return {"ended": moment(facts.ended_at) if facts.ended_at else "a day that is not known"}
 
 
-def scheduled(facts: Facts) -> Found | None:
+def scheduled(facts: Facts) -> MessageValues | None:
     """See that it is PENDING: nothing of it has run."""
     if facts.status != "PENDING":
         return None
     return {"starts": facts.starts or "when it starts is not known here, for another program scheduled it"}
 
 
-def wedged(facts: Facts) -> Found | None:
+def wedged(facts: Facts) -> MessageValues | None:
     """Find two suspensions in a row (docs/explanation/dapr.md#a-second-pause-wedges-the-worker)."""
     found = facts.history.suspension
     if not _live(facts) or found is None or found.times < 2:  # noqa: PLR2004 one pause is a pause
@@ -105,7 +105,7 @@ def wedged(facts: Facts) -> Found | None:
     return {"times": str(found.times), "since": moment(found.since)}
 
 
-def suspended(facts: Facts) -> Found | None:
+def suspended(facts: Facts) -> MessageValues | None:
     """See that it is paused once."""
     if facts.status != "SUSPENDED" or wedged(facts) is not None:
         return None
@@ -116,7 +116,7 @@ def suspended(facts: Facts) -> Found | None:
     return {"since": moment(found.since), "who": who}
 
 
-def stalled(facts: Facts) -> Found | None:
+def stalled(facts: Facts) -> MessageValues | None:
     """See that no worker can take its next turn."""
     if facts.status != "STALLED":
         return None
@@ -125,7 +125,7 @@ def stalled(facts: Facts) -> Found | None:
     }
 
 
-def no_worker(facts: Facts) -> Found | None:
+def no_worker(facts: Facts) -> MessageValues | None:
     """See that nobody runs what the engine hands out."""
     return None if facts.worker_connected or facts.status in OVER else {}
 
@@ -135,7 +135,7 @@ def no_worker(facts: Facts) -> Found | None:
 OVER = ENDED | {None}
 
 
-def unknown_name(facts: Facts) -> Found | None:
+def unknown_name(facts: Facts) -> MessageValues | None:
     """See that it failed at its first turn: the SDK says that the name is not registered."""
     if facts.status != "FAILED" or "not registered" not in facts.failure or "rchestrator" not in facts.failure:
         return None
@@ -144,7 +144,7 @@ def unknown_name(facts: Facts) -> Found | None:
     return {"name": facts.name or "?", "failure": facts.failure, "names": names, "near": _did_you_mean(near)}
 
 
-def deadline_was_past(facts: Facts) -> Found | None:
+def deadline_was_past(facts: Facts) -> MessageValues | None:
     """See a wait that was over when it began."""
     for wait in facts.history.waits:
         if wait.timed_out and wait.until is not None and wait.until <= wait.since:
@@ -152,14 +152,14 @@ def deadline_was_past(facts: Facts) -> Found | None:
     return None
 
 
-def failed(facts: Facts) -> Found | None:
+def failed(facts: Facts) -> MessageValues | None:
     """See that it failed, for another reason than those that have a rule of their own."""
     if facts.status != "FAILED" or unknown_name(facts) is not None or deadline_was_past(facts) is not None:
         return None
     return {"ended": _ended(facts), "failure": facts.failure or "the engine gives no reason"}
 
 
-def decided(facts: Facts) -> Found | None:
+def decided(facts: Facts) -> MessageValues | None:
     """See that a request has ended, and how."""
     if not facts.what or facts.outcome is None or facts.status == "FAILED" or _live(facts):
         return None
@@ -178,7 +178,7 @@ def _because(reason: str) -> str:
     return f": {reason.strip()}" if reason.strip() else ""
 
 
-def finished(facts: Facts) -> Found | None:
+def finished(facts: Facts) -> MessageValues | None:
     """See that it is over: the engine takes events for it, and drops them."""
     answered = decided(facts) is not None  # who answers a request too late was told so: that is no lost event
     events = [event for event in facts.late if not answered or event.name.casefold() != DECISION]
@@ -195,7 +195,7 @@ def _ended(facts: Facts) -> str:
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def misspelt(facts: Facts) -> Found | None:
+def misspelt(facts: Facts) -> MessageValues | None:
     """See that an event came that nobody waits for, named almost like the one that is awaited."""
     for wait, raised in _pairs(facts):
         alike = difflib.SequenceMatcher(None, wait.name.casefold(), raised.name.casefold()).ratio()
@@ -209,7 +209,7 @@ def misspelt(facts: Facts) -> Found | None:
     return None
 
 
-def elsewhere(facts: Facts) -> Found | None:
+def elsewhere(facts: Facts) -> MessageValues | None:
     """See that the awaited event was raised at another id."""
     awaited = {wait.name.casefold(): wait.name for wait in facts.open_waits}
     for found in facts.elsewhere:
@@ -227,7 +227,7 @@ def elsewhere(facts: Facts) -> Found | None:
     return None
 
 
-def taken(facts: Facts) -> Found | None:
+def taken(facts: Facts) -> MessageValues | None:
     """See that the event came before this wait began, so that another had it. Decisions have their own rule."""
     for wait, raised in _pairs(facts):
         same = wait.name.casefold() == raised.name.casefold()
@@ -236,7 +236,7 @@ def taken(facts: Facts) -> Found | None:
     return None
 
 
-def empty(facts: Facts) -> Found | None:
+def empty(facts: Facts) -> MessageValues | None:
     """See that the last event of all had nothing in it."""
     last = facts.history.raised[-1] if facts.history.raised else None
     if not _live(facts) or last is None or not last.empty:
@@ -255,7 +255,7 @@ def _pairs(facts: Facts) -> Iterator[tuple[Wait, Raised]]:
 # ---- decisions ------------------------------------------------------------------------------------------------------
 
 
-def refused(facts: Facts) -> Found | None:
+def refused(facts: Facts) -> MessageValues | None:
     """See that a decision came and did not count."""
     if facts.refused is None or facts.phase != "waiting" or not _live(facts):
         return None
@@ -268,7 +268,7 @@ def refused(facts: Facts) -> Found | None:
     }
 
 
-def undelivered(facts: Facts) -> Found | None:
+def undelivered(facts: Facts) -> MessageValues | None:
     """See that a decision is in the intake, and the workflow has not answered."""
     if facts.undelivered_since is None or facts.now - facts.undelivered_since < LATE:
         return None
@@ -278,7 +278,7 @@ def undelivered(facts: Facts) -> Found | None:
 # ---- activities and time --------------------------------------------------------------------------------------------
 
 
-def retrying(facts: Facts) -> Found | None:
+def retrying(facts: Facts) -> MessageValues | None:
     """See that an activity has failed and not worked since."""
     found = facts.history.retrying
     if found is None or not _live(facts):
@@ -291,7 +291,7 @@ def retrying(facts: Facts) -> Found | None:
     }
 
 
-def running(facts: Facts) -> Found | None:
+def running(facts: Facts) -> MessageValues | None:
     """See that an activity was handed out a while ago."""
     found = facts.history.running
     if found is None or not _live(facts) or facts.history.retrying is not None or facts.now - found.since < LONG:
@@ -299,7 +299,7 @@ def running(facts: Facts) -> Found | None:
     return {"activity": found.activity, "since": moment(found.since)}
 
 
-def overdue(facts: Facts) -> Found | None:
+def overdue(facts: Facts) -> MessageValues | None:
     """See that a deadline or a timer is past, and nothing has happened."""
     if facts.status != "RUNNING":
         return None
@@ -310,7 +310,7 @@ def overdue(facts: Facts) -> Found | None:
     return {"deadline": moment(min(past)), "ago": duration_text(facts.now - min(past))} if past else None
 
 
-def no_deadline(facts: Facts) -> Found | None:
+def no_deadline(facts: Facts) -> MessageValues | None:
     """See a wait for ever, with no event of its name so far."""
     for wait in facts.open_waits if _live(facts) else ():
         if wait.until is None:
@@ -318,7 +318,7 @@ def no_deadline(facts: Facts) -> Found | None:
     return None
 
 
-def unposted(facts: Facts) -> Found | None:
+def unposted(facts: Facts) -> MessageValues | None:
     """See that Slack does not take the card of the stage that waits."""
     found = facts.unposted
     if not _live(facts) or found is None:
@@ -327,7 +327,7 @@ def unposted(facts: Facts) -> Found | None:
     return {"channel": channel, "since": moment(found.since)}
 
 
-def asked(facts: Facts) -> Found | None:
+def asked(facts: Facts) -> MessageValues | None:
     """See a request that waits for people, and how many of them have said yes."""
     progress = facts.progress
     if not _live(facts) or facts.phase != "waiting" or progress is None or not facts.what:
@@ -345,7 +345,7 @@ def asked(facts: Facts) -> Found | None:
     }
 
 
-def waiting(facts: Facts) -> Found | None:
+def waiting(facts: Facts) -> MessageValues | None:
     """See a wait with an end, as it should be."""
     for wait in facts.open_waits if _live(facts) else ():
         if wait.until is not None:
@@ -360,7 +360,7 @@ def waiting(facts: Facts) -> Found | None:
     return None
 
 
-def timer(facts: Facts) -> Found | None:
+def timer(facts: Facts) -> MessageValues | None:
     """See a plain timer."""
     due = [each.fires_at for each in facts.history.timers] if _live(facts) else []
     return {"until": moment(min(due))} if due else None

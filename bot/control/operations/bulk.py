@@ -278,7 +278,7 @@ class Bulk:
     async def _schedule(self, operation_id: str) -> None:
         known = instances.Known(instance_id=workflow_id(operation_id), name=BULK_WORKFLOW, phase="unknown")
         async with self._database.write() as connection:
-            await instances.begin_again(connection, known, self._clock())
+            await instances.replace(connection, known, self._clock())
         try:
             await self._engine.schedule(BULK_WORKFLOW, workflow_id(operation_id), {"operation_id": operation_id})
         except AlreadyExistsError:

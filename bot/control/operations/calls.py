@@ -133,7 +133,7 @@ class Call:
                 changes = instances.Changes(engine_status=status, wanted=wanted)
                 told = pause_of(row.state, "paused" if paused else "resumed", now)
             await instances.project(connection, self.subject.instance_id, changes, now)
-            await intake.hurry(connection, self.subject.instance_id, now)
+            await intake.make_due(connection, self.subject.instance_id, now)
             new = await notifications.enqueue(connection, told, now)
         self.parts.notifications.take(new)
         return self.done(text, status)
@@ -158,7 +158,7 @@ class Call:
             await instances.project(
                 connection, self.subject.instance_id, changes, now, while_in=("starting", "waiting", "unknown")
             )
-            await intake.hurry(connection, self.subject.instance_id, now)
+            await intake.make_due(connection, self.subject.instance_id, now)
             told = stopped_of(row.state, "terminated") if row is not None and row.state is not None else ()
             new = await notifications.enqueue(connection, told, now)
         self.parts.notifications.take(new)

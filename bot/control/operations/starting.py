@@ -308,7 +308,7 @@ def begun(
     transaction: Transaction, known: instances.Known, entry: audit.Entry | None, now: datetime
 ) -> tuple[instances.Instance, bool]:
     """Write a row, with an audit entry if it is new. Returns the row that stands and whether it is new."""
-    row, new = instances.begin.on(transaction, known, now)
+    row, new = instances.insert.on(transaction, known, now)
     if new and entry is not None:
         audit.append.on(transaction, entry)
     return row, new

@@ -353,7 +353,7 @@ class Doctor:
                 await self._purge(each)
             elif each.kind is IssueKind.UNANSWERED:
                 async with self._database.write() as connection:
-                    await intake.hurry(connection, each.instance_id, self._clock())
+                    await intake.make_due(connection, each.instance_id, self._clock())
         # A wedged instance is gone now, so its row has vanished: the reconciler ends it and rewrites its card.
         await self._reconciler.look()
         await self._reconciler.sweep()

@@ -287,7 +287,7 @@ class Reconciler:
                 for each in await notifications.enqueue(connection, told_already(state), now):
                     await notifications.finish(connection, each.id, "sent", now, "told before this row was rebuilt")
                 await audit.append(connection, self._entry(row, "ahead", state.outcome.reason if state.outcome else ""))
-                await intake.hurry(connection, row.instance_id, now)
+                await intake.make_due(connection, row.instance_id, now)
         if done:
             log.warning("a row was behind its engine and is rebuilt", instance_id=row.instance_id, phase=wanted.phase)
             await self._card_repair.show(row.instance_id)
@@ -328,7 +328,7 @@ class Reconciler:
                 await audit.append(
                     connection, self._entry(row, FOUND.get(ending.kind, ending.kind), why or ending.reason)
                 )
-                await intake.hurry(connection, row.instance_id, self._clock())
+                await intake.make_due(connection, row.instance_id, self._clock())
         if done:
             log.warning("a workflow ended without us", instance_id=row.instance_id, how=ending.kind)
             await self._card_repair.show(row.instance_id)
@@ -368,7 +368,7 @@ class Reconciler:
         begun = engine.created_at if engine.created_at.year > 1 else None
         first = known_by(state, engine) if state is not None else _known(engine)
         async with self._database.write() as connection:
-            row, new = await instances.begin(connection, first, self._clock(), created_at=begun)
+            row, new = await instances.insert(connection, first, self._clock(), created_at=begun)
         if not new or state is None:
             return new
         if engine.status in {"COMPLETED", "RUNNING", "SUSPENDED", "PENDING"}:

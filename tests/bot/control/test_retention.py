@@ -45,7 +45,7 @@ class House:
             self.engine.put(name, "COMPLETED")
         known = instances.Known(instance_id=name, name="approval_workflow", description=CANARY, engine_status="RUNNING")
         async with self.database.write() as connection:
-            await instances.begin(connection, known, NOW - ago)
+            await instances.insert(connection, known, NOW - ago)
             changes = instances.Changes(engine_status="COMPLETED", phase="approved")
             await instances.project(connection, name, changes, NOW - ago)
 

@@ -67,7 +67,7 @@ class Desk:
     async def stands(self, state: State) -> State:
         async with self.database.write() as connection:
             known = instances.Known(instance_id=state.instance_id, name="approval_workflow")
-            await instances.begin(connection, known, NOW)
+            await instances.insert(connection, known, NOW)
             changes = instances.Changes(**recording.projection(state))
             await instances.project(connection, state.instance_id, changes, NOW)
         return state
