@@ -176,7 +176,7 @@ class Routing:
         self._noted = version
 
     async def _requester(self, asked: RouteInput) -> tuple[Person | None, tuple[str, ...]]:
-        """Everybody whose own request this is: who it is for, and who submitted it by an API key.
+        """Return whose own request this is: who it is for, and who submitted it by an API key.
 
         Raises: StartRefusedError for a requester who is nobody; LookupFailedError, and then it is tried again.
         """
@@ -223,7 +223,7 @@ class Routing:
 
 
 def _unsigned(state: State, at: datetime) -> audit.Entry:
-    """Return the entry of a start that no door has signed: anybody who reaches the sidecar's port can make one."""
+    """Return the entry of a start that no door has signed: every program at the sidecar's port can make one."""
     log.warning("a workflow asks that none of our doors has started", instance_id=state.instance_id)
     return audit.Entry(
         at=at,

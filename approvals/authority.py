@@ -1,7 +1,7 @@
 """Authorization: one table for REST, dashboard, command line and slash commands. What it does not name is denied.
 
 Roles are no ladder: an admin manages keys and cannot terminate, an operator terminates and cannot read the audit.
-Whoever needs both is given both. Deciding a request is `judgement`'s; this table only says who may try.
+A person may have both. Deciding a request is `judgement`'s; this table only says who may try.
 """
 
 from collections.abc import Mapping
@@ -163,11 +163,11 @@ def _denied(reason: Reason, rule: str) -> Verdict:
 
 
 OPEN_ROLES: Final = frozenset({Role.REQUESTER, Role.APPROVER})
-"""Everybody in the workspace has these: a route says who may really decide. A policy may name who requests."""
+"""All members of the workspace have these: the route says who may decide. A policy may name who requests."""
 
 
 def roles_of(policy: Policy, profile: Profile, memberships: Mapping[str, Membership]) -> frozenset[Role]:
-    """Return the roles the policy gives to somebody who is fit to act here (see `judgement.unfitness`).
+    """Return the roles the policy gives to a person who is fit to act here (see `judgement.unfitness`).
 
     `memberships` are by the group's id or handle as `groups` in the policy resolves it; what failed gives no role.
     """

@@ -65,7 +65,7 @@ class Withdrawal(Submitted):
 
 
 class HandOver(Submitted):
-    """An approver lets somebody else decide in their place."""
+    """An approver names another person to decide in their place."""
 
     type: Literal["hand_over"] = "hand_over"
     to: Principal
@@ -162,7 +162,7 @@ class Judgement(Value):
     """The result of judge_decision: everything about a decision that depends on a key, a clock or Slack.
 
     `emails` are all addresses known of the person (lower case), `matched` the principal or delegation that makes the
-    person an approver, `submission` what was submitted if it is no decision, `acting_for` who somebody is (user id,
+    person an approver, `submission` what was submitted if it is no decision, `acting_for` the person (user id,
     e-mails) in whose place the person decides by delegation, `evidence` what was looked up and when, for the audit.
     """
 

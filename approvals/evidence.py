@@ -1,6 +1,6 @@
 """Sealed evidence, and what follows from it: whatever comes back from the engine is believed only as far as this goes.
 
-The sidecar's port makes everyone who reaches it a worker. So doors seal requests, activities seal routes and
+Every program that reaches the sidecar's port can act as a worker. So doors seal requests, activities seal routes and
 judgements, and before an effect is carried out the same pure machine derives the state again from what is sealed. A
 seal says who made a thing, never that it still holds. Why this way: docs/decisions/0011-sealed-evidence.md.
 """

@@ -167,7 +167,7 @@ def _read_unsigned(payload: dict[str, Any], plain: PlainRaise | None) -> Payload
     return Payload(decision=decision, unsigned=True)
 
 
-def judge(  # noqa: PLR0913, PLR0917  # each is looked up by somebody else: bundled they would only be named twice
+def judge(  # noqa: PLR0913, PLR0917  # each comes from another lookup: bundled they would only be named twice
     payload: Payload,
     asked: Asked,
     profile: Profile | Failure,

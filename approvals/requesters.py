@@ -12,7 +12,7 @@ from typing import Final
 EMAIL: Final = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 USER: Final = re.compile(r"[UW][A-Z0-9]{2,30}")
 WRAPPED: Final = re.compile(r"[^<>]*<(?:@|mailto:)?([^<>|\s]+)(?:\|[^<>]*)?>")
-"""A Slack mention or an address as mail programs write it: <@U024BE7LH>, Somebody <somebody@example.com>."""
+"""A Slack mention or an address as mail programs write it: <@U024BE7LH>, Ann <ann@example.com>."""
 
 QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d"
 UNSEEN: Final = {"Cf", "Cc", "Zl", "Zp"}

@@ -60,7 +60,7 @@ class KeyRing:
         self.current = next(iter(secrets))
 
     def become(self, other: "KeyRing") -> None:
-        """Take another ring's keys from now on, for everybody who holds this one: a rotation needs no restart."""
+        """Take another ring's keys from now on, in every part that holds this one: a rotation needs no restart."""
         self._secrets, self.current = dict(other._secrets), other.current  # noqa: SLF001 another of this class
 
     def __repr__(self) -> str:

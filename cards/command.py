@@ -78,7 +78,7 @@ def nearest(name: str) -> str | None:
 
 
 def _guess(name: str) -> str:
-    """Name the nearest verb, or the buttons: whoever types "approve" must not be led to "purge"."""
+    """Name the nearest verb, or the buttons: "approve" must not lead to "purge"."""
     near = nearest(name)
     if difflib.get_close_matches(name.lower()[:40], _BUTTONS, n=1, cutoff=0.7):
         return " To approve or reject, use the buttons on the request's card."

@@ -1,6 +1,7 @@
 """The modal that asks an operator to confirm: pause, resume, terminate, purge, one instance or a bulk's dry run.
 
-What it holds is a proposal: whoever submits it is checked again, and a bulk hits only what the dry run's token names.
+Its content is a proposal: at the submission the person is checked again, and a bulk hits only the instances of the dry
+run's token.
 """
 
 from collections.abc import Mapping

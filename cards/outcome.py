@@ -148,7 +148,7 @@ _WITHOUT_PERSON: dict[Standing, str] = {
     ),
     "stopped": "This request was stopped outside Countersign before its end.",
 }
-"""Ends that nobody is named for: whoever caused them is not known here."""
+"""Ends shown without a person: who caused them is not known here."""
 
 _ENDS: dict[Standing, Callable[[CardView], list[Block]]] = {
     "approved": _approved,

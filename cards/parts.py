@@ -192,7 +192,7 @@ def paragraph(*elements: Block) -> Message:
 
 
 def quote(text: str, most: int = 1000, lines: int = 12) -> Block:
-    """Return what somebody typed, as a quotation: at most `most` units and `lines` lines."""
+    """Return a person's text as a quotation: at most `most` units and `lines` lines."""
     typed_lines = clean(text).split("\n")
     short = "\n".join(typed_lines[:lines]) + ("\n…" if len(typed_lines) > lines else "")
     element = {"type": "rich_text_quote", "elements": [words(cut(short, most))]}
@@ -212,7 +212,7 @@ SHORT = 80
 
 
 def sentence(text: str) -> Block:
-    """Return a section of plain text, which can hold anything anybody typed."""
+    """Return a section of plain text; markup in it is shown as typed."""
     return {"type": "section", "text": plain(text, SECTION)}
 
 

@@ -40,7 +40,7 @@ def advanced(view: CardView) -> Message:
 
 
 def sentence(text: str) -> Message:
-    """Return a private sentence, to whoever clicked or typed. It may hold anything: it is shown as it is."""
+    """Return a private message to the person who acted. Markup in it is shown as typed."""
     shown = one_line(text)
     return Message(text=parts.fallback(shown), blocks=(parts.sentence(shown),))
 

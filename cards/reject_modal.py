@@ -1,4 +1,4 @@
-"""The modal that asks why somebody rejects: how it looks, and how its submission is read."""
+"""The modal that asks for a rejection's reason: its view, and the parsing of its submission."""
 
 from collections.abc import Mapping
 from typing import Any

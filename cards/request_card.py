@@ -87,7 +87,7 @@ ASKED_BY_A_WORKFLOW = (
 
 
 def _origin(view: CardView) -> list[Block]:
-    """Say that no person whom we know has asked: anybody who reaches the sidecar's port can start a workflow."""
+    """Say that no known person has asked: every program that reaches the sidecar's port can start a workflow."""
     return [] if view.from_a_door else [parts.sentence(ASKED_BY_A_WORKFLOW)]
 
 

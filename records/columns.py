@@ -67,7 +67,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class Words(TypeDecorator[str]):
-    """Text, whoever typed it: what one database refuses (NUL) is replaced on both, so a search for it finds nothing."""
+    """Typed text. NUL, which PostgreSQL refuses, is replaced on both databases: a search for it finds nothing."""
 
     impl = sa.Text
     cache_ok = True

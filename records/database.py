@@ -162,7 +162,7 @@ class Database:
 
     @property
     def trouble(self) -> str:
-        """Why nothing could be written lately, for everybody; nothing if the last write of this minute was done."""
+        """The public message of the last minute's failed write; empty if the last write succeeded."""
         return self._trouble if time.monotonic() - self._trouble_at < TROUBLE_S else ""
 
     def _explained(self) -> failures.Explained:

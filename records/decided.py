@@ -21,7 +21,7 @@ from records.tables import audit, instances
 
 DECISIONS_PER_READ = 500
 AUTOMATIC = "workflow"
-"""The audit's actor if a rule approves without asking anybody."""
+"""The audit's actor if a rule approves by itself."""
 
 Answer = Literal["approved", "rejected"]
 

@@ -4,7 +4,7 @@
 class RecordsError(Exception):
     """Something about the database that a person has to know. The message is a whole sentence, for operators.
 
-    `public` is the sentence for everybody else: it does not say where the database is.
+    `public` is the message for people: it does not say where the database is.
     """
 
     def __init__(self, sentence: str, public: str = "") -> None:
@@ -13,7 +13,7 @@ class RecordsError(Exception):
 
 
 def public_message(error: Exception) -> str:
-    """Return what everybody may read of an error."""
+    """Return an error's public message."""
     return error.public if isinstance(error, RecordsError) else str(error)
 
 

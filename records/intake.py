@@ -122,7 +122,7 @@ async def due(connection: AsyncConnection, now: datetime, limit: int, lease: tim
     """Claim decisions that wait for delivery: for the length of `lease` no other process gets them.
 
     One that was raised but not answered is due again later: docs/explanation/dapr.md#when-parts-die
-    A time that is further off than anybody waits was set before the clock went back: that one is due as well.
+    A time later than any pause was set before the clock went back: that row is due as well.
     One that cannot be read is claimed with them and left out: it comes again with its lease, behind all others.
     """
     waiting = sa.select(intake).where(intake.c.answered_at.is_(None))

@@ -24,7 +24,7 @@ def current(connection: sa.Connection, where: str) -> str | None:
 
 
 def _refuse_foreign(tables: set[str], dialect: str, where: str) -> None:
-    """Refuse a file with anybody's tables; a PostgreSQL database may be shared as long as no name is taken twice."""
+    """Refuse an SQLite file with foreign tables. A PostgreSQL database may be shared if no name is taken twice."""
     taken = tables if dialect == "sqlite" else tables & set(metadata.tables)
     if taken:
         raise DatabaseUnusableError(

@@ -41,7 +41,7 @@ class Duration(Value):
 class Statistics(Value):
     """All figures at once. `outcomes` counts requests by how they ended, `refusals` refused decisions by reason.
 
-    What a rule decided without asking anybody is counted apart: `approved_by_rule`, `rejected_by_rule`.
+    Decisions by a rule alone are counted apart: `approved_by_rule`, `rejected_by_rule`.
     """
 
     since: Moment
@@ -87,7 +87,7 @@ ENDED_AS = sa.case(
     (_BY_RULE, instances.c.ended_as + sa.literal_column("'_by_rule'")),
     else_=sa.func.coalesce(instances.c.ended_as, sa.literal_column("'unknown'")),
 )
-"""How a request ended. What a rule decides by itself, without asking anybody, is no decision of people's."""
+"""How a request ended. A rule's own approval or rejection is not counted as a person's decision."""
 
 
 def _waits(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:

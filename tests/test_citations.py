@@ -1,5 +1,6 @@
 """What code and comments cite is there: pages of docs/ with their anchors, and laws by their names."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from tests.test_repository import tracked
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = re.compile(r"\b[Ll]aw [0-9]|DAPR\.md|SLACK\.md|\btrap [0-9]|DESIGN\.md|STYLE\.md")
 PAGE = re.compile(r"\bdocs/[\w./-]+\.md(?:#[\w-]+)?")
+VAGUE = re.compile(r"\bwhoever\b|\b(?:some|any|every)body\b", re.IGNORECASE)
+PRODUCT = ("approvals", "workflows", "activities", "records", "cards", "bot", "client/src")
 LAW = re.compile(r"\(law: ([^)]+)\)|# law: (.+)$", re.MULTILINE)
 
 
@@ -59,3 +62,21 @@ def test_nothing_cites_a_document_that_is_not_in_the_repository() -> None:
 
 def test_docstrings_name_what_they_raise_with_the_usual_word() -> None:
     assert [path for path, text in sources() if path.suffix == ".py" and re.search(r"\bErrors:", text)] == []
+
+
+def docstrings(text: str) -> Iterator[str]:
+    """Yield each docstring, also those below a constant."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value
+
+
+def test_docstrings_name_who_acts() -> None:
+    found = [
+        f"{path}: {vague[0]}"
+        for path, text in sources()
+        if path.suffix == ".py" and str(path).startswith(PRODUCT)
+        for each in docstrings(text)
+        if (vague := VAGUE.search(each))
+    ]
+    assert found == []

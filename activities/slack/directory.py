@@ -20,7 +20,7 @@ RENEWAL_S = 0.05
 """Seconds until an ageing answer is asked again: the click that used it has been acknowledged by then."""
 
 MOST_PROFILES = 2_000
-"""Answers that are kept of one kind. Requests name people by e-mail, so anybody's text can be a key."""
+"""Cached answers of one kind. Requests name people by e-mail, so any text can be a key."""
 
 UNKNOWN = frozenset({"user_not_found", "users_not_found", "user_not_visible"})
 NO_GROUP = frozenset({"no_such_subteam", "subteam_not_found"})
@@ -152,7 +152,7 @@ class Directory:
         return wanted if wanted in handles.values() else handles.get(wanted)
 
     def changed(self, what: str) -> None:
-        """Forget the groups, or the person whose id it is and everybody who was not found: it may be this one."""
+        """Forget the groups, or this person and all lookups that found no one: one of them may be this person."""
         if what == GROUPS:
             self._handles.forget()
             self._members.forget()
@@ -162,7 +162,7 @@ class Directory:
     async def _team_now(self) -> Mapping[str, Any]:
         try:
             return await self._ask("auth.test")
-        except SlackRefusedError as error:  # a revoked token: who anybody is cannot be told
+        except SlackRefusedError as error:  # a revoked token: no person can be looked up
             raise LookupFailedError(str(error)) from error
 
     async def _members_now(self, group: str, max_age: float) -> frozenset[str] | None:

@@ -34,7 +34,7 @@ LEAD_S = 0.5
 """Seconds before its moment that a post gets its turn, so that what comes before the call costs the queue no time."""
 
 CALM_S = 120.0
-"""Seconds without anybody waiting after which a paced queue sends at once again."""
+"""Seconds with an empty queue after which it sends at once again."""
 
 MOST_QUEUES = 1_000
 MOST_QUEUED = 1_000

@@ -79,7 +79,7 @@ def _untrusted(policy: Policy, rule: Rule) -> NoRoute:
 def _known(request: ApprovalRequest, requester_emails: tuple[str, ...]) -> frozenset[str]:
     requester, submitter = request.requester.strip().casefold(), request.submitted_by.strip().casefold()
     known = {requester, *(email.strip().casefold() for email in requester_emails)}
-    # Whoever submits for somebody else brings neither their own manager nor the rules that are for them.
+    # A person who submits for another one brings neither their own manager nor the rules that are for them.
     return frozenset(known - {submitter} if "@" in requester and submitter != requester else known)
 
 

@@ -172,8 +172,8 @@ class Access:
     def _demand_patience(self, *names: str) -> None:
         """Count a failure of each of these names; refuse to say more while one of them has too many.
 
-        Only what has failed comes here. So whoever guesses slows down their own failures alone: a right key is never
-        refused, whoever else used its id or stands behind the same proxy.
+        Only what has failed comes here. So guessing slows down only further failures: a right key is never
+        refused, even if others tried its id or share the proxy.
         """
         now = time.monotonic()
         wait = max(self._throttle.wait_s(name, now) for name in names)
@@ -233,7 +233,7 @@ class Access:
             raise refused(verdict, Kind.NOT_ALLOWED, denial(verdict, action, about))
 
     async def audit_refusal(self, caller: Caller, action: Action, verdict: Verdict, instance_id: str = "") -> None:
-        """Write down that somebody was refused."""
+        """Audit a refusal."""
         entry = audit.Entry(
             at=self._clock(),
             actor=caller.actor,

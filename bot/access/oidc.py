@@ -34,7 +34,7 @@ UNAVAILABLE = "The identity provider's keys cannot be had now. Try again in a mi
 
 
 class BadTokenError(Exception):
-    """The token proves nothing. The text is a sentence for whoever sent it, and repeats nothing of the token."""
+    """The token is invalid. The message is for the caller and repeats nothing of the token."""
 
 
 class ProviderUnavailableError(Exception):

@@ -1,6 +1,6 @@
 """The key that signs the audit's checkpoints: Ed25519, derived from COUNTERSIGN_SECRET_KEY for this one purpose.
 
-Whoever has only the public key can check every checkpoint and sign none.
+The public key checks every checkpoint and signs none.
 """
 
 from bot.cli import output

@@ -75,7 +75,7 @@ def key_ring_or_exit(settings: Settings) -> KeyRing:
 
 
 def operator() -> str:
-    """Return how the audit names whoever works at this machine: by the name that the machine knows them by."""
+    """Return the audit's name for a local user: the machine's user name."""
     try:
         return f"cli:{getpass.getuser()}"
     except (OSError, KeyError):

@@ -94,7 +94,7 @@ class Demo:
         return value
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, who: str = "operator") -> Any:
-        """Ask the app by REST with somebody's key. Raises: DemoError with the app's sentence."""
+        """Call REST with a person's key. Raises: DemoError with the app's message."""
         headers = {"Authorization": f"Bearer {self.tokens[who]}"}
         answer = self._http.request(method, path, json=body, headers=headers)
         if answer.is_error:

@@ -158,7 +158,7 @@ def expect(came_true: object, what: str) -> None:
 
 
 def _tell(who: str, what: str) -> None:
-    """Print what somebody does or sees, folded so that the names stand alone at the left."""
+    """Print a person's step, folded so that the names stand alone at the left."""
     width = max(60, min(shutil.get_terminal_size((120, 24)).columns, 120))
     read = MENTION.sub(lambda found: "@" + (found[1] or found[2]).removeprefix("U0").removeprefix("S0").lower(), what)
     output.say(textwrap.fill(read, width, initial_indent=f"{who:>18}  ", subsequent_indent=" " * 20))

@@ -31,7 +31,7 @@ def _act(reference: str, verb: str, body: dict[str, Any], output_as: Format) -> 
 
 
 def withdraw(reference: Reference, reason: Why = "", output_as: Output = Format.TABLE) -> None:
-    """Take a request back, as the one who asked for it, before it is decided. Whoever watches it gets exit code 12.
+    """Take a request back, as the one who asked for it, before it is decided. `watch` ends with exit code 12.
 
     Example: countersign withdraw 42 --reason "no longer needed"
     """

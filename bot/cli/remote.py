@@ -100,7 +100,7 @@ class Remote:
         return self._json("POST", path, conflict, json=sent, headers=headers)
 
     async def lines(self, path: str) -> AsyncIterator[str]:
-        """Give the lines of a stream while there is one. Ends quietly: whoever follows looks by themselves as well."""
+        """Give the lines of a stream until it ends, without an error: the caller polls as well."""
         with suppress(httpx.HTTPError):
             async with (
                 httpx.AsyncClient(base_url=self._url, headers=self._http.headers, timeout=HEARTBEAT_S) as http,
@@ -204,7 +204,7 @@ def _fail(answer: httpx.Response, conflict: int) -> NoReturn:
 
 
 def payload(text: str) -> dict[str, Any]:
-    """Return a JSON object that somebody typed. Ends with a sentence for anything else."""
+    """Return a typed JSON object. Raises: typer.Exit with a message for anything else."""
     try:
         found = json.loads(text, parse_constant=_no_number)
         json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate can be sent nowhere: UnicodeEncodeError

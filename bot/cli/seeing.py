@@ -100,7 +100,7 @@ def list_(  # noqa: PLR0913 a list's filters
 
 
 def pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[dict[str, Any]], int, bool]:
-    """Return the lines, how many fit in all, and whether the caller may see everybody's."""
+    """Return the lines, how many fit in all, and whether the caller may see all people's."""
     found: list[dict[str, Any]] = []
     cursor = None
     with output.progress("Listing", 0, shown=every) as advance:

@@ -37,7 +37,7 @@ class Leaving(NamedTuple):
 class Server(uvicorn.Server):
     """Prints one line on standard output when it is ready: a script can wait for it.
 
-    At SIGTERM whoever balances the load must see that it is not ready before its address closes, so it serves on for a
+    At SIGTERM the load balancer must see that it is not ready before its address closes, so it serves on for a
     moment. SIGINT, and a second SIGTERM, are a person's: it ends at once.
     """
 

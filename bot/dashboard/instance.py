@@ -114,7 +114,7 @@ class Instances:
         return found.model_copy(update={"lines": others[:1]})
 
     async def card(self, subject: Subject) -> tuple[Part, ...]:
-        """Return the card as it must look now; empty if nothing is asked of anybody."""
+        """Return the card as it must look now; empty if no one is asked."""
         row = subject.row
         if row is None or row.state is None:
             return ()

@@ -1,6 +1,6 @@
 """Sessions, CSRF and sign-in redirects.
 
-A session names somebody; what they may is asked of the key or of Slack and the policy at every request, so a revoked
+A session names a person; their rights come from the key or of Slack and the policy at every request, so a revoked
 key or a lost group ends it at once.
 """
 
@@ -134,7 +134,7 @@ class Sessions:
         return Session.model_validate({"id": secrets.token_urlsafe(18), "began": now, "ends": now + LIFETIME, **who})
 
     async def leave(self, request: Request, signed_in: SignedInRequest) -> Response:
-        """End a session for good, also for whoever has a copy of its cookie."""
+        """Revoke a session: copies of its cookie are refused too."""
         entry = self._entry(AuditAction.SESSION_ENDED, signed_in.caller, signed_in.session)
         await self._store.ended(entry, signed_in.session.id, LIFETIME)
         response = guarded(RedirectResponse("/sign-in?out=1", 303))

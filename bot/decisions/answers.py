@@ -13,7 +13,7 @@ from records.database import Database
 from records.errors import RecordsError, public_message
 
 ANSWERS_LOOK_S = 0.5
-"""Seconds between looks for answers that another process has recorded, while somebody waits."""
+"""Seconds between polls for answers of other processes, while a caller waits."""
 
 ANSWERS_PER_LOOK = 500
 """Decisions in one look."""
@@ -72,7 +72,7 @@ class Answers:
 
     @property
     def loop(self) -> Periodic:
-        """Looks, while somebody waits."""
+        """Polls, while a caller waits."""
         return self._loop
 
     async def _round(self) -> NextRound:

@@ -1,4 +1,4 @@
-"""Events reach workflows as text: the SDK would decode what anybody raised before any code of ours could look at it.
+"""Events reach workflows as text: the SDK would decode any raised event before our code could check it.
 
 Payloads that are no JSON, nested too deep, or marked as an SDK object end an instance as FAILED in the SDK's decoder.
 The one public seam is a gRPC interceptor: it writes each payload as a JSON string, so that decoding always succeeds and
@@ -26,7 +26,7 @@ OBJECT_MARK = "__durabletask_autoobject__"
 """The key by which the SDK makes an object of a mapping."""
 
 UNREADABLE = '{"unreadable": true}'
-"""Stands for what is no plain JSON: an activity's result, or another event of somebody else's workflow."""
+"""Stands for what is no plain JSON: an activity's result, or an event of a workflow that is not ours."""
 
 
 class EventsAsText(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInterceptor):

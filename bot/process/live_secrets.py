@@ -28,7 +28,7 @@ LIVE: Final = {
 
 
 class LiveSecrets:
-    """Holds them, and the ring that everybody shares. `told` gets a new bot token."""
+    """Holds the secrets and the shared key ring. `told` gets a new bot token."""
 
     def __init__(
         self,

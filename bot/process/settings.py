@@ -274,7 +274,7 @@ class Settings(BaseSettings):
         return found
 
     def _weak(self) -> list[str]:
-        """Return a message for each secret that somebody could guess."""
+        """Return a message for each secret that could be guessed."""
         secrets = {
             "SLACK_SIGNING_SECRET": [secret.decode() for secret in self.signing_secrets],
             OWN_KEY: [

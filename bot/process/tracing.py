@@ -2,7 +2,7 @@
 
 An approval waits for days, so that no span may stay open: asking, deciding and completing are a trace each, joined by
 span links. A span that others link to has an id that is derived from its trace and a key (the instance, the decision):
-whoever knows the trace's id from the audit can link to it, also after a restart and from another replica.
+the trace's id in the audit links to it, also after a restart and from another replica.
 """
 
 import hashlib

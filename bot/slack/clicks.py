@@ -280,7 +280,7 @@ class Clicks:
     async def _refuse(self, body: Body, place: CardRef | None, text: str, *, withdrawal: bool = False) -> None:
         """Say in a modal why a click does not count; if its trigger is too old, in a message.
 
-        Not in the card's thread: Slack shows a private message in a thread only if somebody has answered there.
+        Not in the card's thread: Slack shows a private message in a thread only if the thread has a reply.
         """
         try:
             view = (private.not_withdrawn(text) if withdrawal else private.not_counted(text)).payload()

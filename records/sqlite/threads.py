@@ -49,7 +49,7 @@ def _make(call: _Call) -> None:
     value, error = None, None
     try:
         value = call.function(*call.arguments)
-    except BaseException as caught:  # noqa: BLE001 it belongs to whoever waits
+    except BaseException as caught:  # noqa: BLE001 it belongs to the caller that waits
         error = caught
     with suppress(RuntimeError):  # the loop was closed: nobody waits any more
         call.loop.call_soon_threadsafe(_settle, call.result, value, error)

@@ -1,6 +1,6 @@
 """SQLite's write-ahead log, moved into the database file beside the writers.
 
-Left to itself SQLite lets the commit that fills the log move it: tens of milliseconds of fsync, in somebody's click.
+Left to itself SQLite lets the commit that fills the log move it: tens of milliseconds of fsync, within a click.
 """
 
 import asyncio

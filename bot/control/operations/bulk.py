@@ -282,7 +282,7 @@ class Bulk:
         try:
             await self._engine.schedule(BULK_WORKFLOW, workflow_id(operation_id), {"operation_id": operation_id})
         except AlreadyExistsError:
-            return  # somebody was faster with the same call
+            return  # a concurrent call was first
 
     async def _seen(self, operation: bulk.Operation) -> bulk.Operation:
         """Return the operation, noted as stopped if its workflow was ended from outside."""

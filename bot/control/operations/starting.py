@@ -64,7 +64,7 @@ class Start(Value):
 
     @property
     def digest(self) -> str | None:
-        """The digest of what is asked, whoever submits it; None for what is no request."""
+        """The digest of the request's content without its submitter; None if the input is no request."""
         return None if self.request is None else content_digest(self.request.model_copy(update={"submitted_by": ""}))
 
     @property
@@ -252,7 +252,7 @@ class Starting:
             raise Refused(Kind.UNAVAILABLE, f"The policy cannot be used, so nothing was started. {error}") from error
 
     async def _check_requester(self, request: ApprovalRequest, policy: Policy) -> None:
-        """Refuse a requester who is nobody. If Slack does not answer, the workflow asks it before anybody decides."""
+        """Refuse an unknown requester. If Slack does not answer, the workflow looks them up before asking."""
         try:
             async with asyncio.timeout(REQUESTER_S):
                 await resolve(request.requester, policy, self._parts.directory)

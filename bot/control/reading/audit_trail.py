@@ -64,7 +64,7 @@ class AuditTrail:
         return row.instance_id if row else reference
 
     async def actors(self) -> dict[str, str]:
-        """Return everybody whom the audit names as an actor, with the name and e-mail of those that are API keys."""
+        """Return all actors in the audit; those that are API keys with name and e-mail."""
         async with self._database.read() as connection:
             known = await audit.actors(connection)
             owners = {

@@ -30,7 +30,7 @@ DELEGATED_PER_PAGE = 100
 
 
 class DelegatedRequests:
-    """Finds what waits for those who have delegated to somebody. What cannot be looked up is not in the answer."""
+    """Finds requests that a delegate may decide. Delegations whose lookup fails are left out."""
 
     def __init__(
         self,

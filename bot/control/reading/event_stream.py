@@ -1,7 +1,7 @@
-"""EventStream what happens without asking the engine: changes of instances and what was audited, to those who may see.
+"""Stream changes of instances and audit entries to callers who may see them, without asking the engine.
 
-One look at the database's ends for all who follow, at short intervals, and only while somebody does; so changes that
-another process made are seen too. Nothing is kept in memory for a slow reader: everybody reads on from their position.
+One query for all followers, at short intervals and only while there is one; so changes that
+another process made are seen too. Nothing is kept in memory for a slow reader: each reads on from its position.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ class EventStream:
 
     @property
     def loop(self) -> Periodic:
-        """Looks whether something moved; it runs while somebody follows."""
+        """Polls for changes while there is a follower."""
         return self._loop
 
     @property

@@ -1,4 +1,4 @@
-"""One line of a list as everybody shows it: the read model's row, its card's link, whom it waits for. No rendering."""
+"""A line of a list, the same on every face: the read model's row, its card's link, whom it waits for. No rendering."""
 
 import json
 

@@ -62,7 +62,7 @@ class Listed(Value):
     """One page of a list: lines number `before` + 1 and following of `total`, which is exact up to MOST_COUNTED.
 
     `cursor` gives the next page, `previous` the one before; None if there is none. `sees_all`: the caller may see
-    everybody's, as operators do; they see the engine's status too.
+    all requests, as operators do; they see the engine's status too.
     """
 
     lines: tuple[Workflow, ...] = ()

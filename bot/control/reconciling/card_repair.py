@@ -1,4 +1,4 @@
-"""Rewriting cards that do not show what they have to: Slack was away, the app was killed, somebody else ended it.
+"""Rewrite cards that lag: Slack was away, the app was killed, or the workflow was ended outside the app.
 
 The row decides what a card shows. A card that Slack keeps refusing is retried ever less often, but never dropped.
 """

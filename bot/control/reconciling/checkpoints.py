@@ -1,6 +1,6 @@
 """Signed checkpoints of the audit: at an interval and on demand, in the database and as files outside of it.
 
-The key is derived from COUNTERSIGN_SECRET_KEY for this one purpose: whoever has only the public key can check every
+The key is derived from COUNTERSIGN_SECRET_KEY for this one purpose: the public key checks every
 checkpoint and sign none.
 """
 
@@ -114,7 +114,7 @@ class Checkpointing:
 
 
 def _why(error: Exception) -> str:
-    """Return what everybody may read of a failure: no path."""
+    """Return a failure's public message: no path."""
     if isinstance(error, OSError):
         return f"the folder of checkpoints cannot be written ({error.strerror})"
     return public_message(error)

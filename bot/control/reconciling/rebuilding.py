@@ -136,7 +136,7 @@ def end_by_output(output: str | None) -> Phase | None:
         return None
     status = found.get("status") if isinstance(found, dict) else None
     if status == "completed":
-        return "failed"  # an approval has to be sealed in its history; anybody at the sidecar's port can say it
+        return "failed"  # an approval must be sealed in its history; any program at the sidecar's port could claim it
     if status == "withdrawn":
         return "withdrawn"
     if status != "rejected":

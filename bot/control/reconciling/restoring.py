@@ -96,7 +96,7 @@ class Restoration:
 
     @property
     def message(self) -> str:
-        """What everybody may read: "ok", or that effects are held."""
+        """The public message: "ok", or that effects are held."""
         return HELD if self.lost is not None else self._unreadable or "ok"
 
     async def look(self) -> Lost | None:

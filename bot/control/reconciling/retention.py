@@ -20,7 +20,7 @@ from records.errors import RecordsError, public_message
 log = structlog.get_logger(__name__)
 
 FORGOTTEN_PER_ROUND = 25
-"""Requests that are forgotten in one transaction: everybody who writes waits for it."""
+"""Requests purged in one transaction, for which all writers wait."""
 
 LONGEST_S = 3600.0
 SHORTEST_S = 1.0

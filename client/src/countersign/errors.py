@@ -39,7 +39,7 @@ class NotApproved(CountersignError):  # noqa: N818 an answer, named as people sa
 
 
 class Rejected(NotApproved):
-    """Somebody has said no."""
+    """An approver has said no."""
 
 
 class TimedOut(NotApproved):
@@ -47,7 +47,7 @@ class TimedOut(NotApproved):
 
 
 class Withdrawn(NotApproved):
-    """Whoever asked has taken it back."""
+    """The requester has taken it back."""
 
 
 class Terminated(NotApproved):
