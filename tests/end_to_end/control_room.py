@@ -1,39 +1,18 @@
 """What the tests of the control room share: keys by role, orders, and the engine as another program sees it."""
 
-import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 from dapr.ext.workflow import DaprWorkflowClient
 
-from approvals.signing import Purpose
-from records import keys
-from records.database import Database
 from tests.end_to_end.system import System, eventually
 
 Headers = dict[str, str]
 
 
 def key(system: System, *roles: str, person: str = "") -> Headers:
-    """Make an API key; returns it as headers."""
-
-    async def make() -> str:
-        database = Database.open(system.settings.database_url)
-        async with database.write() as connection:
-            _, token = await keys.create(
-                connection,
-                system.settings.keys.subkey(Purpose.API_KEY),
-                datetime.now(UTC),
-                name="test",
-                person=person or f"{roles[0]}@example.com",
-                roles=roles,
-                created_by="test",
-            )
-        await database.close()
-        return token
-
-    return {"Authorization": f"Bearer {asyncio.run(make())}"}
+    """Return a person's API key as headers; without a person, that of one who is called like the first role."""
+    return {"Authorization": f"Bearer {system.token(person or f'{roles[0]}@example.com', *roles)}"}
 
 
 class Room:

@@ -2,16 +2,24 @@
 
 import contextlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 from dapr.ext.workflow._durabletask.internal import protos
 from dapr.ext.workflow._durabletask.internal.orchestrator_service_pb2_grpc import TaskHubSidecarServiceStub
 from google.protobuf.wrappers_pb2 import StringValue
+
+from approvals.decision import Decision
+from approvals.people import Person
+from approvals.state import State, binding_of
+from records import instances
+from tests.end_to_end.system import Order, System
 
 Turn = Callable[[Any], list[Any]]
 """Makes the actions of a forged turn from the work item that a worker was handed."""
@@ -122,6 +130,26 @@ class Stranger:
                 call.exception()
 
         return self.take_a_turn(begin, "strangers-", schedule(name, value))
+
+
+def state_of(system: System, order: Order) -> State:
+    """Return what the records say of an order."""
+    row = system.records(lambda connection: instances.get(connection, order.instance_id))
+    assert row is not None
+    assert row.state is not None
+    return row.state
+
+
+def a_yes(state: State, user: str = "U0MANAGER", decision_id: str = "") -> Decision:
+    """Return a yes of this user to the current card, unsigned."""
+    return Decision(
+        id=decision_id or secrets.token_hex(8),
+        binding=binding_of(state),
+        person=Person(team="T0LOCAL", user=user),
+        approved=True,
+        through="slack",
+        at=datetime.now(UTC),
+    )
 
 
 AT_ONCE = 12

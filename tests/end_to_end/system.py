@@ -192,10 +192,10 @@ class System:
 class Order:
     """One order on its way."""
 
-    def __init__(self, system: System, order_id: str) -> None:
+    def __init__(self, system: System, order_id: str, instance_id: str = "") -> None:
         self.system = system
         self.id = order_id
-        self.instance_id = f"order-{order_id}-workflow"
+        self.instance_id = instance_id or f"order-{order_id}-workflow"
 
     def cards(self) -> list[Message]:
         """Return the cards of this order, oldest first."""

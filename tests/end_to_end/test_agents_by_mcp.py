@@ -78,9 +78,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> Any:
 
 
 def request(system: System, answer: Any) -> Order:
-    found = Order(system, answer["id"])
-    found.instance_id = answer["id"]
-    return found
+    return Order(system, answer["id"], answer["id"])
 
 
 async def click(system: System, answer: Any) -> None:

@@ -24,9 +24,7 @@ def client(system: System) -> Iterator[countersign.Client]:
 
 
 def request(system: System, asked: countersign.Request) -> Order:
-    found = Order(system, asked.id)
-    found.instance_id = asked.id
-    return found
+    return Order(system, asked.id, asked.id)
 
 
 def test_a_click_a_webhook_a_receipt_and_one_use(
@@ -88,8 +86,7 @@ def test_the_decorator_runs_after_a_click(system: System, monkeypatch: pytest.Mo
         eventually(lambda: [each for each in system.slack.messages("approvals") if subject in each.text])
         headers = {"Authorization": f"Bearer {system.token('operator@example.com', 'operator')}"}
         line = system.http.get("/workflows", params={"q": subject}, headers=headers).json()["workflows"][0]
-        found = Order(system, line["id"])
-        found.instance_id = line["id"]
+        found = Order(system, line["id"], line["id"])
         found.click("U0MANAGER")
 
     clicking = threading.Thread(target=click)

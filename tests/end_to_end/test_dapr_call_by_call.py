@@ -54,16 +54,14 @@ def test_each_command_of_the_page_works_in_its_order(
 
 
 def _cards(system: System, instance_id: str) -> Any:
-    found = Order(system, instance_id)
-    found.instance_id = instance_id
+    found = Order(system, instance_id, instance_id)
     return found.cards()
 
 
 def test_each_call_of_the_sdk_does_what_the_page_says(system: System) -> None:
     names: dict[str, Any] = {}
     port = system.sidecar.rpartition(":")[2]
-    order = Order(system, "INV-8")
-    order.instance_id = "invoice-8"
+    order = Order(system, "INV-8", "invoice-8")
     for block in blocks("python"):
         exec(block.replace("50001", port), names)  # noqa: S102 the page's own lines
         if "schedule_new_workflow" in block:

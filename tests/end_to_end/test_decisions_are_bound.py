@@ -5,18 +5,14 @@ import hmac
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import httpx
 import pytest
 
-from approvals.decision import Decision
-from approvals.people import Person
 from approvals.signing import parse_key_ring
-from approvals.state import binding_of
 from local.slack import Delivery
-from records import instances
+from tests.end_to_end.forging import a_yes, state_of
 from tests.end_to_end.system import AppServer, Order, System, eventually
 
 FORGERIES: list[object] = [
@@ -53,17 +49,7 @@ def test_an_unsigned_event_is_refused_and_audited_and_the_wait_goes_on(system: S
 def test_an_event_signed_with_another_key_is_refused_and_takes_no_id_away(system: System) -> None:
     order = system.order("forged")
     order.card()
-    row = system.records(lambda connection: instances.get(connection, order.instance_id))
-    assert row is not None
-    assert row.state is not None
-    decision = Decision(
-        id="stolen-id",
-        binding=binding_of(row.state),
-        person=Person(team="T0LOCAL", user="U0MANAGER"),
-        approved=True,
-        through="slack",
-        at=datetime.now(UTC),
-    )
+    decision = a_yes(state_of(system, order))
     forged = parse_key_ring("x" * 40).sign(decision).model_dump(mode="json")
     order.raise_event(forged)
     good = system.settings.keys.sign(decision).model_dump(mode="json")

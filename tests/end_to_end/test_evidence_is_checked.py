@@ -3,13 +3,11 @@
 from datetime import UTC, datetime
 
 from approvals.audit_actions import AuditAction
-from approvals.decision import Decision
-from approvals.people import Person
-from approvals.state import binding_of
 from bot.services import Services
-from records import audit, instances
+from records import audit
 from tests.bot.cli.calling import run
 from tests.bot.cli.test_local import set_up
+from tests.end_to_end.forging import a_yes, state_of
 from tests.end_to_end.system import Order, System, eventually
 from tests.end_to_end.test_survives_a_stalled_instance import examined
 
@@ -18,18 +16,7 @@ SETTINGS = {}  # this file spoils its audit
 
 def stolen_key_decides(system: System, order: Order) -> None:
     """Raise a decision with our own signature past every door, as who has the secret key can."""
-    row = system.records(lambda connection: instances.get(connection, order.instance_id))
-    assert row is not None
-    assert row.state is not None
-    decision = Decision(
-        id="stolen",
-        binding=binding_of(row.state),
-        person=Person(team="T0LOCAL", user="U0MANAGER"),
-        approved=True,
-        through="slack",
-        at=datetime.now(UTC),
-    )
-    order.raise_event(system.settings.keys.sign(decision).model_dump(mode="json"))
+    order.raise_event(system.settings.keys.sign(a_yes(state_of(system, order))).model_dump(mode="json"))
 
 
 def test_a_decision_that_no_door_took_in_raises_the_alarm(system: System) -> None:

@@ -10,15 +10,15 @@ import pytest
 from dapr.ext.workflow._durabletask.internal import protos
 from google.protobuf.wrappers_pb2 import StringValue
 
-from approvals.decision import Decision, Judgement, Reason, Verdict
+from approvals.decision import Judgement, Reason, Verdict
 from approvals.evidence import Counted, opened, seal_judgement, sealed_input
 from approvals.machine import start
 from approvals.people import Person
 from approvals.request import ApprovalRequest, Route
 from approvals.signing import parse_key_ring
-from approvals.state import State, binding_of
+from approvals.state import State
 from records import instances
-from tests.end_to_end.forging import AT_ONCE, Stranger, complete
+from tests.end_to_end.forging import AT_ONCE, Stranger, a_yes, complete, state_of
 from tests.end_to_end.holding import MADE, held
 from tests.end_to_end.system import Order, System, eventually, text_of
 from tests.end_to_end.test_survives_a_stalled_instance import examined
@@ -37,27 +37,13 @@ def stranger(system: System) -> Iterator[Stranger]:
     found.close()
 
 
-def state_of(system: System, order: Order) -> State:
-    row = system.records(lambda connection: instances.get(connection, order.instance_id))
-    assert row is not None
-    assert row.state is not None
-    return row.state
-
-
 def dumped(value: Any) -> Any:
     return value.model_dump(mode="json")
 
 
 def forged_vote(state: State) -> Counted:
     """Return the manager's yes as a stranger can write it: all of it but a seal of ours."""
-    decision = Decision(
-        id="forged",
-        binding=binding_of(state),
-        person=MANAGER,
-        approved=True,
-        through="slack",
-        at=datetime.now(UTC),
-    )
+    decision = a_yes(state, decision_id="forged")
     judgement = Judgement(verdict=ALLOWED, decision=decision, matched="group managers", name="Manager")
     now = datetime.now(UTC)
     return Counted(vote=seal_judgement(STRANGERS, judgement, state, now), at=now)
@@ -249,8 +235,7 @@ def test_a_workflow_may_ask_and_its_approval_has_no_effect_of_ours(system: Syste
     asked = {"subject": "A loan", "amount": "2400", "currency": "USD", "requester": "requester@example.com"}
     instance_id = system.order_id("asks")
     stranger.start(instance_id, asked)
-    order = Order(system, "asks")
-    order.instance_id = instance_id
+    order = Order(system, "asks", instance_id)
     order.click("U0MANAGER")
     assert order.result() == {"status": "approved"}
     assert order.processed() == ()
@@ -265,8 +250,7 @@ def test_a_workflow_asks_long_after_it_has_begun(system: System) -> None:
     started = Stranger(system.sidecar)
     started.start(instance_id, asked)
     started.close()
-    order = Order(system, "late")
-    order.instance_id = instance_id
+    order = Order(system, "late", instance_id)
     order.click("U0MANAGER")
     assert order.result() == {"status": "approved"}
     row = system.records(lambda connection: instances.get(connection, instance_id))

@@ -106,8 +106,7 @@ def ask(system: System, token: str, kind: str = "deploy", **more: Any) -> httpx.
 def test_a_job_asks_in_its_own_name_and_sees_its_own_request(system: System, github: GitHub) -> None:
     asked = ask(system, github.job_token())
     assert (asked.status_code, asked.json()["requester"]) == (201, "shop-ci"), asked.text
-    request = Order(system, asked.json()["id"])
-    request.instance_id = request.id
+    request = Order(system, asked.json()["id"], asked.json()["id"])
     request.click("U0MANAGER")
     own = {"Authorization": f"Bearer {github.job_token()}"}
     ended = system.http.get(f"/requests/{request.id}", params={"wait": 20}, headers=own)
@@ -168,8 +167,7 @@ def clicked(system: System, subject: str) -> None:
     eventually(lambda: [each for each in system.slack.messages("approvals") if subject in each.text])
     headers = {"Authorization": f"Bearer {system.token('operator@example.com', 'operator')}"}
     lines = system.http.get("/workflows", params={"q": subject}, headers=headers).json()["workflows"]
-    request = Order(system, lines[0]["id"])
-    request.instance_id = request.id
+    request = Order(system, lines[0]["id"], lines[0]["id"])
     request.click("U0MANAGER")
 
 

@@ -50,8 +50,7 @@ def test_the_card_shows_the_fields_by_their_labels_and_the_answer_by_their_names
     asked = ask(system, system.order_id("db"), fields={"system": "prod-db", "hours": 2})
     assert asked.status_code == 201, asked.text
     assert asked.json()["fields"] == {"system": "prod-db", "hours": "2"}
-    order = Order(system, asked.json()["id"])
-    order.instance_id = asked.json()["id"]
+    order = Order(system, asked.json()["id"], asked.json()["id"])
     card = str(order.card())
     for shown in ("Access to a system", "System", "prod-db", "For hours"):
         assert shown in card

@@ -51,8 +51,7 @@ def asked(system: System, kind: str = "deploy") -> str:
 
 def approved(system: System, kind: str = "deploy") -> str:
     request_id = asked(system, kind)
-    order = Order(system, request_id)
-    order.instance_id = request_id
+    order = Order(system, request_id, request_id)
     order.click("U0MANAGER")
     eventually(lambda: call(system, "GET", f"/requests/{request_id}").json()["status"] in {"approved", "expired"})
     return request_id
@@ -87,8 +86,7 @@ def test_a_receipt_verifies_with_the_published_key_and_names_its_audit_entry(sys
 
 def test_what_is_not_approved_has_no_receipt_and_no_use(system: System) -> None:
     request_id = asked(system)
-    order = Order(system, request_id)
-    order.instance_id = request_id
+    order = Order(system, request_id, request_id)
     order.card()
     for method, path in (("GET", "receipt"), ("POST", "consume")):
         refused = call(system, method, f"/requests/{request_id}/{path}")

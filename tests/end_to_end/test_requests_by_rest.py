@@ -24,9 +24,7 @@ def look(system: System, request_id: str, *, by: str = REQUESTER, wait: int = 0)
 
 
 def card_of(system: System, request_id: str) -> Order:
-    found = Order(system, request_id)
-    found.instance_id = request_id
-    return found
+    return Order(system, request_id, request_id)
 
 
 def test_a_service_with_a_requesters_key_asks_and_hears_the_answer_of_a_click(system: System) -> None:

@@ -1,38 +1,20 @@
 """/approval and the App Home, as people in Slack meet them, on real parts."""
 
-import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from approvals.signing import Purpose
-from records import bulk, keys
-from records.database import Database
+from records import bulk
+from tests.end_to_end.control_room import key as make_key
 from tests.end_to_end.system import System, eventually
-
-
-def make_key(system: System, person: str, *roles: str) -> dict[str, str]:
-    async def make() -> str:
-        database = Database.open(system.settings.database_url)
-        async with database.write() as connection:
-            secret = system.settings.keys.subkey(Purpose.API_KEY)
-            _, token = await keys.create(
-                connection, secret, datetime.now(UTC), name="test", person=person, roles=roles, created_by="test"
-            )
-        await database.close()
-        return token
-
-    return {"Authorization": f"Bearer {asyncio.run(make())}"}
-
 
 SETTINGS = {}
 
 
 @pytest.fixture(scope="module")
 def key(system: System) -> dict[str, str]:
-    return make_key(system, "requester@example.com", "requester")
+    return make_key(system, "requester")
 
 
 def start(system: System, key: dict[str, str], name: str, amount: int = 2400) -> tuple[str, str]:
@@ -326,7 +308,7 @@ def test_deciding_what_was_terminated_is_told_that_it_is_over(system: System, ke
     order_id, _ = start(system, key, "ended")
     say(system, "U0OPERATOR", f"terminate {order_id} ordered twice")
     confirm(system, "U0OPERATOR")
-    approver = make_key(system, "manager@example.com", "approver")
+    approver = make_key(system, "approver", person="manager@example.com")
     answer = system.http.post(f"/orders/{order_id}/approve", json={"approved": True}, headers=approver)
     assert answer.status_code == 409
     assert "request is over" in answer.json()["detail"]

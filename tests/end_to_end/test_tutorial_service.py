@@ -59,8 +59,7 @@ def test_every_line_of_the_tutorial_does_what_the_page_says(system: System, rece
     asked = run(ask, env)
     assert run(ask, env)["id"] == asked["id"]
     env["REQUEST_ID"] = asked["id"]
-    order = Order(system, asked["id"])
-    order.instance_id = asked["id"]
+    order = Order(system, asked["id"], asked["id"])
     order.click("U0MANAGER")
     assert run(wait, env)["status"] == "approved"
     eventually(lambda: len(receiver.got) == 1)

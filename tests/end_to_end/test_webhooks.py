@@ -51,9 +51,7 @@ def asked(system: System, receiver: Receiver, kind: str = "refund", **body: Any)
 
 
 def card_of(system: System, request_id: str) -> Order:
-    found = Order(system, request_id)
-    found.instance_id = request_id
-    return found
+    return Order(system, request_id, request_id)
 
 
 def secrets(system: System) -> list[str]:

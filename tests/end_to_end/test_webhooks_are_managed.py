@@ -33,8 +33,8 @@ def given_up(system: System, receiver: Receiver) -> tuple[str, str]:
     """Let a receiver want no more of an approval; return the request's id and the delivery's."""
     receiver.answers = [410]
     body = {"kind": "deploy", "subject": system.order_id("web"), "callback": receiver.url}
-    request = Order(system, system.post("/requests", body, by=REQUESTER, roles=(ASK,)).json()["id"])
-    request.instance_id = request.id
+    asked = system.post("/requests", body, by=REQUESTER, roles=(ASK,)).json()["id"]
+    request = Order(system, asked, asked)
     request.click("U0MANAGER")
     eventually(lambda: "given_up" in command(system, REQUESTER, ASK, "list", "--request", request.id).out)
     listed = command(system, REQUESTER, ASK, "list", "--request", request.id, "-o", "json").json

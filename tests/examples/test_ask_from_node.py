@@ -48,8 +48,7 @@ def refunding(system: System, port: int, order: str) -> "Iterator[tuple[subproce
     ) as process:
         request_id, _, rest = said(process).partition(" ")
         assert rest == "waits for a human yes"
-        request = Order(system, request_id)
-        request.instance_id = request_id
+        request = Order(system, request_id, request_id)
         try:
             yield process, request
         finally:

@@ -85,9 +85,7 @@ def shop(both: tuple[System, str]) -> Iterator[wf.DaprWorkflowClient]:
 def asking(client: wf.DaprWorkflowClient, system: System, name: str, child: str | None = None, **changes: Any) -> Order:
     """Start the caller; returns its child's request."""
     client.schedule_new_workflow(calls, input={"input": REFUND | changes, "id": child}, instance_id=name)
-    found = Order(system, child or f"{name}:0001")
-    found.instance_id = found.id
-    return found
+    return Order(system, child or f"{name}:0001", child or f"{name}:0001")
 
 
 def answered(client: wf.DaprWorkflowClient, name: str) -> Any:
@@ -114,8 +112,7 @@ def test_the_sample_in_python_waits_for_a_click_and_refunds(both: tuple[System, 
     with sample(address, "4711", "250.00") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "refund-4711 waits for a human yes\n"
-        request = Order(system, "refund-4711:0001")
-        request.instance_id = request.id
+        request = Order(system, "refund-4711:0001", "refund-4711:0001")
         request.click("U0MANAGER")
         said = json.loads(process.stdout.readline())
     assert (said["status"], said["refunded"]) == ("refunded", "250.00 EUR for order 4711")
@@ -124,8 +121,7 @@ def test_the_sample_in_python_waits_for_a_click_and_refunds(both: tuple[System, 
 
 def test_a_kill_of_the_caller_loses_nothing(both: tuple[System, str]) -> None:
     system, address = both
-    request = Order(system, "refund-4712:0001")
-    request.instance_id = request.id
+    request = Order(system, "refund-4712:0001", "refund-4712:0001")
     with sample(address, "4712", "9.00"):
         request.card()
     request.click("U0MANAGER")

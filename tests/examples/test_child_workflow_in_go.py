@@ -79,9 +79,7 @@ def refunding(program: Path, port: str, order: str) -> "Iterator[subprocess.Pope
 
 
 def request_of(system: System, order: str) -> Order:
-    found = Order(system, f"refund-{order}-approval")
-    found.instance_id = found.id
-    return found
+    return Order(system, f"refund-{order}-approval", f"refund-{order}-approval")
 
 
 def ended(process: "subprocess.Popen[str]") -> dict[str, object]:

@@ -60,8 +60,7 @@ def started(system: System, instance_id: str, **more: str) -> Order:
     body = {"name": "deploy_workflow", "instance_id": instance_id, "input": release}
     answer = system.post("/workflows", body, by="operator@example.com", roles=("operator",))
     assert answer.status_code == 201, answer.text
-    order = Order(system, instance_id)
-    order.instance_id = instance_id
+    order = Order(system, instance_id, instance_id)
     order.card()
     return order
 
