@@ -8,7 +8,7 @@ from approvals.audit_actions import AuditAction
 from approvals.checks import barred
 from approvals.decision import Decision, Reason, Withdrawal
 from approvals.machine import Record, State, binding_of, deadline_of
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.output import end_of_outcome
 from approvals.people import EmailAddress, Principal, UserGroup
 from approvals.state import approvers_now
@@ -125,7 +125,7 @@ def about(state: State) -> dict[str, Any]:
 
 def _reason(state: State, record: Record) -> str:
     if record.verdict and not record.verdict.allowed:
-        return sentence(record.verdict.reason, withdrawal=isinstance(record.decision, Withdrawal))
+        return message_for(record.verdict.reason, withdrawal=isinstance(record.decision, Withdrawal))
     if record.action in {"rejected", "timed_out"} and state.outcome:
         return state.outcome.reason
     return record.decision.reason if record.decision else ""
@@ -157,7 +157,7 @@ def write_dropped(transaction: Transaction, state: State, dropped: Counter[Reaso
         request_digest=binding_of(state).digest,
         through="sidecar",
         verdict=reason.value,
-        reason=sentence(reason),
+        reason=message_for(reason),
         policy_version=state.route.policy_version,
         data={"stage": state.stage, "count": dropped.total(), "reasons": {why.value: n for why, n in dropped.items()}},
     )

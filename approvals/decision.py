@@ -107,7 +107,7 @@ class SignedDecision(Value):
 
 
 class Reason(StrEnum):
-    """Why something was allowed or refused. `approvals.messages` has one sentence for each."""
+    """Why something was allowed or refused. `approvals.messages` has one message for each."""
 
     ALLOWED = "allowed"
     UNSIGNED = "unsigned"

@@ -20,7 +20,7 @@ NAMES = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration. Raises ValueError with a sentence for anything but a time above zero of at most 366 days."""
+    """Return the duration. Raises ValueError with a message for anything but a time above zero of at most 366 days."""
     written = text.strip()
     if len(written) > LONGEST_TEXT:
         raise ValueError("a duration is a short text like '3 days'")

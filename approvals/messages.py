@@ -1,4 +1,4 @@
-"""The sentences people read: what happened, why, and what to do next. Slack, REST and the audit say the same.
+"""The messages people read: what happened, why, and what to do next. Slack, REST and the audit say the same.
 
 Plain text without names, numbers or markup, so nothing that a user typed can come in.
 """
@@ -198,7 +198,7 @@ WITHDRAWALS: Final[dict[Reason, str]] = {
 """The reasons as a withdrawal is told them; all others say the same of whatever was submitted."""
 
 
-def sentence(reason: Reason, *, withdrawal: bool = False) -> str:
+def message_for(reason: Reason, *, withdrawal: bool = False) -> str:
     """Return the message for a reason: of a decision, or of a withdrawal."""
     if withdrawal:
         return WITHDRAWALS.get(reason) or REASONS[reason].replace("The answer does not count", "Nothing was withdrawn")

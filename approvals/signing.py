@@ -42,7 +42,7 @@ class Seal(Value):
 
 
 class SecretKeyError(ValueError):
-    """COUNTERSIGN_SECRET_KEY can't be used. The sentence never shows a part of it."""
+    """COUNTERSIGN_SECRET_KEY can't be used. The message never shows a part of it."""
 
 
 class KeyRing:

@@ -106,7 +106,7 @@ def unknown_instance(identifier: str) -> Message:
 
 
 def status(one: InstanceLine) -> Message:
-    """Return one instance: status with a plain sentence, stage, whom it waits for, deadline, link."""
+    """Return one instance: status with its message, stage, whom it waits for, deadline, link."""
     blocks = [line(one), parts.sentence(meaning(one))]
     if one.for_operators and one.custom_status.strip():
         blocks.append(parts.sentence(f"Custom status: {parts.typed(one.custom_status, 500)}"))
@@ -167,7 +167,7 @@ def _left_out(total: int) -> list[Block]:
 
 
 def why(instance_id: str, answers: tuple[Diagnosis, ...]) -> Message:
-    """Return why an instance does not go on: each answer a sentence, the evidence and the next step."""
+    """Return why an instance does not go on: each answer a message, the evidence and the next step."""
     name = parts.typed(instance_id, 100)
     if not answers:
         return _sentence(

@@ -69,5 +69,5 @@ def kept_while_paused(name: str) -> Message:
 
 
 def went_wrong(correlation_id: str) -> Message:
-    """Return the last resort's sentence, with the number by which the log line is found."""
+    """Return the last resort's message, with the number by which the log line is found."""
     return sentence(SORRY.format(correlation_id=parts.typed(correlation_id, 80)))

@@ -12,7 +12,7 @@ BLOCKS_PER_VIEW = 100
 
 
 class Message(Value):
-    """A message. `text` is the sentence that notifications and screen readers get; `metadata` makes it findable."""
+    """A message. `text` is what notifications and screen readers get; `metadata` makes it findable."""
 
     text: str
     blocks: tuple[Block, ...] = ()

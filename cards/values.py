@@ -67,7 +67,7 @@ class HistoryLine(Value):
 
 
 class Diagnosis(Value):
-    """One answer to "why does it not go on?": a sentence, what it rests on, and what to do next."""
+    """One answer to "why does it not go on?": a message, what it rests on, and what to do next."""
 
     sentence: str
     evidence: str = ""

@@ -34,7 +34,7 @@ class Operation(Value):
 
 
 class Item(Value):
-    """One instance of an operation; `result` is a sentence."""
+    """One instance of an operation; `result` is a message."""
 
     operation_id: str
     instance_id: str

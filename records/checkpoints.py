@@ -27,7 +27,7 @@ FILES = "checkpoint-*.json"
 
 
 class BadCheckpointError(ValueError):
-    """A checkpoint file that cannot be read, or that no trusted key has signed. The message is a sentence."""
+    """A checkpoint file that cannot be read, or that no trusted key has signed. The message says which."""
 
 
 class Signer:

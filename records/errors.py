@@ -2,7 +2,7 @@
 
 
 class RecordsError(Exception):
-    """Something about the database that a person has to know. The message is a whole sentence, for operators.
+    """Something about the database that a person has to know. The message is for operators.
 
     `public` is the message for people: it does not say where the database is.
     """

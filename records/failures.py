@@ -1,4 +1,4 @@
-"""Turns a driver's error into a sentence and one of our errors. Knows error codes, never a statement's values."""
+"""Turns a driver's error into a message and one of our errors. Knows error codes, never a statement's values."""
 
 import sqlite3
 
@@ -89,7 +89,7 @@ def _postgres(state: str, where: str, text: str) -> RecordsError | None:
 
 
 def unavailable(where: str, what: str) -> DatabaseUnavailableError:
-    """Return the error with its sentence."""
+    """Return the error with its message."""
     return DatabaseUnavailableError(f"The database {where} {what}. {TRY_AGAIN}", f"The database {what}. {TRY_AGAIN}")
 
 

@@ -182,7 +182,7 @@ def answer(transaction: Transaction, decision_id: str, verdict: dict[str, Any], 
 def answer_last(
     transaction: Transaction, decision_id: str, verdict: dict[str, Any], instance_id: str, now: datetime
 ) -> bool:
-    """Keep the verdict on a decision as `answer` does, and make the instance's others due at once as `make_due` does."""
+    """Keep the verdict on a decision as `answer` does, and make the instance's others due as `make_due` does."""
     values = {"decision": decision_id, "verdict": verdict, "instance": instance_id, "now": now}
     return [decision_id] in [list(row) for row in ANSWER_LAST.run(transaction, values).rows]
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError
 from approvals.decision import Outcome, Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.people import EmailAddress, Principal, SlackUser, UserGroup
 from approvals.request import Seat
 from approvals.seats import seats_of, standings
@@ -126,10 +126,10 @@ def time_left(state: State, number: int) -> timedelta | None:
 
 
 def outcome_sentence(outcome: Outcome | None) -> str:
-    """Return the sentence for an end that the machine decided by itself, empty for a person's words."""
+    """Return the message for an end that the machine decided by itself, empty for a person's words."""
     if outcome is None or outcome.by or outcome.reason not in set(Reason):
         return ""
-    return sentence(Reason(outcome.reason))
+    return message_for(Reason(outcome.reason))
 
 
 def ending_of(kind: str, output: str | None) -> Ending:

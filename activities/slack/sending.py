@@ -12,7 +12,7 @@ from activities.slack.pausing import paused_by
 from activities.slack.queue import Urgency
 from activities.slack.rendering import card_view, ending_of, passed_view, resolved, still_asked, time_left
 from activities.telling import ENDS, STOPPED, Telling, card_of
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.request import CardRef
 from approvals.state import State, current_stage
 from cards import Message, private, thread
@@ -74,7 +74,7 @@ class Sender:
     def _answer(self, telling: Telling, card: CardRef | None, what: str) -> Delivery | None:
         if telling.reason is None:
             return None
-        text = f"{what}: {sentence(telling.reason, withdrawal=telling.withdrawal)}"
+        text = f"{what}: {message_for(telling.reason, withdrawal=telling.withdrawal)}"
         channel, message = card.channel if card else None, private.sentence(text)
         return lambda begin: self._announcer.tell(channel, telling.user, message, patience=FOR_EVER, begin=begin)
 

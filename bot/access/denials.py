@@ -2,7 +2,7 @@
 
 from approvals.authority import TABLE, Action, Role
 from approvals.decision import Reason, Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 
 CONDITIONS = {
     "own": "if the request is your own",
@@ -16,7 +16,7 @@ def denial(verdict: Verdict, action: Action, about: str = "") -> str:
 
     A guest hears no name: an id that is there and one that is not get the same answer.
     """
-    text = sentence(verdict.reason)
+    text = message_for(verdict.reason)
     if verdict.reason is Reason.MEMBERS_ONLY:
         return text
     if verdict.reason is Reason.NOT_PERMITTED:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from approvals.decision import Reason, Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.mistakes import clause, first_mistake
 from bot.engine.client import EngineRefusedError, EngineUnavailableError
 from records.errors import BadCursorError, DatabaseUnavailableError, UnreadableRowError
@@ -72,7 +72,7 @@ KIND_OF: Final[dict[Reason, Kind]] = {
 def refused(verdict: Verdict, kind: Kind | None = None, message: str = "") -> Refused:
     """Return the refusal for a verdict that says no: with the message that Slack and the audit have."""
     found = kind or KIND_OF.get(verdict.reason, Kind.NOT_ALLOWED)
-    return Refused(found, message or sentence(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
+    return Refused(found, message or message_for(verdict.reason), reason=verdict.reason.value, rule=verdict.rule)
 
 
 def unusable(error: ValueError, what: str = "request") -> Refused:

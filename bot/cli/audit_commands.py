@@ -109,7 +109,7 @@ def _lacking_in(file: Path) -> list[Unproven]:
 
 
 def _given(paths: Iterable[Path], public_key: list[str] | None) -> list[Checkpoint]:
-    """Return the checkpoints of files and folders. Ends with a sentence for one that nobody trusted has signed."""
+    """Return the checkpoints of files and folders. Ends with a message for one that nobody trusted has signed."""
     found: list[Checkpoint] = []
     keys = None
     for path in paths:

@@ -13,7 +13,7 @@ PUBLIC_KEY_HEX = 64
 
 
 def signer(settings: Settings) -> Signer:
-    """Return the signer of the current key. Ends with a sentence if COUNTERSIGN_SECRET_KEY is unusable."""
+    """Return the signer of the current key. Ends with a message if COUNTERSIGN_SECRET_KEY is unusable."""
     return _signers(settings)[0]
 
 
@@ -23,7 +23,7 @@ def trusted(settings: Settings) -> list[bytes]:
 
 
 def public_key(text: str) -> bytes:
-    """Return a raw public key from the hex digits that `audit public-key` prints. Ends with a sentence."""
+    """Return a raw public key from the hex digits that `audit public-key` prints. Ends with a message."""
     digits = text.strip()
     try:
         raw = bytes.fromhex(digits)

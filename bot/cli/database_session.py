@@ -67,7 +67,7 @@ async def _opened(url: str, work: Callable[[Database], Awaitable[T]], *, make: b
 
 
 def key_ring_or_exit(settings: Settings) -> KeyRing:
-    """Return the keys of COUNTERSIGN_SECRET_KEY, or end with a sentence that shows no part of it."""
+    """Return the keys of COUNTERSIGN_SECRET_KEY, or end with a message that shows no part of it."""
     try:
         return settings.keys
     except ValueError as error:

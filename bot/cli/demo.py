@@ -56,7 +56,7 @@ QUICK_RULE = """\
 
 
 class DemoError(Exception):
-    """Something did not come out as told. The text is a sentence."""
+    """Something did not come out as told. The text is a message."""
 
 
 class Demo:

@@ -19,7 +19,7 @@ config = typer.Typer(help="The settings: what is missing, wrong or unreachable."
 
 
 def settings_or_exit() -> Settings:
-    """Return the settings, or end with a sentence for each that is unusable; no value is shown."""
+    """Return the settings, or end with a message for each that is unusable; no value is shown."""
     try:
         return Settings()
     except ValidationError as error:

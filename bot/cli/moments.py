@@ -6,7 +6,7 @@ from bot.cli import output
 
 
 def moment(text: str, now: datetime, *, ahead: bool = False) -> datetime:
-    """Return the moment that a date or a duration, before now or `ahead` of it, means. Ends with a sentence."""
+    """Return the moment that a date or a duration, before now or `ahead` of it, means. Ends with a message."""
     from approvals.moments import moment_of
 
     try:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 FAILED = 1
-"""Exit code: it did not work, and the sentence says why."""
+"""Exit code: it did not work, and the message says why."""
 
 MISUSED = 2
 """Exit code: the call itself was wrong. Typer's own, too."""
@@ -133,16 +133,16 @@ def print_json(value: Any) -> None:
 
 
 def say(sentence: str) -> None:
-    """Print a sentence for a person."""
+    """Print a message for a person."""
     typer.echo(visible(sentence))
 
 
 def note(sentence: str) -> None:
-    """Print a sentence beside the result, on standard error: a program that reads the result never meets it."""
+    """Print a message beside the result, on standard error: a program that reads the result never meets it."""
     typer.echo(visible(sentence), err=True)
 
 
 def fail(sentence: str, code: int = FAILED) -> NoReturn:
-    """End with a sentence on standard error."""
+    """End with a message on standard error."""
     typer.echo(visible(sentence), err=True)
     raise typer.Exit(code)

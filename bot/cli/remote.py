@@ -1,4 +1,4 @@
-"""The commands' way to the app: its REST API with the caller's key. Every failure is a sentence and an exit code."""
+"""The commands' way to the app: its REST API with the caller's key. Every failure is a message and an exit code."""
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -137,7 +137,7 @@ class Remote:
 
 
 def path_of(*parts: str) -> str:
-    """Return a path of one segment for each part. Ends with a sentence for an id that can be no segment."""
+    """Return a path of one segment for each part. Ends with a message for an id that can be no segment."""
     if wrong := [part for part in parts if "/" in part or part.strip(".") == ""]:
         output.fail(f"{wrong[0][:100]!r} is no id: no id holds a '/' or dots alone.", output.MISUSED)
     return "/" + "/".join(quote(part, safe="") for part in parts)
@@ -169,7 +169,7 @@ def key_missing() -> NoReturn:
 
 @contextmanager
 def connected() -> Iterator[Remote]:
-    """Give the app. Ends with a sentence if no key is set."""
+    """Give the app. Ends with a message if no key is set."""
     settings, url, key = settings_or_exit()
     job = None if key else JobToken.of_this_job(settings.audience)
     if not key and job is None:

@@ -125,7 +125,7 @@ def _not_our_own_end(record: logging.LogRecord) -> bool:
 
 
 def database_in_a_sentence(record: logging.LogRecord) -> bool:
-    """Put a sentence in the place of the traceback if the database refuses the start: it says what to do."""
+    """Put a message in the place of the traceback if the database refuses the start: it says what to do."""
     last = record.getMessage().rstrip().rpartition("\n")[2]
     kind, _, sentence = last.partition(": ")
     if record.getMessage().startswith("Traceback") and kind.startswith(f"{RecordsError.__module__}."):

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from approvals.authority import Action
 from approvals.decision import Reason, Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.state import binding_of
 from approvals.verbs import VERBS, Verb
 from bot.access.authenticating import Access
@@ -150,7 +150,7 @@ class Acting:
                 Kind.INVALID, "The form does not say whether to approve or to reject, so nothing was decided."
             )
         if len(reason) > LONGEST_FORM_REASON or not (approved or reason):
-            mistake = TOO_LONG if reason else sentence(Reason.REASON_MISSING)
+            mistake = TOO_LONG if reason else message_for(Reason.REASON_MISSING)
             return await self._decision_page(
                 request, signed_in, reference, approved=approved, reason=reason, mistake=mistake
             )
@@ -158,7 +158,7 @@ class Acting:
         verdict: Verdict | None = receipt.verdict
         if receipt.taken:
             verdict = await self._decisions.answer(receipt, SOON_S)
-        text = RECORDED if verdict is None else sentence(verdict.reason)
+        text = RECORDED if verdict is None else message_for(verdict.reason)
         return self._pages.go(request, f"/w/{segment(reference)}", text, good=verdict is None or verdict.allowed)
 
     async def _take(
@@ -171,7 +171,7 @@ class Acting:
         except UnreadableCardError as error:
             raise Refused(Kind.INVALID, str(error)) from error
         if binding.instance_id != subject.instance_id:
-            raise Refused(Kind.INVALID, sentence(Reason.WRONG_INSTANCE))
+            raise Refused(Kind.INVALID, message_for(Reason.WRONG_INSTANCE))
         # The id is made of the session and the form: sent twice it is the same decision, and nobody can name another's.
         seed = f"{signed_in.session.id}\n{subject.instance_id}\n{form.get('once', '')}"
         wanted = DecisionSubmission(
@@ -199,7 +199,7 @@ class Acting:
         await self._subjects.demand(signed_in.caller, Action.DECIDE, subject)
         row = subject.row
         if row is None or row.state is None or row.phase != "waiting":
-            raise Refused(Kind.CONFLICT, sentence(Reason.REQUEST_OVER))
+            raise Refused(Kind.CONFLICT, message_for(Reason.REQUEST_OVER))
         return self._pages.show(
             request,
             signed_in,

@@ -42,7 +42,7 @@ class PendingSignIn(Value):
 
 
 class FlashMessage(Value):
-    """A sentence for the next page: what became of a form. `good` is how it looks."""
+    """A message for the next page: what became of a form. `good` is how it looks."""
 
     text: str
     good: bool = True

@@ -11,7 +11,7 @@ from activities.slack.directory import Directory
 from activities.slack.rendering import card_view
 from approvals.authority import Action, Resource
 from approvals.decision import Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.state import binding_of
 from approvals.statuses import status_message
 from approvals.values import Value
@@ -135,7 +135,7 @@ class Instances:
             return Eligibility(asked=True, why_not=refused.message)
         refusal: Verdict | None = await self._decisions.refusal(binding_of(row.state), person)
         if refusal is not None:
-            return Eligibility(asked=True, why_not=sentence(refusal.reason))
+            return Eligibility(asked=True, why_not=message_for(refusal.reason))
         return Eligibility(asked=True, may=True)
 
     async def _answers(self, signed_in: SignedInRequest, subject: Subject, resource: Resource) -> tuple[Any, ...]:

@@ -84,6 +84,6 @@ class PageRenderer:
         return response
 
     def go(self, request: Request, address: str, text: str, *, good: bool = True) -> Response:
-        """Send the browser on after a form, with a sentence for the page it comes to."""
+        """Send the browser on after a form, with a message for the page it comes to."""
         response = guarded(RedirectResponse(address, 303))
         return self.sessions.flash(request, response, FlashMessage(text=text, good=good, to=address.partition("?")[0]))

@@ -15,7 +15,7 @@ from activities.observer import NotificationQueue
 from activities.slack.alarming import alarm
 from approvals.audit_actions import AuditAction
 from approvals.decision import Reason, Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 from bot.decisions.answers import Answers
 from bot.decisions.raises import Raises
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
@@ -204,7 +204,7 @@ class Deliverer:
             instance_id=row.instance_id,
             through=row.through,
             verdict=verdict.reason.value,
-            reason=sentence(verdict.reason, withdrawal=_is_withdrawal(row)),
+            reason=message_for(verdict.reason, withdrawal=_is_withdrawal(row)),
             data={"decision_id": row.id},
         )
         told: tuple[notifications.Row, ...] = ()
@@ -221,7 +221,7 @@ class Deliverer:
 def _told(row: intake.Row, found: instances.Instance | None, verdict: Verdict) -> notifications.Notification:
     """Return what the person hears: a row like all tellings, for Slack may be away when the workflow is over."""
     name = f"{found.kind} {found.subject}: ".lstrip() if found and found.subject else ""
-    user, why = row.person.partition("/")[2], sentence(verdict.reason, withdrawal=_is_withdrawal(row))
+    user, why = row.person.partition("/")[2], message_for(verdict.reason, withdrawal=_is_withdrawal(row))
     return alarm(f"over/{row.id}", f"{name}{why}", row.instance_id, user=user)
 
 

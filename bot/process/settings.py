@@ -243,7 +243,7 @@ class Settings(BaseSettings):
         return (*found, *self._unsafe())
 
     def _unsafe(self) -> list[str]:
-        """Return a sentence for each combination that would open a door."""
+        """Return a message for each combination that would open a door."""
         found = [*self._weak()]
         api = urlsplit(self.slack_api_url)
         if api.scheme != "https" and not is_loopback(api.hostname or ""):
@@ -289,7 +289,7 @@ class Settings(BaseSettings):
         ]
 
     def cautions(self) -> tuple[str, ...]:
-        """Return a sentence for each setting that is risky and allowed; it is said loudly at every start."""
+        """Return a message for each setting that is risky and allowed; it is said loudly at every start."""
         found = []
         if self.accept_unsigned_decisions:
             found.append(

@@ -6,7 +6,7 @@ from typing import Literal
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.orders import name_of
 from approvals.people import Person
 from approvals.requesters import canonical
@@ -99,7 +99,7 @@ async def _decided(  # noqa: PLR0913, PLR0917 the services that a decision passe
         return DecisionAnswer(decision_id=receipt.decision_id, detail="Recorded, and not yet decided by the workflow.")
     if not verdict.allowed:
         raise refused(verdict)
-    return DecisionAnswer(decision_id=receipt.decision_id, outcome="accepted", detail=sentence(verdict.reason))
+    return DecisionAnswer(decision_id=receipt.decision_id, outcome="accepted", detail=message_for(verdict.reason))
 
 
 def _demand_own_name(approver: str | None, caller: Caller, person: Person) -> None:

@@ -21,7 +21,7 @@ HEADERS = frozenset({"authorization", "x-api-key"})
 
 
 class ProblemDocument(BaseModel):
-    """An error by RFC 9457. `detail` is a sentence for people, `correlation_id` what they can quote."""
+    """An error by RFC 9457. `detail` is a message for people, `correlation_id` what they can quote."""
 
     model_config = ConfigDict(extra="allow")
 

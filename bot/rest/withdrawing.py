@@ -4,7 +4,7 @@ import hashlib
 import uuid
 
 from approvals.decision import Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.orders import name_of
 from approvals.people import Person
 from bot.access.authenticating import Caller
@@ -39,4 +39,4 @@ async def withdraw(  # noqa: PLR0913, PLR0917 what a withdrawal is made of
 
 def _refused(verdict: Verdict, instance_id: str) -> Refused:
     """Return the refusal in a withdrawal's words, with the request's name."""
-    return refused(verdict, message=f"{name_of(instance_id)}: {sentence(verdict.reason, withdrawal=True)}")
+    return refused(verdict, message=f"{name_of(instance_id)}: {message_for(verdict.reason, withdrawal=True)}")

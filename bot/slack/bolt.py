@@ -32,7 +32,7 @@ def bolt_app(token: Callable[[], str]) -> AsyncApp:
 
     @app.error
     async def failed(error: Exception, context: AsyncBoltContext, body: dict[str, Any]) -> BoltResponse:
-        """Answer for a listener that failed: the person sees a sentence and a number to quote, the log the rest."""
+        """Answer for a listener that failed: the person sees a message and a number to quote, the log the rest."""
         log.error("a listener failed", exc_info=error, kind=body.get("type") or body.get("command"))
         sentence = private.SORRY.format(correlation_id=correlation_id())
         if "command" in body:

@@ -9,7 +9,7 @@ from bot.control.operations.selection import BulkAction, Selection
 
 
 class UnreadableWordsError(ValueError):
-    """The words say nothing usable. The text is a sentence."""
+    """The words say nothing usable. The text is a message."""
 
 
 class BulkWords(Value):

@@ -11,7 +11,7 @@ from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.people import Person
 from approvals.request import Binding, CardRef
 from bot.access.refusals import Refused
@@ -243,7 +243,7 @@ class Clicks:
         self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding, *, withdrawal: bool = False
     ) -> None:
         if not receipt.taken:
-            why = sentence(receipt.verdict.reason, withdrawal=withdrawal)
+            why = message_for(receipt.verdict.reason, withdrawal=withdrawal)
             await self._refuse(body, place, f"{await self._name(binding.instance_id)}{why}", withdrawal=withdrawal)
         elif await self._decisions.answer(receipt, SOON) is None:
             await self._tell(place, person_of(body), await self._undecided(binding.instance_id))
@@ -271,7 +271,7 @@ class Clicks:
 
     async def _refusal(self, binding: Binding, reason: Reason) -> str:
         """Return why an answer does not count, with the request's name."""
-        return f"{await self._name(binding.instance_id)}{sentence(reason)}"
+        return f"{await self._name(binding.instance_id)}{message_for(reason)}"
 
     async def _name(self, instance_id: str) -> str:
         state = await self._details.state(instance_id)

@@ -11,7 +11,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from activities.slack.client import Slack
 from approvals.authority import Action, Resource, authorize, fitting
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.people import Person
 from approvals.verbs import IN_SLACK, Verb
 from bot.access.authenticating import Access, Caller
@@ -227,7 +227,7 @@ class Commands:
             return command.usage("withdraw", NEEDS_ID)
         subject = await self._overview.one(caller, reference)
         if caller.person is None:
-            return private.sentence(sentence(Reason.UNKNOWN_PERSON, withdrawal=True))
+            return private.sentence(message_for(Reason.UNKNOWN_PERSON, withdrawal=True))
         wanted = WithdrawalSubmission(
             id=f"slash-{uuid.uuid4().hex}",
             instance_id=subject.instance_id,
@@ -237,7 +237,7 @@ class Commands:
         )
         receipt = await self._withdrawals.take(wanted)
         if not receipt.taken:
-            return private.sentence(naming(reference, sentence(receipt.verdict.reason, withdrawal=True)))
+            return private.sentence(naming(reference, message_for(receipt.verdict.reason, withdrawal=True)))
         return private.sentence(naming(reference, WITHDRAWAL_TAKEN))
 
     async def _operations_on_many(self, caller: Caller, rest: str, body: Body) -> Message:

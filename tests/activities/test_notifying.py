@@ -19,7 +19,7 @@ from activities.slack.sending import Sender
 from activities.telling import notifications_of, owed_by
 from approvals.decision import Decision, Outcome, Reason, Verdict
 from approvals.machine import Announce, Answer, CardPosted, Remind, Started, start, step
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.people import Person, UserGroup
 from approvals.request import ApprovalRequest, CardRef, Route, Stage
 from approvals.state import State, binding_of
@@ -282,7 +282,7 @@ async def test_who_clicked_hears_the_answer_though_slack_was_away(parts: Parts, 
     await notifier.look()
     await sent(parts, 1)
     heard = parts.workspace.ephemerals("U0MANAGER")
-    expected = private.sentence(f"{state.request.kind} 42: {sentence(Reason.TOO_LATE)}")
+    expected = private.sentence(f"{state.request.kind} 42: {message_for(Reason.TOO_LATE)}")
     assert [message.text for message in heard] == [expected.text]
 
 

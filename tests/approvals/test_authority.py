@@ -7,7 +7,7 @@ import pytest
 
 from approvals.authority import TABLE, Action, Actor, Resource, Role, authorize, roles_of
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.people import Person, Profile
 from approvals.policy.routing import parse_policy
 
@@ -143,7 +143,7 @@ REFUSALS = [
 def test_a_refusal_says_why(description: str, action: Any, who: Any, what: Any, reason: Any) -> None:
     verdict = authorize(Actor(through="slack", **who), action, Resource(**what))
     assert (verdict.allowed, verdict.reason) == (False, reason), description
-    assert sentence(verdict.reason)
+    assert message_for(verdict.reason)
 
 
 POLICY = parse_policy("""

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from approvals.decision import Reason
-from approvals.messages import TIMEOUT, sentence
+from approvals.messages import TIMEOUT, message_for
 from approvals.statuses import STATUSES, status_message
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_plain_sentence_of_its_own(reason: Any) -> None:
-    text = sentence(reason)
+    text = message_for(reason)
     assert text[0].isupper()
     assert text.endswith(".")
     assert len(text) <= 300
@@ -19,7 +19,7 @@ def test_every_reason_has_a_plain_sentence_of_its_own(reason: Any) -> None:
 
 
 def test_no_two_reasons_share_a_sentence() -> None:
-    assert len({sentence(reason) for reason in Reason}) == len(Reason)
+    assert len({message_for(reason) for reason in Reason}) == len(Reason)
 
 
 def test_each_status_of_dapr_has_its_message_in_whatever_case() -> None:
@@ -38,9 +38,9 @@ def test_a_timeout_is_not_told_as_a_no() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_a_withdrawal_is_never_told_that_an_answer_does_not_count(reason: Any) -> None:
     if reason not in {Reason.NO_APPROVERS, Reason.REASON_MISSING, Reason.ALLOWED, Reason.DUPLICATE}:
-        assert "The answer does not count" not in sentence(reason, withdrawal=True)
-    assert len(sentence(reason, withdrawal=True)) <= 300
+        assert "The answer does not count" not in message_for(reason, withdrawal=True)
+    assert len(message_for(reason, withdrawal=True)) <= 300
 
 
 def test_a_withdrawal_of_what_is_over_says_that_nothing_was_withdrawn() -> None:
-    assert sentence(Reason.REQUEST_OVER, withdrawal=True).startswith("Nothing was withdrawn because the request is ov")
+    assert message_for(Reason.REQUEST_OVER, withdrawal=True).startswith("Nothing was withdrawn because")

@@ -9,7 +9,7 @@ from typing import Any
 from approvals import ends
 from approvals.authority import Action
 from approvals.decision import Approval, Reason, Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.people import Person, SlackUser
 from approvals.request import CardRef
 from approvals.verbs import VERBS
@@ -156,12 +156,12 @@ def messages() -> dict[str, Message]:
         **{f"requester {name}": private.ended(CARDS[name], LINE.card_link) for name in _ENDS},
         "clicker recorded": private.recorded("order 42: "),
         "clicker recorded while paused": private.kept_while_paused("order 42: "),
-        "clicker refused": private.sentence(f"order 42: {sentence(Reason.OWN_REQUEST)}"),
+        "clicker refused": private.sentence(f"order 42: {message_for(Reason.OWN_REQUEST)}"),
         "withdrawal taken": private.sentence(f"42: {WITHDRAWAL_TAKEN}"),
-        "withdrawal too late": private.sentence(f"42: {sentence(Reason.REQUEST_OVER, withdrawal=True)}"),
+        "withdrawal too late": private.sentence(f"42: {message_for(Reason.REQUEST_OVER, withdrawal=True)}"),
         "role needed": private.sentence(denial(_NOT_PERMITTED, Action.PAUSE, "order 42")),
         "role needed to see": private.sentence(denial(_NOT_PERMITTED, Action.SEE_REQUEST, "order 42")),
-        "guest": private.sentence(sentence(Reason.MEMBERS_ONLY)),
+        "guest": private.sentence(message_for(Reason.MEMBERS_ONLY)),
         "clicker went wrong": private.went_wrong("01JGV5"),
         **_commands(),
     }
@@ -205,8 +205,8 @@ def views() -> dict[str, View]:
     """Return every modal and home tab, by name."""
     return {
         "reject": reject_modal.build(_TARGET, WAITING.what, WAITING.amount, WAITING.requester),
-        "not counted": private.not_counted(f"order 42: {sentence(Reason.NOT_AN_APPROVER)}"),
-        "not withdrawn": private.not_withdrawn(f"order 42: {sentence(Reason.NOT_THE_REQUESTER, withdrawal=True)}"),
+        "not counted": private.not_counted(f"order 42: {message_for(Reason.NOT_AN_APPROVER)}"),
+        "not withdrawn": private.not_withdrawn(f"order 42: {message_for(Reason.NOT_THE_REQUESTER, withdrawal=True)}"),
         "details loading": details_modal.loading(LINE.instance_id),
         "details failed": details_modal.failed("The workflow cannot be reached just now. Try again in a minute."),
         "details": details_modal.build(details_modal.DetailsView(card=CARDS["counted"], history=HISTORY)),

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.authority import TABLE, Action, Resource, authorize
 from approvals.decision import Reason, Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.signing import Purpose
 from approvals.statuses import ENDED, STOPPABLE, Status
 from approvals.verbs import VERBS
@@ -402,7 +402,7 @@ def test_a_confirmation_is_checked_again_for_whoever_submits_it(
             delivery = system.deliver(payload)
             happened = order.status() != "RUNNING"
             tally.row(who, Action.PAUSE, "RUNNING", may=False, happened=happened, answer=Answer("done", str(delivery)))
-            refusals = map(sentence, (Reason.NOT_PERMITTED, Reason.MEMBERS_ONLY))
+            refusals = map(message_for, (Reason.NOT_PERMITTED, Reason.MEMBERS_ONLY))
             assert any(each in str(delivery) for each in refusals), who
     system.act(operator.close(everything=True))
     tally.check(len(PEOPLE) - 1)

@@ -1,7 +1,7 @@
 """A stage that needs a yes of each kind: each person fills one seat, in whatever order they click."""
 
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from tests.end_to_end.control_room import key
 from tests.end_to_end.system import System, text_of
 
@@ -23,7 +23,7 @@ def test_all_faces_say_which_seat_is_filled_and_a_yes_for_no_seat_is_refused(sys
     ]
     said = system.act(system.slack.act_as("U0REQUESTER").slash("/approval", f"status {order.id}", "approvals"))
     assert "1 of 2 approved (money 1 of 1, leadership 0 of 1)" in str(said.body)
-    with system.hears("U0MANAGER", sentence(Reason.ALREADY_COUNTED)):
+    with system.hears("U0MANAGER", message_for(Reason.ALREADY_COUNTED)):
         order.click("U0MANAGER")
     order.click("U0VP")
     assert order.output()["outcome"] == "approved"

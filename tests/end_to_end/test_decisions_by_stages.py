@@ -3,7 +3,7 @@
 import copy
 
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from tests.end_to_end.control_room import key
 from tests.end_to_end.system import System, buttons_of, clicked_by, eventually, text_of
 
@@ -62,7 +62,7 @@ def test_a_late_click_hears_that_it_is_over(system: System) -> None:
     order = system.order("late", currency="EUR")
     late = order.click("U0VP").payload
     assert order.output()["reason"] == "approval_timeout"
-    with system.hears("U0MANAGER", sentence(Reason.REQUEST_OVER)):
+    with system.hears("U0MANAGER", message_for(Reason.REQUEST_OVER)):
         system.deliver(clicked_by(late, "U0MANAGER"))
 
 
@@ -72,7 +72,7 @@ def test_two_stages_need_two_people(system: System) -> None:
     second = order.card(stage=1)
     assert "<@U0MANAGER>" not in second.text
     assert buttons_of(order.card_says("On to the next stage")) == {}
-    with system.hears("U0MANAGER", sentence(Reason.ALREADY_COUNTED)):
+    with system.hears("U0MANAGER", message_for(Reason.ALREADY_COUNTED)):
         order.click("U0MANAGER", stage=1)
     order.click("U0VP", stage=1)
     assert order.result() == {"status": "completed"}
@@ -94,7 +94,7 @@ def test_the_card_of_a_stage_that_is_complete_decides_nothing(system: System) ->
     order = system.order("old", "900", currency="GBP")
     old = order.click("U0MANAGER").payload
     order.card(stage=1)
-    with system.hears("U0MANAGER2", sentence(Reason.OLD_CARD)):
+    with system.hears("U0MANAGER2", message_for(Reason.OLD_CARD)):
         system.deliver(clicked_by(old, "U0MANAGER2"))
     order.click("U0VP", stage=1)
     assert order.result() == {"status": "completed"}
@@ -126,7 +126,7 @@ def test_an_escalation_rewrites_the_card_and_the_old_rendering_is_refused(system
     order = system.order("escalated", currency="JPY", amount="100")
     before = order.click("U0GUEST").payload  # a rendering of the first round, as a slow client still shows it
     order.card_says("S0VPS")
-    with system.hears("U0MANAGER", sentence(Reason.REROUTED_CARD)):
+    with system.hears("U0MANAGER", message_for(Reason.REROUTED_CARD)):
         system.deliver(clicked_by(before, "U0MANAGER"))
     assert any("<!subteam^S0VPS>" in text for text in eventually(order.thread))
     order.click("U0VP")
@@ -135,7 +135,7 @@ def test_an_escalation_rewrites_the_card_and_the_old_rendering_is_refused(system
 
 def test_a_rule_that_names_an_unknown_group_lets_nobody_approve(system: System) -> None:
     order = system.order("nobody", currency="SEK")
-    with system.hears("U0MANAGER", sentence(Reason.UNKNOWN_GROUP)):
+    with system.hears("U0MANAGER", message_for(Reason.UNKNOWN_GROUP)):
         order.click("U0MANAGER")
     assert order.status() == "RUNNING"
 
@@ -155,7 +155,7 @@ def test_a_card_of_another_order_or_with_changed_content_decides_nothing(system:
     ):
         sent = copy.deepcopy(payload)
         sent["actions"][0]["value"] = changed
-        with system.hears("U0MANAGER", sentence(reason)):
+        with system.hears("U0MANAGER", message_for(reason)):
             system.deliver(sent)
     assert first.status() == other.status() == "RUNNING"
 

@@ -5,7 +5,7 @@ import contextlib
 from typing import Any
 
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from cards import reject_modal, request_card
 from tests.end_to_end.conftest import both_transports
 from tests.end_to_end.system import CHANNEL, Order, System, buttons_of, clicked_by, eventually, text_of
@@ -67,7 +67,7 @@ def test_a_second_click_counts_once_and_says_so_in_private(system: System) -> No
     order = system.order("second")
     first = order.click("U0MANAGER")
     assert order.result() == {"status": "completed"}
-    with system.hears("U0MANAGER2", sentence(Reason.REQUEST_OVER)):
+    with system.hears("U0MANAGER2", message_for(Reason.REQUEST_OVER)):
         again = clicked_by(first.payload, "U0MANAGER2")
         assert system.deliver(again).error is None
     assert [row.verdict["reason"] for row in order.decisions()] == ["request_over", "allowed"]
@@ -111,7 +111,7 @@ def test_a_wrong_person_decides_nothing_and_hears_why(system: System) -> None:
                 system.slack.change_user(user, name=user.lower(), real_name=user, email=f"{user}@example.com", **flags)
             )
         # Slack takes no message for somebody who has left.
-        with contextlib.nullcontext() if user == "U0GONE" else system.hears(user, sentence(reason)):
+        with contextlib.nullcontext() if user == "U0GONE" else system.hears(user, message_for(reason)):
             assert order.click(user).ok
         refused = order.audit()[-1]
         assert (refused.action, refused.verdict) == ("decision.refused", reason.value)
@@ -125,7 +125,7 @@ def test_a_wrong_person_decides_nothing_and_hears_why(system: System) -> None:
 @both_transports
 def test_a_wrong_person_gets_no_form_for_a_rejection(system: System) -> None:
     order = system.order("no-form")
-    with system.hears("U0VP", sentence(Reason.NOT_AN_APPROVER)):
+    with system.hears("U0VP", message_for(Reason.NOT_AN_APPROVER)):
         order.click("U0VP", request_card.REJECT)
     assert reject_modal.CALLBACK not in {view.callback_id for view in system.slack.modals("U0VP")}
 
@@ -133,7 +133,7 @@ def test_a_wrong_person_gets_no_form_for_a_rejection(system: System) -> None:
 @both_transports
 def test_nobody_decides_on_what_they_submitted_for_somebody_else(system: System) -> None:
     order = system.order("submitted", by="manager@example.com", requester="requester@example.com")
-    with system.hears("U0MANAGER", sentence(Reason.OWN_REQUEST)):
+    with system.hears("U0MANAGER", message_for(Reason.OWN_REQUEST)):
         order.click("U0MANAGER")
     order.click("U0MANAGER2")
     assert order.result() == {"status": "completed"}
@@ -143,7 +143,7 @@ def test_a_second_account_with_the_requesters_email_is_the_requester(system: Sys
     twin = {"name": "twin", "real_name": "Twin", "email": "Requester@Example.com"}
     system.act(system.slack.change_user("U0TWINOFREQUESTER", **twin))
     order = system.order("twin")
-    with system.hears("U0TWINOFREQUESTER", sentence(Reason.OWN_REQUEST)):
+    with system.hears("U0TWINOFREQUESTER", message_for(Reason.OWN_REQUEST)):
         order.click("U0TWINOFREQUESTER")
 
 

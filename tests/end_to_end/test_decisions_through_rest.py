@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from tests.end_to_end.system import REQUESTER, Order, System, eventually
 
 
@@ -29,7 +29,7 @@ def test_a_rejection_by_key_needs_a_reason(system: System) -> None:
     order.card()
     for nothing_to_see in ("", " \n", "\u200b\u2060"):
         refused = order.approve_by_rest(approved=False, reason=nothing_to_see)
-        message = f"order {order.id}: {sentence(Reason.REASON_MISSING)}"
+        message = f"order {order.id}: {message_for(Reason.REASON_MISSING)}"
         assert (refused.status_code, refused.json()["detail"]) == (422, message)
     assert order.approve_by_rest(approved=False, reason="Over budget").json()["outcome"] == "accepted"
     assert order.result() == {"status": "rejected", "reason": "Over budget"}
@@ -49,7 +49,7 @@ def test_a_wrong_person_by_key_hears_the_same_sentence(system: System, by: str, 
     order.card()
     answer = order.approve_by_rest(by=by)
     assert (answer.status_code, answer.json()["reason"]) == (status, reason.value)
-    assert answer.json()["detail"] == f"order {order.id}: {sentence(reason)}"
+    assert answer.json()["detail"] == f"order {order.id}: {message_for(reason)}"
     assert order.status() == "RUNNING"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from cards import request_card
 from records import instances
 from tests.end_to_end.conftest import both_transports
@@ -186,7 +186,7 @@ def test_a_broken_policy_stops_a_start_with_line_and_reason(alone: Callable[...,
     assert "changing.yml:5: " in answer.json()["detail"]
     assert "aprove" in answer.json()["detail"]
     said = system.act(system.slack.act_as("U0OPERATOR").slash("/approval", f"pause {waiting.id} because", "approvals"))
-    assert sentence(Reason.ROLES_UNKNOWN) in str(said.body)  # an operator without a policy has no role, and hears why
+    assert message_for(Reason.ROLES_UNKNOWN) in str(said.body)  # without a policy nobody has a role
     assert waiting.status() == "RUNNING"
     # A request keeps the route it was asked under.
     waiting.click("U0MANAGER")

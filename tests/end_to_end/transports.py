@@ -10,7 +10,7 @@ import httpx
 
 from approvals.authority import Action, Actor, Channel, Role
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.verbs import IN_SLACK, VERBS
 from bot.dashboard.cookies import LIFETIME, CookieSigner, Session
 from cards import confirm_modal, request_card
@@ -283,7 +283,7 @@ class Slash(Rest):
         if any(view.callback_id == confirm_modal.CALLBACK for view in hands.modals()):
             said += str(self.system.act(hands.submit()).body)
             self.system.act(hands.close(everything=True))
-        refusals = map(sentence, (Reason.NOT_PERMITTED, Reason.MEMBERS_ONLY))
+        refusals = map(message_for, (Reason.NOT_PERMITTED, Reason.MEMBERS_ONLY))
         return Answer("refused" if any(each in said for each in refusals) else "done", said)
 
     def act(self, who: Who, verb: str, instance: str, new: str, event: int) -> Answer:
@@ -316,7 +316,10 @@ class Slash(Rest):
         words = {Action.START_ORDER: "start", Action.RERUN: "rerun", Action.RAISE_EVENT: "raise-event"}
         words |= {Action.AUDIT_READ: "audit", Action.KEYS_MANAGE: "keys", Action.DOCTOR: "doctor"}
         said = {action: self.say(who, f"{word} {new}") for action, word in words.items()}
-        unknown = ("There is no /approval", sentence(Reason.MEMBERS_ONLY))  # a guest is not told which verbs there are
+        unknown = (
+            "There is no /approval",
+            message_for(Reason.MEMBERS_ONLY),
+        )  # a guest is not told which verbs there are
         return [
             (action, Answer("sentence" if any(known in each.text for known in unknown) else "done", each.text))
             for action, each in said.items()

@@ -18,7 +18,7 @@ Work = Callable[[AsyncConnection], Awaitable[object]]
 
 async def under_way(connection: AsyncConnection, now: datetime) -> None:
     """Write a request that has ended, with a decision, a telling and a delivery that have not."""
-    await instances.begin(connection, Known(instance_id="i", name="w", phase="rejected"), now)
+    await instances.insert(connection, Known(instance_id="i", name="w", phase="rejected"), now)
     submission = intake.Submission(id="d", instance_id="i", payload={"reason": CANARY}, person="T/U", through="slack")
     await intake.submit(connection, submission, now, lease=timedelta(hours=1))
     told = notifications.Notification(id="n", instance_id="i", kind="thread", content={"text": CANARY})

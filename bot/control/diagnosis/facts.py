@@ -16,7 +16,7 @@ class Elsewhere(Value):
 
 
 class Refusal(Value):
-    """A decision that did not count, with the sentence its sender was told."""
+    """A decision that did not count, with the message its sender was told."""
 
     at: Moment
     who: str

@@ -1,4 +1,4 @@
-"""The words of every diagnosis: for each situation a sentence, its evidence and the next step. No rule stands here.
+"""The words of every diagnosis: for each situation a message, its evidence and the next step. No rule stands here.
 
 docs/how-to/troubleshoot-events.md is made from this table, with the examples filled in.
 """

@@ -51,7 +51,7 @@ class Plan(Value):
 
 
 class Result(Value):
-    """One instance's result; `result` is a sentence."""
+    """One instance's result; `result` is a message."""
 
     instance_id: str
     state: bulk.ItemState

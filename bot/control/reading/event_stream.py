@@ -55,7 +55,7 @@ class Position(Value):
 
 
 class Change(Value):
-    """Something that happened. `data` is a workflow's line, or an event of its time line, or a sentence."""
+    """Something that happened. `data` is a workflow's line, or an event of its time line, or a message."""
 
     kind: Literal["workflow", "history", "reset"]
     position: str

@@ -1,4 +1,4 @@
-"""The list's query as people type it: durations or moments, e-mails or groups, each mistake with a sentence. No I/O."""
+"""The list's query as people type it: durations or moments, e-mails or groups, each mistake with a message. No I/O."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -9,7 +9,7 @@ from typing import Final
 
 from approvals.audit_actions import AuditAction
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from approvals.values import Moment, Value
 from records import audit
 
@@ -93,6 +93,6 @@ def text_of(entry: audit.Chained) -> str:
     """Return the words that were typed, or the message for a machine's reason."""
     if entry.action in REFUSED and entry.verdict in set(Reason):
         # What was typed with the answer is no reason of its refusal.
-        return sentence(Reason(entry.verdict), withdrawal=entry.action == AuditAction.WITHDRAWAL_REFUSED)
+        return message_for(Reason(entry.verdict), withdrawal=entry.action == AuditAction.WITHDRAWAL_REFUSED)
     reason = CODES.get(entry.reason, entry.reason)
-    return sentence(Reason(reason)) if reason in set(Reason) else reason
+    return message_for(Reason(reason)) if reason in set(Reason) else reason

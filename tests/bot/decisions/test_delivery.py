@@ -1,7 +1,7 @@
 """A decision reaches its workflow, or is answered: after an engine that was away, a lost answer, an end, a pause."""
 
 from approvals.decision import Reason, Verdict
-from approvals.messages import sentence
+from approvals.messages import message_for
 from bot.decisions.delivery import DELIVERER_LEASE
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnknownInstanceError
 from bot.process.periodic import NextRound
@@ -119,7 +119,7 @@ async def test_a_decision_for_an_instance_that_is_gone_is_answered_and_told(prog
     program.engine.failing = UnknownInstanceError(order)
     del program.engine.instances[order]
     await program.click("U0MANAGER", order)
-    await program.hears("U0MANAGER", sentence(Reason.REQUEST_OVER))
+    await program.hears("U0MANAGER", message_for(Reason.REQUEST_OVER))
     row = await taken(program, order)
     assert (row.state, (row.verdict or {})["reason"]) == ("answered", "request_over")
     assert (await program.audited(order))[-1] == "decision.refused"

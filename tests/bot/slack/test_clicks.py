@@ -6,7 +6,7 @@ import json
 import pytest
 
 from approvals.decision import Reason
-from approvals.messages import sentence
+from approvals.messages import message_for
 from cards import reject_modal, request_card
 from local.slack.transport import Envelope
 from tests.in_process import CHANNEL, Program, eventually
@@ -77,7 +77,7 @@ async def test_two_clicks_at_the_same_moment_count_once(program: Program) -> Non
 async def test_a_wrong_person_decides_nothing_and_hears_why(program: Program, user: str, reason: Reason) -> None:
     order = await program.asked()
     assert (await program.click(user, order)).ok
-    await program.hears(user, sentence(reason))
+    await program.hears(user, message_for(reason))
     assert (await program.row(order)).phase == "waiting"
     assert (await program.audited(order))[-1] == "decision.refused"
 
@@ -85,7 +85,7 @@ async def test_a_wrong_person_decides_nothing_and_hears_why(program: Program, us
 async def test_a_wrong_person_gets_no_form_for_a_rejection(program: Program) -> None:
     order = await program.asked()
     await program.click("U0VP", order, request_card.REJECT)
-    await program.hears("U0VP", sentence(Reason.NOT_AN_APPROVER))
+    await program.hears("U0VP", message_for(Reason.NOT_AN_APPROVER))
     assert reject_modal.ACTION not in str(program.slack.modals("U0VP"))
 
 
