@@ -100,26 +100,29 @@ class Slack:
             async with self.queues.turn(method, channel, place, end - self._clock()) as turn:
                 if begin is not None and not await begin():
                     raise NotBegunError(method)
-                await self._with_the_others(turn)
+                self._demand_patience(method, await self._with_the_others(turn), end)
                 await turn.begins()
                 try:
                     answer = await self._once(method, arguments)
                 except _RateLimitedError as error:
                     await self._stop(turn, error.seconds)
-                    if error.seconds > end - self._clock():
-                        raise SlackUnavailableError(
-                            f"Slack asked us to wait {error.seconds:.0f} s before {method}."
-                        ) from error
+                    self._demand_patience(method, error.seconds, end)
                 else:
                     if method == POST:  # before the next one's turn: it may wait under the channel's other name
                         self.queues.learn(channel, str(answer["channel"]))
                     return answer
 
-    async def _with_the_others(self, turn: Turn) -> None:
-        """Wait as long as Slack has told any process to, and at its turn among them."""
+    def _demand_patience(self, method: str, wait_s: float, end: float) -> None:
+        if wait_s and wait_s > end - self._clock():
+            raise SlackUnavailableError(f"Slack asked us to wait {wait_s:.0f} s before {method}.")
+
+    async def _with_the_others(self, turn: Turn) -> float:
+        """Stop the queue as long as Slack has told any process to, and until its turn among them. Returns seconds."""
         wait = await self._shared.wait(turn.key, turn.spacing, turn.until_free) if self._shared is not None else None
-        if wait is not None:
-            turn.stop(wait)
+        if wait is None:
+            return 0.0
+        turn.stop(wait)
+        return wait
 
     async def _stop(self, turn: Turn, seconds: float) -> None:
         turn.stop(seconds)
