@@ -1,4 +1,4 @@
-"""Hands what the activities tell to whom it concerns. The process's end of the activities' one port."""
+"""Forwards the activities' notices to this process's caches and loops: the one implementation of their port."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from records import notifications
 
 
 class Observer(NamedTuple):
-    """Keeps states for the next click, wakes who waits for an answer, sends notifications, repairs late cards."""
+    """Caches states, wakes callers that wait for an answer, sends notifications, repairs late cards."""
 
     states: StateCache
     answers: Answers
@@ -21,15 +21,15 @@ class Observer(NamedTuple):
     repair: CardRepair
 
     def state_changed(self, state: State) -> None:
-        """Keep it, so that the next click need not read it."""
+        """Cache the state: the next click need not read it."""
         self.states.keep(state)
 
     def decision_answered(self, decision_id: str, verdict: Verdict) -> None:
-        """Wake a request of this process that waits for the answer."""
+        """Wake the call of this process that waits for the answer."""
         self.answers.answered(decision_id, verdict)
 
     def notifications_added(self, rows: Iterable[notifications.Row]) -> None:
-        """Send them now rather than at the next look."""
+        """Send them now, not at the next poll."""
         self.notifier.take(rows)
 
     async def card_posted(self, instance_id: str) -> None:

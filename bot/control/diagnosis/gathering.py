@@ -77,7 +77,7 @@ class FactFinder:
         return found.model_copy(update={"elsewhere": await self._elsewhere(found)}) if neighbours else found
 
     async def unknown(self, reference: str) -> Facts:
-        """Return the facts of an id that nobody knows: which ids are like it."""
+        """Return the facts of an unknown id: the ids that are like it."""
         async with self._database.read() as connection:
             near = await _near(connection, reference, None)
         return Facts(instance_id=reference[:200], now=self._clock(), near=near)
@@ -95,7 +95,7 @@ class FactFinder:
             return History()  # one that is stalled by its size does not fit into an answer either
 
     async def _elsewhere(self, facts: Facts) -> tuple[Elsewhere, ...]:
-        """Return awaited events that were raised at ids like this one: refused by us, or with nobody who waits."""
+        """Return awaited events that were raised at ids like this one: refused by us, or awaited by none."""
         if not facts.open_waits:
             return ()
         since = min(wait.since for wait in facts.open_waits)
@@ -154,7 +154,7 @@ def _suspended_by(history: History, entries: tuple[audit.Chained, ...]) -> Histo
 
 
 def _refusal(entries: tuple[audit.Chained, ...]) -> Refusal | None:
-    """Return the last decision if it did not count; one that counted after it is the better news."""
+    """Return the last decision if it did not count, and none that counts came after it."""
     decided = [entry for entry in entries if entry.action in REFUSED or entry.action == AuditAction.REQUEST_ACCEPTED]
     if not decided or decided[-1].action not in REFUSED:
         return None

@@ -18,14 +18,14 @@ Rule = Callable[[Facts], MessageValues | None]
 DECISION = "approval_decision"
 NEAR = 0.8
 LATE = timedelta(seconds=2)
-"""A timer that is this much late does not fire by itself."""
+"""A timer that is later than this has not fired."""
 
 LONG = timedelta(seconds=10)
-"""An activity that runs for less is no reason to worry."""
+"""An activity that runs for less is not reported."""
 
 
 def diagnose(facts: Facts) -> tuple[Diagnosis, ...]:
-    """Return every answer that fits, the most telling first; never none."""
+    """Return every answer that fits, the most specific first; at least one."""
     answers = [
         situation.diagnosis({"id": _name(situation.key, facts)} | dict(found))
         for situation in SITUATIONS
@@ -126,7 +126,7 @@ def stalled(facts: Facts) -> MessageValues | None:
 
 
 def no_worker(facts: Facts) -> MessageValues | None:
-    """See that nobody runs what the engine hands out."""
+    """See that no worker is connected."""
     return None if facts.worker_connected or facts.status in OVER else {}
 
 
@@ -196,7 +196,7 @@ def _ended(facts: Facts) -> str:
 
 
 def misspelt(facts: Facts) -> MessageValues | None:
-    """See that an event came that nobody waits for, named almost like the one that is awaited."""
+    """See that an event has come whose name is almost the awaited one."""
     for wait, raised in _pairs(facts):
         alike = difflib.SequenceMatcher(None, wait.name.casefold(), raised.name.casefold()).ratio()
         if not raised.taken and wait.name.casefold() != raised.name.casefold() and alike >= NEAR:

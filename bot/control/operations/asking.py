@@ -1,4 +1,4 @@
-"""From what a caller asks to a request that can be started: the policy's kinds, money, and for whom it is asked."""
+"""Turn a caller's input into a request that can be started: the policy's kinds, money, the requester."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -33,7 +33,7 @@ MOST_REQUEST_FIELDS = 20
 
 
 class Asked(Value):
-    """What is asked for. Everything but kind and subject may be left out: the caller asks for themselves then."""
+    """A caller's input. All but kind and subject is optional; without a requester the caller is the requester."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -50,7 +50,7 @@ class Asked(Value):
 
 
 class Asking:
-    """Makes requests of what callers ask. Raises: Refused INVALID with a message for each mistake, NOT_ALLOWED."""
+    """Makes requests of callers' inputs. Raises: Refused INVALID with a message for each mistake, NOT_ALLOWED."""
 
     def __init__(
         self,

@@ -97,7 +97,7 @@ class Bulk:
         self._clock = clock
 
     async def dry_run(self, caller: Caller, action: BulkAction, wanted: Selection, reason: str = "") -> Plan:
-        """Find what would be hit and keep the list. Nothing is done to any of it."""
+        """Find the instances and keep the list. Changes none of them."""
         await self._demand(caller, action)
         now, operation_id = self._clock(), uuid.uuid4().hex
         async with self._database.read() as connection:
@@ -140,9 +140,9 @@ class Bulk:
         action: BulkAction | None = None,
         without: AbstractSet[str] = frozenset(),
     ) -> Status:
-        """Do what the token's dry run has shown, and nothing else. The same token again is the same operation.
+        """Act on exactly the instances of the token's dry run. Idempotent: the same token is the same operation.
 
-        `without` are instance ids that are taken out of the list: nothing is done to them.
+        `without` are instance ids to leave out.
         """
         async with self._database.read() as connection:
             operation = await bulk.by_token(connection, _hash(token))
@@ -181,7 +181,7 @@ class Bulk:
         )
 
     async def page(self, caller: Caller, limit: int = 20) -> tuple[Status, ...]:
-        """Return the newest operations; dry runs that nobody started are among them as `planned`."""
+        """Return the newest operations; dry runs that were not started are `planned`."""
         await self._access.demand(caller, Action.BULK)
         async with self._database.read() as connection:
             found = await bulk.page(connection, limit=limit)
@@ -214,7 +214,7 @@ class Bulk:
         return tuple(Result(instance_id=each.instance_id, state=each.state, result=each.result) for each in items)
 
     async def continue_(self, caller: Caller, operation_id: str, reason: str = "") -> Status:
-        """Go on with what failed or was left. What has a result is not touched again."""
+        """Continue with items that failed or have no result yet."""
         operation = await self._get(operation_id)
         await self._demand(caller, operation.action)
         if operation.state == "planned":

@@ -28,7 +28,7 @@ class Acting:
         self._database = database
 
     async def act(self, operation: bulk.Operation, instance_id: str) -> ItemResult:
-        """Do it. The person was authorized when the operation was started, and only that call writes its row."""
+        """Carry the operation out on one instance. Authorized at its start; only that call writes its row."""
         try:
             done = await self._do(operation, instance_id)
             ours = not done.changed and await self._did(operation, instance_id)

@@ -31,7 +31,7 @@ async def pause(call: Call) -> Done:
 
 
 async def resume(call: Call) -> Done:
-    """Let a suspended instance go on."""
+    """Resume a suspended instance."""
     await call.make(lambda: call.engine.resume(call.subject.instance_id))
     return await call.became("RUNNING", "It goes on. Decisions that were kept count now.")
 
@@ -108,7 +108,7 @@ async def raise_event(call: Call) -> Done:
 
 
 async def note(call: Call) -> Done:
-    """Write down what an operator has to say. The engine has no part in it."""
+    """Audit an operator's note. No call to the engine."""
     await call.audit(AuditAction.WORKFLOW_NOTE, call.given.reason)
     return call.done("The note stands in its history.")
 

@@ -28,7 +28,7 @@ CALL_LEASE = timedelta(minutes=1)
 """The lease of a call on an instance. Each call to the engine has a much shorter deadline."""
 
 TURNS_S = (0.05, 0.1, 0.2, *[0.4] * 24)
-"""Seconds between the looks whether it is our turn; ten seconds in all."""
+"""Seconds between attempts to get the instance's lease; ten seconds in all."""
 
 
 class Operations:
@@ -49,7 +49,7 @@ class Operations:
         self._starting = starting
 
     async def act(self, caller: Caller, verb: Verb, reference: str, given: Given) -> Done:
-        """Do it for a caller who may; who may not is refused, and that is audited."""
+        """Carry the verb out for an authorized caller; a refusal is audited."""
         if verb.action is Action.RAISE_EVENT:
             await self._audit_lost(caller, reference, given)
         async with self._held(reference) as subject:
@@ -57,7 +57,7 @@ class Operations:
             return await self._do(verb, caller.initiator, subject, given)
 
     async def act_for(self, by: Initiator, verb: Verb, instance_id: str, given: Given) -> Done:
-        """Do it within an operation whose start was authorized."""
+        """Carry the verb out within a bulk operation, authorized at its start."""
         async with self._held(instance_id) as subject:
             return await self._do(verb, by, subject, given)
 

@@ -1,4 +1,4 @@
-"""What other systems were told: the log of deliveries, trying again, a test, and the secret that signs.
+"""Webhooks: the log of deliveries, redelivery, a test, and the signing secret.
 
 A key sees and manages what it has asked for; an operator everything.
 """

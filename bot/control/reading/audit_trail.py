@@ -28,7 +28,7 @@ class Verified(Value):
 
     @property
     def whole(self) -> bool:
-        """Whether nothing speaks against the audit."""
+        """Whether the check found nothing wrong."""
         return self.chain.ok and not self.unsigned and not self.missing
 
 

@@ -69,7 +69,7 @@ class DecisionsSearch:
         return wanted.model_copy(update={"people": await self._people(wanted.by)})
 
     async def _people(self, by: str | None) -> tuple[str, ...]:
-        """Return whom an e-mail or a user id means; nobody while Slack cannot be asked."""
+        """Return the people of an e-mail or a user id; none while Slack is unavailable."""
         try:
             profile = await self._directory.find(by) if by and ("@" in by or by.isupper()) else None
         except (LookupFailedError, SlackRefusedError):

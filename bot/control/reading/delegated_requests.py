@@ -55,7 +55,7 @@ class DelegatedRequests:
         """
         standing = await self._standing()
         if not standing:
-            return ()  # nobody need be asked who the caller is
+            return ()  # the caller need not be looked up
         try:
             return tuple(await self._found(caller, standing, known, own))[:MOST_DELEGATED]
         except LookupFailedError:

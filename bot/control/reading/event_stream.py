@@ -21,10 +21,10 @@ from records.database import Database
 from records.errors import RecordsError, public_message
 
 LOOK = 0.25
-"""Seconds between looks."""
+"""Seconds between polls."""
 
 STREAM_OVERLAP = timedelta(seconds=2)
-"""Overlap of two looks: a moment is taken before its transaction commits."""
+"""Overlap of two polls: a row's moment is taken before its transaction commits."""
 
 BEHIND = 1_000
 """A client that is further behind than this many entries is told to read the lists again."""
@@ -88,7 +88,7 @@ class EventStream:
         return self._followers
 
     async def demand(self, caller: Caller) -> None:
-        """Refuse who may not even see what is their own."""
+        """Refuse a caller who may not see even their own requests."""
         await self._access.demand(caller, Action.LIST, Resource(own=True))
 
     async def follow(self, caller: Caller, after: str, seconds: float) -> AsyncIterator[Change]:

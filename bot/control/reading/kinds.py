@@ -1,4 +1,4 @@
-"""The kinds of request that can be asked for, and who would be asked: a look before anything is started."""
+"""The kinds of request, and a preview of who would be asked."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Seeing workflows: one, many, and what happened to one. Reads only; what a caller may not see is not in the answer."""
+"""Workflows: one, a page, one's history. Reads only; leaves out what the caller may not see."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A request as its asker sees it: one, or a page of them. What a caller may not see is not in the answer."""
+"""A request as its requester sees it: one, or a page. Leaves out what the caller may not see."""
 
 from collections.abc import Callable
 from datetime import datetime

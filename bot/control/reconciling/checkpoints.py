@@ -1,7 +1,7 @@
 """Signed checkpoints of the audit: at an interval and on demand, in the database and as files outside of it.
 
 The key is derived from COUNTERSIGN_SECRET_KEY for this one purpose: the public key checks every
-checkpoint and sign none.
+checkpoint and signs none.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Finds workflows that are wedged, orphaned or diverged, cards that lie and decisions without an answer; heals them.
 
-Looks first and changes nothing. It repairs by the reconciler's own means, and a wedged instance by a forced
+An examination changes nothing. It repairs by the reconciler's own means, and a wedged instance by a forced
 purge: nothing else clears it (docs/explanation/dapr.md#a-second-pause-wedges-the-worker). Each repair is audited.
 """
 

@@ -89,7 +89,7 @@ class LoopsOfReconciler(NamedTuple):
 
 
 class Reconciler:
-    """Looks again and again. An instance that cannot be compared is counted and left out; the others go on."""
+    """Compares periodically. An instance that cannot be compared is counted and left out; the others go on."""
 
     def __init__(  # noqa: PLR0913 the parts it is made of
         self,

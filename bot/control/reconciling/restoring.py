@@ -100,7 +100,7 @@ class Restoration:
         return HELD if self.lost is not None else self._unreadable or "ok"
 
     async def look(self) -> Lost | None:
-        """Compare now; a new finding is logged and told to the operators. Raises: RecordsError."""
+        """Compare; log a new finding and notify the operators. Raises: RecordsError."""
         if self._folder is None:
             return None
         try:
