@@ -90,7 +90,7 @@ class Cards:
             raise SlackUnavailableError("The card waits for its turn in Slack's queue, and keeps its place.") from error
 
     def stop(self) -> None:
-        """Begin to post no more cards. Those that are being posted go on; the rest are asked for again elsewhere."""
+        """Post no further cards. Posts under way finish; the workflow asks another process for the rest."""
         self._stopping = True
         for nonce, task in self._posting.items():
             if nonce not in self._begun:

@@ -9,23 +9,23 @@ from records import notifications
 
 
 class NotificationQueue(Protocol):
-    """Sends what is committed. What it does not take is found in the database a moment later."""
+    """Sends committed notifications. Those it does not take are found by the next poll."""
 
     def take(self, rows: Iterable[notifications.Row]) -> None:
         """Send these now."""
 
 
 class ActivityObserver(Protocol):
-    """Hears what an activity has committed. Nothing depends on its hearing it: the database says the same."""
+    """Notified after an activity's commit. An optimization only: the database says the same."""
 
     def state_changed(self, state: State) -> None:
-        """Hear that a request's state stands in the database now."""
+        """Take note of a committed state."""
 
     def decision_answered(self, decision_id: str, verdict: Verdict) -> None:
-        """Hear that the workflow has answered a decision."""
+        """Take note of the workflow's answer to a decision."""
 
     def notifications_added(self, rows: Iterable[notifications.Row]) -> None:
-        """Hear that there is something to send."""
+        """Take note of committed notifications."""
 
     async def card_posted(self, instance_id: str) -> None:
-        """Hear that a request has a card. It may have ended meanwhile."""
+        """Take note of a posted card. The request may have ended in between."""

@@ -149,7 +149,7 @@ def _judgement_content(judgement: Judgement, state: State, stage: int, round_: i
 
 
 def demand_seal(keys: KeyRing, evidence: Evidence) -> None:
-    """Let only evidence pass whose route was found by us. Raises: NotProvenError."""
+    """Demand the seal of our own route lookup. Raises: NotProvenError."""
     where = {"instance_id": evidence.instance_id, "run": evidence.run, "opening": evidence.opening}
     if not keys.opens(Purpose.SEALED_ROUTE, where, evidence.seal):
         raise NotProvenError("the route is not sealed by us for this instance and run")

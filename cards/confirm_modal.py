@@ -83,7 +83,7 @@ def build_bulk(operation: Operation, dry_run: DryRun, reason: str = "") -> View:
 
 
 def result(sentence: str) -> View:
-    """Return what the modal shows after the submission: what became of it."""
+    """Return the modal after the submission, with its result."""
     return View(title="Result", close="Close", blocks=(parts.sentence(sentence),))
 
 

@@ -19,7 +19,7 @@ class FieldErrors(Value):
 
 
 def typed_value(view: Mapping[str, Any], block_id: str, action_id: str) -> str:
-    """Return what stands in a text input, stripped; empty if nothing was typed or the state looks otherwise."""
+    """Return a text input's value, stripped; empty if it has none or the state has another form."""
     found = _state_of(view, block_id, action_id, "value")
     return found.strip() if isinstance(found, str) else ""
 

@@ -24,7 +24,7 @@ def length(text: str) -> int:
 
 
 def clean(text: str) -> str:
-    """Drop what cannot be seen but changes what is shown: control, surrogate and reordering characters."""
+    """Drop control, surrogate and reordering characters: invisible, and they change the display."""
     spaced = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
     kept = (c for c in spaced if c in _KEPT or (c not in _REORDERING and unicodedata.category(c) not in _UNPRINTABLE))
     return "".join(kept).strip(" \n\u200d\u200c\u00a0")

@@ -53,7 +53,7 @@ def reminder(
 
 
 def counted(view: CardView) -> Message:
-    """Return what is said when an approval counts and more are needed."""
+    """Return the reply when an approval counts and more are needed."""
     last = view.counted[-1] if view.counted else None
     missing = max(0, view.needed - len(view.counted))
     who = parts.person(last.person.user, last.name) if last else parts.words("Somebody")
@@ -64,13 +64,13 @@ def counted(view: CardView) -> Message:
 
 
 def advanced(view: CardView) -> Message:
-    """Return what is said when a stage is approved and the next one is asked, with who approved it."""
+    """Return the reply when a stage is approved and the next one is asked, with its approvers."""
     text = f"{view.place.capitalize()} is approved. {view.what_and_amount} now waits for the next stage."
     return parts.paragraph(parts.words(text), *outcome.decisions(view, view.counted))
 
 
 def escalated(view: CardView, to: tuple[Principal, ...], deadline: Moment) -> Message:
-    """Return what is said when nobody decided in time and more people may decide. It mentions them."""
+    """Return the reply to an escalation. It mentions the people who may decide now."""
     return parts.paragraph(
         parts.words(f"Nobody has decided on {view.what_and_amount} yet, so now "),
         *parts.people(to),
@@ -81,7 +81,7 @@ def escalated(view: CardView, to: tuple[Principal, ...], deadline: Moment) -> Me
 
 
 def ended(view: CardView) -> Message:
-    """Return what is said when the request is over, however it ended, by whom and why."""
+    """Return the reply at a request's end: how, by whom and why."""
     return parts.paragraph(*end_elements(view))
 
 

@@ -1,6 +1,6 @@
 """Bulk operations: exactly the instances that a dry run showed, each with its own result, continued after any stop.
 
-Only keeps the book. Who may, and what an action does to an instance, is decided elsewhere.
+Storage only: authorization and actions are the operations'.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a purge has to clear in rows that were not over when it came."""
+"""The texts that a purge clears, also in rows that were not over at the purge."""
 
 from typing import Any
 

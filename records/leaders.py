@@ -39,7 +39,7 @@ async def all_of(connection: AsyncConnection) -> tuple[Leader, ...]:
 
 
 def is_free(lease: Leader | None, holder: str, now: datetime, length: timedelta, *, fit: bool) -> bool:
-    """Return whether a process may take a job: nobody has it, its lease is over, or its holder fails at it.
+    """Return whether a process may take a job: it is free, its lease has ended, or its holder fails at it.
 
     A lease that ends later than leases can was taken before a clock went back, and counts as over.
     """
@@ -53,7 +53,7 @@ async def take(  # noqa: PLR0913 a row's columns
 ) -> int | None:
     """Take a job that is free, or renew one's own. Returns the term, None while another process holds it.
 
-    A holder that lost it and takes it again begins a new term: what it was at before is not written any more.
+    A holder that takes the lease again begins a new term: writes of its earlier term are refused.
     """
     first = {"job": job, "holder": holder, "term": 1, "until": now + length, "fit": fit}
     if await insert_or_ignore(connection, leaders, first):

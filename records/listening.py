@@ -1,4 +1,4 @@
-"""PostgreSQL's notifications, on a connection of their own. They hurry what is found by looking anyway."""
+"""PostgreSQL's notifications, on a connection of their own. An optimization: polling finds the same."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from records.database import Database
 
 LISTEN_S = 5.0
-"""Seconds between looks whether the connection is still there."""
+"""Seconds between checks of the connection."""
 
 
 class Listener:

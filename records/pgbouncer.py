@@ -23,7 +23,7 @@ CONNECT: Final[dict[str, Any]] = {
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": unnamed,
 }
-"""What the driver must not do."""
+"""Connection options of asyncpg that PgBouncer needs."""
 
 LIMITS = sa.text(
     "SELECT set_config('lock_timeout', :lock_ms, true), set_config('idle_in_transaction_session_timeout', :idle, true)"

@@ -30,7 +30,7 @@ class Transaction(Protocol):
 
     @property
     def info(self) -> dict[Any, Any]:
-        """What is kept beside the connection."""
+        """SQLAlchemy's `info` dictionary of the connection."""
 
     @property
     def bad_rows(self) -> BadRows:

@@ -1,4 +1,4 @@
-"""What was taken of a quota, one row for each use: counted in a rolling window, the same for all processes."""
+"""Uses of quotas, one row each: counted in a rolling window, for all processes together."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ class Use(Value):
 
 
 async def hold(connection: AsyncConnection, subjects: Iterable[str]) -> None:
-    """Let nobody else count by these quotas until the transaction ends. Always in one order, so that none deadlock."""
+    """Lock these quotas until the transaction ends, always in one order: no deadlock."""
     for subject in sorted(subjects):
         await locks.alone(connection, f"quota of {subject}")
 

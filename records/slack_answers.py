@@ -1,4 +1,4 @@
-"""What Slack said of its user groups, for all processes: each asks only if no other has asked lately."""
+"""Slack's answers about user groups, shared by all processes: each asks only if no other has asked lately."""
 
 from datetime import datetime
 
@@ -10,13 +10,13 @@ from records.sql import fetch_one, insert_or_ignore
 from records.tables import slack_answers
 
 CHANNEL = "countersign_directory"
-"""Of PostgreSQL's notifications: what has changed in Slack's directory."""
+"""The channel of PostgreSQL's notifications about changes in Slack's directory."""
 
 GROUPS = "groups"
 """The word for a change of groups; any other is the id of a person who changed."""
 
 CHANGED = "changed"
-"""The key of the row with the moment of the last change: what was asked before it does not count."""
+"""The key of the row with the moment of the last change: older answers do not count."""
 
 
 class SlackAnswer(Value):
@@ -52,7 +52,7 @@ async def keep(connection: AsyncConnection, answer: SlackAnswer) -> None:
 
 
 async def changed(connection: AsyncConnection, what: str, now: datetime) -> None:
-    """Let no answer of before count if groups changed, and tell the processes that listen what it was."""
+    """Invalidate older answers if groups changed, and notify the listening processes."""
     if what == GROUPS:
         await keep(connection, SlackAnswer(key=CHANGED, asked_at=now, answer=""))
     if connection.dialect.name == "postgresql":
@@ -60,5 +60,5 @@ async def changed(connection: AsyncConnection, what: str, now: datetime) -> None
 
 
 async def forget(connection: AsyncConnection, before: datetime) -> None:
-    """Delete what nobody has asked for since a moment."""
+    """Delete answers not used since a moment."""
     await connection.execute(sa.delete(slack_answers).where(slack_answers.c.asked_at < before))

@@ -19,7 +19,7 @@ class Held(Value):
 
 
 async def hold(connection: AsyncConnection, key: str, until: datetime) -> None:
-    """Let nobody call until then; a later moment that stands already stays."""
+    """Hold all calls until a moment; a later one already set stays."""
     if not await insert_or_ignore(connection, slack_pace, {"key": key, "not_before": until, "next_at": until}):
         await connection.execute(
             sa.update(slack_pace)

@@ -199,7 +199,7 @@ schema_floor = Table(
     Column("oldest", Words, nullable=False),
 )
 
-# What people were told, so that a repeated activity tells nobody twice.
+# Messages sent, so that a repeated activity sends none twice.
 sent = Table(
     "sent",
     metadata,

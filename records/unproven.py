@@ -1,4 +1,4 @@
-"""What the audit says was done without the entry that has to stand before it. Pure, and a reader of the database.
+"""Find audit entries whose required earlier entry is missing. Pure, and a reader of the database.
 
 The chain proves that nobody changed an entry. This looks at what the entries say: a decision that counted and was never
 taken in at a door, an effect without an approval, a request that asked without a start. None of them can come about
@@ -20,7 +20,7 @@ UNPROVEN_PER_READ = 500
 
 
 class Lack(StrEnum):
-    """What is missing. The values are words of `countersign audit verify -o json`."""
+    """The missing entry. The values are words of `countersign audit verify -o json`."""
 
     NOT_SUBMITTED = "not_submitted"
     NOT_APPROVED = "not_approved"

@@ -17,7 +17,7 @@ from records import appending, plain
 from records.plain import OnSqlite, Transaction
 
 GROUP = 16
-"""Work in one commit: so many run at once, and the loop does nothing else meanwhile."""
+"""Jobs in one commit; the event loop is blocked while they run."""
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ async def discard(connection: AsyncConnection) -> None:
 
 
 class Tasks:
-    """Work that goes on to its end, so that a caller that is cancelled cannot leave a lock behind."""
+    """Tasks that finish although their caller is cancelled, so that no lock is left behind."""
 
     def __init__(self) -> None:
         self.running: set[asyncio.Task[Any]] = set()
@@ -59,7 +59,7 @@ class Tasks:
         return task
 
     async def own(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end even when the caller is cancelled meanwhile."""
+        """Run the work to its end even if the caller is cancelled."""
         return await asyncio.shield(self.start(work))
 
 
@@ -188,7 +188,7 @@ class InTurn:
             _settle(jobs, *results)
 
     def _taken(self, count: int) -> list[Job]:
-        """Take work off the queue, without what nobody waits for any more."""
+        """Take jobs off the queue, without those whose caller has given up."""
         taken, self._jobs = self._jobs[:count], self._jobs[count:]
         return [job for job in taken if not job.done.done()]
 

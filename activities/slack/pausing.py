@@ -12,7 +12,7 @@ PAUSES: Final = frozenset({AuditAction.WORKFLOW_PAUSE, AuditAction.WORKFLOW_RESU
 
 
 async def paused_by(connection: AsyncConnection, instance_id: str, *, resumed: bool = False) -> Paused:
-    """Return who paused it last, or resumed it; nobody if the last one that we know of did the other."""
+    """Return the audit's last actor if they paused the instance (`resumed`: resumed it), else None."""
     entries = await audit.of_instance(connection, instance_id)
     last = next((entry for entry in reversed(entries) if entry.action in PAUSES), None)
     wanted = AuditAction.WORKFLOW_RESUME if resumed else AuditAction.WORKFLOW_PAUSE

@@ -140,7 +140,7 @@ class Queue:
             raise
 
     def _serve(self) -> None:
-        """Give the turn to those who may begin now, and look again when the next may."""
+        """Give the turn to the calls that may begin now, and schedule the next check."""
         while self._waiting:
             if self._waiting[0][2].done():
                 heapq.heappop(self._waiting)
@@ -229,7 +229,7 @@ class Turn:
             self._late = asyncio.get_running_loop().call_later(wait, self.end)
 
     def stop(self, seconds: float) -> None:
-        """Let no call of this queue begin for so many seconds."""
+        """Let no call of this queue begin for this long."""
         self._queue.stop(seconds)
 
     def end(self) -> None:

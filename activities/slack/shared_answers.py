@@ -82,7 +82,7 @@ class SharedAnswers:
         return found if found is not None and self._sealed(found) else None
 
     async def _kept_meanwhile(self, key: str, since: datetime) -> SlackAnswer | None:
-        """Look again with the lease: the process before may have answered and let go since the look before it."""
+        """Read again with the lease held: its last holder may have answered in between."""
         found = await self._kept(key, since)
         if found is not None:
             async with self._database.write() as connection:

@@ -18,7 +18,7 @@ from records.errors import RecordsError
 log = structlog.get_logger(__name__)
 
 FRESH_S: Final = 1.0
-"""Seconds that what the others were told may be old."""
+"""Maximum age of the cached pace, in seconds."""
 
 CALM: Final = timedelta(seconds=CALM_S)
 

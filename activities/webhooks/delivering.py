@@ -49,7 +49,7 @@ class Webhooks:
         self._pruned_at: datetime | None = None
 
     async def look(self) -> int:
-        """Begin to send what is due; returns how many are under way. A slow receiver keeps nobody else waiting."""
+        """Start sending due deliveries; returns how many are under way. A slow receiver delays no other."""
         await self._prune()
         free = DELIVERIES_AT_ONCE - len(self._sending)
         if free > 0:
@@ -62,7 +62,7 @@ class Webhooks:
         return len(self._sending)
 
     async def _prune(self) -> None:
-        """Take deliveries out of the log that were over long ago. Every process may: who comes second finds none."""
+        """Delete old deliveries from the log. Safe in several processes at once."""
         now = self._clock()
         if self._pruned_at is not None and abs(now - self._pruned_at) < PRUNED_EVERY:
             return

@@ -271,7 +271,7 @@ class Quota(Entry):
 
 
 class Quotas(Entry):
-    """How much may be asked. What is above is refused by every door, with the time until it is free again."""
+    """Limits on starts. Every door refuses a start above one, with the time to wait."""
 
     what: ClassVar[str] = "quotas"
 

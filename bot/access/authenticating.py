@@ -172,7 +172,7 @@ class Access:
     def _demand_patience(self, *names: str) -> None:
         """Count a failure of each of these names; refuse to say more while one of them has too many.
 
-        Only what has failed comes here. So guessing slows down only further failures: a right key is never
+        Counts failures only. So guessing delays only further failures: a right key is never
         refused, even if others tried its id or share the proxy.
         """
         now = time.monotonic()

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class QuickReader:
-    """One connection that reads. In WAL mode a reader waits for nobody. For one event loop."""
+    """One connection that reads. In WAL mode a reader never waits. For one event loop."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

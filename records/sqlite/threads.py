@@ -28,7 +28,7 @@ class CallThread:
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run it there and return what it returns. Giving up ends the waiting, not the call."""
+        """Run the function in the thread and return its result. Cancelling ends the wait, not the call."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
         self._calls.put(_Call(function, arguments, loop, result))

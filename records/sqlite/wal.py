@@ -20,7 +20,7 @@ PASSES = 5
 """SQLite restarts the WAL only after a full checkpoint; a few passes usually reach it."""
 
 PAGES = 10_000
-"""A log of so many pages (40 MB) is moved by SQLite after all: writers who never pause keep ours from ending it."""
+"""From this size (40 MB) SQLite moves the log itself: writers that never pause keep ours from ending it."""
 
 
 class WriteAheadLog:
