@@ -3,39 +3,29 @@
 Runs unchanged on a real runtime (COUNTERSIGN_TEST_SIDECAR). SECURITY.md says what is left to a stranger: to stop.
 """
 
-import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from decimal import Decimal
-from functools import cached_property
 from threading import Thread
 from typing import Any
 
 import grpc
 import pytest
-from dapr.ext.workflow import WorkflowActivityContext
 from dapr.ext.workflow._durabletask.internal import protos
 from dapr.ext.workflow._durabletask.internal.orchestrator_service_pb2 import DESCRIPTOR
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
 
-from activities import Activities
-from activities.inputs import ProcessInput, RecordInput, Routed, RouteInput
 from approvals.decision import Decision, Withdrawal
 from approvals.people import Person
-from approvals.state import binding_of
-from bot.control.observing import Observer
-from bot.engine.client import Engine
-from bot.process.settings import Settings
-from bot.services import Services
 from records import audit
-from tests.end_to_end.forging import Stranger, complete, schedule, start_of
+from tests.end_to_end.forging import Stranger, a_yes, complete, schedule, start_of, state_of
+from tests.end_to_end.holding import MADE, held
 from tests.end_to_end.receiving import Receiver
 from tests.end_to_end.system import Order, System, eventually
-from tests.end_to_end.test_forging import dumped, forged_vote, nothing_followed, state_of
+from tests.end_to_end.test_forging import dumped, forged_vote, nothing_followed
 
 MOST_TASKS = 9
 """Numbers of activities that an order may have: a stranger completes each of them."""
@@ -200,86 +190,6 @@ def test_every_call_of_the_service_is_in_the_matrix() -> None:
 # ---- the steps of an order
 
 
-class HeldActivities(Activities):
-    """Activities of which some are held: the step that they do is under way for as long as that."""
-
-    held: set[str]
-
-    async def route_request(self, ctx: WorkflowActivityContext, asked: RouteInput) -> Routed:
-        """Find the route, later."""
-        await _let_go(self.held, "route_request")
-        return await super().route_request(ctx, asked)
-
-    async def record(self, ctx: WorkflowActivityContext, what: RecordInput) -> None:
-        """Record, later."""
-        await _let_go(self.held, "record")
-        await super().record(ctx, what)
-
-    async def process_order(self, ctx: WorkflowActivityContext, approved: ProcessInput) -> dict[str, Any]:
-        """Process, later."""
-        await _let_go(self.held, "process_order")
-        return await super().process_order(ctx, approved)
-
-
-class HeldEngine(Engine):
-    """An engine that is told of a start or of a decision later, when the door has taken it in."""
-
-    held: set[str]
-
-    async def schedule(self, *asked: Any) -> None:
-        """Start, later."""
-        await _let_go(self.held, "schedule")
-        await super().schedule(*asked)
-
-    async def raise_event(self, *asked: Any) -> None:
-        """Raise, later."""
-        await _let_go(self.held, "raise_event")
-        await super().raise_event(*asked)
-
-
-async def _let_go(held: set[str], name: str) -> None:
-    while name in held:  # noqa: ASYNC110  the test lets go from another thread
-        await asyncio.sleep(0.02)
-
-
-class Held(Services):
-    """An app of which a test holds what it names."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.held: set[str] = set()
-
-    @cached_property
-    def engine(self) -> HeldEngine:
-        """The engine that can be held."""
-        made = HeldEngine(self.settings.sidecar_address, timeout=self.settings.dapr_api_timeout_seconds)
-        made.held = self.held
-        return made
-
-    @cached_property
-    def activities(self) -> HeldActivities:
-        """The activities that can be held."""
-        made = HeldActivities(
-            database=self.database,
-            slack=self.slack,
-            directory=self.directory,
-            policies=self.policies,
-            judge=self.judge,
-            processing=self.processing,
-            prover=self.prover,
-            observer=Observer(self.states, self.answers, self.notifier, self.mending),
-            clock=self.clock,
-        )
-        made.held = self.held
-        return made
-
-
-@pytest.fixture
-def made() -> list[Held]:
-    """Return the list that gets the parts of the app."""
-    return []
-
-
 @pytest.fixture
 def hears() -> Receiver:
     """Return a receiver of callbacks, which takes none yet."""
@@ -288,27 +198,11 @@ def hears() -> Receiver:
     return found
 
 
-@pytest.fixture
-def system(alone: Callable[..., System], made: list[Held], hears: Receiver) -> System:
-    def parts(settings: Settings) -> Held:
-        made.append(Held(settings))
-        return made[-1]
-
-    host = hears.url.split("/")[2]
-    found = alone(parts=parts, reconcile_every_seconds=0.5, callback_hosts=host)
-    CALLBACKS[found.url] = hears.url
-    return found
-
-
 CALLBACKS: dict[str, str] = {}
 """The receiver's address by the app's."""
 
 
-@pytest.fixture
-def stranger(system: System) -> Iterator[Stranger]:
-    found = Stranger(system.sidecar)
-    yield found
-    found.close()
+SETTINGS = {"parts": held, "reconcile_every_seconds": 0.5}
 
 
 def before_the_start(system: System, name: str) -> Order:
@@ -339,14 +233,7 @@ def while_a_decision_is_judged(system: System, name: str) -> Order:
     """Give an order with a true decision under way: of a person who may not decide, and Slack is slow to say so."""
     order = system.order(name)
     order.card()
-    decision = Decision(
-        id=f"of-a-guest-{name}",
-        binding=binding_of(state_of(system, order)),
-        person=Person(team="T0LOCAL", user=f"U0UNKNOWN{len(name)}"),
-        approved=True,
-        through="slack",
-        at=datetime.now(UTC),
-    )
+    decision = a_yes(state_of(system, order), f"U0UNKNOWN{len(name)}")
     system.slack.fault(method="users.info", kind="slow", delay=2.0, count=1)
     order.raise_event(dumped(system.settings.keys.sign(decision)))
     return order
@@ -466,9 +353,16 @@ NOT_YET: dict[Callable[[System, str], Order], set[str]] = {
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_no_forged_call_at_any_step_approves_or_does_anything(
-    system: System, stranger: Stranger, made: list[Held], hears: Receiver, step: Callable[[System, str], Order]
+    alone: Callable[..., System], hears: Receiver, step: Callable[[System, str], Order]
 ) -> None:
-    made[0].held |= HELD.get(step, set())
+    system = alone(callback_hosts=hears.host)
+    CALLBACKS[system.url] = hears.url
+    with contextlib.closing(Stranger(system.sidecar)) as stranger:
+        _attacked(system, stranger, hears, step)
+
+
+def _attacked(system: System, stranger: Stranger, hears: Receiver, step: Callable[[System, str], Order]) -> None:
+    MADE[-1].held |= HELD.get(step, set())
     if step in SLOW:
         system.slack.fault(method=SLOW[step], kind="slow", delay=1.5, count=None)
     wanted = {name: forge for name, forge in FORGERIES.items() if name not in READS[1:]}
@@ -476,7 +370,7 @@ def test_no_forged_call_at_any_step_approves_or_does_anything(
     assert not any(done & set(order.actions()) for done in [NOT_YET.get(step, set())] for order in orders.values())
     for name, forge in wanted.items():
         forge(Attack(system, stranger, orders[name]))
-    made[0].held.clear()
+    MADE[-1].held.clear()
     system.slack.clear_faults()
     time.sleep(1.0)  # what would follow follows at once
     for name, order in orders.items():
@@ -503,8 +397,7 @@ def test_no_forged_call_at_any_step_approves_or_does_anything(
 
 def _seen(order: Order) -> set[str]:
     """Return the audit's actions for an order, and for what was started beside it."""
-    beside = Order(order.system, order.id)
-    beside.instance_id = f"{order.instance_id}-beside"
+    beside = Order(order.system, order.id, f"{order.instance_id}-beside")
     return {*order.actions(), *beside.actions()}
 
 
