@@ -13,6 +13,7 @@ from bot.cli import output
 from bot.cli.moments import age
 from bot.cli.output import Format
 from bot.cli.remote import ClientSettings
+from bot.process.visible import visible
 
 GO_PART = r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)"
 GO_DURATION = re.compile(f"(?:{GO_PART})+")
@@ -161,7 +162,7 @@ def show(lines: list[dict[str, Any]], columns: tuple[str, ...], output_as: Print
     elif output_as is Printed.YAML:
         import yaml
 
-        typer.echo(output.visible(yaml.safe_dump(lines, sort_keys=False, allow_unicode=True)), nl=False)
+        typer.echo(visible(yaml.safe_dump(lines, sort_keys=False, allow_unicode=True)), nl=False)
     else:
         fields = {column: COLUMNS.get(column, column.lower()) for column in columns}
         rows = [

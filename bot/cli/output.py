@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -13,6 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
+
+from bot.process.visible import UNSEEN, visible
 
 FAILED = 1
 """Exit code: it did not work, and the message says why."""
@@ -28,13 +29,6 @@ REFUSED = 4
 
 UNREACHABLE = 5
 """Exit code: the app, the sidecar or the database does not answer; trying again may work."""
-
-UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
-    r"\ud800-\udfff\U000e0000-\U000e007f]"
-)
-"""Characters that move a cursor, hide text or turn its direction: what people typed must not do that to a terminal.
-Halves of surrogate pairs end the program, as no terminal's encoding has them."""
 
 UNREADABLE_FILE = "The .env file is not UTF-8 text: save it as UTF-8, then try again."
 
@@ -91,11 +85,6 @@ def _print(table: Table) -> None:
     with plain.capture() as printed:
         plain.print(table)
     typer.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
-
-
-def visible(text: str) -> str:
-    """Return a text with every character that a terminal would obey written as its escape."""
-    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _cell(value: Any) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 
 import structlog
 from dapr.ext.workflow.logger import LoggerOptions
+from structlog.typing import EventDict, WrappedLogger
+
+from bot.process.visible import visible
 
 LIBRARIES = (
     "slack_bolt",
@@ -36,12 +39,22 @@ def configure(level: str = "INFO") -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    processors = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *([_shown] if readable else []), renderer]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors, foreign_pre_chain=shared))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _shown(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape all texts, as JSON does by itself: a terminal obeys them. Only a trace keeps its lines."""
+    return {name: _harmless(name, value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _harmless(name: str, text: str) -> str:
+    return visible(text) if name == "exception" else visible(text).replace("\n", "\\n")
 
 
 def of_the_sdk() -> LoggerOptions:
