@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, Field
@@ -95,7 +96,7 @@ class App:
     def _path(request_id: str, *more: str) -> str:
         if not request_id or len(request_id) > 200 or "/" in request_id or request_id.strip(".") == "":  # noqa: PLR2004
             raise AppError("That is no id of a request: give the one that ask_human returned.")
-        return "/".join(("/requests", request_id, *more))
+        return "/".join(("/requests", quote(request_id, safe=""), *more))
 
     async def _call(self, method: str, path: str, **what: Any) -> Any:
         headers = self._headers | what.pop("headers", {})
