@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from bot.dashboard import words
+from bot.process.visible import visible
 from cards.moments import parted, span
 from cards.money import money
 
@@ -72,6 +73,7 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_steady,
         )
         self._environment.globals.update(asset=asset)
         self._environment.filters.update(
@@ -92,12 +94,17 @@ class Templates:
         return guarded(HTMLResponse(text, status))
 
 
+def _steady(value: Any) -> Any:
+    """Return a text that turns no direction and hides nothing, as in a terminal: an id of the engine's may do both."""
+    return visible(value.replace("\r", "")) if type(value) is str else value
+
+
 def dated(text: str) -> Markup:
     """Return a text with its written moments as <time> elements: the page's script shows them on the reader's clock."""
     return Markup("").join(
         Markup('<time datetime="{}" data-seconds>{}</time>').format(iso(part), utc_seconds(part))
         if isinstance(part, datetime)
-        else escape(part)
+        else escape(_steady(part))
         for part in parted(text)
     )
 
