@@ -7,7 +7,7 @@ worker, resuming what runs destroys the workflow (docs/explanation/dapr.md#pause
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -22,6 +22,7 @@ from grpc.aio import AioRpcError, Channel, insecure_channel, secure_channel
 from approvals.statuses import ENDED
 from approvals.values import Moment, Value, in_utc
 from bot.engine.history import RecordedHistory
+from bot.engine.torn import Torn, is_torn
 from bot.process import logs
 
 
@@ -35,6 +36,10 @@ class EngineRefusedError(Exception):
 
 class UnlistableError(EngineRefusedError):
     """The engine cannot list its instances: one of them has `||` in its id (docs/explanation/dapr.md#instance-ids)."""
+
+
+class TornError(EngineRefusedError):
+    """A part of the instance's history is missing: nothing reaches it now (docs/explanation/dapr.md#a-torn-turn)."""
 
 
 class AlreadyExistsError(EngineRefusedError):
@@ -85,6 +90,7 @@ class Engine:
         self._metadata = (("dapr-api-token", token),) if token else ()
         self._timeout = timeout
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._torn = Torn()
 
     async def close(self) -> None:
         """Close our own channel; the SDK's has no public close (docs/explanation/dapr.md#one-client-a-process)."""
@@ -100,9 +106,21 @@ class Engine:
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     async def state(self, instance_id: str, *, payloads: bool = True) -> Instance | None:
-        """Return the instance, None if the engine knows none. Works without a worker."""
+        """Return the instance, None if the engine knows none. Works without a worker.
+
+        One that is torn for good has FAILED: the engine cannot say so any more. Raises: TornError before that.
+        """
         request = protos.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=payloads)
-        answer = await self._unary(self._stub.GetInstance, request)
+        try:
+            answer = await self._unary(self._stub.GetInstance, request)
+        except TornError as error:
+            if not self._torn.for_good(instance_id):
+                raise
+            now = datetime.now(UTC)
+            return Instance(
+                instance_id=instance_id, name="", status="FAILED", created_at=now, updated_at=now, failure=str(error)
+            )
+        self._torn.read(instance_id)
         return _instance(answer.workflowState) if answer.exists else None
 
     async def history(self, instance_id: str) -> RecordedHistory:
@@ -197,6 +215,8 @@ def _failure(code: grpc.StatusCode, text: str) -> Exception:
         return UnlistableError(
             f"an instance whose id holds '||' is in its way; purge that one by its id ({text[:300]})"
         )
+    if is_torn(text):
+        return TornError(text)
     if code == grpc.StatusCode.ALREADY_EXISTS:
         return AlreadyExistsError(text)
     passing = {

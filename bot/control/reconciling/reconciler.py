@@ -28,7 +28,14 @@ from bot.control.reconciling.rebuilding import (
     state_of,
     told_already,
 )
-from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError, UnlistableError
+from bot.engine.client import (
+    Engine,
+    EngineRefusedError,
+    EngineUnavailableError,
+    TornError,
+    UnknownInstanceError,
+    UnlistableError,
+)
 from bot.engine.client import Instance as EngineInstance
 from bot.process.periodic import Periodic
 from cards.card_view import Ending
@@ -295,7 +302,10 @@ class Reconciler:
 
     async def _with_found_cards(self, row: instances.Instance, wanted: instances.Changes) -> instances.Changes:
         """Add the cards that the history names and a restored database does not: they still have buttons."""
-        history = await self._engine.history(row.instance_id)
+        try:
+            history = await self._engine.history(row.instance_id)
+        except TornError:
+            return wanted
         state = state_of(history, self._keys, self._clock())
         if state is None or len(state.cards) <= len(row.cards):
             return wanted
