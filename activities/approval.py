@@ -130,7 +130,9 @@ class Activities:
             self._observer.decision_answered(decision_id, verdict)
         self._observer.notifications_added(rows)
 
-    def _write(self, transaction: Transaction, what: RecordInput) -> tuple[Steps, Sequence[notifications.Row]]:
+    def _write(
+        self, transaction: Transaction, what: RecordInput
+    ) -> tuple[Steps, Sequence[notifications.NotificationRow]]:
         steps = self._prover.steps(transaction, what)
         return steps, write_step(transaction, steps, self._clock())
 

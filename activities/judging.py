@@ -78,7 +78,7 @@ class Judge:
     async def _with_patience(self, read: Payload, state: State) -> Judgement:
         if read.unsigned:
             log.warning("an unsigned decision is taken: accept_unsigned_decisions is on", instance_id=state.instance_id)
-            home = judgement.Directory(home=Home(team=""))
+            home = judgement.DirectoryFacts(home=Home(team=""))
             return judgement.judge(read, asked_of(state), "unknown", home, self._clock())
         for pause in PAUSES:
             found = await self._judged(read, state)
@@ -115,7 +115,7 @@ class Judge:
             profile = await self._profile_for(decision, state, directory, age)
         except LookupFailedError:
             # Without our own team nobody's can be compared: that is a failed lookup, and no verdict on the person.
-            profile, directory = "failed", judgement.Directory(home=Home(team=""))
+            profile, directory = "failed", judgement.DirectoryFacts(home=Home(team=""))
         evidence = {
             "checked_at": at.isoformat(),
             "key_id": payload.key_id,
@@ -128,7 +128,7 @@ class Judge:
         return judgement.judge(payload, asked_of(state), profile, directory, at, evidence)
 
     async def _profile_for(
-        self, submitted: Submitted, state: State, directory: judgement.Directory, age: float
+        self, submitted: Submitted, state: State, directory: judgement.DirectoryFacts, age: float
     ) -> Profile | Failure:
         """Return the profile. For a person who may not decide by their id alone it only finds the reason's words.
 
@@ -155,11 +155,11 @@ class Judge:
         except LookupFailedError:
             return "failed"
 
-    async def _looked_up(self, state: State, age: float) -> judgement.Directory:
+    async def _looked_up(self, state: State, age: float) -> judgement.DirectoryFacts:
         groups = {one.group for one in _principals(state) if isinstance(one, UserGroup)}
         team = await self._directory.team()
         home = Home(team=team.get("team_id") or "", enterprise=team.get("enterprise_id") or None)
-        return judgement.Directory(
+        return judgement.DirectoryFacts(
             home=home,
             memberships={group: await self._members(group, age) for group in groups},
             approvers=await self._asked_by_email(state) | await self._delegating(state.route, age),

@@ -11,7 +11,7 @@ from records import notifications
 class NotificationQueue(Protocol):
     """Sends committed notifications. Those it does not take are found by the next poll."""
 
-    def take(self, rows: Iterable[notifications.Row]) -> None:
+    def take(self, rows: Iterable[notifications.NotificationRow]) -> None:
         """Send these now."""
 
 
@@ -24,7 +24,7 @@ class ActivityObserver(Protocol):
     def decision_answered(self, decision_id: str, verdict: Verdict) -> None:
         """Take note of the workflow's answer to a decision."""
 
-    def notifications_added(self, rows: Iterable[notifications.Row]) -> None:
+    def notifications_added(self, rows: Iterable[notifications.NotificationRow]) -> None:
         """Take note of committed notifications."""
 
     async def card_posted(self, instance_id: str) -> None:

@@ -208,7 +208,7 @@ class Routing:
         first, now = Stepped(*step(state, Started(at=state.run))), self._clock()
         running: dict[str, Any] = {"engine_status": "RUNNING"} if row is None or row.phase == "starting" else {}
 
-        def begin(transaction: Transaction) -> Sequence[notifications.Row]:
+        def begin(transaction: Transaction) -> Sequence[notifications.NotificationRow]:
             if row is None:
                 instances.insert.on(transaction, known, now)
             elif row.request is None:

@@ -63,7 +63,7 @@ class Steps(NamedTuple):
 
 def write_step(
     transaction: Transaction, steps: Steps, at: Moment, also: Mapping[str, Any] = MappingProxyType({})
-) -> Sequence[notifications.Row]:
+) -> Sequence[notifications.NotificationRow]:
     """Write all that the steps mean; returns the new notifications. Writing it again changes nothing.
 
     `also` are further columns of the read model.
@@ -140,7 +140,7 @@ def _alarm_if_unsubmitted(transaction: Transaction, state: State, decision: Subm
     audit.append.on(transaction, alarm)
 
 
-def _tell(transaction: Transaction, steps: Steps, at: Moment) -> Sequence[notifications.Row]:
+def _tell(transaction: Transaction, steps: Steps, at: Moment) -> Sequence[notifications.NotificationRow]:
     """Write the notifications: the notifier sends them, and no workflow waits for Slack."""
     wanted = [row for state, effect in steps.tellings for row in notifications_of(state, effect)]
     return notifications.enqueue.on(transaction, wanted, at)

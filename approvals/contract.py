@@ -15,7 +15,7 @@ from approvals.request import ApprovalRequest
 from approvals.values import Moment, Value
 
 
-class Asked(Value):
+class ContractRequest(Value):
     """A request of another app's workflow. The fields are those of `POST /requests`; a requester has to be named."""
 
     contract: Literal[1] = 1
@@ -44,7 +44,7 @@ class Said(Value):
     at: Moment
 
 
-class Answer(Value):
+class ContractAnswer(Value):
     """How a request ended. `status` is an end's code; `digest` is the SHA-256 of what was asked."""
 
     contract: Literal[1] = 1
@@ -59,7 +59,7 @@ class Answer(Value):
     ended_at: Moment | None = None
 
 
-def answer_of(instance_id: str, outcome: Outcome) -> Answer:
+def answer_of(instance_id: str, outcome: Outcome) -> ContractAnswer:
     """Return the answer to the workflow that asked. An outcome without a digest is a start that was refused."""
     said = tuple(
         Said(
@@ -72,7 +72,7 @@ def answer_of(instance_id: str, outcome: Outcome) -> Answer:
         )
         for one in outcome.by
     )
-    return Answer(
+    return ContractAnswer(
         id=instance_id,
         status=end_of_outcome(outcome),
         approved=outcome.approved,

@@ -63,7 +63,7 @@ class Asked(Value):
     requester_emails: tuple[str, ...] = ()
 
 
-class Directory(Value):
+class DirectoryFacts(Value):
     """Slack's answers. `memberships` by the group's id or handle as in the route; a missing entry is a failed lookup.
 
     `approvers` are the profiles of the people who have delegated, by the name that the delegation gives them, and of
@@ -171,7 +171,7 @@ def judge(  # noqa: PLR0913, PLR0917  # each comes from another lookup: bundled 
     payload: Payload,
     asked: Asked,
     profile: Profile | Failure,
-    directory: Directory,
+    directory: DirectoryFacts,
     at: Moment,
     evidence: dict[str, Any] | None = None,
 ) -> Judgement:
@@ -200,7 +200,7 @@ def judge(  # noqa: PLR0913, PLR0917  # each comes from another lookup: bundled 
 
 
 def _standing(
-    submitted: Submitted, profile: Profile | Failure, asked: Asked, directory: Directory, at: Moment
+    submitted: Submitted, profile: Profile | Failure, asked: Asked, directory: DirectoryFacts, at: Moment
 ) -> Standing:
     if isinstance(submitted, Decision):
         return may_decide(submitted.person, profile, asked, directory, at)
@@ -215,7 +215,7 @@ def _not_found(failure: Failure) -> Standing:
     return _refused(Reason.LOOKUP_FAILED if failure == "failed" else Reason.UNKNOWN_PERSON, "directory")
 
 
-def _not_this_person(person: Person, profile: Profile, directory: Directory) -> Standing | None:
+def _not_this_person(person: Person, profile: Profile, directory: DirectoryFacts) -> Standing | None:
     """Return why a profile does not let this person act, None if it does."""
     if profile.person.user != person.user:
         return _refused(Reason.LOOKUP_FAILED, "directory")
@@ -223,7 +223,7 @@ def _not_this_person(person: Person, profile: Profile, directory: Directory) -> 
     return None if unfit is None else _refused(unfit, "person")
 
 
-def may_undo(person: Person, profile: Profile | Failure, directory: Directory) -> Standing:
+def may_undo(person: Person, profile: Profile | Failure, directory: DirectoryFacts) -> Standing:
     """Return whether this person may take back a yes. Whether it is theirs is the machine's to say."""
     if isinstance(profile, str):
         return _not_found(profile)
@@ -232,7 +232,7 @@ def may_undo(person: Person, profile: Profile | Failure, directory: Directory) -
     return Standing(verdict=Verdict(allowed=True, reason=Reason.ALLOWED, rule="undo"), matched="own yes")
 
 
-def may_withdraw(person: Person, profile: Profile | Failure, asked: Asked, directory: Directory) -> Standing:
+def may_withdraw(person: Person, profile: Profile | Failure, asked: Asked, directory: DirectoryFacts) -> Standing:
     """Return whether this person may take the request back: who it is for, and who submitted it."""
     if person.team == PROGRAM:
         ours = person.user.casefold() in _requester_names(asked)
@@ -246,7 +246,9 @@ def may_withdraw(person: Person, profile: Profile | Failure, asked: Asked, direc
     return WITHDRAWS
 
 
-def may_decide(person: Person, profile: Profile | Failure, asked: Asked, directory: Directory, at: Moment) -> Standing:
+def may_decide(
+    person: Person, profile: Profile | Failure, asked: Asked, directory: DirectoryFacts, at: Moment
+) -> Standing:
     """Return whether this person may answer the request now. Whether an answer counts is still the machine's to say."""
     if isinstance(profile, str):
         return _unknown(person, profile, asked, directory, at)
@@ -259,7 +261,7 @@ def may_decide(person: Person, profile: Profile | Failure, asked: Asked, directo
     return _as_approver(profile, asked, directory, at)
 
 
-def _unknown(person: Person, failure: Failure, asked: Asked, directory: Directory, at: Moment) -> Standing:
+def _unknown(person: Person, failure: Failure, asked: Asked, directory: DirectoryFacts, at: Moment) -> Standing:
     if failure == "unknown":
         return _refused(Reason.UNKNOWN_PERSON, "directory")
     if is_no_approver(person, asked, directory, at):
@@ -267,7 +269,7 @@ def _unknown(person: Person, failure: Failure, asked: Asked, directory: Director
     return _refused(Reason.LOOKUP_FAILED, "directory")
 
 
-def is_no_approver(person: Person, asked: Asked, directory: Directory, at: Moment) -> bool:
+def is_no_approver(person: Person, asked: Asked, directory: DirectoryFacts, at: Moment) -> bool:
     """Return whether ids alone say that a person may not decide: then nobody needs to know who it is.
 
     An e-mail or a group that is not known, or a delegation, may still let them; the requester hears another reason.
@@ -286,7 +288,7 @@ def is_no_approver(person: Person, asked: Asked, directory: Directory, at: Momen
     return not stands_in and all(_is_another(person, each, directory) for each in principals)
 
 
-def _is_another(person: Person, principal: Principal, directory: Directory) -> bool:
+def _is_another(person: Person, principal: Principal, directory: DirectoryFacts) -> bool:
     match principal:
         case SlackUser():
             return principal.user != person.user
@@ -346,7 +348,7 @@ def _requester_names(asked: Asked) -> set[str]:
     return names
 
 
-def _as_approver(profile: Profile, asked: Asked, directory: Directory, at: Moment) -> Standing:
+def _as_approver(profile: Profile, asked: Asked, directory: DirectoryFacts, at: Moment) -> Standing:
     if asked.stage >= len(asked.route.stages):
         return _refused(Reason.NO_APPROVERS, asked.route.rule)
     principals = approvers_of(asked.route.stages[asked.stage], asked.round)
@@ -366,7 +368,7 @@ def _as_approver(profile: Profile, asked: Asked, directory: Directory, at: Momen
     return next(allowed, None) or next(telling, None) or _refused(missed, asked.route.rule)
 
 
-def _match(profile: Profile, principals: tuple[Principal, ...], directory: Directory) -> tuple[str, Reason | None]:
+def _match(profile: Profile, principals: tuple[Principal, ...], directory: DirectoryFacts) -> tuple[str, Reason | None]:
     """Return by which principal the person is an approver, or why they are not."""
     missed = Reason.NOT_AN_APPROVER
     for principal in principals:
@@ -391,7 +393,7 @@ def delegates_to(delegation: Delegation, profile: Profile, at: Moment) -> bool:
     return delegation.delegate.strip().casefold() in mine and delegation.since <= at < delegation.until
 
 
-def _as_delegate(approver: str, principals: tuple[Principal, ...], asked: Asked, directory: Directory) -> Standing:
+def _as_delegate(approver: str, principals: tuple[Principal, ...], asked: Asked, directory: DirectoryFacts) -> Standing:
     rule = f"delegation by {approver}"
     profile = directory.approvers.get(approver, "failed")
     if isinstance(profile, str):
@@ -412,13 +414,13 @@ def _allowed(asked: Asked, matched: str, acting_for: tuple[str, ...] = (), match
     return Standing(verdict=verdict, matched=matched, acting_for=acting_for, matches=matches)
 
 
-def _is_unknown(principals: tuple[Principal, ...], directory: Directory) -> bool:
+def _is_unknown(principals: tuple[Principal, ...], directory: DirectoryFacts) -> bool:
     """Return whether a group of the stage could not be looked up."""
     groups = [one.group for one in principals if isinstance(one, UserGroup)]
     return any(isinstance(directory.memberships.get(group, "failed"), str) for group in groups)
 
 
-def _matches(profile: Profile, asked: Asked, directory: Directory) -> tuple[str, ...]:
+def _matches(profile: Profile, asked: Asked, directory: DirectoryFacts) -> tuple[str, ...]:
     """Return all of the stage's principals that match the person, if it has seats to fill."""
     stage = asked.route.stages[asked.stage]
     if not stage.seats:

@@ -17,7 +17,7 @@ from bot.dashboard import site as dashboard
 from bot.engine.extensions import load
 from bot.engine.worker import OURS
 from bot.process.correlation import CorrelationMiddleware
-from bot.process.ending import Ending
+from bot.process.ending import Shutdown
 from bot.process.limits import BodyLimit
 from bot.process.settings import Settings
 from bot.process.tracing import TRACING
@@ -56,7 +56,7 @@ class MissingSettingsError(Exception):
 @asynccontextmanager
 async def started(services: Services) -> AsyncIterator[None]:
     """Start what runs beside the requests, and end it in the opposite order."""
-    async with Ending() as ending:
+    async with Shutdown() as ending:
         TRACING.start()
         ending.then("tracing", lambda: asyncio.to_thread(TRACING.stop))
         ending.then("connections to others", services.http.aclose)

@@ -9,9 +9,9 @@ from cards import parts
 from cards.details_modal import history_blocks
 from cards.lines import in_words, line, meaning
 from cards.moments import in_utc, span
-from cards.paging import PAGE_SIZE, Page, page_buttons
+from cards.paging import PAGE_SIZE, PageTarget, page_buttons
 from cards.surface import Block, Message
-from cards.values import Diagnosis, HistoryLine, InstanceLine, LinePage, Statistics
+from cards.values import Diagnosis, HistoryLine, InstanceLine, LinePage, StatisticsShown
 
 COMMAND = "/approval"
 NOTHING = {
@@ -141,14 +141,17 @@ def _spoken_list(title: str, page: LinePage) -> list[str | Block]:
 
 
 def _list(title: str, name: str, page: LinePage) -> list[Block]:
-    before = Page(verb="list", argument=name, cursor=page.previous) if page.previous else None
-    after = Page(verb="list", argument=name, cursor=page.following) if page.following else None
+    before = PageTarget(verb="list", argument=name, cursor=page.previous) if page.previous else None
+    after = PageTarget(verb="list", argument=name, cursor=page.following) if page.following else None
     heading = f"{title} ({page.place})" if page.place else title
     return [parts.header(heading), *(line(one) for one in page.lines[:PAGE_SIZE]), *page_buttons(before, after, name)]
 
 
 def history(
-    instance_id: str, lines: tuple[HistoryLine, ...], previous: Page | None = None, following: Page | None = None
+    instance_id: str,
+    lines: tuple[HistoryLine, ...],
+    previous: PageTarget | None = None,
+    following: PageTarget | None = None,
 ) -> Message:
     """Return one page of an instance's time line, oldest first."""
     name = parts.typed(instance_id, 100)
@@ -186,7 +189,7 @@ def _answer(one: Diagnosis) -> Block:
     return parts.rich(*elements)
 
 
-def statistics(numbers: Statistics) -> Message:
+def statistics(numbers: StatisticsShown) -> Message:
     """Return how approvals go: what waits, how fast decisions are, how requests end."""
     ended = sum(count for _, count in numbers.outcomes)
     times = f"median {span(numbers.median)}" if numbers.median is not None else "no decision yet"

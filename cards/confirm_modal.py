@@ -38,7 +38,7 @@ def _offered(name: str) -> str:
     return name
 
 
-class Operation(Value):
+class ModalOperation(Value):
     """An operation on one instance, or on all that a dry run's token names. The answer goes to `channel`."""
 
     verb: Annotated[str, AfterValidator(_offered)]
@@ -50,12 +50,12 @@ class Operation(Value):
 class Confirmed(Value):
     """A readable submission. `without` are the instances that are left out of a bulk."""
 
-    operation: Operation
+    operation: ModalOperation
     reason: str
     without: frozenset[str] = frozenset()
 
 
-def build(operation: Operation, one: InstanceLine, reason: str = "") -> View:
+def build(operation: ModalOperation, one: InstanceLine, reason: str = "") -> View:
     """Return the modal for one instance, with what will happen and the reason that was typed so far."""
     verb = operation.verb
     blocks = [
@@ -67,7 +67,7 @@ def build(operation: Operation, one: InstanceLine, reason: str = "") -> View:
     return _view(operation, tuple(blocks))
 
 
-def build_bulk(operation: Operation, dry_run: DryRun, reason: str = "") -> View:
+def build_bulk(operation: ModalOperation, dry_run: DryRun, reason: str = "") -> View:
     """Return the modal for a bulk: exactly what would be hit. Where that is nothing, there is nothing to confirm."""
     which = f": {parts.typed(dry_run.filter, 300)}" if dry_run.filter else ""
     if not dry_run.total:
@@ -135,7 +135,7 @@ def _option(one: InstanceLine) -> Block:
     )
 
 
-def _view(operation: Operation, blocks: tuple[Block, ...]) -> View:
+def _view(operation: ModalOperation, blocks: tuple[Block, ...]) -> View:
     return View(
         title=_title(operation.verb),
         submit=VERBS[operation.verb].label,
@@ -149,7 +149,7 @@ def _view(operation: Operation, blocks: tuple[Block, ...]) -> View:
 def parse(view: Mapping[str, Any]) -> Confirmed | FieldErrors:
     """Read the `view` of a view_submission. Raises UnreadableCardError if the modal is none of ours."""
     try:
-        operation = Operation.model_validate_json(str(view.get("private_metadata") or "")[: METADATA_LIMIT + 1])
+        operation = ModalOperation.model_validate_json(str(view.get("private_metadata") or "")[: METADATA_LIMIT + 1])
     except ValidationError as error:
         raise UnreadableCardError("This form cannot be read, so nothing was done. Type the command again.") from error
     if bool(operation.instance_id) == bool(operation.token):

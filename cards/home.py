@@ -3,7 +3,7 @@
 from approvals.values import Value
 from cards import parts
 from cards.lines import line
-from cards.paging import Page, page_buttons
+from cards.paging import PageTarget, page_buttons
 from cards.surface import Block, View
 from cards.values import LinePage
 
@@ -38,7 +38,7 @@ def unavailable(sentence: str) -> View:
 def _part(title: str, name: str, page: LinePage, nothing: str) -> list[Block]:
     if not page.lines:
         return [parts.header(title), parts.sentence(nothing)]
-    before = Page(verb="home", argument=name, cursor=page.previous) if page.previous else None
-    after = Page(verb="home", argument=name, cursor=page.following) if page.following else None
+    before = PageTarget(verb="home", argument=name, cursor=page.previous) if page.previous else None
+    after = PageTarget(verb="home", argument=name, cursor=page.following) if page.following else None
     shown = [line(one) for one in page.lines[:MOST_HOME_LINES]]
     return [parts.header(f"{title} ({page.place})"), *shown, *page_buttons(before, after, name)]

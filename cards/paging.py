@@ -21,7 +21,7 @@ ACTIONS = re.compile(r"^list_page_(next|previous)$")
 """Both buttons. Two ids, because Slack wants each action id once in a block."""
 
 
-class Page(Value):
+class PageTarget(Value):
     """A page to show. `cursor` is the caller's own, `argument` an instance id (history) or a list's name."""
 
     verb: Literal["list", "history", "home"] = "list"
@@ -38,7 +38,7 @@ class Page(Value):
         return int(self.cursor)
 
 
-def page_buttons(previous: Page | None, following: Page | None, name: str = "pages") -> list[Block]:
+def page_buttons(previous: PageTarget | None, following: PageTarget | None, name: str = "pages") -> list[Block]:
     """Return the buttons there is something behind, or nothing. `name` tells several lists of a message apart."""
     elements = []
     if previous:
@@ -48,9 +48,9 @@ def page_buttons(previous: Page | None, following: Page | None, name: str = "pag
     return [{"type": "actions", "block_id": f"list_{name}", "elements": elements}] if elements else []
 
 
-def parse_page(value: str | None) -> Page:
+def parse_page(value: str | None) -> PageTarget:
     """Read a page button's value. Raises UnreadableCardError."""
     try:
-        return Page.model_validate_json((value or "")[: VALUE_LIMIT + 1])
+        return PageTarget.model_validate_json((value or "")[: VALUE_LIMIT + 1])
     except ValidationError as error:
         raise UnreadableCardError("This button cannot be read. Type /approval list to begin again.") from error

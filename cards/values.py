@@ -74,7 +74,7 @@ class Diagnosis(Value):
     next_step: str = ""
 
 
-class Statistics(Value):
+class StatisticsShown(Value):
     """Statistics of approvals. Counts are of requests; `share` maps an outcome to its number of requests."""
 
     since: Moment

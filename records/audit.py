@@ -54,7 +54,7 @@ class Chained(Entry):
     hash: str
 
 
-class Filter(Value):
+class EntryFilter(Value):
     """A filter of entries; all that are set must match. `actors` are any of these; `until` is exclusive."""
 
     instance_id: str | None = None
@@ -89,10 +89,10 @@ async def show(connection: AsyncConnection, reference: str | int) -> Chained | N
 
 
 async def page(
-    connection: AsyncConnection, wanted: Filter | None = None, *, before: int | None = None, limit: int = 50
+    connection: AsyncConnection, wanted: EntryFilter | None = None, *, before: int | None = None, limit: int = 50
 ) -> tuple[Chained, ...]:
     """Return entries, newest first; `before` is the seq of the last one seen."""
-    query = sa.select(audit).where(*_conditions(wanted or Filter()))
+    query = sa.select(audit).where(*_conditions(wanted or EntryFilter()))
     if before is not None:
         query = query.where(audit.c.seq < before)
     return await fetch_all(connection, query.order_by(audit.c.seq.desc()).limit(limit), Chained)
@@ -106,7 +106,7 @@ async def of_instance(
     return await fetch_all(connection, query.order_by(audit.c.seq).limit(limit), Chained)
 
 
-def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+def _conditions(wanted: EntryFilter) -> list[sa.ColumnElement[bool]]:
     fields = ("instance_id", "actor", "action", "correlation_id")
     equal = [audit.c[field] == getattr(wanted, field) for field in fields if getattr(wanted, field) is not None]
     since = [] if wanted.since is None else [audit.c.at >= wanted.since]

@@ -43,7 +43,7 @@ class Item(Value):
     updated_at: Moment
 
 
-class Progress(Value):
+class ItemCounts(Value):
     """The number of items in each state."""
 
     pending: int = 0
@@ -153,14 +153,14 @@ async def retry_failed(connection: AsyncConnection, operation_id: str, now: date
     return int(done.rowcount)
 
 
-async def progress(connection: AsyncConnection, operation_id: str) -> Progress:
+async def progress(connection: AsyncConnection, operation_id: str) -> ItemCounts:
     """Return how far an operation is."""
     counted = (
         sa.select(bulk_items.c.state, sa.func.count().label("items"))
         .where(bulk_items.c.operation_id == operation_id)
         .group_by(bulk_items.c.state)
     )
-    return Progress(**{row.state: row.items for row in (await connection.execute(counted)).all()})
+    return ItemCounts(**{row.state: row.items for row in (await connection.execute(counted)).all()})
 
 
 async def page(

@@ -17,7 +17,7 @@ from records.intake import Row
 from records.keys import ApiKey
 from records.leaders import Leader
 from records.ledger import LedgerRow
-from records.notifications import Row as NotificationRow
+from records.notifications import NotificationRow
 from records.policies import PolicySeen
 from records.quotas import Use
 from records.replays import Replay

@@ -26,7 +26,7 @@ AUTOMATIC = "workflow"
 Answer = Literal["approved", "rejected"]
 
 
-class Wanted(Value):
+class DecisionFilter(Value):
     """A filter of decisions; all that are set must match. `above` and `below` are exclusive, `until` too.
 
     `by` and `requester` are parts of a name, an e-mail or an id, in any case; `order` is the whole of a subject or id.
@@ -72,7 +72,7 @@ COLUMNS = tuple(Decided.model_fields)
 
 
 async def page(
-    connection: AsyncConnection, wanted: Wanted, *, before: int | None = None, limit: int = 50
+    connection: AsyncConnection, wanted: DecisionFilter, *, before: int | None = None, limit: int = 50
 ) -> tuple[Decided, ...]:
     """Return decisions, newest first; `before` is the `entry` of the last one seen."""
     found: list[Decided] = []
@@ -85,7 +85,7 @@ async def page(
     return tuple(found[:limit])
 
 
-async def lines(database: Database, wanted: Wanted) -> AsyncIterator[str]:
+async def lines(database: Database, wanted: DecisionFilter) -> AsyncIterator[str]:
     """Give a CSV file line by line, newest first, each with its newline; what a spreadsheet would run is made text."""
     yield csv_line(COLUMNS)
     before: int | None = None
@@ -107,7 +107,7 @@ def _cell(one: Decided, name: str) -> str:
     return "" if value is None else harmless(str(value))
 
 
-async def _batch(connection: AsyncConnection, wanted: Wanted, before: int | None) -> Sequence[Any]:
+async def _batch(connection: AsyncConnection, wanted: DecisionFilter, before: int | None) -> Sequence[Any]:
     a, i = audit.c, instances.c
     unasked = sa.and_(a.action == AuditAction.REQUEST_APPROVED, a.actor == AUTOMATIC)
     query = (
@@ -160,7 +160,7 @@ def _approval(state: Any, decision_id: object) -> dict[str, Any]:
     return next((one for one in approvals if one.get("decision_id") == decision_id), {})
 
 
-def fits(one: Decided, wanted: Wanted) -> bool:
+def fits(one: Decided, wanted: DecisionFilter) -> bool:
     """Whether a decision is wanted, apart from its moment."""
     return (
         _fits_amount(one, wanted)
@@ -179,7 +179,7 @@ def _named(part: str | None, names: tuple[str, ...]) -> bool:
     return part is None or any(part.strip().casefold() in name.casefold() for name in names)
 
 
-def _fits_amount(one: Decided, wanted: Wanted) -> bool:
+def _fits_amount(one: Decided, wanted: DecisionFilter) -> bool:
     if wanted.currency is not None and one.currency != wanted.currency:
         return False
     if wanted.above is None and wanted.below is None:

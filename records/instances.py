@@ -214,7 +214,7 @@ class _Stands(Value):
     state: State
 
 
-class Progress(Value):
+class RequestProgress(Value):
     """A request's progress: the accepted decisions of all stages, and how many yeses its stage needs."""
 
     approvals: tuple[Approval, ...] = ()
@@ -229,7 +229,7 @@ class Progress(Value):
         return sum(one.approved and one.stage == self.stage for one in self.approvals)
 
 
-async def progress(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, Progress]:
+async def progress(connection: AsyncConnection, instance_ids: Collection[str]) -> dict[str, RequestProgress]:
     """Return how far requests are, by id. The rest of their state is not parsed: lists show many."""
     query = sa.select(instances.c.instance_id, instances.c.state).where(
         instances.c.instance_id.in_(instance_ids), instances.c.state.is_not(None)
@@ -238,12 +238,12 @@ async def progress(connection: AsyncConnection, instance_ids: Collection[str]) -
     return {instance_id: known for instance_id, known in found.items() if known is not None}
 
 
-def _progress(state: Any) -> Progress | None:
+def _progress(state: Any) -> RequestProgress | None:
     """Return how far a stored state is; None for one that cannot be read: its list is shown without."""
     try:
         stage, stages = state["stage"], state["route"]["stages"]
         needed = stages[stage]["needed"] if stage < len(stages) else 1
-        found = Progress(approvals=state["approvals"], stage=stage, stages=max(1, len(stages)), needed=needed)
+        found = RequestProgress(approvals=state["approvals"], stage=stage, stages=max(1, len(stages)), needed=needed)
         if stage >= len(stages) or not stages[stage].get("seats"):
             return found
         yeses = [each for each in found.approvals if each.approved and each.stage == stage]

@@ -46,7 +46,7 @@ class Row(Submission):
     answered_at: Moment | None = None
 
 
-class Standing(NamedTuple):
+class RequestPosition(NamedTuple):
     """Where a request stands, as far as a decision depends on it."""
 
     phase: str
@@ -66,7 +66,7 @@ def submit(
     now: datetime,
     *,
     lease: timedelta = timedelta(0),
-    expected: Standing | None = None,
+    expected: RequestPosition | None = None,
 ) -> tuple[Row, bool]:
     """Take a decision in. Returns its row and whether it is new: the same id again gives the first row and False.
 
@@ -101,7 +101,7 @@ def submit(
 def _insert_while(dialect: str) -> Prepared:
     """Return the INSERT of a decision whose request stands as expected: one statement, for a click waits for it."""
     values = [sa.bindparam(name, type_=intake.c[name].type) for name in Row.model_fields]
-    stands = [instances.c[name] == sa.bindparam(f"expected_{name}") for name in Standing._fields]
+    stands = [instances.c[name] == sa.bindparam(f"expected_{name}") for name in RequestPosition._fields]
     there = sa.exists().where(instances.c.instance_id == sa.bindparam("instance_id"), *stands)
     insert = sqlite.insert(intake) if dialect == "sqlite" else postgresql.insert(intake)
     return Prepared(

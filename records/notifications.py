@@ -33,7 +33,7 @@ class Notification(Value):
     content: dict[str, Any] = Field(default_factory=dict)
 
 
-class Row(Notification):
+class NotificationRow(Notification):
     """A notification in the table. `next_attempt_at` is None once it is over, the lease's end while it is reserved."""
 
     urgency: int
@@ -47,10 +47,10 @@ class Row(Notification):
 
 
 @Plain
-def enqueue(transaction: Transaction, wanted: Sequence[Notification], now: datetime) -> tuple[Row, ...]:
+def enqueue(transaction: Transaction, wanted: Sequence[Notification], now: datetime) -> tuple[NotificationRow, ...]:
     """Insert notifications, each once; returns the new rows."""
     own = {"next_attempt_at": now, "created_at": now}
-    made = {each.id: Row(**dict(each) | own | {"urgency": URGENCY[each.kind]}) for each in wanted}
+    made = {each.id: NotificationRow(**dict(each) | own | {"urgency": URGENCY[each.kind]}) for each in wanted}
     new = {key for (key,) in insert_all.on(transaction, notifications, [dict(row) for row in made.values()])}
     return tuple(row for row in made.values() if row.id in new)
 
@@ -60,13 +60,17 @@ DUE = notifications.c.next_attempt_at
 ORDER = (notifications.c.urgency, notifications.c.created_at, notifications.c.id)
 
 
-async def due(connection: AsyncConnection, now: datetime, longest: timedelta, limit: int) -> tuple[Row, ...]:
+async def due(
+    connection: AsyncConnection, now: datetime, longest: timedelta, limit: int
+) -> tuple[NotificationRow, ...]:
     """Return due notifications, the most urgent first; reserves nothing.
 
     A moment further off than the `longest` pause was set before the clock went back: that row is due as well.
     """
     late = sa.or_(now >= DUE, now + longest < DUE)
-    return await fetch_all(connection, sa.select(notifications).where(UNSENT, late).order_by(*ORDER).limit(limit), Row)
+    return await fetch_all(
+        connection, sa.select(notifications).where(UNSENT, late).order_by(*ORDER).limit(limit), NotificationRow
+    )
 
 
 @Plain
@@ -127,16 +131,16 @@ def drop(transaction: Transaction, row_id: str) -> None:
     DROP.run(transaction, {"row": row_id})
 
 
-async def refused(connection: AsyncConnection, since: datetime, limit: int) -> tuple[Row, ...]:
+async def refused(connection: AsyncConnection, since: datetime, limit: int) -> tuple[NotificationRow, ...]:
     """Return what Slack refused for good since a moment, oldest first."""
     found = sa.select(notifications).where(notifications.c.result == "refused", notifications.c.over_at >= since)
-    return await fetch_all(connection, found.order_by(notifications.c.over_at).limit(limit), Row)
+    return await fetch_all(connection, found.order_by(notifications.c.over_at).limit(limit), NotificationRow)
 
 
-async def late(connection: AsyncConnection, before: datetime, limit: int) -> tuple[Row, ...]:
+async def late(connection: AsyncConnection, before: datetime, limit: int) -> tuple[NotificationRow, ...]:
     """Return unsent notifications that were due before a moment, oldest first."""
     found = sa.select(notifications).where(UNSENT, notifications.c.created_at < before)
-    return await fetch_all(connection, found.order_by(notifications.c.created_at).limit(limit), Row)
+    return await fetch_all(connection, found.order_by(notifications.c.created_at).limit(limit), NotificationRow)
 
 
 async def unsent(connection: AsyncConnection, at_most: int = 10_000) -> int:
@@ -145,7 +149,9 @@ async def unsent(connection: AsyncConnection, at_most: int = 10_000) -> int:
     return int(await connection.scalar(sa.select(sa.func.count()).select_from(few)) or 0)
 
 
-async def of_instance(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[Row, ...]:
+async def of_instance(connection: AsyncConnection, instance_id: str, limit: int = 100) -> tuple[NotificationRow, ...]:
     """Return an instance's notifications, oldest first."""
     found = sa.select(notifications).where(notifications.c.instance_id == instance_id)
-    return await fetch_all(connection, found.order_by(notifications.c.created_at, notifications.c.id).limit(limit), Row)
+    return await fetch_all(
+        connection, found.order_by(notifications.c.created_at, notifications.c.id).limit(limit), NotificationRow
+    )

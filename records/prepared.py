@@ -19,7 +19,7 @@ Convert = Callable[[Any], Any]
 DIALECTS: dict[str, Dialect] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg.dialect()}  # type: ignore[no-untyped-call]
 
 
-class Done(NamedTuple):
+class Executed(NamedTuple):
     """The result of a statement: its rows, and how many rows it changed."""
 
     rows: Sequence[Sequence[Any]]
@@ -34,12 +34,12 @@ class Prepared:
         self._columns = columns
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, transaction: Transaction, values: Mapping[str, Any]) -> Done:
+    def run(self, transaction: Transaction, values: Mapping[str, Any]) -> Executed:
         """Run it with values by name; others are NULL or the statement's own."""
         compiled = self._compiled.get(transaction.dialect) or self._compile(transaction.dialect)
         given = [bind(values.get(name, default)) for name, bind, default in compiled.parameters]
         found, changed = transaction.run(compiled.text, given)
-        return Done(
+        return Executed(
             [[read(value) for read, value in zip(compiled.results, row, strict=True)] for row in found], changed
         )
 

@@ -19,7 +19,7 @@ AHEAD = timedelta(minutes=1)
 """A row that moved further in the future than this moved before the clock went back."""
 
 
-class Known(NamedTuple):
+class ComparedRow(NamedTuple):
     """The columns that a comparison needs. No model: thousands are read, of which hardly one has changed."""
 
     instance_id: str
@@ -29,33 +29,33 @@ class Known(NamedTuple):
     updated_at: datetime
 
 
-KNOWN = tuple(instances.c[name] for name in Known._fields)
+KNOWN = tuple(instances.c[name] for name in ComparedRow._fields)
 
 
-async def open_rows(connection: AsyncConnection, *, after: str = "", limit: int = 500) -> tuple[Known, ...]:
+async def open_rows(connection: AsyncConnection, *, after: str = "", limit: int = 500) -> tuple[ComparedRow, ...]:
     """Return rows that have not ended as far as we know, by id; `after` is the last one seen."""
     query = sa.select(*KNOWN).where(OPEN, instances.c.instance_id > after)
     return await _known(connection, query.order_by(instances.c.instance_id).limit(limit))
 
 
-async def moved(connection: AsyncConnection, since: datetime, *, limit: int) -> tuple[Known, ...]:
+async def moved(connection: AsyncConnection, since: datetime, *, limit: int) -> tuple[ComparedRow, ...]:
     """Return unfinished rows that moved at a moment or later."""
     query = sa.select(*KNOWN).where(OPEN, instances.c.updated_at >= since)
     return await _known(connection, query.order_by(instances.c.updated_at).limit(limit))
 
 
-async def known(connection: AsyncConnection, ids: Collection[str]) -> tuple[Known, ...]:
+async def known(connection: AsyncConnection, ids: Collection[str]) -> tuple[ComparedRow, ...]:
     """Return some rows by their ids. At most 1,000 at once."""
     return await _known(connection, sa.select(*KNOWN).where(instances.c.instance_id.in_(ids)))
 
 
-async def _known(connection: AsyncConnection, query: sa.Select[Any]) -> tuple[Known, ...]:
+async def _known(connection: AsyncConnection, query: sa.Select[Any]) -> tuple[ComparedRow, ...]:
     found = []
     for row in (await connection.execute(query)).mappings():
         if any(value is UNREADABLE for value in row.values()):
             bad_rows_of(connection.sync_connection).add(bad_row(query, row))
         else:
-            found.append(Known(**row))
+            found.append(ComparedRow(**row))
     return tuple(found)
 
 

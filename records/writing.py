@@ -30,7 +30,7 @@ class Transactions(NamedTuple):
     rollback: Callable[[AsyncConnection], Awaitable[None]]
 
 
-class Job(NamedTuple):
+class QueuedWork(NamedTuple):
     """Plain work that waits for its turn. `done` is resolved after the commit, or fails with its error."""
 
     work: Callable[[Transaction], Any]
@@ -133,7 +133,7 @@ class InTurn:
         self._tip = appending.Tip()
         self._lock = asyncio.Lock()
         self._connection: AsyncConnection | None = None
-        self._jobs: list[Job] = []
+        self._jobs: list[QueuedWork] = []
         self._working = False
         self._tasks = Tasks()
 
@@ -153,7 +153,7 @@ class InTurn:
 
         Work whose caller gives up before its turn is not begun.
         """
-        job = Job(work, asyncio.get_running_loop().create_future())
+        job = QueuedWork(work, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         if not self._working:
             self._working = True
@@ -187,7 +187,7 @@ class InTurn:
         else:
             _settle(jobs, *results)
 
-    def _taken(self, count: int) -> list[Job]:
+    def _taken(self, count: int) -> list[QueuedWork]:
         """Take jobs off the queue, without those whose caller has given up."""
         taken, self._jobs = self._jobs[:count], self._jobs[count:]
         return [job for job in taken if not job.done.done()]
@@ -261,14 +261,14 @@ class _Failed(NamedTuple):
     error: BaseException
 
 
-def _results(transaction: OnSqlite, jobs: Sequence[Job]) -> list[Any]:
+def _results(transaction: OnSqlite, jobs: Sequence[QueuedWork]) -> list[Any]:
     """Run the work of a group. What fails is undone by itself, unless SQLite has undone the whole transaction."""
     if len(jobs) == 1:
         return [jobs[0].work(transaction)]  # without a savepoint: if it fails the whole transaction is undone
     return [_result(transaction, job) for job in jobs]
 
 
-def _result(transaction: OnSqlite, job: Job) -> Any:
+def _result(transaction: OnSqlite, job: QueuedWork) -> Any:
     entries = appending.kept(transaction.info)
     transaction.run("SAVEPOINT work", ())
     try:
@@ -283,7 +283,7 @@ def _result(transaction: OnSqlite, job: Job) -> Any:
     return result
 
 
-def _settle(jobs: Sequence[Job], *results: Any) -> None:
+def _settle(jobs: Sequence[QueuedWork], *results: Any) -> None:
     """Tell each caller its result, or all of them the one error."""
     if len(results) == 1 and isinstance(results[0], BaseException):
         results = tuple(_Failed(results[0]) for _ in jobs)

@@ -16,7 +16,7 @@ from dapr.ext.workflow._durabletask.internal import protos
 
 from approvals.evidence import Evidence
 from approvals.values import Value, in_utc
-from bot.engine.client import AlreadyExistsError, EngineRefusedError, Instance, UnknownInstanceError
+from bot.engine.client import AlreadyExistsError, EngineInstance, EngineRefusedError, UnknownInstanceError
 from bot.engine.history import RecordedHistory
 from bot.engine.worker import WORKFLOWS
 from workflows.versions import APPROVALS
@@ -33,7 +33,7 @@ class FakeEngine:
 
     def __init__(self, clock: Callable[[], datetime] = lambda: AT) -> None:
         self.clock = clock
-        self.instances: dict[str, Instance] = {}
+        self.instances: dict[str, EngineInstance] = {}
         self.raised: list[tuple[str, str, Any]] = []
         self.histories: dict[str, list[Any]] = {}
         self.activities: dict[str, Callable[..., Any]] = {}
@@ -53,7 +53,7 @@ class FakeEngine:
         now = self.clock()
         known = self.instances.get(instance_id)
         made = known.created_at if known else now
-        self.instances[instance_id] = Instance(
+        self.instances[instance_id] = EngineInstance(
             instance_id=instance_id, name=name, status=status, **{"created_at": made, "updated_at": now, **fields}
         )
 
@@ -75,7 +75,7 @@ class FakeEngine:
     async def ping(self) -> None:
         self._answer()
 
-    async def state(self, instance_id: str, *, payloads: bool = True) -> Instance | None:
+    async def state(self, instance_id: str, *, payloads: bool = True) -> EngineInstance | None:
         self._answer()
         if instance_id in self.ill:
             raise self.ill[instance_id]
@@ -191,7 +191,7 @@ class FakeEngine:
         changed = {"status": status, "updated_at": self.clock(), **fields}
         self.instances[instance_id] = known.model_copy(update=changed)
 
-    def _found(self, instance_id: str) -> Instance:
+    def _found(self, instance_id: str) -> EngineInstance:
         if instance_id not in self.instances:
             raise UnknownInstanceError(instance_id)
         return self.instances[instance_id]

@@ -19,7 +19,7 @@ from activities.slack.directory import Directory
 from approvals.authority import Role
 from approvals.request import ApprovalRequest
 from bot.access.authenticating import Caller
-from bot.control.operations.bulk_items import Acting
+from bot.control.operations.bulk_items import BulkItems
 from bot.engine.worker import ACTIVITIES
 from bot.process.settings import Settings
 from bot.services import Services
@@ -101,7 +101,7 @@ class Program:
         """Let scheduled workflows run, with the app's activities."""
         services = self.services
         self.engine.activities = {name: getattr(services.activities, name) for name in ACTIVITIES}
-        batches = BulkActivities(services.database, Acting(services.operations, services.database).act, self.clock)
+        batches = BulkActivities(services.database, BulkItems(services.operations, services.database).act, self.clock)
         self.engine.activities["bulk_batch"] = batches.bulk_batch
 
     async def later(self, **time: float) -> None:

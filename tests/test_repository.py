@@ -103,11 +103,26 @@ def test_the_wheel_carries_no_stand_ins_and_no_tests(tmp_path: Path) -> None:
 def test_no_two_modules_give_two_limits_one_name() -> None:
     """LONGEST stood for seven lengths: a number's name says in every module what it is a number of."""
     found: dict[str, set[str]] = {}
-    for package in ("approvals", "workflows", "activities", "records", "cards", "bot"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for name, value in _numbers(ast.parse(path.read_text(encoding="utf-8"))):
-                found.setdefault(name, set()).add(value)
+    for tree in _modules().values():
+        for name, value in _numbers(tree):
+            found.setdefault(name, set()).add(value)
     assert {name: values for name, values in found.items() if len(values) > 1} == {}
+
+
+def test_no_two_modules_give_two_classes_one_name() -> None:
+    """`Known` stood for four things and `Answer` for five: a class is told by its name, in every module."""
+    found: dict[str, list[str]] = {}
+    for module, tree in _modules().items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in found.items() if len(modules) > 1} == {}
+
+
+def _modules() -> dict[str, ast.Module]:
+    packages = ("approvals", "workflows", "activities", "records", "cards", "bot")
+    paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def _numbers(tree: ast.Module) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 from dapr.ext.workflow import DaprWorkflowContext
 from pydantic import ValidationError
 
-from approvals.contract import Asked, answer_of
+from approvals.contract import ContractRequest, answer_of
 from approvals.request import ApprovalRequest
 from workflows.obtain import Progress, RefusedStart, begin, go_on, outcome_of
 
@@ -32,7 +32,7 @@ def request_approval_workflow(ctx: DaprWorkflowContext, given: Any) -> Generator
 def request_of(given: Any) -> ApprovalRequest:
     """Return the request of a caller's input. Raises: ValueError with a message that repeats nothing of the input."""
     try:
-        return Asked.model_validate(given).request()
+        return ContractRequest.model_validate(given).request()
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part)[:100] for part in first["loc"]) or "input"

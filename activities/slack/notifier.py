@@ -15,11 +15,11 @@ from typing import Literal
 import structlog
 
 from activities.slack.failures import LookupFailedError, NotBegunError, SlackRefusedError, SlackUnavailableError
-from activities.slack.sending import Sender
+from activities.slack.sending import NotificationSender
 from records import notifications
 from records.database import Database
 from records.errors import RecordsError
-from records.notifications import Row
+from records.notifications import NotificationRow
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ MENDABLE = frozenset(
 class Notifier:
     """Sends notifications. One for each process; several processes share the work by reserving rows."""
 
-    def __init__(self, database: Database, sender: Sender, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, sender: NotificationSender, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._sender = sender
         self._clock = clock
@@ -60,7 +60,7 @@ class Notifier:
         self._preparing = asyncio.Semaphore(PREPARED_AT_ONCE)
         self._stopping = False
 
-    def take(self, rows: Iterable[Row]) -> None:
+    def take(self, rows: Iterable[NotificationRow]) -> None:
         """Begin to send rows that were just committed, and wait for nothing."""
         for row in rows:
             if not self._stopping and row.id not in self._sending:
@@ -90,7 +90,7 @@ class Notifier:
                 task.cancel()
         await asyncio.gather(*waiting, *under_way, return_exceptions=True)
 
-    async def _send(self, row: Row) -> None:
+    async def _send(self, row: NotificationRow) -> None:
         try:
             await self._attempt(row)
         except NotBegunError:
@@ -105,7 +105,7 @@ class Notifier:
         finally:
             self._begun.discard(row.id)
 
-    async def _attempt(self, row: Row) -> None:
+    async def _attempt(self, row: NotificationRow) -> None:
         async with self._preparing:
             deliver = await self._sender.prepare(row)
         if deliver is None:
@@ -114,7 +114,7 @@ class Notifier:
         await deliver(lambda: self._begin(row))
         await self._note(row, "sent")
 
-    async def _begin(self, row: Row) -> bool:
+    async def _begin(self, row: NotificationRow) -> bool:
         """Reserve the row: its turn in Slack's queue has come."""
         if self._stopping:
             return False
@@ -127,14 +127,14 @@ class Notifier:
             self._begun.discard(row.id)
         return mine
 
-    async def _refused(self, row: Row, error: SlackRefusedError) -> None:
+    async def _refused(self, row: NotificationRow, error: SlackRefusedError) -> None:
         if error.error in MENDABLE:
             await self._later(row, str(error))
             return
         log.warning("Slack refuses a notification for good", notification=row.id, why=str(error))
         await self._note(row, "refused", str(error))
 
-    async def _note(self, row: Row, result: Literal["sent", "refused"], problem: str = "") -> None:
+    async def _note(self, row: NotificationRow, result: Literal["sent", "refused"], problem: str = "") -> None:
         """Note what became of it. Repeated while the database is away: without the note it would be sent again."""
         for pause in NOTED_WITHIN_S:
             try:
@@ -145,7 +145,7 @@ class Notifier:
             else:
                 return
 
-    async def _later(self, row: Row, why: str) -> None:
+    async def _later(self, row: NotificationRow, why: str) -> None:
         seconds = min(LONGEST_NOTIFY_PAUSE.total_seconds(), 2.0 ** min(row.attempts, 10))
         pause = timedelta(seconds=seconds * random.uniform(0.7, 1.0))  # noqa: S311
         log.info("a notification is tried again", notification=row.id, why=why, again_in=pause.total_seconds())

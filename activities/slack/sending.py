@@ -25,7 +25,7 @@ from records.notifications import Notification
 NAMESPACE = uuid.UUID("5b0c2f60-9c8e-5f0e-9a57-3f1f0c1b7d4e")
 
 
-class Sender:
+class NotificationSender:
     """Prepares and sends. Raises: SlackUnavailableError, SlackRefusedError, LookupFailedError, NotBegunError."""
 
     def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of

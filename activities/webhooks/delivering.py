@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from activities.webhooks.sending import Answer, Sender
+from activities.webhooks.sending import Attempt, WebhookSender
 from approvals.audit_actions import AuditAction
 from approvals.signing import KeyRing
 from approvals.webhooks import PAUSES, headers, next_attempt, secrets_of
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 class Webhooks:
     """Delivers to other systems. Several processes share the work by reserving rows."""
 
-    def __init__(self, database: Database, sender: Sender, ring: KeyRing, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, sender: WebhookSender, ring: KeyRing, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._sender = sender
         self._ring = ring
@@ -97,11 +97,11 @@ class Webhooks:
         answer = await self.attempt(delivery)
         await self._settle(delivery, answer)
 
-    async def attempt(self, delivery: Delivery) -> Answer:
+    async def attempt(self, delivery: Delivery) -> Attempt:
         """Sign and send a delivery once. Nothing is written down."""
         secrets = await self.secrets(delivery.signer)
         if not secrets:
-            return Answer(problem="The API key that asked is gone, so nothing can sign for it.")
+            return Attempt(problem="The API key that asked is gone, so nothing can sign for it.")
         signed = headers(secrets, delivery.id, self._clock(), delivery.body)
         return await self._sender.post(delivery.url, signed, delivery.body)
 
@@ -113,7 +113,7 @@ class Webhooks:
             key = await keys.get(connection, signer)
         return secrets_of(self._ring, signer, key.webhook_round) if key else ()
 
-    async def _settle(self, delivery: Delivery, answer: Answer) -> None:
+    async def _settle(self, delivery: Delivery, answer: Attempt) -> None:
         now = self._clock()
         again = None if answer.taken or answer.final else next_attempt(delivery.attempts + 1, delivery.created_at, now)
         state: webhooks.State = "sent" if answer.taken else "due" if again else "given_up"
@@ -133,7 +133,7 @@ class Webhooks:
         told("a webhook was tried", delivery=delivery.id, state=state, status=answer.status, problem=answer.problem)
 
 
-def _given_up(delivery: Delivery, answer: Answer, now: datetime) -> audit.Entry:
+def _given_up(delivery: Delivery, answer: Attempt, now: datetime) -> audit.Entry:
     return audit.Entry(
         at=now,
         actor="workflow",

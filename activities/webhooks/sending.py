@@ -20,7 +20,7 @@ GONE: Final = 410
 """The receiver wants no more of this (Standard Webhooks)."""
 
 
-class Answer(Value):
+class Attempt(Value):
     """The result of an attempt: an HTTP status, or why there was none."""
 
     status: int | None = None
@@ -37,7 +37,7 @@ class Answer(Value):
         return self.status == GONE
 
 
-class Sender:
+class WebhookSender:
     """Sends webhooks. `allowed` are networks that may be reached beside public addresses."""
 
     def __init__(self, allowed: tuple[Network, ...] = (), resolver: Resolve = resolve) -> None:
@@ -56,19 +56,19 @@ class Sender:
             verify=ssl.create_default_context(),
         )
 
-    async def post(self, url: str, headers: Mapping[str, str], body: str) -> Answer:
+    async def post(self, url: str, headers: Mapping[str, str], body: str) -> Attempt:
         """Send once. What went wrong is in the answer; nothing is raised for it."""
         try:
             async with asyncio.timeout(WITHIN_S):
                 return await self._post(httpx.URL(url), headers, body)
         except TimeoutError:
-            return Answer(problem=f"There was no answer within {WITHIN_S:.0f} s.")
+            return Attempt(problem=f"There was no answer within {WITHIN_S:.0f} s.")
         except UnreachableError as error:
-            return Answer(problem=str(error))
+            return Attempt(problem=str(error))
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
-            return Answer(problem=f"It could not be sent: {error or type(error).__name__}."[:300])
+            return Attempt(problem=f"It could not be sent: {error or type(error).__name__}."[:300])
 
-    async def _post(self, url: httpx.URL, headers: Mapping[str, str], body: str) -> Answer:
+    async def _post(self, url: httpx.URL, headers: Mapping[str, str], body: str) -> Attempt:
         port = url.port or PORTS[url.scheme]
         address = judged(url.host, await self._resolve(url.host, port), self._allowed)
         own = {"Host": url.netloc.decode("ascii"), "Content-Type": "application/json", "User-Agent": "Countersign"}
@@ -84,7 +84,7 @@ class Sender:
         redirect = (
             "It answered with a redirect, and redirects are not followed." if answer.has_redirect_location else ""
         )
-        return Answer(status=answer.status_code, problem=redirect)
+        return Attempt(status=answer.status_code, problem=redirect)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -11,7 +11,7 @@ from approvals.policy.principals import ONE_OR_MORE
 from approvals.policy.reading import (
     ANY,
     Amount,
-    Entry,
+    PolicyEntry,
     UserOrEmail,
     currency_or_any,
     from_node,
@@ -111,7 +111,7 @@ def _text(name: str, node: Node) -> str:
     return text(node, what=f"the field {name}")
 
 
-class Condition(Entry):
+class Condition(PolicyEntry):
     """When a rule applies. All that are given must hold."""
 
     what: ClassVar[str] = "when"

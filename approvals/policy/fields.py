@@ -15,7 +15,7 @@ from approvals.policy.file import Node, Scalar
 from approvals.policy.reading import (
     Amount,
     Duration,
-    Entry,
+    PolicyEntry,
     from_node,
     listed,
     pattern,
@@ -61,7 +61,7 @@ def _field_name(node: Node) -> str:
     return found
 
 
-class FieldRule(Entry):
+class FieldRule(PolicyEntry):
     """A field of a kind."""
 
     what: ClassVar[str] = "a field"

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from approvals.policy.fields import FieldRule
 from approvals.policy.file import Node, Scalar
 from approvals.policy.principals import ONE_OR_MORE, NamedPrincipal
-from approvals.policy.reading import Entry, Problems, from_node, listed, mapping, pattern, text_of
+from approvals.policy.reading import PolicyEntry, Problems, from_node, listed, mapping, pattern, text_of
 
 KIND_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
@@ -53,7 +53,7 @@ def _effect(node: Node) -> str:
     return webhook_url(found.text.strip() if isinstance(found, Scalar) else "")
 
 
-class KindRule(Entry):
+class KindRule(PolicyEntry):
     """A kind of request: what its requests must say, and who may ask."""
 
     what: ClassVar[str] = "a kind"

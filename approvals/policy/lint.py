@@ -23,7 +23,7 @@ from approvals.values import Value
 GROUP_ID = re.compile(r"S[A-Z0-9]{6,30}")
 
 
-class Finding(Value):
+class LintFinding(Value):
     """One finding for the policy's author. Lines count from 1; 0 means the file as a whole."""
 
     severity: Literal["error", "warning", "info"]
@@ -32,7 +32,7 @@ class Finding(Value):
     rule: str = ""
 
 
-def lint(policy: Policy) -> tuple[Finding, ...]:
+def lint(policy: Policy) -> tuple[LintFinding, ...]:
     """Return everything found, errors first and then by line."""
     found = [*_coverage(policy), *_overlaps(policy), *_currencies(policy), *_groups(policy), *_people(policy)]
     for rule in policy.rules:
@@ -43,10 +43,10 @@ def lint(policy: Policy) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: (order.index(finding.severity), finding.line)))
 
 
-def _coverage(policy: Policy) -> Iterator[Finding]:
+def _coverage(policy: Policy) -> Iterator[LintFinding]:
     coverage = Coverage(policy)
     if coverage.too_large:
-        yield Finding(
+        yield LintFinding(
             severity="info",
             line=0,
             sentence="The rules tell too many cases apart to look for gaps; try `policy explain`.",
@@ -54,14 +54,14 @@ def _coverage(policy: Policy) -> Iterator[Finding]:
         return
     for rule in coverage.unreachable:
         sentence = f"The rule “{rule.name}” never applies: the rules before it take everything it is for. Move it up."
-        yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
+        yield LintFinding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
     for gap in coverage.gaps:
-        yield Finding(
+        yield LintFinding(
             severity="warning", line=0, sentence=f"No rule applies to {gap}: such requests can't start. Add a rule."
         )
 
 
-def _overlaps(policy: Policy) -> Iterator[Finding]:
+def _overlaps(policy: Policy) -> Iterator[LintFinding]:
     """Name two rules for the same requests whose amounts overlap in part: the author rarely means the first to win."""
     for first, second in combinations(policy.rules, 2):
         if _about(first) != _about(second) or not _partly(first.when.amount, second.when.amount):
@@ -70,7 +70,7 @@ def _overlaps(policy: Policy) -> Iterator[Finding]:
             f"The rules “{first.name}” ({first.when.amount}) and “{second.name}” ({second.when.amount}) both take some "
             f"amounts: “{first.name}” wins there, for it stands first. Let one end where the other begins."
         )
-        yield Finding(severity="warning", line=second.line, sentence=sentence, rule=second.name)
+        yield LintFinding(severity="warning", line=second.line, sentence=sentence, rule=second.name)
 
 
 def _about(rule: Rule) -> tuple[object, ...]:
@@ -86,18 +86,20 @@ def _partly(one: AmountRange, other: AmountRange) -> bool:
     return {(True, True), (True, False), (False, True)} <= held
 
 
-def _currencies(policy: Policy) -> Iterator[Finding]:
+def _currencies(policy: Policy) -> Iterator[LintFinding]:
     named = {code for rule in policy.rules for code in rule.when.currencies}
     if ANY not in named:
         known = ", ".join(sorted(named | {policy.currency}))
-        yield Finding(severity="info", line=0, sentence=f"Only requests in {known} can start: no rule is for others.")
+        yield LintFinding(
+            severity="info", line=0, sentence=f"Only requests in {known} can start: no rule is for others."
+        )
     for rule in policy.rules:
         if len(rule.when.currencies) > 1 and not rule.when.amount.unbounded:
             sentence = (
                 f"The rule “{rule.name}” has the same amounts for {', '.join(rule.when.currencies)}: they are compared "
                 "as numbers, nothing is converted. Write one rule for each currency."
             )
-            yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
+            yield LintFinding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
 
 
 def _named_approvers(rule: Rule) -> Iterator[tuple[int, Approver]]:
@@ -107,7 +109,7 @@ def _named_approvers(rule: Rule) -> Iterator[tuple[int, Approver]]:
             yield from ((stage.escalate.line, approver) for approver in stage.escalate.to)
 
 
-def _groups(policy: Policy) -> Iterator[Finding]:
+def _groups(policy: Policy) -> Iterator[LintFinding]:
     used = [(line, rule.name, one) for rule in policy.rules for line, one in _named_approvers(rule)]
     used += [(0, "", one) for principals in policy.roles.values() for one in principals]
     used += [(kind.line, "", one) for kind in policy.kinds.values() for one in kind.who]
@@ -117,55 +119,55 @@ def _groups(policy: Policy) -> Iterator[Finding]:
             names.add(one.group)
             if one.group not in policy.groups and not GROUP_ID.fullmatch(one.group):
                 sentence = f"The group {one.group!r} is not in `groups`: name its Slack handle or id there."
-                yield Finding(severity="error", line=line, sentence=sentence, rule=rule)
+                yield LintFinding(severity="error", line=line, sentence=sentence, rule=rule)
     for name in sorted(policy.groups.keys() - names):
-        yield Finding(severity="info", line=0, sentence=f"The group {name!r} is named, but nothing uses it.")
+        yield LintFinding(severity="info", line=0, sentence=f"The group {name!r} is named, but nothing uses it.")
 
 
-def _people(policy: Policy) -> Iterator[Finding]:
+def _people(policy: Policy) -> Iterator[LintFinding]:
     for requester, manager in policy.reports_to.items():
         if requester == manager:
             sentence = (
                 f"{requester} reports to themselves, and nobody decides on their own request. Name another manager."
             )
-            yield Finding(severity="error", line=0, sentence=sentence)
+            yield LintFinding(severity="error", line=0, sentence=sentence)
     if not policy.roles.get("operator"):
         sentence = "No `operator` in `roles`: nobody may pause, resume, terminate or purge."
-        yield Finding(severity="warning", line=0, sentence=sentence)
+        yield LintFinding(severity="warning", line=0, sentence=sentence)
 
 
-def _rule(policy: Policy, rule: Rule) -> Iterator[Finding]:
+def _rule(policy: Policy, rule: Rule) -> Iterator[LintFinding]:
     if rule.automatic and (not rule.when.kinds or ANY in rule.when.kinds):
         sentence = (
             f"The rule “{rule.name}” approves without asking, so it must name the kinds it is for: "
             "write `kind: order` under its `when`."
         )
-        yield Finding(severity="error", line=rule.line, sentence=sentence, rule=rule.name)
+        yield LintFinding(severity="error", line=rule.line, sentence=sentence, rule=rule.name)
     if rule.automatic and rule.when.amount.high is None:
         sentence = f"The rule “{rule.name}” approves any amount by itself. Give it an upper bound."
-        yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
+        yield LintFinding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
     if any(isinstance(one, ReportsTo) for _, one in _named_approvers(rule)):
         yield from _managers(policy, rule)
     for stage in rule.stages:
         yield from (finding.model_copy(update={"rule": rule.name}) for finding in _stage(rule, stage))
 
 
-def _managers(policy: Policy, rule: Rule) -> Iterator[Finding]:
+def _managers(policy: Policy, rule: Rule) -> Iterator[LintFinding]:
     if not policy.reports_to:
         sentence = f"The rule “{rule.name}” asks the requester's manager, and `reports_to` is empty. Fill it."
-        yield Finding(severity="error", line=rule.line, sentence=sentence, rule=rule.name)
+        yield LintFinding(severity="error", line=rule.line, sentence=sentence, rule=rule.name)
         return
     allowed = (one.email for one in policy.roles.get("requester", ()) if isinstance(one, EmailAddress))
     emails = (name for name in rule.when.requesters if "@" in name)
     for name in sorted({*allowed, *emails} - policy.reports_to.keys()):
         sentence = f"The rule “{rule.name}” asks the manager of {name}, who has none in `reports_to`. Add one."
-        yield Finding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
+        yield LintFinding(severity="warning", line=rule.line, sentence=sentence, rule=rule.name)
 
 
-def _stage(rule: Rule, stage: StageRule) -> Iterator[Finding]:
+def _stage(rule: Rule, stage: StageRule) -> Iterator[LintFinding]:
     if not stage.everyone or not all(seat.approvers for seat in stage.seats):
         sentence = f"The rule “{rule.name}” names no approvers: every request under it would be rejected."
-        yield Finding(severity="error", line=stage.line, sentence=sentence)
+        yield LintFinding(severity="error", line=stage.line, sentence=sentence)
     elif all(isinstance(one, SlackUser | EmailAddress) for one in stage.everyone):
         yield from _needed(rule, stage)
     for wait in stage.remind:
@@ -174,41 +176,41 @@ def _stage(rule: Rule, stage: StageRule) -> Iterator[Finding]:
                 f"The rule “{rule.name}” reminds after {duration_text(wait)}, and its deadline is after "
                 f"{duration_text(stage.within)}: nobody will be reminded. Remind earlier."
             )
-            yield Finding(severity="warning", line=stage.line, sentence=sentence)
+            yield LintFinding(severity="warning", line=stage.line, sentence=sentence)
     if stage.escalate is not None:
         yield from _escalation(rule, stage, stage.escalate)
 
 
-def _needed(rule: Rule, stage: StageRule) -> Iterator[Finding]:
+def _needed(rule: Rule, stage: StageRule) -> Iterator[LintFinding]:
     """See that the people named are too few for a stage, or for its seats: each person fills one."""
     people = stage.everyone
     seats = [Seat(name=each.name, any_of=_named(each.approvers), needed=each.needed) for each in stage.seats]
     possible = filled(seats, [(key_of(one),) for one in _named(people)]) if seats else len(people)
     if stage.yeses > possible and stage.escalate is None:
         sentence = f"The rule “{rule.name}” needs {stage.yeses} approvals and names fewer people: it can only time out."
-        yield Finding(severity="error", line=stage.line, sentence=sentence)
+        yield LintFinding(severity="error", line=stage.line, sentence=sentence)
 
 
 def _named(approvers: tuple[Approver, ...]) -> tuple[SlackUser | EmailAddress, ...]:
     return tuple(one for one in approvers if isinstance(one, SlackUser | EmailAddress))
 
 
-def _escalation(rule: Rule, stage: StageRule, escalation: EscalationRule) -> Iterator[Finding]:
+def _escalation(rule: Rule, stage: StageRule, escalation: EscalationRule) -> Iterator[LintFinding]:
     if not escalation.to:
         sentence = f"The rule “{rule.name}” escalates to nobody. Name somebody, or take `escalate` out."
-        yield Finding(severity="error", line=escalation.line, sentence=sentence)
+        yield LintFinding(severity="error", line=escalation.line, sentence=sentence)
     if escalation.after >= stage.within:
         sentence = (
             f"The rule “{rule.name}” escalates after {duration_text(escalation.after)}, and its deadline is after "
             f"{duration_text(stage.within)}: it never will. Escalate earlier."
         )
-        yield Finding(severity="warning", line=escalation.line, sentence=sentence)
+        yield LintFinding(severity="warning", line=escalation.line, sentence=sentence)
 
 
-def _delegation(delegation: DelegationRule) -> Iterator[Finding]:
+def _delegation(delegation: DelegationRule) -> Iterator[LintFinding]:
     if delegation.until <= delegation.since:
         sentence = f"The delegation by {delegation.approver} ends before it begins. Swap its dates."
-        yield Finding(severity="error", line=delegation.line, sentence=sentence)
+        yield LintFinding(severity="error", line=delegation.line, sentence=sentence)
     if delegation.approver == delegation.delegate:
         sentence = f"The delegation by {delegation.approver} is to themselves: it changes nothing."
-        yield Finding(severity="warning", line=delegation.line, sentence=sentence)
+        yield LintFinding(severity="warning", line=delegation.line, sentence=sentence)

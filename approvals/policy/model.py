@@ -17,7 +17,7 @@ from approvals.policy.principals import ONE_OR_MORE, Approver, Approvers, NamedP
 from approvals.policy.reading import (
     Currency,
     Duration,
-    Entry,
+    PolicyEntry,
     Problems,
     UserOrEmail,
     email,
@@ -46,7 +46,7 @@ AUTOMATIC = "automatic"
 # ---- rules ----------------------------------------------------------------------------------------------------------
 
 
-class EscalationRule(Entry):
+class EscalationRule(PolicyEntry):
     """After this time these people may decide as well."""
 
     what: ClassVar[str] = "escalate"
@@ -57,7 +57,7 @@ class EscalationRule(Entry):
     )
 
 
-class SeatRule(Entry):
+class SeatRule(PolicyEntry):
     """A kind of yes that a stage needs, before it is resolved for one request."""
 
     what: ClassVar[str] = "a seat"
@@ -73,7 +73,7 @@ class SeatRule(Entry):
     )
 
 
-class StageRule(Entry):
+class StageRule(PolicyEntry):
     """One stage of a rule, before it is resolved for one request."""
 
     what: ClassVar[str] = "a stage"
@@ -169,7 +169,7 @@ def _trust(node: Node) -> str:
     return found
 
 
-class Rule(Entry):
+class Rule(PolicyEntry):
     """One rule: when it applies, and who must say yes. `automatic` has no stages.
 
     A rule of one stage has the stage's keys itself; `approve: automatic` stands for no stage at all.
@@ -246,7 +246,7 @@ def _refuse_beside(entry: Mapping, keys: Sequence[str], what: str, problems: Pro
             problems.add(entry.lines[key], f"{key!r} can't stand beside {what}")
 
 
-class DelegationRule(Entry, Delegation):
+class DelegationRule(PolicyEntry, Delegation):
     """One person decides in an approver's place for a time."""
 
     what: ClassVar[str] = "a delegation"
@@ -259,7 +259,7 @@ class DelegationRule(Entry, Delegation):
     )
 
 
-class Quota(Entry):
+class Quota(PolicyEntry):
     """How many requests in which time."""
 
     what: ClassVar[str] = "a quota"
@@ -270,7 +270,7 @@ class Quota(Entry):
     within: Duration = Field(description="in which time, counted back from each start", examples=["1 hour"])
 
 
-class Quotas(Entry):
+class Quotas(PolicyEntry):
     """Limits on starts. Every door refuses a start above one, with the time to wait."""
 
     what: ClassVar[str] = "quotas"
@@ -350,7 +350,7 @@ def _kinds(value: Any, info: ValidationInfo) -> Any:
 Names = Annotated[tuple[Annotated[str, text_of("a name")], ...], listed("the names")]
 
 
-class Policy(Entry):
+class Policy(PolicyEntry):
     """A policy file.
 
     `version` is the SHA-256 of its canonical content, 12 hex digits: comments and layout don't change it.

@@ -43,7 +43,7 @@ def problems_of(info: ValidationInfo) -> Problems:
     return info.context if isinstance(info.context, Problems) else Problems()
 
 
-class Entry(Value):
+class PolicyEntry(Value):
     """A part of the policy that is written as keys with values: its fields. `what` names it in messages."""
 
     what: ClassVar[str] = "this"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, field_validator
 
 from approvals.policy.file import Listing, Mapping, Node, Scalar
-from approvals.policy.reading import Entry, from_node, listed, mapping, text, text_of
+from approvals.policy.reading import PolicyEntry, from_node, listed, mapping, text, text_of
 
 MOST_CLAIMS = 10
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -44,7 +44,7 @@ def _values(name: str, node: Node) -> tuple[str, ...]:
     return tuple(each.text.strip() for each in items if isinstance(each, Scalar))
 
 
-class WorkloadRule(Entry):
+class WorkloadRule(PolicyEntry):
     """A program that may ask with a token of its platform. Its name is the requester of what it asks."""
 
     what: ClassVar[str] = "a workload"

@@ -65,7 +65,7 @@ def decisions(  # noqa: PLR0913 what can be searched for
         output.note("No decision fits.")
 
 
-def _wanted(given: dict[str, Any]) -> decided.Wanted:
+def _wanted(given: dict[str, Any]) -> decided.DecisionFilter:
     from bot.control.reading.decided import DecisionQuery
 
     try:
@@ -75,7 +75,7 @@ def _wanted(given: dict[str, Any]) -> decided.Wanted:
         output.fail(f"--{first['loc'][0]} is not usable: {clause(first)}.", output.MISUSED)
 
 
-async def _all(database: Database, wanted: decided.Wanted) -> tuple[decided.Decided, ...]:
+async def _all(database: Database, wanted: decided.DecisionFilter) -> tuple[decided.Decided, ...]:
     found: list[decided.Decided] = []
     before: int | None = None
     while True:

@@ -22,7 +22,7 @@ LONGEST_PROGRESS_PAUSE_S = 1.0
 OperationId = Annotated[str, typer.Argument(metavar="ID", help="the operation's id, as it was printed")]
 
 
-class Wanted(NamedTuple):
+class BulkRequest(NamedTuple):
     """A bulk operation on all instances that a filter finds."""
 
     action: str
@@ -45,7 +45,7 @@ def sure(question: str, *, yes: bool) -> None:
         output.fail("Nothing was done.")
 
 
-def run(wanted: Wanted, *, dry_run: bool, yes: bool, output_as: Format) -> None:
+def run(wanted: BulkRequest, *, dry_run: bool, yes: bool, output_as: Format) -> None:
     """Show the dry run, ask, and do what it named. Exit code 1 if something failed."""
     with connected() as remote:
         filter_ = {name: value for name, value in wanted.filter.items() if value is not None}

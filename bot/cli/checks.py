@@ -42,7 +42,7 @@ State = Literal["ok", "wrong", "note"]
 SEVERITIES: dict[str, State] = {"error": "wrong", "warning": "note", "info": "note"}
 
 
-class Finding(Value):
+class CheckResult(Value):
     """The result of one check, and what to do if it failed."""
 
     check: str
@@ -50,14 +50,14 @@ class Finding(Value):
     what_to_do: str = ""
 
 
-async def findings(settings: Settings, *, send_test: bool = False) -> list[Finding]:
+async def findings(settings: Settings, *, send_test: bool = False) -> list[CheckResult]:
     """Look at everything; one that is wrong does not keep the others from being looked at.
 
     With `send_test` a message is posted to each channel of the policy, and a test to COUNTERSIGN_PROCESS_ORDER_URL.
     """
-    found = [Finding(check="settings", state="wrong", what_to_do=each) for each in settings.missing()]
-    found = found or [Finding(check="settings", state="ok")]
-    found += [Finding(check="exposure", state="note", what_to_do=each) for each in settings.cautions()]
+    found = [CheckResult(check="settings", state="wrong", what_to_do=each) for each in settings.missing()]
+    found = found or [CheckResult(check="settings", state="ok")]
+    found += [CheckResult(check="exposure", state="note", what_to_do=each) for each in settings.cautions()]
     slack = Slack(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
     try:
         parts = await asyncio.gather(
@@ -74,22 +74,22 @@ async def findings(settings: Settings, *, send_test: bool = False) -> list[Findi
     return [*found, *(each for part in parts for each in part)]
 
 
-async def _slack(settings: Settings, slack: Slack) -> list[Finding]:
+async def _slack(settings: Settings, slack: Slack) -> list[CheckResult]:
     if not settings.slack_bot_token.get_secret_value().strip():
         return []
     try:
         async with asyncio.timeout(CHECK_PATIENCE_S):
             answer = await slack.client.auth_test()
     except Exception as error:  # noqa: BLE001 whatever the SDK or the network raises, the finding is the same
-        return [Finding(check="Slack", state="wrong", what_to_do=_slack_sentence(error, settings.slack_api_url))]
+        return [CheckResult(check="Slack", state="wrong", what_to_do=_slack_sentence(error, settings.slack_api_url))]
     granted = {each.strip() for each in str(answer.headers.get("x-oauth-scopes", "")).split(",") if each.strip()}
     lacking = sorted(scopes() - granted)
     if granted and lacking:
         sentence = (
             f"The bot token lacks the scopes {', '.join(lacking)}: import manifest.yml again and reinstall the app."
         )
-        return [Finding(check="Slack", state="wrong", what_to_do=sentence)]
-    return [Finding(check="Slack", state="ok", what_to_do=f"workspace {answer.get('team', '')}")]
+        return [CheckResult(check="Slack", state="wrong", what_to_do=sentence)]
+    return [CheckResult(check="Slack", state="ok", what_to_do=f"workspace {answer.get('team', '')}")]
 
 
 def _slack_sentence(error: Exception, url: str) -> str:
@@ -100,7 +100,7 @@ def _slack_sentence(error: Exception, url: str) -> str:
     return f"Slack does not answer at {url} ({type(error).__name__}): look at the network and SLACK_API_URL."
 
 
-async def _app_token(settings: Settings) -> list[Finding]:
+async def _app_token(settings: Settings) -> list[CheckResult]:
     """Ask Slack for a socket's address: the one call that an app token is for. The socket is not opened."""
     token = settings.slack_app_token.get_secret_value().strip()
     if not token:
@@ -113,12 +113,12 @@ async def _app_token(settings: Settings) -> list[Finding]:
             f"Slack refuses SLACK_APP_TOKEN ({error.error}): make an app-level token with the scope connections:write "
             "under Basic Information, and copy it again."
         )
-        return [Finding(check="app token", state="wrong", what_to_do=sentence)]
+        return [CheckResult(check="app token", state="wrong", what_to_do=sentence)]
     except SlackUnavailableError as error:
-        return [Finding(check="app token", state="wrong", what_to_do=str(error))]
+        return [CheckResult(check="app token", state="wrong", what_to_do=str(error))]
     finally:
         await slack.close()
-    return [Finding(check="app token", state="ok")]
+    return [CheckResult(check="app token", state="ok")]
 
 
 def _named_channels(settings: Settings) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def _named_channels(settings: Settings) -> tuple[str, ...]:
         return ()  # the policy's own check says what is wrong with it
 
 
-async def _channels(settings: Settings, slack: Slack) -> list[Finding]:
+async def _channels(settings: Settings, slack: Slack) -> list[CheckResult]:
     names = _named_channels(settings)
     if not names or not settings.slack_bot_token.get_secret_value().strip():
         return []
@@ -139,14 +139,14 @@ async def _channels(settings: Settings, slack: Slack) -> list[Finding]:
             f"Whether the bot is in {', '.join(names)} could not be looked up ({error.error}). Import manifest.yml "
             "again for the scopes channels:read and groups:read, or post a test with --send-test."
         )
-        return [Finding(check="channels", state="note", what_to_do=sentence)]
+        return [CheckResult(check="channels", state="note", what_to_do=sentence)]
     except SlackUnavailableError as error:
-        return [Finding(check="channels", state="note", what_to_do=f"The channels could not be looked up: {error}")]
-    wrong = [Finding(check="channels", state="wrong", what_to_do=problem) for problem in found.values()]
-    return wrong or [Finding(check="channels", state="ok", what_to_do=", ".join(names))]
+        return [CheckResult(check="channels", state="note", what_to_do=f"The channels could not be looked up: {error}")]
+    wrong = [CheckResult(check="channels", state="wrong", what_to_do=problem) for problem in found.values()]
+    return wrong or [CheckResult(check="channels", state="ok", what_to_do=", ".join(names))]
 
 
-async def _test_cards(settings: Settings, slack: Slack) -> list[Finding]:
+async def _test_cards(settings: Settings, slack: Slack) -> list[CheckResult]:
     found = []
     for name in _named_channels(settings):
         message = parts.paragraph(parts.words(TEST_CARD))
@@ -154,13 +154,13 @@ async def _test_cards(settings: Settings, slack: Slack) -> list[Finding]:
             await slack.post(name, message, patience=CHECK_PATIENCE_S)
         except (SlackRefusedError, SlackUnavailableError) as error:
             sentence = f"No message could be posted to {name}: {error}. Invite the bot there: /invite @Countersign"
-            found.append(Finding(check="test card", state="wrong", what_to_do=sentence))
+            found.append(CheckResult(check="test card", state="wrong", what_to_do=sentence))
         else:
-            found.append(Finding(check="test card", state="ok", what_to_do=f"posted to {name}"))
+            found.append(CheckResult(check="test card", state="ok", what_to_do=f"posted to {name}"))
     return found
 
 
-async def _test_effect(settings: Settings) -> list[Finding]:
+async def _test_effect(settings: Settings) -> list[CheckResult]:
     """Post a test to the address that gets approved orders. It names itself a test, and its key is one of its own."""
     url = settings.process_order_url
     if not url:
@@ -171,16 +171,16 @@ async def _test_effect(settings: Settings) -> list[Finding]:
             answer = await http.post(url, json={"test": True}, headers={"Idempotency-Key": key})
     except httpx.HTTPError as error:
         sentence = f"COUNTERSIGN_PROCESS_ORDER_URL does not answer ({type(error).__name__}): look at the address."
-        return [Finding(check="test effect", state="wrong", what_to_do=sentence)]
+        return [CheckResult(check="test effect", state="wrong", what_to_do=sentence)]
     if answer.is_success:
-        return [Finding(check="test effect", state="ok", what_to_do=f"answered {answer.status_code}")]
+        return [CheckResult(check="test effect", state="ok", what_to_do=f"answered {answer.status_code}")]
     sentence = (
         f"COUNTERSIGN_PROCESS_ORDER_URL answered {answer.status_code} to a test: an approved order would be retried."
     )
-    return [Finding(check="test effect", state="wrong", what_to_do=sentence)]
+    return [CheckResult(check="test effect", state="wrong", what_to_do=sentence)]
 
 
-async def _sidecar(settings: Settings) -> list[Finding]:
+async def _sidecar(settings: Settings) -> list[CheckResult]:
     engine = Engine(settings.sidecar_address, settings.dapr_api_token.get_secret_value(), CHECK_PATIENCE_S)
     try:
         await engine.ping()
@@ -189,20 +189,20 @@ async def _sidecar(settings: Settings) -> list[Finding]:
             f"The Dapr sidecar does not answer at {settings.sidecar_address} ({str(error)[:120]}): start it, or set "
             "DAPR_GRPC_ENDPOINT or DAPR_GRPC_PORT, and DAPR_API_TOKEN if it demands one."
         )
-        return [Finding(check="sidecar", state="wrong", what_to_do=sentence)]
+        return [CheckResult(check="sidecar", state="wrong", what_to_do=sentence)]
     finally:
         await engine.close()
-    return [Finding(check="sidecar", state="ok", what_to_do=settings.sidecar_address)]
+    return [CheckResult(check="sidecar", state="ok", what_to_do=settings.sidecar_address)]
 
 
-async def _database(settings: Settings) -> list[Finding]:
+async def _database(settings: Settings) -> list[CheckResult]:
     try:
         missing = missing_file(settings.database_url)
         if missing is not None:
             return [_place_for(missing)]
         database = Database.open(settings.database_url)
     except RecordsError as error:
-        return [Finding(check="database", state="wrong", what_to_do=str(error))]
+        return [CheckResult(check="database", state="wrong", what_to_do=str(error))]
     try:
         async with asyncio.timeout(CHECK_PATIENCE_S):
             await database.migrate()
@@ -210,28 +210,30 @@ async def _database(settings: Settings) -> list[Finding]:
                 await sent.probe(connection, datetime.now(UTC))
     except (RecordsError, TimeoutError) as error:
         sentence = str(error) or "The database does not answer: look at COUNTERSIGN_DATABASE_URL."
-        return [Finding(check="database", state="wrong", what_to_do=sentence)]
+        return [CheckResult(check="database", state="wrong", what_to_do=sentence)]
     finally:
         await database.close()
-    return [Finding(check="database", state="ok")]
+    return [CheckResult(check="database", state="ok")]
 
 
-def _place_for(missing: Path) -> Finding:
+def _place_for(missing: Path) -> CheckResult:
     """Return whether the app can make its database when it starts: looking must not make it."""
     folder = missing.parent
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-        return Finding(check="database", state="note", what_to_do=f"{missing} is not there yet: `run` will make it.")
+        return CheckResult(
+            check="database", state="note", what_to_do=f"{missing} is not there yet: `run` will make it."
+        )
     sentence = f"{folder} is no folder that can be written, so {missing.name} cannot be made there: correct "
-    return Finding(check="database", state="wrong", what_to_do=f"{sentence}COUNTERSIGN_DATABASE_URL.")
+    return CheckResult(check="database", state="wrong", what_to_do=f"{sentence}COUNTERSIGN_DATABASE_URL.")
 
 
-async def _policy(settings: Settings, slack: Slack) -> list[Finding]:
+async def _policy(settings: Settings, slack: Slack) -> list[CheckResult]:
     try:
         policy = PolicyFile(settings.policy).read()
     except PolicyError as error:
-        return [Finding(check="policy", state="wrong", what_to_do=str(error))]
+        return [CheckResult(check="policy", state="wrong", what_to_do=str(error))]
     found = [
-        Finding(
+        CheckResult(
             check="policy",
             state=SEVERITIES[each.severity],
             what_to_do=f"line {each.line}: {each.sentence}" if each.line else each.sentence,
@@ -250,10 +252,12 @@ async def _policy(settings: Settings, slack: Slack) -> list[Finding]:
         for group in sorted(named):
             if await directory.group_id(group) is None:
                 sentence = f"Slack knows no user group {group}: create it there, or correct `groups` in the policy."
-                found.append(Finding(check="policy", state="wrong", what_to_do=sentence))
+                found.append(CheckResult(check="policy", state="wrong", what_to_do=sentence))
     except (LookupFailedError, SlackRefusedError) as error:
-        found.append(Finding(check="policy", state="note", what_to_do=f"The groups could not be looked up: {error}"))
-    return found or [Finding(check="policy", state="ok", what_to_do=f"version {policy.version}")]
+        found.append(
+            CheckResult(check="policy", state="note", what_to_do=f"The groups could not be looked up: {error}")
+        )
+    return found or [CheckResult(check="policy", state="ok", what_to_do=f"version {policy.version}")]
 
 
 def shown(settings: Settings, environment: Mapping[str, str]) -> list[dict[str, Any]]:

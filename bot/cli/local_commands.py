@@ -36,7 +36,7 @@ def _name(where: tuple[int | str, ...]) -> str:
     return field if field.isupper() else f"COUNTERSIGN_{field.upper()}"
 
 
-class Part(StrEnum):
+class ProcessRole(StrEnum):
     """What one process does where two share the work."""
 
     WEB = "web"
@@ -49,7 +49,7 @@ def run(
     ] = None,
     port: Annotated[int | None, typer.Option(help="default COUNTERSIGN_PORT or 8000; 0 chooses a free one")] = None,
     only: Annotated[
-        Part | None,
+        ProcessRole | None,
         typer.Option(help="web takes clicks and calls, worker does activities and background jobs; default: both"),
     ] = None,
 ) -> None:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from approvals.verbs import VERBS
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command: its name, its function or group as `module:name` within bot.cli, and what help says of it.
 
     `verb` is for the verbs that take a reason and nothing else: one function makes a command of each.
@@ -25,42 +25,42 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Final = (
-    Entry("demo", "demo:demo", "Show everything in one terminal, or play the story."),
-    Entry("init", "init:init", "Ask for what is needed, and write .env and a first policy.yml."),
-    Entry("run", "local_commands:run", "Run the app: Slack, REST, dashboard and Dapr worker."),
-    Entry("health", "health:health", "Say whether the app on this machine is alive."),
-    Entry("migrate", "local_commands:migrate", "Bring the database to what this program needs."),
-    Entry("sidecar", "local_commands:sidecar", "Run the local workflow sidecar."),
-    Entry("ask", "asking:ask", "Ask people for a yes of any kind, and wait for it."),
-    Entry("receipt", "receipt_commands:app", "Receipts of approvals: fetch one, verify one."),
-    Entry("mcp", "mcp_command:mcp", "Serve tools for agents that ask people (MCP)."),
-    Entry("webhooks", "webhook_commands:app", "What other systems were told: the log, redrive, a test."),
-    Entry("order", "order_commands:app", "Orders: start one, approve or reject it."),
-    Entry("list", "seeing:list_", "List workflows, newest first."),
-    Entry("status", "status_command:status", "Show one workflow: where it stands and whom it waits for."),
-    Entry("history", "seeing:history", "Show what happened to a workflow, oldest first."),
-    Entry("why", "seeing:why", "Say why a workflow does not go on, and what to do next."),
-    Entry("watch", "watching:watch", "Follow a workflow until it is over."),
-    Entry("stats", "seeing:stats", "Show what waits now and how decisions went."),
-    Entry("withdraw", "managing:withdraw", "Take back what you asked for, before it is decided."),
-    Entry("raise-event", "managing:raise_event", "Raise an event at a workflow, or decide an order."),
+    CommandEntry("demo", "demo:demo", "Show everything in one terminal, or play the story."),
+    CommandEntry("init", "init:init", "Ask for what is needed, and write .env and a first policy.yml."),
+    CommandEntry("run", "local_commands:run", "Run the app: Slack, REST, dashboard and Dapr worker."),
+    CommandEntry("health", "health:health", "Say whether the app on this machine is alive."),
+    CommandEntry("migrate", "local_commands:migrate", "Bring the database to what this program needs."),
+    CommandEntry("sidecar", "local_commands:sidecar", "Run the local workflow sidecar."),
+    CommandEntry("ask", "asking:ask", "Ask people for a yes of any kind, and wait for it."),
+    CommandEntry("receipt", "receipt_commands:app", "Receipts of approvals: fetch one, verify one."),
+    CommandEntry("mcp", "mcp_command:mcp", "Serve tools for agents that ask people (MCP)."),
+    CommandEntry("webhooks", "webhook_commands:app", "What other systems were told: the log, redrive, a test."),
+    CommandEntry("order", "order_commands:app", "Orders: start one, approve or reject it."),
+    CommandEntry("list", "seeing:list_", "List workflows, newest first."),
+    CommandEntry("status", "status_command:status", "Show one workflow: where it stands and whom it waits for."),
+    CommandEntry("history", "seeing:history", "Show what happened to a workflow, oldest first."),
+    CommandEntry("why", "seeing:why", "Say why a workflow does not go on, and what to do next."),
+    CommandEntry("watch", "watching:watch", "Follow a workflow until it is over."),
+    CommandEntry("stats", "seeing:stats", "Show what waits now and how decisions went."),
+    CommandEntry("withdraw", "managing:withdraw", "Take back what you asked for, before it is decided."),
+    CommandEntry("raise-event", "managing:raise_event", "Raise an event at a workflow, or decide an order."),
     *(
-        Entry(verb.name, "managing:plain", verb.summary, verb.name)
+        CommandEntry(verb.name, "managing:plain", verb.summary, verb.name)
         for verb in VERBS.values()
         if verb.plain and not verb.danger
     ),
-    Entry("suspend", "managing:plain", "The same as pause.", "pause"),
-    Entry("terminate", "managing:terminate", "End a workflow, or all that are stuck, for good."),
-    Entry("purge", "managing:purge", "Forget the history of finished workflows; the audit stays."),
-    Entry("rerun", "managing:rerun", "Run a finished workflow again from one of its events."),
-    Entry("workflow", "workflow_commands:app", "The commands of `dapr workflow`, with its options."),
-    Entry("bulk", "bulk:app", "Operations on many workflows: see one, go on with one."),
-    Entry("policy", "policy_commands:app", "The policy file: check it, and ask it."),
-    Entry("keys", "key_commands:app", "API keys: whose they are, what they may do, until when."),
-    Entry("audit", "audit_commands:app", "The audit: verify, export and show it, sign checkpoints."),
-    Entry("doctor", "doctor_commands:doctor", "Find what is wedged, orphaned or diverged, and heal it."),
-    Entry("config", "local_commands:config", "The settings: what is missing, wrong or unreachable."),
-    Entry("manifest", "local_commands:manifest", "Print the Slack app's manifest."),
+    CommandEntry("suspend", "managing:plain", "The same as pause.", "pause"),
+    CommandEntry("terminate", "managing:terminate", "End a workflow, or all that are stuck, for good."),
+    CommandEntry("purge", "managing:purge", "Forget the history of finished workflows; the audit stays."),
+    CommandEntry("rerun", "managing:rerun", "Run a finished workflow again from one of its events."),
+    CommandEntry("workflow", "workflow_commands:app", "The commands of `dapr workflow`, with its options."),
+    CommandEntry("bulk", "bulk:app", "Operations on many workflows: see one, go on with one."),
+    CommandEntry("policy", "policy_commands:app", "The policy file: check it, and ask it."),
+    CommandEntry("keys", "key_commands:app", "API keys: whose they are, what they may do, until when."),
+    CommandEntry("audit", "audit_commands:app", "The audit: verify, export and show it, sign checkpoints."),
+    CommandEntry("doctor", "doctor_commands:doctor", "Find what is wedged, orphaned or diverged, and heal it."),
+    CommandEntry("config", "local_commands:config", "The settings: what is missing, wrong or unreachable."),
+    CommandEntry("manifest", "local_commands:manifest", "Print the Slack app's manifest."),
 )
 
 
@@ -68,7 +68,7 @@ STAND_INS: Final = frozenset({"demo", "sidecar"})
 """Commands of a checkout: the wheel carries no local/."""
 
 
-class Commands(TyperGroup):
+class CommandGroup(TyperGroup):
     """Knows every command's name and summary, and puts the command itself in its place when it is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -90,7 +90,7 @@ class Commands(TyperGroup):
             raise
 
 
-def loaded(entry: Entry) -> Any:
+def loaded(entry: CommandEntry) -> Any:
     """Return a command of the table, ready to be called."""
     if entry.name in STAND_INS and not _is_there("local"):
         from bot.cli import output
@@ -136,7 +136,7 @@ def _nothing() -> None:
     """Keep a single command from becoming the whole group."""
 
 
-def _placeholder(entry: Entry) -> Callable[[], None]:
+def _placeholder(entry: CommandEntry) -> Callable[[], None]:
     def never_called() -> None:
         raise NotImplementedError(entry.name)
 
@@ -147,7 +147,7 @@ def build() -> typer.Typer:
     """Return the command line."""
     app = typer.Typer(
         name="countersign",
-        cls=Commands,
+        cls=CommandGroup,
         help="Human approval for automated processes: on Dapr Workflow, decided in Slack.",
         no_args_is_help=True,
         add_completion=True,

@@ -112,7 +112,7 @@ def terminate(  # noqa: PLR0913 one workflow, or a filter for many
     """
     _one_or_many(reference, many=stuck, options="--stuck")
     if reference is None:
-        wanted = bulk.Wanted(
+        wanted = bulk.BulkRequest(
             action="terminate",
             filter={"stuck": True, "older_than": older_than},
             reason=reason,
@@ -153,7 +153,7 @@ def purge(  # noqa: PLR0913 one workflow, or a filter for many
         typed = f"countersign purge --{'completed' if completed else 'all'}"
         typed += f" --older-than {older_than}" if older_than else ""
         filter_ = which | {"older_than": older_than}
-        wanted = bulk.Wanted("purge", filter_, reason=reason or typed, without=tuple(without or ()))
+        wanted = bulk.BulkRequest("purge", filter_, reason=reason or typed, without=tuple(without or ()))
         bulk.run(wanted, dry_run=dry_run, yes=yes, output_as=output_as)
         return
     if dry_run:

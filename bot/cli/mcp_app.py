@@ -31,7 +31,7 @@ class AppError(Exception):
     """The app refuses the call, or does not answer. The text says what to do."""
 
 
-class Answer(BaseModel):
+class ToolAnswer(BaseModel):
     """Where a request stands. Only `approved: true` allows what was asked for, and it allows it once."""
 
     id: str
@@ -53,7 +53,7 @@ class App:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._open_at_most = open_at_most
 
-    async def ask(self, body: Mapping[str, Any], now: datetime, wait_s: int = 0) -> Answer:
+    async def ask(self, body: Mapping[str, Any], now: datetime, wait_s: int = 0) -> ToolAnswer:
         """Ask, unless the same is asked already or was refused just now. Raises: AppError."""
         base = hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
         if (open_ := await self._open_already(body)) is not None:
@@ -66,11 +66,11 @@ class App:
             key = hashlib.sha256(f"{base}/{found['id']}".encode()).hexdigest()
         raise AppError("This has been asked too often. Ask for something else, or tell your user.")
 
-    async def look(self, request_id: str, wait_s: int = 0) -> Answer:
+    async def look(self, request_id: str, wait_s: int = 0) -> ToolAnswer:
         """Return where a request stands, after at most so many seconds. Raises: AppError."""
         return answer_of(await self._call("GET", self._path(request_id), params={"wait": wait_s}))
 
-    async def withdraw(self, request_id: str, reason: str) -> Answer:
+    async def withdraw(self, request_id: str, reason: str) -> ToolAnswer:
         """Take a request back. Raises: AppError."""
         await self._call("POST", self._path(request_id, "withdraw"), json={"reason": reason})
         return await self.look(request_id, 5)
@@ -138,11 +138,11 @@ def _stands(found: Mapping[str, Any], now: datetime) -> bool:
     return age < AGAIN_AFTER
 
 
-def answer_of(found: Mapping[str, Any]) -> Answer:
+def answer_of(found: Mapping[str, Any]) -> ToolAnswer:
     """Return a request as an agent reads it."""
     approved = found["status"] in {"approved", "overridden"}
     words = " / ".join(each["reason"] for each in found["decided_by"] if each["reason"])
-    return Answer(
+    return ToolAnswer(
         id=found["id"],
         status=found["status"],
         approved=approved,

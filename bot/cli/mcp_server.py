@@ -13,7 +13,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from bot.cli.mcp_app import Answer, App, AppError
+from bot.cli.mcp_app import App, AppError, ToolAnswer
 
 T = TypeVar("T")
 INSTRUCTIONS = (
@@ -56,18 +56,18 @@ def server(http: httpx.AsyncClient, key: str, *, open_at_most: int, clock: Calla
         amount: Amount = None,
         currency: Currency = None,
         wait_seconds: Wait = 0,
-    ) -> Answer:
+    ) -> ToolAnswer:
         """Ask the people whom the policy names. The same request again is the same request: nobody is asked twice."""
         body = _body(kind, subject, fields, amount, currency) | {"description": why}
         return await _told(app(ctx).ask(body, now(), wait_seconds))
 
-    async def check_answer(request_id: RequestId, ctx: Context[Any, Any], wait_seconds: Wait = 0) -> Answer:
+    async def check_answer(request_id: RequestId, ctx: Context[Any, Any], wait_seconds: Wait = 0) -> ToolAnswer:
         """Say where a request stands. It may be called again and again, also after a restart of anything."""
         return await _told(app(ctx).look(request_id, wait_seconds))
 
     async def withdraw(
         request_id: RequestId, reason: Annotated[str, Field(min_length=1, max_length=1000)], ctx: Context[Any, Any]
-    ) -> Answer:
+    ) -> ToolAnswer:
         """Take back what you have asked for and what nobody has to answer any more."""
         return await _told(app(ctx).withdraw(request_id, reason))
 

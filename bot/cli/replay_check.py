@@ -4,9 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from bot.cli.checks import Finding
+from bot.cli.checks import CheckResult
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError, UnknownInstanceError
-from bot.engine.replaying import Replay, version_of
+from bot.engine.replaying import HistoryReplay, version_of
 from bot.process.settings import Settings
 from workflows.versions import APPROVALS, Versions
 
@@ -28,7 +28,7 @@ UNREAD = (
 )
 
 
-async def replayed(settings: Settings, approvals: Versions = APPROVALS) -> list[Finding]:
+async def replayed(settings: Settings, approvals: Versions = APPROVALS) -> list[CheckResult]:
     """Replay every waiting request on the workflows of this program. Returns what is wrong, or how many can go on."""
     engine = Engine(settings.sidecar_address, settings.dapr_api_token.get_secret_value(), REPLAY_PATIENCE_S)
     try:
@@ -38,12 +38,12 @@ async def replayed(settings: Settings, approvals: Versions = APPROVALS) -> list[
             f"What waits at {settings.sidecar_address} could not be read ({str(error)[:200]}), so nothing is known of "
             "it. Look at the sidecar, and at DAPR_GRPC_PORT and DAPR_API_TOKEN of this terminal, and try again."
         )
-        return [Finding(check="replay", state="wrong", what_to_do=sentence)]
+        return [CheckResult(check="replay", state="wrong", what_to_do=sentence)]
     finally:
         await engine.close()
 
 
-async def replayed_of(engine: Engine, approvals: Versions = APPROVALS) -> list[Finding]:
+async def replayed_of(engine: Engine, approvals: Versions = APPROVALS) -> list[CheckResult]:
     """Replay what waits in an engine. Raises: EngineUnavailableError, EngineRefusedError if it cannot be read."""
     look = _Look(engine, approvals)
     async for ids in _pages(engine):
@@ -66,7 +66,7 @@ class _Look:
     def __init__(self, engine: Engine, approvals: Versions) -> None:
         self._engine = engine
         self._approvals = approvals
-        self._replay = Replay(approvals)
+        self._replay = HistoryReplay(approvals)
         self._slots = asyncio.Semaphore(REPLAYS_AT_ONCE)
         self._waiting: Counter[str] = Counter()
         self._problems: dict[str, str] = {}
@@ -100,12 +100,12 @@ class _Look:
         if problem := self._replay.problem(instance_id, history):
             self._problems[instance_id] = CHANGED.format(instance_id=instance_id, problem=problem)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[CheckResult]:
         """Return what was found."""
         named = sorted(self._problems.values())[:MOST_DIFFERENCES]
-        found = [Finding(check="replay", state="wrong", what_to_do=problem) for problem in named]
+        found = [CheckResult(check="replay", state="wrong", what_to_do=problem) for problem in named]
         if rest := len(self._problems) - len(named):
-            found.append(Finding(check="replay", state="wrong", what_to_do=REST.format(count=rest)))
+            found.append(CheckResult(check="replay", state="wrong", what_to_do=REST.format(count=rest)))
         counted = ", ".join(f"{count} on {version}" for version, count in sorted(self._waiting.items())) or "none"
         sentence = f"requests that wait: {counted}"
-        return found or [Finding(check="replay", state="ok", what_to_do=sentence)]
+        return found or [CheckResult(check="replay", state="ok", what_to_do=sentence)]

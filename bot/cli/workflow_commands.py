@@ -240,7 +240,7 @@ def _purge_many(older_than: str | None, status: Filtered | None) -> None:
         since = int((datetime.now(UTC) - moment_of(older_than, "--all-older-than")).total_seconds())
         wanted["older_than"] = f"{since}s" if since > 0 else None
     typed = f"countersign workflow purge {'--all' if older_than is None else f'--all-older-than {older_than}'}"
-    bulk.run(bulk.Wanted("purge", wanted, typed), dry_run=False, yes=True, output_as=Format.TABLE)
+    bulk.run(bulk.BulkRequest("purge", wanted, typed), dry_run=False, yes=True, output_as=Format.TABLE)
 
 
 def _act(instance: str, verb: str, body: dict[str, Any], past: str) -> None:

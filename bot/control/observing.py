@@ -28,7 +28,7 @@ class Observer(NamedTuple):
         """Wake the call of this process that waits for the answer."""
         self.answers.answered(decision_id, verdict)
 
-    def notifications_added(self, rows: Iterable[notifications.Row]) -> None:
+    def notifications_added(self, rows: Iterable[notifications.NotificationRow]) -> None:
         """Send them now, not at the next poll."""
         self.notifier.take(rows)
 

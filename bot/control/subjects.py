@@ -15,7 +15,7 @@ from approvals.statuses import Status
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import unknown
-from bot.engine.client import Engine, Instance
+from bot.engine.client import Engine, EngineInstance
 from records import instances
 from records.database import Database
 
@@ -27,7 +27,7 @@ class Subject(Value):
     """
 
     instance_id: str
-    engine: Instance | None
+    engine: EngineInstance | None
     row: instances.Instance | None
     begun: bool = False
 

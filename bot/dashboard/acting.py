@@ -25,7 +25,7 @@ from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import segment
 from bot.dashboard.sessions import SignedInRequest
 from bot.dashboard.waiting import refuse_unknown
-from bot.decisions.receipts import Receipt
+from bot.decisions.receipts import SubmissionReceipt
 from bot.decisions.submitting import Decisions, DecisionSubmission
 from cards.binding import UnreadableCardError, binding_value, parse_binding
 
@@ -163,7 +163,7 @@ class Acting:
 
     async def _take(
         self, signed_in: SignedInRequest, reference: str, form: Mapping[str, object], *, approved: bool, reason: str
-    ) -> Receipt:
+    ) -> SubmissionReceipt:
         subject = await self._overview.one(signed_in.caller, reference)
         await self._subjects.demand(signed_in.caller, Action.DECIDE, subject)
         try:

@@ -14,7 +14,7 @@ METHODS = ("get", "post", "put", "patch")
 WORDS = {"string": "text", "integer": "number", "number": "number", "boolean": "true or false", "object": "object"}
 
 
-class Given(Value):
+class Parameter(Value):
     """A parameter, or a field of the body."""
 
     name: str
@@ -24,13 +24,13 @@ class Given(Value):
     text: str
 
 
-class Operation(Value):
+class ApiMethod(Value):
     """One method of one address, with all that a caller needs to know of it."""
 
     method: str
     path: str
     text: str
-    given: tuple[Given, ...]
+    given: tuple[Parameter, ...]
     example: str
     answers: tuple[tuple[str, str], ...]
     anchor: str
@@ -46,9 +46,9 @@ def register(router: APIRouter, app: FastAPI) -> None:
         return TEMPLATES.page("api.html", about=document["info"].get("description", ""), groups=groups(document))
 
 
-def groups(document: Mapping[str, Any]) -> dict[str, list[Operation]]:
+def groups(document: Mapping[str, Any]) -> dict[str, list[ApiMethod]]:
     """Return the operations of an OpenAPI document by their first tag, in the document's order."""
-    found: dict[str, list[Operation]] = {}
+    found: dict[str, list[ApiMethod]] = {}
     for path, methods in document["paths"].items():
         for method in METHODS:
             if method in methods:
@@ -57,11 +57,11 @@ def groups(document: Mapping[str, Any]) -> dict[str, list[Operation]]:
     return found
 
 
-def _operation(document: Mapping[str, Any], path: str, method: str, described: Mapping[str, Any]) -> Operation:
+def _operation(document: Mapping[str, Any], path: str, method: str, described: Mapping[str, Any]) -> ApiMethod:
     body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     schema = _body(document, body)
     examples = schema.get("examples") or ()
-    return Operation(
+    return ApiMethod(
         method=method.upper(),
         path=path,
         text=str(described.get("description") or described.get("summary") or ""),
@@ -80,8 +80,8 @@ def _body(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
     return found if isinstance(found, Mapping) else {}
 
 
-def _parameter(described: Mapping[str, Any]) -> Given:
-    return Given(
+def _parameter(described: Mapping[str, Any]) -> Parameter:
+    return Parameter(
         name=described["name"],
         where=described["in"],
         kind=_kind(described.get("schema", {})),
@@ -90,10 +90,10 @@ def _parameter(described: Mapping[str, Any]) -> Given:
     )
 
 
-def _fields(schema: Mapping[str, Any]) -> list[Given]:
+def _fields(schema: Mapping[str, Any]) -> list[Parameter]:
     needed = schema.get("required", ())
     return [
-        Given(
+        Parameter(
             name=name, where="body", kind=_kind(each), required=name in needed, text=str(each.get("description") or "")
         )
         for name, each in schema.get("properties", {}).items()

@@ -41,14 +41,14 @@ class AuditPage:
         if not may(signed_in.caller, Action.AUDIT_VERIFY):
             await self._access.demand(signed_in.caller, Action.AUDIT_READ)
         given = {name: request.query_params.get(name, "").strip()[:200] for name in (*FIELDS, "before")}
-        mistake, wanted = "", audit.Filter()
+        mistake, wanted = "", audit.EntryFilter()
         try:
             wanted = await self._filter(given)
         except ValueError as error:
             mistake = f"The time is not usable: {error}. The newest entries are shown."
         return await self._page(request, signed_in, given, wanted, mistake)
 
-    async def _filter(self, given: dict[str, str]) -> audit.Filter:
+    async def _filter(self, given: dict[str, str]) -> audit.EntryFilter:
         now = self._pages.clock()
         fields: dict[str, Any] = {
             "instance_id": await self._trail.instance_of(given["instance"]) if given["instance"] else None,
@@ -58,7 +58,7 @@ class AuditPage:
             "since": moment_of(given["since"], now) if given["since"] else None,
             "until": moment_of(given["until"], now) if given["until"] else None,
         }
-        return audit.Filter(**fields)
+        return audit.EntryFilter(**fields)
 
     async def _actors(self, text: str) -> tuple[str, ...]:
         """Return those whose id, name or e-mail as the page shows it has the text in it, in any case."""
@@ -71,7 +71,12 @@ class AuditPage:
         return tuple(each for each in known if wanted in shown[each] or each in people)
 
     async def _page(
-        self, request: Request, signed_in: SignedInRequest, given: dict[str, str], wanted: audit.Filter, mistake: str
+        self,
+        request: Request,
+        signed_in: SignedInRequest,
+        given: dict[str, str],
+        wanted: audit.EntryFilter,
+        mistake: str,
     ) -> Response:
         readable = may(signed_in.caller, Action.AUDIT_READ)
         before = given["before"]

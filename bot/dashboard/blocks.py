@@ -22,7 +22,7 @@ class Run(Value):
     href: str = ""
 
 
-class Part(Value):
+class CardPart(Value):
     """One block: its lines, each of runs; `buttons` are labels only, for a preview decides nothing."""
 
     kind: Literal["header", "text", "fields", "quote", "code", "buttons", "context", "divider"]
@@ -30,7 +30,7 @@ class Part(Value):
     buttons: tuple[str, ...] = ()
 
 
-def preview(blocks: Iterable[Block], names: Mapping[str, str]) -> tuple[Part, ...]:
+def preview(blocks: Iterable[Block], names: Mapping[str, str]) -> tuple[CardPart, ...]:
     """Return the blocks of a message as parts. `names` are of people and groups by `user:…` and `group:…`."""
     return tuple(part for block in blocks for part in _parts(block, names))
 
@@ -43,27 +43,27 @@ def mentioned(blocks: Iterable[Block]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _parts(block: Block, names: Mapping[str, str]) -> list[Part]:  # noqa: PLR0911 one for each kind of block
+def _parts(block: Block, names: Mapping[str, str]) -> list[CardPart]:  # noqa: PLR0911 one for each kind of block
     match block["type"]:
         case "header":
-            return [Part(kind="header", lines=((Run(text=block["text"]["text"]),),))]
+            return [CardPart(kind="header", lines=((Run(text=block["text"]["text"]),),))]
         case "section":
-            found = [Part(kind="text", lines=_lines(block["text"], names))] if "text" in block else []
+            found = [CardPart(kind="text", lines=_lines(block["text"], names))] if "text" in block else []
             fields = tuple(line for each in block.get("fields", ()) for line in (_field(each, names),))
-            return found + ([Part(kind="fields", lines=fields)] if fields else [])
+            return found + ([CardPart(kind="fields", lines=fields)] if fields else [])
         case "rich_text":
             return [_rich(element, names) for element in block["elements"]]
         case "context":
-            return [Part(kind="context", lines=tuple(_flat(each, names) for each in block["elements"]))]
+            return [CardPart(kind="context", lines=tuple(_flat(each, names) for each in block["elements"]))]
         case "actions":
             return [
-                Part(
+                CardPart(
                     kind="buttons",
                     buttons=tuple(map(_label, block["elements"])),
                 )
             ]
         case "divider":
-            return [Part(kind="divider")]
+            return [CardPart(kind="divider")]
         case _:
             return []
 
@@ -71,9 +71,9 @@ def _parts(block: Block, names: Mapping[str, str]) -> list[Part]:  # noqa: PLR09
 KINDS: dict[str, Literal["quote", "code"]] = {"rich_text_quote": "quote", "rich_text_preformatted": "code"}
 
 
-def _rich(element: Block, names: Mapping[str, str]) -> Part:
+def _rich(element: Block, names: Mapping[str, str]) -> CardPart:
     runs = tuple(_run(each, names) for each in element.get("elements", ()))
-    return Part(kind=KINDS.get(element["type"], "text"), lines=(runs,))
+    return CardPart(kind=KINDS.get(element["type"], "text"), lines=(runs,))
 
 
 def _run(element: Block, names: Mapping[str, str]) -> Run:

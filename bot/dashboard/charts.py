@@ -42,7 +42,7 @@ class Columns(Value):
     rows: tuple[tuple[date, Mapping[str, int]], ...]
 
 
-class Row(Value):
+class WaitingBar(Value):
     """The requests that wait under one heading, as a bar of `width` percent."""
 
     text: str
@@ -121,12 +121,12 @@ def _steps(top: int) -> list[int]:
     return list(range(0, top + 1, step))
 
 
-def bars(found: Iterable[Waiting], names: Mapping[str, str], address: str = "") -> tuple[Row, ...]:
+def bars(found: Iterable[Waiting], names: Mapping[str, str], address: str = "") -> tuple[WaitingBar, ...]:
     """Return a bar for each, the longest of 100; `address` is where its name leads."""
     shown = tuple(found)[:MOST_BARS]
     most = max((each.count for each in shown), default=0) or 1
     return tuple(
-        Row(
+        WaitingBar(
             text=names.get(each.what, each.what),
             count=each.count,
             oldest=each.oldest,

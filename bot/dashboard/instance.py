@@ -22,7 +22,7 @@ from bot.control.operations.rules import hindrance
 from bot.control.reading.lines import meaning
 from bot.control.reading.overview import Listed, Overview, Source, TimeLineEvent
 from bot.control.subjects import Subject, Subjects
-from bot.dashboard.blocks import Part, mentioned, preview
+from bot.dashboard.blocks import CardPart, mentioned, preview
 from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.sessions import SignedInRequest
@@ -113,7 +113,7 @@ class Instances:
         others = tuple(line for line in found.lines if line.id != subject.instance_id)
         return found.model_copy(update={"lines": others[:1]})
 
-    async def card(self, subject: Subject) -> tuple[Part, ...]:
+    async def card(self, subject: Subject) -> tuple[CardPart, ...]:
         """Return the card as it must look now; empty if no one is asked."""
         row = subject.row
         if row is None or row.state is None:

@@ -38,7 +38,7 @@ from bot.dashboard.serving import PageRoute
 from bot.dashboard.sessions import Sessions
 from bot.dashboard.sign_in_pages import SignInPages
 from bot.dashboard.slack_identity import SlackIdentity
-from bot.dashboard.waiting import Waiting
+from bot.dashboard.waiting import WaitingPage
 from bot.dashboard.webhooks_page import WebhooksPage
 from bot.decisions.submitting import Decisions
 from bot.process.settings import Settings
@@ -85,7 +85,7 @@ def mount(  # noqa: PLR0913 the parts it is made of
         names=names,
     )
     SignInPages(sessions, access, directory, identity).register(pages)
-    Waiting(renderer, overview, names).register(pages)
+    WaitingPage(renderer, overview, names).register(pages)
     instances.register(pages)
     Acting(
         renderer=renderer,

@@ -93,7 +93,7 @@ def plain_amount(text: str) -> str:
     return text.strip().lstrip("$€£¥₹").replace(",", "").replace("_", "").strip()
 
 
-class Waiting:
+class WaitingPage:
     """The first page."""
 
     def __init__(self, renderer: PageRenderer, overview: Overview, names: DisplayNames) -> None:

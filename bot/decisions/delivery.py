@@ -207,7 +207,7 @@ class Deliverer:
             reason=message_for(verdict.reason, withdrawal=_is_withdrawal(row)),
             data={"decision_id": row.id},
         )
-        told: tuple[notifications.Row, ...] = ()
+        told: tuple[notifications.NotificationRow, ...] = ()
         async with self._database.write() as connection:
             if await intake.answer(connection, row.id, verdict.model_dump(mode="json"), now):
                 await audit.append(connection, entry)

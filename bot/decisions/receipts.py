@@ -36,7 +36,7 @@ NOT_CONFIRMED = (
 )
 
 
-class Receipt(Value):
+class SubmissionReceipt(Value):
     """The result of a submission so far. `taken`: it is durable, and the workflow will answer for it."""
 
     decision_id: str
@@ -48,13 +48,13 @@ class Receipt(Value):
 class NotConfirmed(Refused):
     """It is not known in time whether a submission was written. `late` gives its receipt, or why there is none."""
 
-    def __init__(self, late: "asyncio.Task[Receipt]") -> None:
+    def __init__(self, late: "asyncio.Task[SubmissionReceipt]") -> None:
         super().__init__(Kind.UNAVAILABLE, NOT_CONFIRMED, retry_after=5)
         self.late = late
         late.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to look at it
 
 
-async def in_time(work: "asyncio.Task[Receipt]") -> Receipt:
+async def in_time(work: "asyncio.Task[SubmissionReceipt]") -> SubmissionReceipt:
     """Return the receipt. Raises: NotConfirmed after DEADLINE_S; the work goes on, and written late it counts once."""
     done, _ = await asyncio.wait({work}, timeout=DEADLINE_S)
     if not done:
@@ -75,7 +75,10 @@ async def refuse(
 
 
 def take_in(
-    transaction: Transaction, submission: intake.Submission, entry: audit.Entry, expected: intake.Standing | None = None
+    transaction: Transaction,
+    submission: intake.Submission,
+    entry: audit.Entry,
+    expected: intake.RequestPosition | None = None,
 ) -> tuple[intake.Row, bool]:
     """Write a submission and its entry. Returns the row that stands and whether it is new. Raises: StaleError."""
     row, new = intake.submit.on(transaction, submission, entry.at, lease=DELIVERER_LEASE, expected=expected)

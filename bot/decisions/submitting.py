@@ -24,8 +24,18 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.decisions.answers import Answers
 from bot.decisions.delivery import Deliverer
-from bot.decisions.receipts import OVER, QUICK_S, TAKEN, UNDECIDED_HERE, Receipt, in_time, is_open, refuse, take_in
-from bot.decisions.state_cache import Known, StateCache
+from bot.decisions.receipts import (
+    OVER,
+    QUICK_S,
+    TAKEN,
+    UNDECIDED_HERE,
+    SubmissionReceipt,
+    in_time,
+    is_open,
+    refuse,
+    take_in,
+)
+from bot.decisions.state_cache import CachedState, StateCache
 from bot.engine.traces import INSTANCE, known_of
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
@@ -100,7 +110,7 @@ class Decisions:
             raise Refused(Kind.UNBOUND, DIGEST_NEEDED.format(instance_id))
         return binding.model_copy(update={"digest": digest}) if digest else binding
 
-    async def take(self, wanted: DecisionSubmission) -> Receipt:
+    async def take(self, wanted: DecisionSubmission) -> SubmissionReceipt:
         """Check a submission and take it in. A refusal is audited; nothing is raised for it.
 
         Raises: NotConfirmed after DEADLINE_S. The work goes on: what is written late counts once.
@@ -108,7 +118,7 @@ class Decisions:
         work = self._background.begin(self._take(wanted), f"take {wanted.id[:12]}")
         return await in_time(work)
 
-    async def _take(self, wanted: DecisionSubmission) -> Receipt:
+    async def _take(self, wanted: DecisionSubmission) -> SubmissionReceipt:
         """Take it in, in a span that is linked to the asking: that may be days ago, and in another process."""
         if not TRACING.on:
             return await self._taken(wanted)
@@ -117,7 +127,7 @@ class Decisions:
         with TRACING.span("decide", key=wanted.id, links=(known.asked,), attributes=about):
             return await self._taken(wanted)
 
-    async def _taken(self, wanted: DecisionSubmission) -> Receipt:
+    async def _taken(self, wanted: DecisionSubmission) -> SubmissionReceipt:
         """Take it by the cached state; if that is stale, once more by the state that is read."""
         cached = self._states.of(wanted.instance_id)
         if cached is not None:
@@ -133,7 +143,9 @@ class Decisions:
             return await self._refuse(wanted, None, OVER)
         return await self._submit(wanted, known)
 
-    async def _submit(self, wanted: DecisionSubmission, known: Known, *, cached: bool = False) -> Receipt:
+    async def _submit(
+        self, wanted: DecisionSubmission, known: CachedState, *, cached: bool = False
+    ) -> SubmissionReceipt:
         """Check it against a state, and commit or refuse it.
 
         Optimistic: never refuse from the cache; the commit's transaction compares a cached state again.
@@ -186,7 +198,7 @@ class Decisions:
 
     async def _commit(
         self, wanted: DecisionSubmission, decision: Decision, *, expected: State | None = None
-    ) -> Receipt:
+    ) -> SubmissionReceipt:
         """Make the decision durable together with its audit entry, then let it be raised.
 
         Raises: intake.StaleError, with nothing written, if the database has another state than the `expected` one.
@@ -207,9 +219,9 @@ class Decisions:
         if not new:
             return _again(row, wanted)
         self._deliverer.deliver(row)
-        return Receipt(decision_id=decision.id, verdict=TAKEN, taken=True)
+        return SubmissionReceipt(decision_id=decision.id, verdict=TAKEN, taken=True)
 
-    async def _refuse(self, wanted: DecisionSubmission, state: State | None, verdict: Verdict) -> Receipt:
+    async def _refuse(self, wanted: DecisionSubmission, state: State | None, verdict: Verdict) -> SubmissionReceipt:
         now = self._clock()
         entry = audit.Entry(
             at=now,
@@ -228,9 +240,11 @@ class Decisions:
             id=wanted.id, instance_id=wanted.instance_id, payload={}, person=wanted.person.key, through=wanted.through
         )
         before = await refuse(self._database, kept, verdict, entry, now)
-        return _again(before, wanted) if before else Receipt(decision_id=wanted.id, verdict=verdict, taken=False)
+        return (
+            _again(before, wanted) if before else SubmissionReceipt(decision_id=wanted.id, verdict=verdict, taken=False)
+        )
 
-    async def answer(self, receipt: Receipt, seconds: float) -> Verdict | None:
+    async def answer(self, receipt: SubmissionReceipt, seconds: float) -> Verdict | None:
         """Wait for the workflow's answer; None when it has not answered in time."""
         return await self._answers.of(receipt.decision_id, seconds, look_first=receipt.repeated)
 
@@ -246,22 +260,22 @@ OTHER_CONTENT = (
 )
 
 
-def _open(row: instances.Instance | None) -> Known | None:
+def _open(row: instances.Instance | None) -> CachedState | None:
     """Return where a request stands that may still be decided."""
     if row is None or row.state is None or not is_open(row):
         return None
-    return Known(row.state, binding_of(row.state))
+    return CachedState(row.state, binding_of(row.state))
 
 
 def _found(transaction: Transaction, wanted: DecisionSubmission) -> tuple[instances.Instance | None, intake.Row | None]:
     return instances.get.on(transaction, wanted.instance_id), intake.get.on(transaction, wanted.id)
 
 
-def _standing_of(state: State) -> intake.Standing:
-    return intake.Standing(phase_of(state), state.run, state.stage, state.round)
+def _standing_of(state: State) -> intake.RequestPosition:
+    return intake.RequestPosition(phase_of(state), state.run, state.stage, state.round)
 
 
-def _again(row: intake.Row, wanted: DecisionSubmission) -> Receipt:
+def _again(row: intake.Row, wanted: DecisionSubmission) -> SubmissionReceipt:
     """Return what became of the first submission. Raises: Refused CONFLICT if this one says something else.
 
     Of a first one that was refused only the request and the person are kept: nobody is told "accepted" for it.
@@ -273,7 +287,7 @@ def _again(row: intake.Row, wanted: DecisionSubmission) -> Receipt:
     if not same or (row.instance_id, row.person) != (wanted.instance_id, wanted.person.key):
         raise Refused(Kind.CONFLICT, OTHER_CONTENT)
     verdict = Verdict.model_validate(row.verdict) if row.verdict else TAKEN
-    return Receipt(decision_id=row.id, verdict=verdict, taken=True, repeated=True)
+    return SubmissionReceipt(decision_id=row.id, verdict=verdict, taken=True, repeated=True)
 
 
 def _entry(decision: Decision, action: AuditAction, at: datetime) -> audit.Entry:

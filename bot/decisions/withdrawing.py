@@ -20,7 +20,17 @@ from approvals.values import Value
 from bot.access.refusals import Kind, Refused
 from bot.decisions.answers import Answers
 from bot.decisions.delivery import Deliverer
-from bot.decisions.receipts import OVER, QUICK_S, TAKEN, UNDECIDED_HERE, Receipt, in_time, is_open, refuse, take_in
+from bot.decisions.receipts import (
+    OVER,
+    QUICK_S,
+    TAKEN,
+    UNDECIDED_HERE,
+    SubmissionReceipt,
+    in_time,
+    is_open,
+    refuse,
+    take_in,
+)
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from cards.text import clean
@@ -61,7 +71,7 @@ class Withdrawals:
         self._background = background
         self._clock = clock
 
-    async def take(self, wanted: WithdrawalSubmission) -> Receipt:
+    async def take(self, wanted: WithdrawalSubmission) -> SubmissionReceipt:
         """Check a withdrawal and take it in. A refusal is audited; nothing is raised for it.
 
         Raises: NotConfirmed if it is not known in time whether it was written; Refused CONFLICT for an id of another.
@@ -69,11 +79,11 @@ class Withdrawals:
         work = self._background.begin(self._take(wanted), f"withdraw {wanted.id[:12]}")
         return await in_time(work)
 
-    async def answer(self, receipt: Receipt, seconds: float) -> Verdict | None:
+    async def answer(self, receipt: SubmissionReceipt, seconds: float) -> Verdict | None:
         """Wait for the workflow's answer; None when it has not answered in time."""
         return await self._answers.of(receipt.decision_id, seconds, look_first=receipt.repeated)
 
-    async def _take(self, wanted: WithdrawalSubmission) -> Receipt:
+    async def _take(self, wanted: WithdrawalSubmission) -> SubmissionReceipt:
         async with self._database.read() as connection:
             row = await instances.get(connection, wanted.instance_id)
             first = await intake.get(connection, wanted.id)
@@ -110,7 +120,7 @@ class Withdrawals:
         found = refusal_of(state, judgement, withdrawal, self._clock())
         return None if found is None or found.reason in UNDECIDED_HERE else found
 
-    async def _commit(self, withdrawal: Withdrawal, wanted: WithdrawalSubmission) -> Receipt:
+    async def _commit(self, withdrawal: Withdrawal, wanted: WithdrawalSubmission) -> SubmissionReceipt:
         """Make it durable together with its audit entry, then let it be raised."""
         payload = self._keys.sign_submission(withdrawal).model_dump(mode="json")
         kept = _kept(wanted, payload)
@@ -119,12 +129,14 @@ class Withdrawals:
         if not new:
             return _again(row, wanted)
         self._deliverer.deliver(row)
-        return Receipt(decision_id=withdrawal.id, verdict=TAKEN, taken=True)
+        return SubmissionReceipt(decision_id=withdrawal.id, verdict=TAKEN, taken=True)
 
-    async def _refuse(self, wanted: WithdrawalSubmission, verdict: Verdict) -> Receipt:
+    async def _refuse(self, wanted: WithdrawalSubmission, verdict: Verdict) -> SubmissionReceipt:
         entry = self._entry(wanted, AuditAction.WITHDRAWAL_REFUSED, "", verdict)
         before = await refuse(self._database, _kept(wanted, {}), verdict, entry, entry.at)
-        return _again(before, wanted) if before else Receipt(decision_id=wanted.id, verdict=verdict, taken=False)
+        return (
+            _again(before, wanted) if before else SubmissionReceipt(decision_id=wanted.id, verdict=verdict, taken=False)
+        )
 
     def _entry(
         self, wanted: WithdrawalSubmission, action: AuditAction, digest: str, verdict: Verdict | None = None
@@ -158,10 +170,10 @@ OTHER_CONTENT = (
 )
 
 
-def _again(row: intake.Row, wanted: WithdrawalSubmission) -> Receipt:
+def _again(row: intake.Row, wanted: WithdrawalSubmission) -> SubmissionReceipt:
     """Return what became of the first submission. Raises: Refused CONFLICT if this one is another."""
     is_decision = "decision" in row.payload
     if is_decision or (row.instance_id, row.person) != (wanted.instance_id, wanted.person.key):
         raise Refused(Kind.CONFLICT, OTHER_CONTENT)
     verdict = Verdict.model_validate(row.verdict) if row.verdict else TAKEN
-    return Receipt(decision_id=row.id, verdict=verdict, taken=verdict.allowed, repeated=True)
+    return SubmissionReceipt(decision_id=row.id, verdict=verdict, taken=verdict.allowed, repeated=True)

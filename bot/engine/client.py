@@ -50,7 +50,7 @@ class UnknownInstanceError(EngineRefusedError):
     """The engine knows no instance of this id."""
 
 
-class Instance(Value):
+class EngineInstance(Value):
     """An instance as the engine knows it. `status` is one of `approvals.statuses`."""
 
     instance_id: str
@@ -105,7 +105,7 @@ class Engine:
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
-    async def state(self, instance_id: str, *, payloads: bool = True) -> Instance | None:
+    async def state(self, instance_id: str, *, payloads: bool = True) -> EngineInstance | None:
         """Return the instance, None if the engine knows none. Works without a worker.
 
         One that is torn for good has FAILED: the engine cannot say so any more. Raises: TornError before that.
@@ -117,7 +117,7 @@ class Engine:
             if not self._torn.for_good(instance_id):
                 raise
             now = datetime.now(UTC)
-            return Instance(
+            return EngineInstance(
                 instance_id=instance_id, name="", status="FAILED", created_at=now, updated_at=now, failure=str(error)
             )
         self._torn.read(instance_id)
@@ -231,11 +231,11 @@ def _failure(code: grpc.StatusCode, text: str) -> Exception:
     return EngineUnavailableError(f"{code.name}: {text}") if code in passing else EngineRefusedError(text)
 
 
-def _instance(state: protos.WorkflowState) -> Instance:
+def _instance(state: protos.WorkflowState) -> EngineInstance:
     """Read the engine's answer, also one from before a start (docs/explanation/dapr.md#before-a-scheduled-start)."""
     status = protos.OrchestrationStatus.Name(state.workflowStatus).removeprefix("ORCHESTRATION_STATUS_")
     failure = f"{state.failureDetails.errorType}: {state.failureDetails.errorMessage}"
-    return Instance(
+    return EngineInstance(
         instance_id=state.instanceId,
         name=state.name,
         status=status,

@@ -79,7 +79,7 @@ class Suspension(Value):
     times: int = 1
 
 
-class History(Value):
+class HistoryFacts(Value):
     """The content of an engine's history."""
 
     waits: tuple[Wait, ...] = ()
@@ -115,7 +115,7 @@ class RecordedHistory:
             except (ValueError, RecursionError):
                 continue
 
-    def gathered(self) -> History:
+    def gathered(self) -> HistoryFacts:
         """Return the waits, timers and attempts in it."""
         return gathered(self._events)
 
@@ -149,7 +149,7 @@ def _payload(body: object) -> str | None:
     return None
 
 
-def gathered(events: Iterable[protos.HistoryEvent]) -> History:
+def gathered(events: Iterable[protos.HistoryEvent]) -> HistoryFacts:
     """Return the waits, timers and attempts of a history, its events in their order."""
     reader = _Reader()
     for event in events:
@@ -238,11 +238,11 @@ class _Reader:
                     }
                 )
 
-    def history(self) -> History:
+    def history(self) -> HistoryFacts:
         """Return what was read."""
         running = list(self._tasks.values())
         failed = list(self._failed.values())
-        return History(
+        return HistoryFacts(
             stalled=self._stalled,
             waits=tuple(self._waits.values()),
             raised=tuple(self._raised),

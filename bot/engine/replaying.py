@@ -21,7 +21,7 @@ from workflows.versions import APPROVALS, Versions
 log = logging.getLogger("replay")
 
 
-class Replay:
+class HistoryReplay:
     """The SDK's own executor with the workflows that a worker of this program would register."""
 
     def __init__(self, approvals: Versions = APPROVALS) -> None:

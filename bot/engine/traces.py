@@ -15,27 +15,27 @@ COMPLETING: Final = frozenset({"process_order", "call_back"})
 INSTANCE: Final = "countersign.instance_id"
 
 
-class Known(NamedTuple):
+class RequestSpans(NamedTuple):
     """The spans of one request that are over: its asking, and each deciding, oldest first."""
 
     asked: SpanRef | None = None
     decided: tuple[SpanRef, ...] = ()
 
 
-async def known_of(database: Database, instance_id: str) -> Known:
+async def known_of(database: Database, instance_id: str) -> RequestSpans:
     """Return a request's spans as the audit names them; none while the database is away."""
     try:
         async with database.read() as connection:
             entries = await audit.of_instance(connection, instance_id)
     except RecordsError:
-        return Known()
+        return RequestSpans()
     asked = [ref(each.correlation_id, instance_id) for each in entries if each.action in STARTED_AT_A_DOOR]
     decided = [
         ref(each.correlation_id, str(each.data.get("decision_id")))
         for each in entries
         if each.action == AuditAction.DECISION_SUBMITTED
     ]
-    return Known(next(iter(asked), None), tuple(each for each in decided if each is not None))
+    return RequestSpans(next(iter(asked), None), tuple(each for each in decided if each is not None))
 
 
 class ActivityTraces:

@@ -13,7 +13,7 @@ PART_S: Final = 5.0
 """How long a part may take to end. What must survive is in the database: leaving one behind loses nothing."""
 
 
-class Ending(AsyncExitStack):
+class Shutdown(AsyncExitStack):
     """Ends parts in the opposite order of their naming, each within its time, whatever becomes of the others."""
 
     def then(self, part: str, end: Callable[[], Awaitable[object]], within_s: float = PART_S) -> None:

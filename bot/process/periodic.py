@@ -55,7 +55,7 @@ class LoopState(Value):
         return "ok"
 
 
-class Lease(Protocol):
+class LoopLease(Protocol):
     """What says whether this process does a job that one process at a time does (bot/process/leadership.py)."""
 
     @property
@@ -106,9 +106,9 @@ class Periodic:
         self._why = ""
         self._began: float | None = None
         self._task: asyncio.Task[None] | None = None
-        self._lease: Lease | None = None
+        self._lease: LoopLease | None = None
 
-    def led_by(self, lease: Lease) -> Self:
+    def led_by(self, lease: LoopLease) -> Self:
         """Run only while this process holds a lease: one process at a time does this work."""
         self._lease = lease
         return self

@@ -12,9 +12,9 @@ from approvals.orders import instance_id_of
 from approvals.request import ApprovalRequest, in_plain_digits
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, unusable
-from bot.control.operations.asking import Asked, Asking
+from bot.control.operations.asking import Asking, RequestInput
 from bot.control.operations.ids import ORDER_ID, ORDER_ID_SENTENCE
-from bot.control.operations.starting import Started, Starting
+from bot.control.operations.starting import StartedRequest, Starting
 from bot.decisions.submitting import Decisions
 from bot.rest import deciding
 from bot.rest.callers import may
@@ -131,7 +131,7 @@ def _decision(body: DecisionBody | None, query: dict[str, Any]) -> DecisionBody:
     return body
 
 
-def _started(started: Started) -> StartedAnswer:
+def _started(started: StartedRequest) -> StartedAnswer:
     """Say whether the order is new; of one that is over, how it ended."""
     if started.new:
         return StartedAnswer(instance_id=started.instance_id)
@@ -157,4 +157,4 @@ async def _request(
     if merged.amount is None:
         raise Refused(Kind.INVALID, "The amount is missing: send it in the body or as ?amount=2400.")
     given = merged.model_dump(exclude_none=True, exclude={"details"})
-    return await asking.request(caller, Asked(subject=order_id, details=merged.details, **given))
+    return await asking.request(caller, RequestInput(subject=order_id, details=merged.details, **given))

@@ -15,7 +15,7 @@ from approvals.policy.condition import ORDER
 from approvals.request import ApprovalRequest
 from approvals.webhooks import Event
 from bot.access.authenticating import Access, Caller
-from bot.control.operations.asking import MOST_REQUEST_FIELDS, Asked, Asking
+from bot.control.operations.asking import MOST_REQUEST_FIELDS, Asking, RequestInput
 from bot.control.operations.starting import Starting
 from bot.control.reading.kinds import Kinds, KindShown, Preview
 from bot.control.reading.requests import RequestQuery, Requests, RequestShown
@@ -65,9 +65,9 @@ class RequestBody(BaseModel):
     )
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> RequestInput:
         """What is asked for."""
-        return Asked(**self.model_dump())
+        return RequestInput(**self.model_dump())
 
 
 class WithdrawalBody(BaseModel):

@@ -10,10 +10,10 @@ from activities.proving import Prover
 from activities.slack.alarming import Alarms
 from activities.slack.announcing import Announcer
 from activities.slack.notifier import Notifier
-from activities.slack.sending import Sender
+from activities.slack.sending import NotificationSender
 from activities.webhooks.addresses import LOOPBACK
 from activities.webhooks.delivering import Webhooks
-from activities.webhooks.sending import Sender as WebhookSender
+from activities.webhooks.sending import WebhookSender
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.reconciler import ReconcileIntervals
 from bot.decisions.answers import CHANNEL, Answers
@@ -65,7 +65,9 @@ class Deciding(Outside):
     def notifier(self) -> Notifier:
         """Sends what people are to be told."""
         alarms = Alarms(self.database, self.slack, self.directory, self.policies, self.clock)
-        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.card_repair.rewrite, alarms)
+        sender = NotificationSender(
+            self.database, self.slack, self.directory, self.announcer, self.card_repair.rewrite, alarms
+        )
         return Notifier(self.database, sender, self.clock)
 
     @cached_property

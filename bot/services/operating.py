@@ -8,9 +8,9 @@ from activities.bulk import BulkActivities
 from activities.processing import Processing
 from bot.control.observing import Observer
 from bot.control.operations.asking import Asking
-from bot.control.operations.bulk_items import Acting
+from bot.control.operations.bulk_items import BulkItems
 from bot.control.operations.calls import Parts
-from bot.control.operations.quotas import Quotas
+from bot.control.operations.quotas import QuotaGuard
 from bot.control.operations.receipts import Receipts
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting, StartParts
@@ -45,7 +45,7 @@ class Operating(Deciding):
                 directory=self.directory,
                 keys=self.keys,
                 callbacks=self.callbacks,
-                quotas=Quotas(self.policies),
+                quotas=QuotaGuard(self.policies),
                 names=(*STARTABLE, *self.extensions.workflows),
                 clock=self.clock,
             )
@@ -104,7 +104,7 @@ class Operating(Deciding):
     @cached_property
     def worker(self) -> Worker:
         """The Dapr worker of this process."""
-        bulk_activities = BulkActivities(self.database, Acting(self.operations, self.database).act, self.clock)
+        bulk_activities = BulkActivities(self.database, BulkItems(self.operations, self.database).act, self.clock)
         loop = asyncio.get_running_loop()
         address, own = self.settings.sidecar_address, self.extensions
         traces = ActivityTraces(self.database)

@@ -8,8 +8,8 @@ from bot.services.keeping import Keeping
 from bot.slack.bolt import bolt_app
 from bot.slack.clicks import Clicks
 from bot.slack.commands import Commands
-from bot.slack.directory_changes import Changes
-from bot.slack.home import Home
+from bot.slack.directory_changes import DirectoryChanges
+from bot.slack.home import HomeTab
 from bot.slack.ingress import Ingress
 from bot.slack.sockets import Socket
 
@@ -29,8 +29,8 @@ class SlackSide(Keeping):
             details=self.details,
             background=self.background,
         ).register(app)
-        Changes(self.directory, self.shared_answers, self.background).register(app)
-        home = Home(self.access, self.overview, self.slack, self.background)
+        DirectoryChanges(self.directory, self.shared_answers, self.background).register(app)
+        home = HomeTab(self.access, self.overview, self.slack, self.background)
         home.register(app)
         Commands(
             access=self.access,

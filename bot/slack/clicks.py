@@ -15,7 +15,7 @@ from approvals.messages import message_for
 from approvals.people import Person
 from approvals.request import Binding, CardRef
 from bot.access.refusals import Refused
-from bot.decisions.receipts import NotConfirmed, Receipt
+from bot.decisions.receipts import NotConfirmed, SubmissionReceipt
 from bot.decisions.submitting import Decisions, DecisionSubmission
 from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
 from bot.process.background import Background
@@ -193,7 +193,7 @@ class Clicks:
 
     async def _take(
         self, body: Body, context: AsyncBoltContext, binding: Binding, *, approved: bool, reason: str
-    ) -> Receipt:
+    ) -> SubmissionReceipt:
         wanted = DecisionSubmission(
             id=context["fingerprint"],
             instance_id=binding.instance_id,
@@ -212,7 +212,13 @@ class Clicks:
             self._announcer.response_urls.keep(place.channel, person_of(body).user, url)
 
     def _follow_up(
-        self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding, *, withdrawal: bool = False
+        self,
+        receipt: SubmissionReceipt,
+        body: Body,
+        place: CardRef | None,
+        binding: Binding,
+        *,
+        withdrawal: bool = False,
     ) -> None:
         """Send the person who clicked what the card does not show. A duplicate gets no second message."""
         if receipt.repeated:
@@ -221,7 +227,7 @@ class Clicks:
         self._background.start(after, "follow up a click")
 
     def _follow_up_late(
-        self, late: "asyncio.Task[Receipt]", body: Body, place: CardRef | None, binding: Binding
+        self, late: "asyncio.Task[SubmissionReceipt]", body: Body, place: CardRef | None, binding: Binding
     ) -> None:
         """Tell the person what became of a decision that was not confirmed in time."""
         person = person_of(body)
@@ -240,7 +246,13 @@ class Clicks:
         self._background.start(follow(), "follow up a late click")
 
     async def _after(
-        self, receipt: Receipt, body: Body, place: CardRef | None, binding: Binding, *, withdrawal: bool = False
+        self,
+        receipt: SubmissionReceipt,
+        body: Body,
+        place: CardRef | None,
+        binding: Binding,
+        *,
+        withdrawal: bool = False,
     ) -> None:
         if not receipt.taken:
             why = message_for(receipt.verdict.reason, withdrawal=withdrawal)
@@ -254,7 +266,7 @@ class Clicks:
         name = await self._name(instance_id)
         return private.kept_while_paused(name) if await self._details.paused(instance_id) else private.recorded(name)
 
-    async def _mend(self, receipt: Receipt, place: CardRef, binding: Binding) -> None:
+    async def _mend(self, receipt: SubmissionReceipt, place: CardRef, binding: Binding) -> None:
         """Rewrite a second card, which stands where Slack's answer to the first posting was lost."""
         if self._decisions.knows_card(binding.instance_id, place.ts):
             return

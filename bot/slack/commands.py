@@ -23,11 +23,11 @@ from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
 from bot.slack import lines
 from bot.slack.answers import NEEDS_ID, answered, naming, words
 from bot.slack.clicks import person_of
-from bot.slack.home import Home
+from bot.slack.home import HomeTab
 from bot.slack.managing import Managing
 from cards import Message, command, confirm_modal, operations, private
 from cards.binding import UnreadableCardError
-from cards.paging import ACTIONS, PAGE_SIZE, Page, parse_page
+from cards.paging import ACTIONS, PAGE_SIZE, PageTarget, parse_page
 from cards.values import LinePage
 from records import listing
 
@@ -80,7 +80,7 @@ class Commands:
         bulk: Bulk,
         withdrawals: Withdrawals,
         slack: Slack,
-        home: Home,
+        home: HomeTab,
         clock: Callable[[], datetime],
     ) -> None:
         self._access = access
@@ -207,9 +207,9 @@ class Commands:
         reference = " ".join(words[:-1]) if engine else argument
         events = await self._overview.history(caller, reference, "engine" if engine else "business")
         shown = tuple(map(lines.of_history, events[start : start + PAGE_SIZE]))
-        before = Page(verb="history", argument=argument, cursor=str(max(0, start - PAGE_SIZE))) if start else None
+        before = PageTarget(verb="history", argument=argument, cursor=str(max(0, start - PAGE_SIZE))) if start else None
         more = start + PAGE_SIZE < len(events)
-        after = Page(verb="history", argument=argument, cursor=str(start + PAGE_SIZE)) if more else None
+        after = PageTarget(verb="history", argument=argument, cursor=str(start + PAGE_SIZE)) if more else None
         return command.history(reference, shown, before, after)
 
     async def _why(self, caller: Caller, rest: str, body: Body) -> Message:
@@ -262,7 +262,7 @@ class Commands:
                 text=message.text, blocks=list(message.blocks), response_type="ephemeral", replace_original=True
             )
 
-    async def _turned(self, body: Body, page: Page) -> Message:
+    async def _turned(self, body: Body, page: PageTarget) -> Message:
         caller = await self._access.by_slack(person_of(body))
         if page.verb == "history":
             return await self._history_page(caller, page.argument, page.start)

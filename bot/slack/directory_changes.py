@@ -13,7 +13,7 @@ from records.slack_answers import GROUPS
 Body = dict[str, Any]
 
 
-class Changes:
+class DirectoryChanges:
     """Listens to Slack's events about people and groups. An answer is at most a minute old without them."""
 
     def __init__(self, directory: Directory, shared: SharedAnswers, background: Background) -> None:

@@ -15,7 +15,7 @@ from bot.process.background import Background
 from bot.slack import lines
 from cards import View, home
 from cards.home import MOST_HOME_LINES, HomeView
-from cards.paging import Page
+from cards.paging import PageTarget
 from records import listing
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 Body = dict[str, Any]
 
 
-class Home:
+class HomeTab:
     """Publishes the home tab each time a person opens it."""
 
     def __init__(self, access: Access, overview: Overview, slack: Slack, background: Background) -> None:
@@ -43,11 +43,11 @@ class Home:
             person = Person(team=str(body.get("team_id") or ""), user=str(event["user"]))
             self._background.start(self._publish(person), "publish a home tab")
 
-    async def turn_page(self, person: Person, page: Page) -> None:
+    async def turn_page(self, person: Person, page: PageTarget) -> None:
         """Show another page of one of the lists; the other one begins anew. Its button is among those of all lists."""
         await self._publish(person, page)
 
-    async def _publish(self, person: Person, page: Page | None = None) -> None:
+    async def _publish(self, person: Person, page: PageTarget | None = None) -> None:
         try:
             view = await self._view(person, page)
         except TRANSLATED as error:
@@ -59,7 +59,7 @@ class Home:
         except (SlackUnavailableError, SlackRefusedError) as error:
             log.warning("a home tab could not be published", why=str(error))
 
-    async def _view(self, person: Person, page: Page | None) -> View:
+    async def _view(self, person: Person, page: PageTarget | None) -> View:
         caller = await self._access.by_slack(person)
         at = {page.argument: page.cursor} if page else {}
         waiting = await self._overview.waiting_for(caller, cursor=at.get("waiting"), limit=MOST_HOME_LINES)

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 
 from bot.process import measures
 from bot.process.correlation import correlation_id
-from bot.slack.replay import Answer, ReplayGuard
+from bot.slack.replay import ReplayGuard, SlackReply
 from bot.slack.shapes import is_listened_to, is_slacks
 from bot.slack.signature import MAX_SLACK_BODY_BYTES, Flaw, SignedBytes, early_flaw, flaw_of_any
 from cards import private
@@ -107,14 +107,14 @@ class Ingress:
             return JSONResponse({"response_type": "ephemeral", "text": sentence})
         return Response(answer.body, answer.status, dict(answer.headers))
 
-    async def answer(self, payload: Payload, fingerprint: str) -> Answer:
+    async def answer(self, payload: Payload, fingerprint: str) -> SlackReply:
         """Answer a verified payload once; `fingerprint` names what was signed. What is none of Slack's gets 400."""
         if not is_slacks(payload):
             log.warning("signed payload is none of Slack's", fields=len(payload))
-            return Answer(status=400, headers=PLAIN, body=b"The signed body is nothing that Slack sends.")
+            return SlackReply(status=400, headers=PLAIN, body=b"The signed body is nothing that Slack sends.")
         return await self._replays.once(fingerprint, payload, lambda: self._dispatch(payload, fingerprint))
 
-    async def _dispatch(self, payload: Payload, fingerprint: str) -> Answer:
+    async def _dispatch(self, payload: Payload, fingerprint: str) -> SlackReply:
         if not is_listened_to(payload):
             return _ignored(payload)
         request = AsyncBoltRequest(body=payload, mode="socket_mode", context={"fingerprint": fingerprint})
@@ -122,16 +122,16 @@ class Ingress:
         if answer.status == UNHANDLED:
             return _ignored(payload)
         kept = {name: values[0] for name, values in answer.headers.items() if name.lower() == "content-type"}
-        return Answer(status=answer.status, headers=kept, body=(answer.body or "").encode())
+        return SlackReply(status=answer.status, headers=kept, body=(answer.body or "").encode())
 
 
-def _ignored(payload: Payload) -> Answer:
+def _ignored(payload: Payload) -> SlackReply:
     """Answer what this app does not listen to, such as a shortcut: Slack shows an error for anything but 200."""
     log.info("something of Slack's is not for this app", kind=str(payload.get("type") or payload.get("command"))[:60])
     if "command" not in payload:
-        return Answer()
+        return SlackReply()
     text = json.dumps({"response_type": "ephemeral", "text": "This app only answers /approval. Try /approval help."})
-    return Answer(headers={"content-type": "application/json"}, body=text.encode())
+    return SlackReply(headers={"content-type": "application/json"}, body=text.encode())
 
 
 async def _signed_bytes(request: Request) -> SignedBytes:

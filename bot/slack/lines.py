@@ -10,7 +10,7 @@ from bot.control.reading.overview import Listed, TimeLineEvent
 from bot.control.reading.story import StoryEvent
 from cards.operations import OperationLine
 from cards.parts import name_of
-from cards.values import HistoryLine, InstanceLine, LinePage, Statistics
+from cards.values import HistoryLine, InstanceLine, LinePage, StatisticsShown
 from records import statistics
 
 
@@ -90,9 +90,9 @@ def of_operation(found: bulk.Status) -> OperationLine:
     return OperationLine.model_validate(found.model_dump(include=set(OperationLine.model_fields)))
 
 
-def of_statistics(found: statistics.Statistics) -> Statistics:
+def of_statistics(found: statistics.Statistics) -> StatisticsShown:
     """Return the figures as Slack shows them."""
-    return Statistics(
+    return StatisticsShown(
         since=found.since,
         waiting=found.waiting,
         waiting_by_rule=tuple((each.what or "no rule", each.count) for each in found.by_rule),

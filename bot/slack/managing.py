@@ -17,7 +17,7 @@ from bot.slack import bulk_words, lines
 from bot.slack.answers import NEEDS_ID, answered
 from bot.slack.clicks import person_of
 from cards import Message, command, confirm_modal, private
-from cards.confirm_modal import Confirmed, Operation
+from cards.confirm_modal import Confirmed, ModalOperation
 from cards.values import DryRun
 
 Body = dict[str, Any]
@@ -54,7 +54,7 @@ class Managing:
         await self._subjects.demand(caller, verb.action, subject, in_any_status=True)
         if (text := hindrance(verb, subject)) is not None:
             return private.sentence(f"{subject.name}: {text}")
-        operation = Operation(
+        operation = ModalOperation(
             verb=verb.name, instance_id=subject.instance_id, channel=str(body.get("channel_id") or "")
         )
         view = confirm_modal.build(
@@ -72,7 +72,7 @@ class Managing:
         plan = await self._bulk.dry_run(caller, verb.name, typed.selection, typed.reason)
         hit = tuple(lines.of_workflow(each, operator=True) for each in plan.lines)
         shown = DryRun(token=plan.token, total=plan.total, lines=hit, filter=plan.filter)
-        operation = Operation(verb=verb.name, token=plan.token, channel=str(body.get("channel_id") or ""))
+        operation = ModalOperation(verb=verb.name, token=plan.token, channel=str(body.get("channel_id") or ""))
         view = confirm_modal.build_bulk(operation, shown, typed.reason)
         await self._slack.call("views.open", trigger_id=body["trigger_id"], view=view.payload())
         return None

@@ -26,7 +26,7 @@ UNFINISHED = 200
 """The answer to a duplicate whose original is still running, or crashed in the middle."""
 
 
-class Answer(Value):
+class SlackReply(Value):
     """The answer to Slack."""
 
     status: int = 200
@@ -43,8 +43,8 @@ class ReplayGuard:
         self._loop = Periodic("pruning", self._pruned, PRUNE_EVERY_S, passing=(RecordsError,), public=public_message)
 
     async def once(
-        self, fingerprint: str, payload: dict[str, Any], dispatch: Callable[[], Awaitable[Answer]]
-    ) -> Answer:
+        self, fingerprint: str, payload: dict[str, Any], dispatch: Callable[[], Awaitable[SlackReply]]
+    ) -> SlackReply:
         """Return the answer to a verified payload, dispatching it only the first time."""
         if is_decision(payload) or is_change(payload):
             return await dispatch()
@@ -52,7 +52,7 @@ class ReplayGuard:
             first = await replays.reserve(connection, fingerprint, self._clock())
         if first is not None:
             status = first.status or UNFINISHED
-            return Answer(status=status, headers=first.headers or {}, body=first.body or b"")
+            return SlackReply(status=status, headers=first.headers or {}, body=first.body or b"")
         answer = await dispatch()
         async with self._database.write() as connection:
             await replays.complete(

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 Id = Annotated[str, Field(min_length=1, max_length=255)]
 
 
-class Part(BaseModel):
+class PayloadPart(BaseModel):
     """A part of a payload. Fields that we don't read may be anything."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class Named(Part):
+class Named(PayloadPart):
     """Something with an id, such as a team or a channel."""
 
     id: Id
@@ -29,7 +29,7 @@ class User(Named):
     name: str | None = None
 
 
-class Container(Part):
+class Container(PayloadPart):
     """The place of the action."""
 
     channel_id: str | None = None
@@ -37,7 +37,7 @@ class Container(Part):
     view_id: str | None = None
 
 
-class Element(Part):
+class Element(PayloadPart):
     """The element that was used."""
 
     action_id: Id
@@ -46,13 +46,13 @@ class Element(Part):
     value: str | None = None
 
 
-class ViewState(Part):
+class ViewState(PayloadPart):
     """The values of a form."""
 
     values: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
 
 
-class View(Part):
+class ViewPart(PayloadPart):
     """A modal or the App Home."""
 
     id: str | None = None
@@ -63,7 +63,7 @@ class View(Part):
     state: ViewState | None = None
 
 
-class Interaction(Part):
+class Interaction(PayloadPart):
     """block_actions, view_submission and their kin."""
 
     type: Id
@@ -74,19 +74,19 @@ class Interaction(Part):
     container: Container | None = None
     message: dict[str, Any] | None = None
     actions: list[Element] | None = None
-    view: View | None = None
+    view: ViewPart | None = None
     trigger_id: str | None = None
     response_url: str | None = None
 
 
-class InnerEvent(Part):
+class InnerEvent(PayloadPart):
     """The inside of an event."""
 
     type: Id
     user: str | dict[str, Any] | None = None
     channel: str | dict[str, Any] | None = None
     tab: str | None = None
-    view: View | None = None
+    view: ViewPart | None = None
 
 
 class HomeOpened(InnerEvent):
@@ -95,7 +95,7 @@ class HomeOpened(InnerEvent):
     user: Id
 
 
-class Event(Part):
+class Event(PayloadPart):
     """An event_callback."""
 
     type: Id
@@ -112,7 +112,7 @@ class Event(Part):
         return value
 
 
-class Command(Part):
+class Command(PayloadPart):
     """A slash command."""
 
     command: Id

@@ -19,7 +19,7 @@ from bot.process.correlation import new_correlation_id
 from bot.process.settings import Settings
 from bot.process.tracing import TRACING
 from bot.slack.ingress import Ingress
-from bot.slack.replay import Answer
+from bot.slack.replay import SlackReply
 from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
@@ -167,13 +167,13 @@ class Socket:
             # What was decided stands and is counted once; Slack tells the person that there was no answer.
             log.warning("the socket dropped before an answer could be given", type=request.type)
 
-    async def _answer(self, payload: dict[str, Any], envelope_id: str) -> Answer:
+    async def _answer(self, payload: dict[str, Any], envelope_id: str) -> SlackReply:
         """Dispatch once: the same envelope again has the same id, so it has no second effect."""
         fingerprint = hashlib.sha256(f"socket:{envelope_id}".encode()).hexdigest()
         return await self._ingress.answer(payload, fingerprint)
 
 
-def _body(answer: Answer) -> dict[str, Any] | None:
+def _body(answer: SlackReply) -> dict[str, Any] | None:
     """Return the answer's body as an envelope wants it: an object, or nothing."""
     if not answer.body:
         return None

@@ -15,7 +15,7 @@ from activities.slack.announcing import Announcer
 from activities.slack.client import Slack
 from activities.slack.directory import Directory
 from activities.slack.notifier import NOTIFICATION_LEASE, Notifier
-from activities.slack.sending import Sender
+from activities.slack.sending import NotificationSender
 from activities.telling import notifications_of, owed_by
 from approvals.decision import Decision, Outcome, Reason, Verdict
 from approvals.machine import Announce, Answer, CardPosted, Remind, Started, start, step
@@ -104,7 +104,7 @@ class Parts:
         announcer = Announcer(self.database, self.slack, directory, self.now)
         repair = CardRepair(self.database, announcer, directory, self.now)
         alarms = Alarms(self.database, self.slack, directory, PolicyFile(self.policy), self.now)
-        sender = Sender(self.database, self.slack, directory, announcer, repair.rewrite, alarms)
+        sender = NotificationSender(self.database, self.slack, directory, announcer, repair.rewrite, alarms)
         made = Notifier(self.database, sender, self.now)
         self.notifiers.append(made)
         return made
@@ -123,12 +123,14 @@ class Parts:
             changes = instances.Changes(**recording.projection(state), cards=state.cards)
             await instances.project(connection, state.instance_id, changes, NOON)
 
-    async def enqueued(self, state: State, effect: Announce | Remind | Answer) -> tuple[notifications.Row, ...]:
+    async def enqueued(
+        self, state: State, effect: Announce | Remind | Answer
+    ) -> tuple[notifications.NotificationRow, ...]:
         await self.projected(state)
         async with self.database.write() as connection:
             return await notifications.enqueue(connection, notifications_of(state, effect), self.now())
 
-    async def rows(self) -> tuple[notifications.Row, ...]:
+    async def rows(self) -> tuple[notifications.NotificationRow, ...]:
         async with self.database.read() as connection:
             return await notifications.of_instance(connection, "order-42-workflow")
 

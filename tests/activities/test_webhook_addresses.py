@@ -8,7 +8,7 @@ import pytest
 
 from activities.callbacks import BadCallbackError, Callbacks
 from activities.webhooks.addresses import UnreachableError, judged, may_reach, resolve
-from activities.webhooks.sending import Sender
+from activities.webhooks.sending import WebhookSender
 
 PRIVATE = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",  # noqa: S104 judged, not bound
@@ -78,7 +78,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("name", NAMES)
 async def test_this_machine_is_reached_under_none_of_its_names(receiver: Receiver, scheme: str, name: str) -> None:
-    sender = Sender()
+    sender = WebhookSender()
     for userinfo in ("", "hooks.example@", "hooks.example:443@"):
         answer = await sender.post(f"{scheme}://{userinfo}{name}:{receiver.port}/", {}, "{}")
         assert answer.status is None, answer
@@ -95,7 +95,7 @@ async def test_a_name_that_answers_another_address_the_next_time_gains_nothing(r
         asked.append(host)
         return ("192.0.2.1",) if len(asked) == 1 else ("127.0.0.1",)
 
-    sender = Sender((ipaddress.ip_network("192.0.2.0/24"),), rebinding)
+    sender = WebhookSender((ipaddress.ip_network("192.0.2.0/24"),), rebinding)
     answer = await sender.post(f"http://rebind.example:{receiver.port}/", {}, "{}")
     second = await sender.post(f"http://rebind.example:{receiver.port}/", {}, "{}")
     assert (answer.status, asked, receiver.reached) == (None, ["rebind.example"] * 2, 0)
@@ -107,7 +107,7 @@ async def test_a_name_that_answers_another_address_the_next_time_gains_nothing(r
 async def test_a_redirect_is_not_followed(receiver: Receiver, target: str) -> None:
     location = target.format(receiver.port)
     receiver.answer = f"HTTP/1.1 307 Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
-    sender = Sender((ipaddress.ip_network("127.0.0.0/8"),))
+    sender = WebhookSender((ipaddress.ip_network("127.0.0.0/8"),))
     answer = await sender.post(f"http://127.0.0.1:{receiver.port}/", {}, "{}")
     assert (answer.status, answer.taken, receiver.reached) == (307, False, 1)
     assert "redirects are not followed" in answer.problem
@@ -116,7 +116,7 @@ async def test_a_redirect_is_not_followed(receiver: Receiver, target: str) -> No
 
 async def test_an_answer_without_an_end_is_not_waited_for(receiver: Receiver) -> None:
     receiver.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nnever\r\n"
-    sender = Sender((ipaddress.ip_network("127.0.0.0/8"),))
+    sender = WebhookSender((ipaddress.ip_network("127.0.0.0/8"),))
     answer = await sender.post(f"http://127.0.0.1:{receiver.port}/", {}, "{}")
     assert answer.taken
     await sender.close()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.decision import Reason
-from approvals.judgement import Asked, Directory, Home, PlainRaise, asked_of, judge, may_decide, read_payload
+from approvals.judgement import Asked, DirectoryFacts, Home, PlainRaise, asked_of, judge, may_decide, read_payload
 from approvals.machine import binding_of, step
 from approvals.people import EmailAddress, Person, Profile, SlackUser, UserGroup
 from approvals.request import Delegation, Escalation
@@ -52,7 +52,7 @@ def standing(
     person: Any = None,
     at: Any = None,
 ) -> Any:
-    directory = Directory(
+    directory = DirectoryFacts(
         home=home, memberships=MEMBERS if memberships is None else memberships, approvers=approvers or {}
     )
     whom = person or (who.person if isinstance(who, Profile) else story.ann)
@@ -253,21 +253,21 @@ PAYLOADS = [
 @pytest.mark.parametrize(("description", "payload", "reason"), PAYLOADS, ids=[row[0] for row in PAYLOADS])
 def test_what_is_not_signed_is_refused(story: Story, description: str, payload: Any, reason: Any) -> None:
     found = read_payload(payload, KEYS)
-    judgement = judge(found, asked(story), profile(), Directory(home=HOME, memberships=MEMBERS), story.now)
+    judgement = judge(found, asked(story), profile(), DirectoryFacts(home=HOME, memberships=MEMBERS), story.now)
     assert (judgement.verdict.allowed, judgement.verdict.reason) == (False, reason), description
 
 
 @pytest.mark.parametrize("change", [{"mac": "0" * 64}, {"key_id": "gone"}])
 def test_a_wrong_signature_is_refused_before_anything_is_looked_up(story: Story, change: Any) -> None:
     payload = {**signed(story).model_dump(mode="json"), **change}
-    judgement = judge(read_payload(payload, KEYS), asked(story), "failed", Directory(home=HOME), story.now)
+    judgement = judge(read_payload(payload, KEYS), asked(story), "failed", DirectoryFacts(home=HOME), story.now)
     assert judgement.verdict.reason is Reason.BAD_SIGNATURE
     assert judgement.decision.person == story.ann
 
 
 def test_a_judgement_holds_who_it_is_and_what_was_looked_up(story: Story) -> None:
     found = read_payload(signed(story).model_dump(mode="json"), KEYS)
-    directory = Directory(home=HOME, memberships=MEMBERS)
+    directory = DirectoryFacts(home=HOME, memberships=MEMBERS)
     judgement = judge(found, asked(story), profile(), directory, story.now, {"groups": "fresh"})
     assert judgement.verdict.allowed
     assert (judgement.emails, judgement.matched, judgement.name) == (("uann@example.com",), "group managers", "UANN")
@@ -291,7 +291,7 @@ def test_where_unsigned_answers_are_taken_a_tutorials_payload_counts_and_names_n
     plain = PlainRaise(binding=binding_of(state), at=story.now)
     found = read_payload(payload, KEYS, plain)
     assert found.decision.person == Person(team="sidecar", user="unsigned")
-    judgement = judge(found, asked_of(state), "failed", Directory(home=HOME), story.now)
+    judgement = judge(found, asked_of(state), "failed", DirectoryFacts(home=HOME), story.now)
     assert judgement.verdict.rule == "accept_unsigned_decisions"
     after, _ = step(state, story.judged(judgement.decision, judgement.verdict, emails=()))
     assert (after.outcome.approved, after.outcome.reason) == (approved, reason)

@@ -7,7 +7,7 @@ import yaml
 
 from approvals.policy.condition import Condition
 from approvals.policy.model import DelegationRule, EscalationRule, Policy, Quota, Quotas, Rule, SeatRule, StageRule
-from approvals.policy.reading import Entry
+from approvals.policy.reading import PolicyEntry
 from approvals.policy.schema import parse_policy
 
 ASK = {"approve": {"user": "U024BE7LH"}}
@@ -21,7 +21,7 @@ DELEGATION = {"approver": "U01", "delegate": "U02", "since": "2026-01-01", "unti
 FEW = {"at_most": 1, "within": "1 day"}
 SEAT = {"name": "legal", "approve": {"user": "U03"}}
 LATER = {"after": "1 h", "to": {"user": "U02"}}
-AROUND: dict[type[Entry], Any] = {
+AROUND: dict[type[PolicyEntry], Any] = {
     Policy: lambda key, value: _with({"rules": [ASK]}, key, value),
     Rule: lambda key, value: {"rules": [_with({} if key == "stages" else ASK, key, value)]},
     StageRule: lambda key, value: {"rules": [{"stages": [_with({} if key == "seats" else ASK, key, value)]}]},
@@ -44,7 +44,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("model", "key", "example"), EXAMPLES, ids=[f"{m.__name__}.{k}" for m, k, _ in EXAMPLES])
-def test_the_example_of_a_key_is_taken_and_says_something(model: type[Entry], key: str, example: Any) -> None:
+def test_the_example_of_a_key_is_taken_and_says_something(model: type[PolicyEntry], key: str, example: Any) -> None:
     def content(document: Any) -> Any:
         return parse_policy(yaml.safe_dump(document)).model_dump(exclude={"version"})
 
@@ -53,6 +53,6 @@ def test_the_example_of_a_key_is_taken_and_says_something(model: type[Entry], ke
 
 
 @pytest.mark.parametrize("model", AROUND, ids=lambda model: model.__name__)
-def test_every_key_says_what_it_means(model: type[Entry]) -> None:
+def test_every_key_says_what_it_means(model: type[PolicyEntry]) -> None:
     silent = [key for key, name in model.keys().items() if not model.model_fields[name].description]
     assert set(silent) <= NO_KEY_OF_A_FILE

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals.decision import Reason
-from approvals.judgement import Asked, Directory, Home, may_decide
+from approvals.judgement import Asked, DirectoryFacts, Home, may_decide
 from approvals.machine import State, TimeReached, step
 from approvals.people import EmailAddress, Person, Profile, UserGroup
 from approvals.request import Escalation, Route, Seat, Stage
@@ -154,12 +154,12 @@ def profile(person: Person) -> Profile:
 
 
 def test_a_yes_keeps_every_principal_that_matched() -> None:
-    directory = Directory(home=Home(team="T1"), memberships={"legal": {ANN.user}, "finance": {ANN.user}})
+    directory = DirectoryFacts(home=Home(team="T1"), memberships={"legal": {ANN.user}, "finance": {ANN.user}})
     standing = may_decide(ANN, profile(ANN), asked(), directory, NOW)
     assert standing.matches == (key_of(LEGAL), key_of(FINANCE))
 
 
 def test_a_group_that_cannot_be_looked_up_keeps_a_yes_from_counting_for_too_little() -> None:
-    directory = Directory(home=Home(team="T1"), memberships={"legal": {ANN.user}, "finance": "failed"})
+    directory = DirectoryFacts(home=Home(team="T1"), memberships={"legal": {ANN.user}, "finance": "failed"})
     standing = may_decide(ANN, profile(ANN), asked(), directory, NOW)
     assert (standing.verdict.allowed, standing.verdict.reason.value) == (False, "lookup_failed")

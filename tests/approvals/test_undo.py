@@ -9,7 +9,7 @@ import pytest
 
 from approvals.decision import Override, Question, Reason, SignedSubmission, Submission, Undo
 from approvals.evidence import Counted, NotProvenError, derived, opened, seal_judgement, stepped, with_events
-from approvals.judgement import Asked, Directory, Home, Payload, asked_of, judge, may_undo, read_payload
+from approvals.judgement import Asked, DirectoryFacts, Home, Payload, asked_of, judge, may_undo, read_payload
 from approvals.machine import State, TimeReached, binding_of, next_due, step
 from approvals.people import Person, Profile
 from approvals.signing import KeyRing
@@ -178,7 +178,7 @@ def again(state: State) -> DecisionJudged:
 # ---- what the judge says
 
 
-HOME = Directory(home=Home(team="T1"))
+HOME = DirectoryFacts(home=Home(team="T1"))
 
 
 def profile(person: Person, **fields: Any) -> Profile:

@@ -16,7 +16,7 @@ from approvals.verbs import VERBS
 from bot.access.denials import denial
 from bot.control.diagnosis.facts import Facts, Unposted
 from bot.control.diagnosis.rules import diagnose
-from bot.engine.history import History, Suspension, Wait
+from bot.engine.history import HistoryFacts, Suspension, Wait
 from bot.slack.commands import WITHDRAWAL_TAKEN
 from cards import (
     command,
@@ -29,12 +29,12 @@ from cards import (
     request_card,
     thread,
 )
-from cards.confirm_modal import Operation
+from cards.confirm_modal import ModalOperation
 from cards.operations import OperationLine
-from cards.paging import Page
+from cards.paging import PageTarget
 from cards.surface import Message, View
-from cards.values import Diagnosis, DryRun, HistoryLine, InstanceLine, LinePage, Statistics
-from records.instances import Progress
+from cards.values import Diagnosis, DryRun, HistoryLine, InstanceLine, LinePage, StatisticsShown
+from records.instances import RequestProgress
 from tests.cards.examples import BINDING, CARDS, DEADLINE, MANAGERS, NOW, VPS, WAITING
 
 LINE = InstanceLine(
@@ -80,7 +80,7 @@ HISTORY = (
     HistoryLine(at=NOW + timedelta(days=1), what="reminded", text="Reminder 1"),
     HistoryLine(at=NOW + timedelta(days=1, hours=2), what="approved", text="Good price", by="U0MANAGER"),
 )
-NUMBERS = Statistics(
+NUMBERS = StatisticsShown(
     since=NOW - timedelta(days=30),
     waiting=3,
     waiting_by_rule=(("manager", 2), ("vp", 1)),
@@ -110,8 +110,8 @@ _OPERATION = OperationLine(
     created_at=NOW,
 )
 _TARGET = reject_modal.RejectTarget(binding=BINDING, card=CardRef(channel="C0APPROVALS", ts="1767621600.000000"))
-_ONE = Operation(verb="terminate", instance_id=BINDING.instance_id, channel="C0APPROVALS")
-_MANY = Operation(verb="terminate", token="dry-run-1", channel="C0APPROVALS")
+_ONE = ModalOperation(verb="terminate", instance_id=BINDING.instance_id, channel="C0APPROVALS")
+_MANY = ModalOperation(verb="terminate", token="dry-run-1", channel="C0APPROVALS")
 _DRY_RUN = DryRun(token="dry-run-1", total=1, lines=(LINE,), filter="no progress for 2 h")
 _SEVERAL = DryRun(
     token="dry-run-3",
@@ -127,14 +127,14 @@ _KNOWN: dict[str, Any] = {"instance_id": LINE.instance_id, "now": NOW, "name": "
 _WHY = {
     "waits": Facts(
         **_KNOWN, status="RUNNING", phase="waiting", waiting_on=("group:managers",),
-        progress=Progress(approvals=(_YES,), needed=2, stages=2),
-        history=History(waits=(Wait(name="approval_decision", since=NOW, until=DEADLINE),)),
+        progress=RequestProgress(approvals=(_YES,), needed=2, stages=2),
+        history=HistoryFacts(waits=(Wait(name="approval_decision", since=NOW, until=DEADLINE),)),
     ),
-    "over": Facts(**_KNOWN, status="COMPLETED", ended_at=NOW, outcome="rejected", progress=Progress()),
-    "withdrawn": Facts(**_KNOWN, status="COMPLETED", ended_at=NOW, outcome="withdrawn", progress=Progress()),
+    "over": Facts(**_KNOWN, status="COMPLETED", ended_at=NOW, outcome="rejected", progress=RequestProgress()),
+    "withdrawn": Facts(**_KNOWN, status="COMPLETED", ended_at=NOW, outcome="withdrawn", progress=RequestProgress()),
     "paused": Facts(
         **_KNOWN, status="SUSPENDED",
-        history=History(suspension=Suspension(since=NOW, by="operator@example.com", why="a check")),
+        history=HistoryFacts(suspension=Suspension(since=NOW, by="operator@example.com", why="a check")),
     ),
     "not posted": Facts(**_KNOWN, status="RUNNING", unposted=Unposted(channel="general", since=NOW)),
     "unknown": Facts(**_KNOWN, status=None, near=("order-24-workflow",)),
@@ -190,7 +190,7 @@ def _commands() -> dict[str, Message]:
         ),
         "command list page": command.listing("All requests", "all", LATER_PAGE),
         "command list empty": command.listing("Waits for you", "waiting", LinePage()),
-        "command history": command.history(LINE.instance_id, HISTORY, following=Page(verb="history", cursor="c")),
+        "command history": command.history(LINE.instance_id, HISTORY, following=PageTarget(verb="history", cursor="c")),
         "command why": command.why(LINE.instance_id, (ANSWER,)),
         **{f"command why {name}": command.why("42", tuple(diagnose(facts)[:2])) for name, facts in _WHY.items()},
         "command bulk": operations.listing((_OPERATION,)),

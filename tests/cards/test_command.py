@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from approvals.statuses import STATUSES
 from cards import command, home, paging
 from cards.binding import UnreadableCardError
-from cards.paging import Page
-from cards.values import Diagnosis, InstanceLine, LinePage, Statistics
+from cards.paging import PageTarget
+from cards.values import Diagnosis, InstanceLine, LinePage, StatisticsShown
 from tests.cards import limits, nasty
 from tests.cards.examples import NOW
 from tests.cards.gallery import ANSWER, ENDED_LINE, HISTORY, LINE, NUMBERS
@@ -98,10 +98,10 @@ def test_whoever_types_a_decision_is_shown_the_buttons_and_no_other_verb(typed: 
 def test_any_answer_is_within_slacks_limits(line: Any, history: Any, text: str) -> None:
     answer = Diagnosis(sentence=text, evidence=text, next_step=text)
     rows = ((text, 3),) * 40
-    numbers = Statistics(
+    numbers = StatisticsShown(
         since=NOW, waiting_by_rule=rows, waiting_by_approver=rows, outcomes=rows, decided_per_day=rows, oldest=line
     )
-    page = Page(argument=text[:150], cursor="~" * 500)
+    page = PageTarget(argument=text[:150], cursor="~" * 500)
     many = LinePage(lines=(line,) * 70, total=70, place="1-10 of 70", following="~" * 500, previous="~" * 500)
     built = [
         command.unknown_verb(text),
@@ -135,7 +135,7 @@ def test_pages_have_buttons_only_where_there_is_another_page() -> None:
     first = command.listing("Waits for you", "waiting", LinePage(lines=(LINE,), following="b"))
     buttons = first.blocks[-1]["elements"]
     assert [button["action_id"] for button in buttons] == ["list_page_next"]
-    assert paging.parse_page(buttons[0]["value"]) == Page(argument="waiting", cursor="b")
+    assert paging.parse_page(buttons[0]["value"]) == PageTarget(argument="waiting", cursor="b")
     later = command.listing("Waits for you", "waiting", LinePage(lines=(LINE,), following="c", previous="a"))
     assert [button["action_id"] for button in later.blocks[-1]["elements"]] == ["list_page_previous", "list_page_next"]
     alone = command.listing("Waits for you", "waiting", LinePage(lines=(LINE,)))
@@ -158,7 +158,7 @@ def test_both_page_buttons_answer_to_one_pattern(name: str) -> None:
 
 @given(st.text(max_size=150), st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), max_size=500))
 def test_a_page_of_any_content_fits_a_button_and_comes_back(argument: str, cursor: str) -> None:
-    page = Page(argument=argument, cursor=cursor)
+    page = PageTarget(argument=argument, cursor=cursor)
     assert limits.units(page.model_dump_json()) <= 2000
     assert paging.parse_page(page.model_dump_json()) == page
 
@@ -219,7 +219,7 @@ def test_a_moment_in_a_diagnosis_is_a_date_on_the_readers_own_clock() -> None:
 
 
 def test_statistics_of_nothing_are_no_error() -> None:
-    message = command.statistics(Statistics(since=NOW - timedelta(days=1)))
+    message = command.statistics(StatisticsShown(since=NOW - timedelta(days=1)))
     assert "0 wait now. Time to a decision: no decision yet." in message.text
 
 
@@ -234,4 +234,4 @@ def test_home_says_how_many_wait_and_leads_to_the_others() -> None:
     view = home.build(home.HomeView(waiting=page)).payload()
     assert "Waits for you (1-20 of 185)" in json.dumps(view)
     [button] = [each for block in view["blocks"] if block["type"] == "actions" for each in block["elements"]]
-    assert paging.parse_page(button["value"]) == Page(verb="home", argument="waiting", cursor="b")
+    assert paging.parse_page(button["value"]) == PageTarget(verb="home", argument="waiting", cursor="b")

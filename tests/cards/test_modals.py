@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from approvals.request import Binding, CardRef
 from cards import confirm_modal, details_modal, reject_modal
 from cards.binding import UnreadableCardError
-from cards.confirm_modal import Confirmed, Operation
+from cards.confirm_modal import Confirmed, ModalOperation
 from cards.details_modal import DetailsView
 from cards.forms import FieldErrors
 from cards.reject_modal import Rejection, RejectTarget
@@ -106,7 +106,7 @@ def test_the_loading_view_fits_into_a_views_open_at_once() -> None:
     assert details_modal.loading("x").callback_id == details_modal.build(DetailsView(card=WAITING)).callback_id
 
 
-TERMINATE = Operation(verb="terminate", instance_id="order-42-workflow", channel="C0APPROVALS")
+TERMINATE = ModalOperation(verb="terminate", instance_id="order-42-workflow", channel="C0APPROVALS")
 
 
 def test_a_confirmation_shows_the_instance_and_what_will_happen_to_it() -> None:
@@ -130,7 +130,7 @@ def test_what_hurts_wants_a_reason(verb: Any, without_a_reason: type) -> None:
     assert isinstance(confirm_modal.parse(submitted(view, "manage_reason", "")), without_a_reason)
 
 
-BULK = Operation(verb="terminate", token="dry-run-1")
+BULK = ModalOperation(verb="terminate", token="dry-run-1")
 
 
 @nasty.some
@@ -143,7 +143,7 @@ def test_any_confirmation_is_within_slacks_limits(line: Any, reason: str, words:
 
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_an_operation_of_any_content_fits_private_metadata(instance_id: str, token: str) -> None:
-    operation = Operation(verb="purge", instance_id=instance_id, token=token, channel="C" * 40)
+    operation = ModalOperation(verb="purge", instance_id=instance_id, token=token, channel="C" * 40)
     assert limits.units(operation.model_dump_json()) <= 3000
 
 
@@ -177,7 +177,7 @@ def test_a_bulk_that_would_hit_nothing_cannot_be_submitted() -> None:
     assert "callback_id" not in view
 
 
-@pytest.mark.parametrize("operation", [Operation(verb="purge"), BULK.model_copy(update={"instance_id": "x"})])
-def test_an_operation_names_one_instance_or_one_dry_run(operation: Operation) -> None:
+@pytest.mark.parametrize("operation", [ModalOperation(verb="purge"), BULK.model_copy(update={"instance_id": "x"})])
+def test_an_operation_names_one_instance_or_one_dry_run(operation: ModalOperation) -> None:
     with pytest.raises(UnreadableCardError, match="names no workflow"):
         confirm_modal.parse(submitted(confirm_modal.build(operation, LINE), "manage_reason", "why"))

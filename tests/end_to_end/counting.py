@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from activities.slack.alarming import Alarms
 from activities.slack.notifier import Notifier
-from activities.slack.sending import Sender
+from activities.slack.sending import NotificationSender
 from bot.process.periodic import Loops
 from bot.process.settings import Settings
 from bot.services import Services
@@ -82,9 +82,9 @@ class HeldNotifier(Notifier):
     """Sends nothing until it is released: what people are told does not hold up an order, and is counted apart."""
 
     loop: asyncio.AbstractEventLoop
-    held: list[notifications.Row] | None = None
+    held: list[notifications.NotificationRow] | None = None
 
-    def take(self, rows: Iterable[notifications.Row]) -> None:
+    def take(self, rows: Iterable[notifications.NotificationRow]) -> None:
         """Keep rows back."""
         self.loop = asyncio.get_running_loop()
         self.held = [*(self.held or []), *rows]
@@ -95,7 +95,7 @@ class HeldNotifier(Notifier):
         if rows:
             asyncio.run_coroutine_threadsafe(self._send_all(rows), self.loop).result(30)
 
-    async def _send_all(self, rows: list[notifications.Row]) -> None:
+    async def _send_all(self, rows: list[notifications.NotificationRow]) -> None:
         super().take(rows)
         await asyncio.gather(*self._sending.values())
 
@@ -112,7 +112,9 @@ class Quiet(Services):
     def notifier(self) -> HeldNotifier:
         """The notifier that waits."""
         alarms = Alarms(self.database, self.slack, self.directory, self.policies, self.clock)
-        sender = Sender(self.database, self.slack, self.directory, self.announcer, self.card_repair.rewrite, alarms)
+        sender = NotificationSender(
+            self.database, self.slack, self.directory, self.announcer, self.card_repair.rewrite, alarms
+        )
         return HeldNotifier(self.database, sender, self.clock)
 
     @cached_property

@@ -147,7 +147,7 @@ def test_a_copy_of_the_cookie_is_worth_nothing_after_signing_out(browser: Browse
 
 def test_signing_out_stands_in_the_audit(browser: Browser) -> None:
     browser.send("/sign-out")
-    ended = browser.system.records(lambda connection: audit.page(connection, audit.Filter(action="session.ended")))
+    ended = browser.system.records(lambda connection: audit.page(connection, audit.EntryFilter(action="session.ended")))
     assert ended[0].data["email"] == OPERATOR
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot.process.settings import Settings
-from bot.slack.replay import Answer
+from bot.slack.replay import SlackReply
 from bot.slack.sockets import Socket
 from cards import request_card
 from local.slack import Delivery
@@ -97,9 +97,9 @@ def _slack_of(app: AppProcess) -> str:
 class SlowIngress:
     """Takes half a second for each envelope."""
 
-    async def answer(self, payload: dict[str, Any], fingerprint: str) -> Answer:
+    async def answer(self, payload: dict[str, Any], fingerprint: str) -> SlackReply:
         await asyncio.sleep(0.5)
-        return Answer()
+        return SlackReply()
 
 
 async def test_a_socket_that_ends_answers_what_comes_until_it_is_closed(tmp_path: Path) -> None:

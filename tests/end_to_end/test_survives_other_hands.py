@@ -14,7 +14,7 @@ import pytest
 from bot.control.reconciling.doctor import Doctor, Finding, IssueKind, suspended_twice
 from bot.control.reconciling.reconciler import Reconciler
 from bot.control.reconciling.restoring import Restoration
-from bot.engine.client import Instance, UnlistableError
+from bot.engine.client import EngineInstance, UnlistableError
 from bot.services import doctor_of
 from records import audit, instances
 from records.database import Database
@@ -128,10 +128,12 @@ async def test_a_workflow_that_starts_between_two_looks_has_not_vanished(tmp_pat
 
         looks = 0
 
-        async def state(self, instance_id: str) -> Instance | None:
+        async def state(self, instance_id: str) -> EngineInstance | None:
             self.looks += 1
             if self.looks > 1:
-                return Instance(instance_id=instance_id, name="w", status="RUNNING", created_at=now, updated_at=now)
+                return EngineInstance(
+                    instance_id=instance_id, name="w", status="RUNNING", created_at=now, updated_at=now
+                )
             async with database.write() as connection:
                 await instances.project(connection, instance_id, instances.Changes(phase="waiting"), now)
             return None
@@ -175,7 +177,7 @@ def test_two_suspensions_in_a_row_are_a_wedge_and_one_after_a_resumption_is_none
 
 
 def test_what_the_doctor_did_stands_in_the_chain(system: System) -> None:
-    found = system.records(lambda connection: audit.page(connection, audit.Filter(action="doctor.healed_wedged")))
+    found = system.records(lambda connection: audit.page(connection, audit.EntryFilter(action="doctor.healed_wedged")))
     assert all(each.data["healing"] for each in found)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.checks import Finding
+from bot.cli.checks import CheckResult
 from bot.cli.replay_check import replayed
 from bot.services import Services
 from local.sidecar import Sidecar
@@ -43,7 +43,7 @@ class Fleet:
             system.http.close()
         self._slack.deliver_to = before
 
-    def check(self, versions: Versions) -> list[Finding]:
+    def check(self, versions: Versions) -> list[CheckResult]:
         """Ask what `countersign config check --replay` of a program with these versions would say."""
         return asyncio.run(replayed(self.settings, versions))
 

@@ -11,7 +11,7 @@ from typing import Any
 import dapr.ext.workflow as wf
 import pytest
 
-from approvals.contract import Answer, Asked
+from approvals.contract import ContractAnswer, ContractRequest
 from local.sidecar import Sidecar
 from tests.end_to_end.system import REAL_SIDECAR, ROOT, Order, System, eventually, running
 
@@ -134,13 +134,13 @@ def test_a_kill_of_the_caller_loses_nothing(both: tuple[System, str]) -> None:
 def test_the_answer_keeps_its_contract(both: tuple[System, str], shop: wf.DaprWorkflowClient) -> None:
     request = asking(shop, both[0], "no", child="refund-no")
     request.reject("U0MANAGER", "the parcel did arrive")
-    answer = Answer.model_validate(answered(shop, "no"))
+    answer = ContractAnswer.model_validate(answered(shop, "no"))
     assert (answer.contract, answer.id, answer.status, answer.approved) == (1, "refund-no", "rejected", False)
     assert (answer.reason, answer.rule, len(answer.digest)) == ("the parcel did arrive", "refunds", 64)
     (said,) = answer.decided_by
     assert (said.person, said.approved, said.stage) == ("T0LOCAL/U0MANAGER", False, 1)
     assert answer.ended_at is not None
-    assert set(Answer.model_fields) == set(answered(shop, "no"))
+    assert set(ContractAnswer.model_fields) == set(answered(shop, "no"))
 
 
 def test_nobody_answering_is_an_end_of_its_own(both: tuple[System, str], shop: wf.DaprWorkflowClient) -> None:
@@ -230,6 +230,6 @@ def test_a_terminated_parent_ends_its_childs_card(both: tuple[System, str], shop
 
 def test_the_input_has_the_fields_of_the_docs() -> None:
     page = (ROOT / "docs/reference/child-workflow.md").read_text()
-    for model in (Asked, Answer):
+    for model in (ContractRequest, ContractAnswer):
         for name in model.model_fields:
             assert f"| `{name}` |" in page

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from records import audit, chain, checkpoints
-from records.audit import Entry, Filter
+from records.audit import Entry, EntryFilter
 from records.audit_export import export, harmless
 from records.checkpoints import BadCheckpointError, Signer
 from records.database import Database
@@ -130,14 +130,14 @@ async def test_postgres_refuses_to_truncate(database: Database, now: datetime) -
 @pytest.mark.parametrize(
     ("wanted", "seqs"),
     [
-        (Filter(instance_id="i2"), [4, 3]),
-        (Filter(actor="T/bea"), [4]),
-        (Filter(action="refused"), [2]),
-        (Filter(correlation_id="c1", action="accepted"), [1]),
+        (EntryFilter(instance_id="i2"), [4, 3]),
+        (EntryFilter(actor="T/bea"), [4]),
+        (EntryFilter(action="refused"), [2]),
+        (EntryFilter(correlation_id="c1", action="accepted"), [1]),
     ],
 )
 async def test_entries_are_found_by_what_they_say(
-    database: Database, now: datetime, wanted: Filter, seqs: list[int]
+    database: Database, now: datetime, wanted: EntryFilter, seqs: list[int]
 ) -> None:
     for actor, action, instance_id, correlation_id in [
         ("T/ada", "accepted", "i1", "c1"),
@@ -158,7 +158,7 @@ async def test_entries_are_found_by_what_they_say(
 async def test_entries_are_found_by_time_and_shown_by_seq_or_hash(database: Database, now: datetime) -> None:
     await append(database, 5, now)
     async with database.read() as connection:
-        wanted = Filter(since=now + timedelta(seconds=1), until=now + timedelta(seconds=3))
+        wanted = EntryFilter(since=now + timedelta(seconds=1), until=now + timedelta(seconds=3))
         assert [entry.seq for entry in await audit.page(connection, wanted)] == [3, 2]
         third = await audit.show(connection, "3")
         assert await audit.show(connection, third.hash) == third

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from records import bulk, ledger, policies, replays
-from records.bulk import Operation, Progress
+from records.bulk import ItemCounts, Operation
 from records.database import Database
 from records.ledger import LedgerRow
 
@@ -98,7 +98,7 @@ async def test_a_bulk_operation_is_continued_where_it_stopped(database: Database
         assert not await bulk.finish(connection, "o1", "a", now, state="failed", result="again")
         await bulk.finish(connection, "o1", "b", now, state="failed", result="the sidecar did not answer")
     async with database.write() as connection:
-        assert await bulk.progress(connection, "o1") == Progress(pending=1, done=1, failed=1)
+        assert await bulk.progress(connection, "o1") == ItemCounts(pending=1, done=1, failed=1)
         assert await bulk.retry_failed(connection, "o1", now) == 1
         assert [item.instance_id for item in await bulk.items(connection, "o1", state="pending")] == ["b", "c"]
         assert [item.instance_id for item in await bulk.items(connection, "o1", after="a", limit=1)] == ["b"]

@@ -10,7 +10,7 @@ import pytest
 from approvals.audit_actions import AuditAction
 from records import audit, decided, instances
 from records.database import Database
-from records.decided import Wanted
+from records.decided import DecisionFilter
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -51,7 +51,7 @@ async def decide(
 
 async def orders(database: Database, **wanted: Any) -> list[str]:
     async with database.read() as connection:
-        return [one.order for one in await decided.page(connection, Wanted(**wanted))]
+        return [one.order for one in await decided.page(connection, DecisionFilter(**wanted))]
 
 
 async def test_who_approved_what_above_an_amount_since_a_day_is_one_search(database: Database) -> None:
@@ -70,7 +70,7 @@ async def test_who_approved_what_above_an_amount_since_a_day_is_one_search(datab
 
 async def test_the_file_has_order_amount_people_rule_moment_and_reason(database: Database) -> None:
     await decide(database, "42", "7000.00", reason="=1+1")
-    rows = list(csv.DictReader([line async for line in decided.lines(database, Wanted())]))
+    rows = list(csv.DictReader([line async for line in decided.lines(database, DecisionFilter())]))
     assert [
         {name: row[name] for name in ("order", "amount", "requester", "approver", "email", "rule", "at", "reason")}
         for row in rows
@@ -85,7 +85,7 @@ async def test_the_file_has_order_amount_people_rule_moment_and_reason(database:
 async def test_an_id_that_runs_again_lends_its_row_to_no_earlier_decision(database: Database) -> None:
     await decide(database, "7", None, digest="of-an-earlier-run")
     async with database.read() as connection:
-        [found] = await decided.page(connection, Wanted())
+        [found] = await decided.page(connection, DecisionFilter())
     assert (found.order, found.requester, found.approver, found.person) == ("7", "", "", "T1/U1")
 
 
@@ -97,7 +97,7 @@ async def test_what_a_rule_approved_unasked_names_the_rule(database: Database) -
         )
         await audit.append(connection, entry)
     async with database.read() as connection:
-        [found] = await decided.page(connection, Wanted())
+        [found] = await decided.page(connection, DecisionFilter())
     assert (found.approver, found.person, found.amount) == ("rule small orders", "", "12")
 
 
@@ -106,6 +106,6 @@ async def test_pages_go_on_where_the_last_one_ended(sqlite: Database, count: int
     for number in range(count):
         await decide(sqlite, str(number), "10")
     async with sqlite.read() as connection:
-        first = await decided.page(connection, Wanted(), limit=2)
-        second = await decided.page(connection, Wanted(), before=first[-1].entry, limit=2)
+        first = await decided.page(connection, DecisionFilter(), limit=2)
+        second = await decided.page(connection, DecisionFilter(), before=first[-1].entry, limit=2)
     assert [one.order for one in (*first, *second)] == ["2", "1", "0"]

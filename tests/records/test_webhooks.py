@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from activities.webhooks.delivering import LOG_KEPT, Webhooks
-from activities.webhooks.sending import Sender
+from activities.webhooks.sending import WebhookSender
 from approvals.signing import KeyRing
 from records import webhooks
 from records.database import Database
@@ -29,7 +29,7 @@ async def test_what_was_over_long_ago_leaves_the_log_and_what_is_due_stays(datab
     async with database.write() as connection:
         for name, began, state in (("a", long_ago, "sent"), ("b", long_ago, "due"), ("c", lately, "given_up")):
             await webhooks.enqueue(connection, delivery(name, began, state))
-    sender = Sender()
+    sender = WebhookSender()
     await Webhooks(database, sender, KeyRing({"k1": "a secret of thirty-two characters"}), lambda: now).look()
     async with database.read() as connection:
         assert [each.id for each in await webhooks.page(connection)] == ["c", "b"]

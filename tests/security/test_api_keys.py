@@ -80,7 +80,7 @@ def test_a_refusal_at_rest_is_audited_with_who_and_what(system: System) -> None:
     key, token = make(system, roles=("requester",))
     refused = system.http.get("/statistics", headers={"Authorization": f"Bearer {token}"})
     assert refused.status_code == 403
-    wanted = audit.Filter(action="access.refused", actor=f"key:{key.id}")
+    wanted = audit.EntryFilter(action="access.refused", actor=f"key:{key.id}")
     entry = system.records(lambda connection: audit.page(connection, wanted))[0]
     assert (entry.verdict, entry.data["action"], entry.through) == ("not_permitted", "see_statistics", "rest")
     assert entry.correlation_id == refused.json()["correlation_id"]

@@ -10,7 +10,7 @@ from google.protobuf.json_format import ParseDict
 
 from bot.cli.replay_check import MOST_DIFFERENCES, replayed_of
 from bot.engine.client import EngineUnavailableError
-from bot.engine.replaying import Replay, version_of
+from bot.engine.replaying import HistoryReplay, version_of
 from tests.fake_engine import FakeEngine
 from tests.workflows.next_version import CHANGED, KNOWN, TAKEN
 from workflows.versions import APPROVALS
@@ -40,7 +40,7 @@ def turns(events: list[Any]) -> list[int]:
     return [number for number, event in enumerate(events) if event.HasField("workflowStarted")]
 
 
-def changes(replay: Replay, path: Path) -> list[str]:
+def changes(replay: HistoryReplay, path: Path) -> list[str]:
     """Return where the code asks for something else than it asked for, turn by turn."""
     told, events = read(path)
     starts, found = turns(events), []
@@ -53,7 +53,7 @@ def changes(replay: Replay, path: Path) -> list[str]:
     return found
 
 
-def refuse_a_changed_version(replay: Replay, path: Path) -> None:
+def refuse_a_changed_version(replay: HistoryReplay, path: Path) -> None:
     """Raise AssertionError with what to do if the version of this history is not what it was."""
     _, events = read(path)
     if problem := "; ".join(changes(replay, path)):
@@ -64,8 +64,8 @@ def refuse_a_changed_version(replay: Replay, path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def replay() -> Replay:
-    return Replay()
+def replay() -> HistoryReplay:
+    return HistoryReplay()
 
 
 def test_there_are_recorded_histories_of_every_version() -> None:
@@ -75,7 +75,7 @@ def test_there_are_recorded_histories_of_every_version() -> None:
 
 
 @by_history
-def test_a_recorded_history_ends_as_it_ended(replay: Replay, path: Path) -> None:
+def test_a_recorded_history_ends_as_it_ended(replay: HistoryReplay, path: Path) -> None:
     told, events = read(path)
     done = [event for event in events if not event.HasField("executionCompleted")]
     last = turns(done)[-1]
@@ -87,20 +87,20 @@ def test_a_recorded_history_ends_as_it_ended(replay: Replay, path: Path) -> None
 
 
 @by_history
-def test_every_turn_asks_for_what_it_asked_for(replay: Replay, path: Path) -> None:
+def test_every_turn_asks_for_what_it_asked_for(replay: HistoryReplay, path: Path) -> None:
     refuse_a_changed_version(replay, path)
 
 
 @by_history
 def test_a_version_beside_it_changes_nothing_for_what_began_before(path: Path) -> None:
     for versions in (KNOWN, TAKEN):
-        refuse_a_changed_version(Replay(versions), path)
+        refuse_a_changed_version(HistoryReplay(versions), path)
 
 
 @by_history
 def test_a_changed_version_is_refused_with_what_to_do(path: Path) -> None:
     with pytest.raises(AssertionError, match="is not what it was when") as refused:
-        refuse_a_changed_version(Replay(CHANGED), path)
+        refuse_a_changed_version(HistoryReplay(CHANGED), path)
     assert "docs/how-to/change-a-waiting-workflow.md" in str(refused.value)
 
 
@@ -121,19 +121,19 @@ def has_waited(path: Path) -> bool:
 
 
 @by_history
-def test_what_waits_can_go_on_with_this_code(replay: Replay, path: Path) -> None:
+def test_what_waits_can_go_on_with_this_code(replay: HistoryReplay, path: Path) -> None:
     assert replay.problem(*waiting(path)) == ""
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if has_waited(path)], ids=lambda path: path.stem)
 def test_what_waits_is_told_that_a_changed_version_would_fail_it(path: Path) -> None:
-    assert Replay(CHANGED).problem(*waiting(path)).startswith("it would fail: ")
+    assert HistoryReplay(CHANGED).problem(*waiting(path)).startswith("it would fail: ")
 
 
 @pytest.mark.parametrize("path", NAMED, ids=[path.stem for path in NAMED])
 def test_what_waits_is_told_that_its_version_is_missing(path: Path) -> None:
     only = TAKEN._replace(each=TAKEN.each[1:])
-    assert Replay(only).problem(*waiting(path)) == "its version is not in this program"
+    assert HistoryReplay(only).problem(*waiting(path)) == "its version is not in this program"
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "STALLED"])

@@ -18,13 +18,13 @@ from approvals.policy.model import (
     SeatRule,
     StageRule,
 )
-from approvals.policy.reading import Entry
+from approvals.policy.reading import PolicyEntry
 from tools.docs import tables
 
 ABOUT = f"""[Write a policy](../how-to/write-a-policy.md) begins with a whole file. `countersign policy check` names
 every mistake with its line; a key that is not in this list is one. A file has at most {MOST_RULES} rules."""
 
-SECTIONS: Final[tuple[tuple[str, str, type[Entry]], ...]] = (
+SECTIONS: Final[tuple[tuple[str, str, type[PolicyEntry]], ...]] = (
     ("The file", "", Policy),
     ("A rule", "Beside these, a rule of one stage has the keys of a stage itself.", Rule),
     ("A stage", "A rule that says `approve: automatic` asks nobody, and has no other key of a stage.", StageRule),
@@ -55,7 +55,7 @@ def page() -> str:
     return tables.page("policy.yml", "`approvals/policy/`", ABOUT, *parts, DURATIONS)
 
 
-def _section(title: str, about: str, model: type[Entry]) -> str:
+def _section(title: str, about: str, model: type[PolicyEntry]) -> str:
     rows = [
         (tables.code(key), _meaning(model, name), _example(key, (model.model_fields[name].examples or [None])[0]))
         for key, name in model.keys().items()
@@ -65,7 +65,7 @@ def _section(title: str, about: str, model: type[Entry]) -> str:
     return "\n\n".join(filter(None, [f"## {title}", about, tables.table(("key", "meaning", "example"), rows), more]))
 
 
-def _meaning(model: type[Entry], name: str) -> str:
+def _meaning(model: type[PolicyEntry], name: str) -> str:
     text = str(model.model_fields[name].description)
     return f"{text[:1].upper()}{text[1:]}."
 

@@ -2,8 +2,8 @@
 
 from approvals.statuses import Status
 from approvals.values import Moment, Value
-from bot.engine.history import History, Raised, Wait
-from records.instances import Phase, Progress
+from bot.engine.history import HistoryFacts, Raised, Wait
+from records.instances import Phase, RequestProgress
 
 
 class Elsewhere(Value):
@@ -47,12 +47,12 @@ class Facts(Value):
     starts: str = ""
     ended_at: Moment | None = None
     failure: str = ""
-    history: History = History()
+    history: HistoryFacts = HistoryFacts()
     deadline: Moment | None = None
     waiting_on: tuple[str, ...] = ()
     what: str = ""
     outcome: str | None = None
-    progress: Progress | None = None
+    progress: RequestProgress | None = None
     refused: Refusal | None = None
     unposted: Unposted | None = None
     undelivered_since: Moment | None = None

@@ -11,7 +11,7 @@ from bot.control.diagnosis.facts import Elsewhere, Facts, Refusal, Unposted
 from bot.control.reading.story import text_of
 from bot.control.subjects import Subject
 from bot.engine.client import Engine, EngineRefusedError, EngineUnavailableError
-from bot.engine.history import History, Raised
+from bot.engine.history import HistoryFacts, Raised
 from records import audit, instances, intake, listing
 from records.database import Database
 
@@ -82,17 +82,17 @@ class FactFinder:
             near = await _near(connection, reference, None)
         return Facts(instance_id=reference[:200], now=self._clock(), near=near)
 
-    async def _history(self, subject: Subject) -> History:
+    async def _history(self, subject: Subject) -> HistoryFacts:
         if subject.engine is None:
-            return History()
+            return HistoryFacts()
         try:
             return (await self._engine.history(subject.instance_id)).gathered()
         except EngineRefusedError:
-            return History()  # what is only scheduled has none yet
+            return HistoryFacts()  # what is only scheduled has none yet
         except EngineUnavailableError:
             if subject.status != "STALLED":
                 raise
-            return History()  # one that is stalled by its size does not fit into an answer either
+            return HistoryFacts()  # one that is stalled by its size does not fit into an answer either
 
     async def _elsewhere(self, facts: Facts) -> tuple[Elsewhere, ...]:
         """Return awaited events that were raised at ids like this one: refused by us, or awaited by none."""
@@ -100,7 +100,7 @@ class FactFinder:
             return ()
         since = min(wait.since for wait in facts.open_waits)
         async with self._database.read() as connection:
-            wanted = audit.Filter(action=RAISE_FAILED)
+            wanted = audit.EntryFilter(action=RAISE_FAILED)
             entries = await audit.page(connection, wanted, limit=50)
         failed = [
             Elsewhere(instance_id=entry.instance_id, name=str(entry.data.get("event", "")), at=entry.at, unknown=True)
@@ -143,7 +143,7 @@ async def _undelivered(connection: AsyncConnection, instance_id: str) -> datetim
     return min((row.created_at for row in waiting), default=None)
 
 
-def _suspended_by(history: History, entries: tuple[audit.Chained, ...]) -> History:
+def _suspended_by(history: HistoryFacts, entries: tuple[audit.Chained, ...]) -> HistoryFacts:
     """Say who paused it, as far as it was done through us."""
     last = next((entry for entry in reversed(entries) if entry.action == AuditAction.WORKFLOW_PAUSE), None)
     if history.suspension is None or last is None:

@@ -32,7 +32,7 @@ LARGEST_AMOUNT = Decimal(10) ** 12
 MOST_REQUEST_FIELDS = 20
 
 
-class Asked(Value):
+class RequestInput(Value):
     """A caller's input. All but kind and subject is optional; without a requester the caller is the requester."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,7 +73,7 @@ class Asking:
         except PolicyError as error:
             raise Refused(Kind.UNAVAILABLE, f"The policy cannot be used, so nothing was started. {error}") from error
 
-    async def request(self, caller: Caller, asked: Asked) -> ApprovalRequest:
+    async def request(self, caller: Caller, asked: RequestInput) -> ApprovalRequest:
         """Return the request that a caller asks for."""
         policy = await self.policy()
         if asked.kind == ORDER and (asked.amount is None or not ORDER_ID.fullmatch(asked.subject)):
@@ -94,7 +94,7 @@ class Asking:
         except ValueError as error:
             raise unusable(error) from error
 
-    def _content(self, policy: Policy, asked: Asked) -> dict[str, dict[str, str]]:
+    def _content(self, policy: Policy, asked: RequestInput) -> dict[str, dict[str, str]]:
         """Return the fields, checked if the policy declares the kind, and the details."""
         kind = policy.kinds.get(asked.kind)
         if kind is None:
@@ -107,7 +107,7 @@ class Asking:
         except FieldsError as error:
             raise Refused(Kind.INVALID, str(error), problems=error.problems) from error
 
-    async def callback(self, caller: Caller, asked: Asked) -> Callback | None:
+    async def callback(self, caller: Caller, asked: RequestInput) -> Callback | None:
         """Return where the end is told: the caller's own callback, or else the effect of the kind."""
         if asked.callback is not None:
             if not caller.key_id:
@@ -173,7 +173,7 @@ def _as_texts(fields: dict[str, Any]) -> dict[str, str]:
     return {name: shown[each] if isinstance(each, bool) else str(each) for name, each in fields.items()}
 
 
-def _money(policy: Policy, asked: Asked) -> dict[str, Any]:
+def _money(policy: Policy, asked: RequestInput) -> dict[str, Any]:
     if asked.amount is None:
         if asked.currency is not None:
             raise Refused(Kind.INVALID, "There is a currency and no amount. Send both, or neither.")

@@ -20,7 +20,7 @@ ENTRIES_LOOKED_AT = 50
 """An instance's newest audit entries that are searched for the operation's own."""
 
 
-class Acting:
+class BulkItems:
     """Carries out operations on single instances."""
 
     def __init__(self, operations: Operations, database: Database) -> None:
@@ -42,7 +42,10 @@ class Acting:
 
     async def _did(self, operation: bulk.Operation, instance_id: str) -> bool:
         """Say whether the newest call of this kind was the operation's own: each is audited before it is made."""
-        call, wanted = AuditAction(f"workflow.{VERBS[operation.action].action}"), audit.Filter(instance_id=instance_id)
+        call, wanted = (
+            AuditAction(f"workflow.{VERBS[operation.action].action}"),
+            audit.EntryFilter(instance_id=instance_id),
+        )
         async with self._database.read() as connection:
             entries = await audit.page(connection, wanted, limit=ENTRIES_LOOKED_AT)
         newest = next((each for each in entries if each.action in {call, f"{call}_failed"}), None)

@@ -24,7 +24,7 @@ class Bound(Value):
     quota: Quota
 
 
-class Quotas:
+class QuotaGuard:
     """Refuses a start that is too much. A policy without `quotas` bounds nothing."""
 
     def __init__(self, policies: PolicyFile) -> None:

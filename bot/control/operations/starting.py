@@ -31,7 +31,7 @@ from approvals.values import Value
 from approvals.webhooks import Callback
 from bot.access.refusals import Kind, Refused, unusable
 from bot.control.operations.ids import INSTANCE_ID, INSTANCE_ID_SENTENCE
-from bot.control.operations.quotas import Quotas
+from bot.control.operations.quotas import QuotaGuard
 from bot.engine.client import AlreadyExistsError, Engine, EngineRefusedError, EngineUnavailableError
 from bot.engine.traces import INSTANCE
 from bot.process.correlation import correlation_id
@@ -73,7 +73,7 @@ class Start(Value):
         return f"{self.request.kind.capitalize()} {self.request.subject}" if self.request else self.instance_id
 
 
-class Started(Value):
+class StartedRequest(Value):
     """A started request. `new` is False if the same call had started it before; `outcome` is how that one ended."""
 
     instance_id: str
@@ -90,7 +90,7 @@ class StartParts(NamedTuple):
     directory: Directory
     keys: KeyRing
     callbacks: Callbacks
-    quotas: Quotas
+    quotas: QuotaGuard
     names: tuple[str, ...]
     clock: Callable[[], datetime]
 
@@ -110,7 +110,7 @@ class Starting:
         through: str,
         instance_id: str | None = None,
         callback: Callback | None = None,
-    ) -> Started:
+    ) -> StartedRequest:
         """Start a request's workflow: an order's under the order's own id, any other under the given one.
 
         Raises: Refused CONFLICT (the id is taken), INVALID (the policy has nobody to ask, or the engine takes no such
@@ -122,7 +122,7 @@ class Starting:
 
     async def _ask(
         self, request: ApprovalRequest, actor: str, through: str, known_as: str, callback: Callback | None
-    ) -> Started:
+    ) -> StartedRequest:
         start = Start(request=request, instance_id=known_as, callback=callback)
         await self.check(start)
         row, new = await self.begin(start, actor, self._asked(start, actor, through))
@@ -155,7 +155,7 @@ class Starting:
             data=about | {"amount": amount},
         )
 
-    async def _schedule_once(self, start: Start, *, new: bool) -> Started:
+    async def _schedule_once(self, start: Start, *, new: bool) -> StartedRequest:
         """Hand a request to the engine. Look first (docs/explanation/dapr.md#a-finished-id-runs-again)."""
         engine, instance_id = self._parts.engine, start.instance_id
         if (found := await engine.state(instance_id, payloads=False)) is not None:
@@ -165,16 +165,16 @@ class Starting:
                     f"{start.named} has run and is over ({found.status}). It is not run again under the same id: use "
                     "a new one.",
                 )
-            return Started(instance_id=instance_id, new=False)
+            return StartedRequest(instance_id=instance_id, new=False)
         try:
             await self.schedule(start)
         except AlreadyExistsError:
-            return Started(instance_id=instance_id, new=False)
+            return StartedRequest(instance_id=instance_id, new=False)
         except EngineUnavailableError as error:
             if await self._quietly_found(instance_id) is None:
                 raise
             log.info("a start whose answer was lost has worked", instance_id=instance_id, why=str(error))
-        return Started(instance_id=instance_id, new=new)
+        return StartedRequest(instance_id=instance_id, new=new)
 
     async def _quietly_found(self, instance_id: str) -> object | None:
         """Return the instance if a call whose answer was lost has started it after all."""
@@ -268,7 +268,7 @@ class Starting:
         return unknown(canonical(requester), policy.programs, people)
 
 
-def _found(start: Start, row: instances.Instance) -> Started | None:
+def _found(start: Start, row: instances.Instance) -> StartedRequest | None:
     """Return the request that the same call started before; None if it still has to reach the engine.
 
     Raises: Refused CONFLICT if it was another request, or is gone.
@@ -285,7 +285,7 @@ def _found(start: Start, row: instances.Instance) -> Started | None:
         )
     if row.phase == "starting":
         return None
-    return Started(instance_id=start.instance_id, new=False, outcome=row.ended_as)
+    return StartedRequest(instance_id=start.instance_id, new=False, outcome=row.ended_as)
 
 
 def _asked_for(callback: Callback | None) -> Callback | None:

@@ -50,7 +50,7 @@ class AuditTrail:
         self._checkpoint_every = checkpoint_every
 
     async def page(
-        self, caller: Caller, wanted: audit.Filter, *, before: int | None, limit: int
+        self, caller: Caller, wanted: audit.EntryFilter, *, before: int | None, limit: int
     ) -> tuple[audit.Chained, ...]:
         """Return entries, newest first; `before` is the number of the last one seen."""
         await self._access.demand(caller, Action.AUDIT_READ)

@@ -34,11 +34,11 @@ class DecisionQuery(BaseModel):
     requester: Word | None = Field(None, description="part of the requester's e-mail or id")
     rule: Word | None = Field(None, description="the policy's rule", examples=["manager"])
 
-    def wanted(self, now: datetime) -> decided.Wanted:
+    def wanted(self, now: datetime) -> decided.DecisionFilter:
         """Return the search that is meant, durations counted back from now."""
         given = self.model_dump(include=set(DecisionQuery.model_fields) - {"since", "until"})
         since = moment_of(self.since, now) if self.since else None
-        return decided.Wanted(**given, since=since, until=moment_of(self.until, now) if self.until else None)
+        return decided.DecisionFilter(**given, since=since, until=moment_of(self.until, now) if self.until else None)
 
 
 class DecisionsSearch:
@@ -64,7 +64,7 @@ class DecisionsSearch:
         await self._access.demand(caller, Action.AUDIT_READ)
         return decided.lines(self._database, await self._wanted(query))
 
-    async def _wanted(self, query: DecisionQuery) -> decided.Wanted:
+    async def _wanted(self, query: DecisionQuery) -> decided.DecisionFilter:
         wanted = query.wanted(self._clock())
         return wanted.model_copy(update={"people": await self._people(wanted.by)})
 

@@ -117,7 +117,7 @@ def _seat(one: SeatStanding) -> SeatShown:
     return SeatShown(seat=one.name, needed=one.needed, filled=len(one.by), by=people)
 
 
-def workflow(line: listing.Line, slack_url: str | None, progress: instances.Progress | None = None) -> Workflow:
+def workflow(line: listing.Line, slack_url: str | None, progress: instances.RequestProgress | None = None) -> Workflow:
     """Return a list's line. `slack_url` is the workspace's address, None if it is not known now."""
     waits = line.phase == "waiting"
     return Workflow(

@@ -26,7 +26,7 @@ async def unsigned_starts(database: Database, engine: Engine, own: tuple[str, ..
     """
     async with database.read() as connection:
         entries = await audit.page(
-            connection, audit.Filter(action=AuditAction.START_UNSIGNED), limit=MOST_EVIDENCE_SHOWN
+            connection, audit.EntryFilter(action=AuditAction.START_UNSIGNED), limit=MOST_EVIDENCE_SHOWN
         )
     found = []
     for instance_id in dict.fromkeys(entry.instance_id for entry in entries):

@@ -18,7 +18,7 @@ from approvals.machine import CardPosted, State, binding_of, step
 from approvals.request import CardRef
 from approvals.signing import KeyRing
 from approvals.values import in_utc
-from bot.engine.client import Instance
+from bot.engine.client import EngineInstance
 from bot.engine.history import RecordedHistory
 from records import instances
 from records.instances import Phase
@@ -90,7 +90,7 @@ def lacks_card(row: instances.Instance) -> bool:
     return row.state is not None and len(row.cards) <= row.stage
 
 
-def changes_by(state: State, engine: Instance) -> instances.Changes:
+def changes_by(state: State, engine: EngineInstance) -> instances.Changes:
     """Return the row of a request as its history gives it."""
     asked = len(state.cards) > state.stage
     own: dict[str, Any] = {
@@ -102,7 +102,7 @@ def changes_by(state: State, engine: Instance) -> instances.Changes:
     return instances.Changes(**projection(state) | own)
 
 
-def known_by(state: State, engine: Instance) -> instances.Known:
+def known_by(state: State, engine: EngineInstance) -> instances.Known:
     """Return the first row of a request that has none."""
     request = state.request
     return instances.Known.model_validate(

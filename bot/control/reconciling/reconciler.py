@@ -30,13 +30,13 @@ from bot.control.reconciling.rebuilding import (
 )
 from bot.engine.client import (
     Engine,
+    EngineInstance,
     EngineRefusedError,
     EngineUnavailableError,
     TornError,
     UnknownInstanceError,
     UnlistableError,
 )
-from bot.engine.client import Instance as EngineInstance
 from bot.process.periodic import Periodic
 from cards.card_view import Ending
 from records import audit, instances, intake, listing, notifications, reconciling
@@ -197,7 +197,7 @@ class Reconciler:
 
     # ---- one comparison ---------------------------------------------------------------------------------------------
 
-    async def _compare(self, rows: Sequence[reconciling.Known]) -> SweepResult:
+    async def _compare(self, rows: Sequence[reconciling.ComparedRow]) -> SweepResult:
         """Compare some rows with the engine and correct them. Raises EngineUnavailableError if it answers for none."""
         looked = await asyncio.gather(*(self._state(row.instance_id) for row in rows), return_exceptions=True)
         pairs = [(row, state) for row, state in zip(rows, looked, strict=True) if not isinstance(state, BaseException)]
@@ -435,7 +435,7 @@ class _Followed:
         return self._pause < 40  # noqa: PLR2004 seconds
 
 
-def changes(row: instances.Instance | reconciling.Known, state: EngineInstance) -> instances.Changes | None:
+def changes(row: instances.Instance | reconciling.ComparedRow, state: EngineInstance) -> instances.Changes | None:
     """Return the changes that the row needs, None if there are none. A phase is set if the end came from outside."""
     status, custom = state.status, plain_status(state.custom_status)
     if status == row.engine_status and custom in ("", row.custom_status):

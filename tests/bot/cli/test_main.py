@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from bot.cli import output
-from bot.cli.main import COMMANDS, Entry, build, loaded
+from bot.cli.main import COMMANDS, CommandEntry, build, loaded
 from tests.bot.cli.calling import run
 
 
-def commands(entry: Entry) -> list[tuple[str, object]]:
+def commands(entry: CommandEntry) -> list[tuple[str, object]]:
     made = loaded(entry)
     inner = getattr(made, "commands", None)
     return [(entry.name, made)] if inner is None else [(f"{entry.name} {name}", each) for name, each in inner.items()]

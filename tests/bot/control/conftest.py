@@ -15,7 +15,7 @@ from approvals.signing import parse_key_ring
 from bot.access.authenticating import Access, Caller
 from bot.access.throttle import Throttle
 from bot.control.operations.calls import Given, Parts
-from bot.control.operations.quotas import Quotas
+from bot.control.operations.quotas import QuotaGuard
 from bot.control.operations.single import Operations
 from bot.control.operations.starting import Starting, StartParts
 from bot.control.subjects import Subjects
@@ -41,9 +41,9 @@ class Notified:
     """Keeps what would be sent."""
 
     def __init__(self) -> None:
-        self.rows: list[notifications.Row] = []
+        self.rows: list[notifications.NotificationRow] = []
 
-    def take(self, rows: Iterable[notifications.Row]) -> None:
+    def take(self, rows: Iterable[notifications.NotificationRow]) -> None:
         """Keep them."""
         self.rows.extend(rows)
 
@@ -72,7 +72,7 @@ class House:
         self.database = database
         self.policy = policy
         self.notified = Notified()
-        quotas = Quotas(PolicyFile(policy))
+        quotas = QuotaGuard(PolicyFile(policy))
         callbacks = Callbacks(["orders.example"])
         keys, policies = parse_key_ring("k" * 40), PolicyFile(policy)
         access = Access(

@@ -11,8 +11,8 @@ from approvals.people import Person
 from bot.control.diagnosis.facts import Elsewhere, Facts, Refusal, Unposted
 from bot.control.diagnosis.rules import RULES, WHERE_NOTHING_IS_WRONG, diagnose
 from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
-from bot.engine.history import Attempts, History, Raised, Suspension, Timer, Wait
-from records.instances import Progress
+from bot.engine.history import Attempts, HistoryFacts, Raised, Suspension, Timer, Wait
+from records.instances import RequestProgress
 from tools.docs.troubleshooting import page
 
 NOW = datetime(2026, 1, 5, 15, tzinfo=UTC)
@@ -28,8 +28,8 @@ def facts(**more: Any) -> Facts:
     return Facts(**({"instance_id": "order-42-workflow", "now": NOW, "status": "RUNNING", "name": "a"} | more))
 
 
-def history(*waits: Wait, **more: Any) -> History:
-    return History(waits=waits, **more)
+def history(*waits: Wait, **more: Any) -> HistoryFacts:
+    return HistoryFacts(waits=waits, **more)
 
 
 def raised(name: str = "payment_confirmed", minutes: int = 30, **more: Any) -> Raised:
@@ -77,7 +77,7 @@ CASES: list[tuple[str, Facts, str]] = [
     ),
     (
         "decided",
-        facts(status="COMPLETED", ended_at=THEN, what="order 42", outcome="rejected", progress=Progress()),
+        facts(status="COMPLETED", ended_at=THEN, what="order 42", outcome="rejected", progress=RequestProgress()),
         "order 42 is over: Rejected.",
     ),
     (
@@ -87,7 +87,7 @@ CASES: list[tuple[str, Facts, str]] = [
             what="order 42",
             history=history(wait("approval_decision")),
             waiting_on=("group:managers",),
-            progress=Progress(approvals=(YES,), needed=2, stages=2),
+            progress=RequestProgress(approvals=(YES,), needed=2, stages=2),
         ),
         "1 of 2 approved (Manager)",
     ),

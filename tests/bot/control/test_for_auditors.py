@@ -27,13 +27,13 @@ async def test_the_audit_is_read_by_auditors_alone_and_found_by_an_orders_id(pro
     trail = program.services.audit_trail
     assert await trail.instance_of("order 42") == order
     assert await trail.instance_of("never heard of") == "never heard of"
-    entries = await trail.page(AUDITOR, audit.Filter(instance_id=order), before=None, limit=3)
+    entries = await trail.page(AUDITOR, audit.EntryFilter(instance_id=order), before=None, limit=3)
     assert entries[0].action == "effect.order_processed"
-    older = await trail.page(AUDITOR, audit.Filter(instance_id=order), before=entries[-1].seq, limit=50)
+    older = await trail.page(AUDITOR, audit.EntryFilter(instance_id=order), before=entries[-1].seq, limit=50)
     assert older[-1].action == "order.started"
     assert "T0LOCAL/U0MANAGER" in await trail.actors()
     with pytest.raises(Refused):
-        await trail.page(OPERATOR, audit.Filter(), before=None, limit=3)
+        await trail.page(OPERATOR, audit.EntryFilter(), before=None, limit=3)
 
 
 async def test_a_check_of_the_audit_is_itself_audited(program: Program) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.control.reconciling.reconciler import changes, reason_of
-from bot.engine.client import Instance
+from bot.engine.client import EngineInstance
 from records import instances
 
 NOW = datetime(2026, 1, 5, 14, tzinfo=UTC)
@@ -24,9 +24,9 @@ def row(status: str, phase: str, **more: Any) -> instances.Instance:
     return instances.Instance.model_validate(known | more)
 
 
-def engine(status: str, **more: Any) -> Instance:
+def engine(status: str, **more: Any) -> EngineInstance:
     known = {"instance_id": "x", "name": "n", "status": status, "created_at": NOW, "updated_at": NOW}
-    return Instance.model_validate(known | more)
+    return EngineInstance.model_validate(known | more)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def engine(status: str, **more: Any) -> Instance:
     ],
 )
 def test_a_row_follows_the_engine(
-    ours: instances.Instance, theirs: Instance, follows: dict[str, object] | None
+    ours: instances.Instance, theirs: EngineInstance, follows: dict[str, object] | None
 ) -> None:
     found = changes(ours, theirs)
     if follows is None:

@@ -144,7 +144,7 @@ async def test_missing_checkpoints_are_told_once_before_the_next_one_covers_what
     for _ in range(2):
         await checkpointing.loop.once()
     async with house.database.read() as connection:
-        entries = await audit.page(connection, audit.Filter(action="audit.unsigned"))
+        entries = await audit.page(connection, audit.EntryFilter(action="audit.unsigned"))
     assert [each.data for each in entries] == [{"signed": 0}]
     assert await house.alarms() == 1
 

@@ -7,7 +7,7 @@ import pytest
 
 from approvals.authority import Role
 from bot.access.refusals import Kind, Refused
-from bot.control.operations.asking import Asked
+from bot.control.operations.asking import RequestInput
 from tests.in_process import Program, caller
 
 REQUESTER = caller(Role.REQUESTER, email="requester@example.com")
@@ -25,7 +25,7 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def both(program: Program, asked: Asked) -> None:
+async def both(program: Program, asked: RequestInput) -> None:
     await program.services.asking.request(REQUESTER, asked)
     await program.services.asking.callback(REQUESTER, asked)
 
@@ -33,7 +33,7 @@ async def both(program: Program, asked: Asked) -> None:
 async def test_each_mistake_is_refused_with_its_message(program: Program) -> None:
     for fields, part in UNUSABLE:
         known: dict[str, Any] = {"subject": "42", "amount": "2400"}
-        asked = Asked(**known | fields)
+        asked = RequestInput(**known | fields)
         with pytest.raises(Refused, match=part) as raised:
             await both(program, asked)
         assert raised.value.kind is Kind.INVALID, fields
@@ -41,15 +41,17 @@ async def test_each_mistake_is_refused_with_its_message(program: Program) -> Non
 
 async def test_a_request_is_for_the_caller_in_the_policys_currency(program: Program) -> None:
     fields = {"urgent": True, "host": "web-1", "count": 3}
-    made = await program.services.asking.request(REQUESTER, Asked(subject="42", amount=Decimal("-0"), fields=fields))
+    made = await program.services.asking.request(
+        REQUESTER, RequestInput(subject="42", amount=Decimal("-0"), fields=fields)
+    )
     assert (made.requester, made.submitted_by) == ("requester@example.com", "requester@example.com")
     assert (str(made.amount), made.currency) == ("0.00", "USD")
     assert made.fields == {"urgent": "yes", "host": "web-1", "count": "3"}
-    assert await program.services.asking.callback(REQUESTER, Asked(subject="42")) is None
+    assert await program.services.asking.callback(REQUESTER, RequestInput(subject="42")) is None
 
 
 async def test_asking_for_others_is_a_right_of_its_own(program: Program) -> None:
-    asked = Asked(subject="42", amount=Decimal(2400), requester="vp@example.com")
+    asked = RequestInput(subject="42", amount=Decimal(2400), requester="vp@example.com")
     for role, allowed in ((Role.ASKER, False), (Role.FOR_OTHERS, True)):
         who = caller(role, email="requester@example.com")
         if allowed:
@@ -63,12 +65,12 @@ async def test_asking_for_others_is_a_right_of_its_own(program: Program) -> None
 async def test_a_key_asks_only_for_its_own_kinds(program: Program) -> None:
     narrow = REQUESTER.model_copy(update={"kinds": frozenset({"deploy"})})
     with pytest.raises(Refused, match="You may not ask for order"):
-        await program.services.asking.request(narrow, Asked(subject="42", amount=Decimal(2400)))
-    assert (await program.services.asking.request(narrow, Asked(kind="deploy", subject="web"))).kind == "deploy"
+        await program.services.asking.request(narrow, RequestInput(subject="42", amount=Decimal(2400)))
+    assert (await program.services.asking.request(narrow, RequestInput(kind="deploy", subject="web"))).kind == "deploy"
 
 
 async def test_a_policy_that_cannot_be_read_starts_nothing(program: Program) -> None:
     program.policy.write_text("nonsense: [")
     with pytest.raises(Refused) as raised:
-        await program.services.asking.request(REQUESTER, Asked(subject="42", amount=Decimal(2400)))
+        await program.services.asking.request(REQUESTER, RequestInput(subject="42", amount=Decimal(2400)))
     assert raised.value.kind is Kind.UNAVAILABLE

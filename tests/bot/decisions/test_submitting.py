@@ -13,7 +13,7 @@ from approvals.people import Person
 from approvals.signing import parse_key_ring
 from approvals.state import State, binding_of
 from bot.access.refusals import Kind, Refused
-from bot.decisions.receipts import Receipt
+from bot.decisions.receipts import SubmissionReceipt
 from bot.decisions.state_cache import StateCache
 from bot.decisions.submitting import Decisions, DecisionSubmission
 from bot.process.background import Background
@@ -72,7 +72,7 @@ class Desk:
             await instances.project(connection, state.instance_id, changes, NOW)
         return state
 
-    async def take(self, state: State, person: Person = ANN, **fields: Any) -> Receipt:
+    async def take(self, state: State, person: Person = ANN, **fields: Any) -> SubmissionReceipt:
         known = {"id": "d-1", "binding": binding_of(state), "approved": True, "through": "slack"}
         return await self.decisions.take(
             DecisionSubmission(instance_id=state.instance_id, person=person, **known | fields)

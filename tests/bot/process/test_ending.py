@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from bot.process.ending import Ending
+from bot.process.ending import Shutdown
 
 
 async def test_parts_end_in_the_opposite_order_and_a_failure_or_a_hang_holds_up_none() -> None:
@@ -22,7 +22,7 @@ async def test_parts_end_in_the_opposite_order_and_a_failure_or_a_hang_holds_up_
         ended.append(part)
 
     with capture_logs() as logged:
-        async with asyncio.timeout(5), Ending() as ending:
+        async with asyncio.timeout(5), Shutdown() as ending:
             ending.then("database", lambda: ends("database"))
             ending.then("worker", hangs, within_s=0.05)
             ending.then("socket", fails)
@@ -41,7 +41,7 @@ async def test_a_start_that_fails_ends_what_had_begun() -> None:
         ended.set()
 
     async def start() -> None:
-        async with Ending() as ending:
+        async with Shutdown() as ending:
             ending.then("tracing", end)
             message = "no database"
             raise RuntimeError(message)
