@@ -192,6 +192,21 @@ class Engine:
         return await _translated(method(request, timeout=self._timeout, metadata=self._metadata))
 
 
+PASSING = frozenset({
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.INTERNAL,
+})  # fmt: skip
+"""Codes of what may work later."""
+
+REFUSALS = ("job name is invalid", "orchestration has not yet completed", "is stalled")
+"""What else Dapr says no with as UNKNOWN. Anything else of that code is a part that is away, such as its database."""
+
+
 def _channel(address: str) -> Channel:
     if address.startswith(("https://", "grpcs://")):
         return secure_channel(address.partition("://")[2], grpc.ssl_channel_credentials())
@@ -219,16 +234,9 @@ def _failure(code: grpc.StatusCode, text: str) -> Exception:
         return TornError(text)
     if code == grpc.StatusCode.ALREADY_EXISTS:
         return AlreadyExistsError(text)
-    passing = {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.INTERNAL,
-    }
-    return EngineUnavailableError(f"{code.name}: {text}") if code in passing else EngineRefusedError(text)
+    if code in PASSING or (code == grpc.StatusCode.UNKNOWN and not any(each in text for each in REFUSALS)):
+        return EngineUnavailableError(f"{code.name}: {text}")
+    return EngineRefusedError(text)
 
 
 def _instance(state: protos.WorkflowState) -> EngineInstance:

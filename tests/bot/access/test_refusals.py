@@ -1,5 +1,6 @@
 """One error model, and one map from it for each face."""
 
+import grpc
 import pytest
 
 from activities.bulk import ItemResult
@@ -8,7 +9,7 @@ from approvals.decision import Reason, Verdict
 from bot.access.denials import denial
 from bot.access.refusals import KIND_OF, Kind, Refused, as_refusal, message_of, refused, unknown
 from bot.control.operations.bulk_items import result_of
-from bot.engine.client import EngineRefusedError, EngineUnavailableError
+from bot.engine.client import EngineRefusedError, EngineUnavailableError, _failure
 from bot.web.answers import STATUS, headers_of
 from records.errors import BadCursorError, DatabaseUnavailableError
 
@@ -36,6 +37,34 @@ def test_what_services_raise_becomes_one_refusal(
     assert refusal is not None
     assert (refusal.kind, refusal.retry_after) == (kind, retry_after)
     assert said in refusal.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "failed to create workflow instance: failed to connect to `user=postgres database=dapr`: connection refused",
+        "failed to begin transaction: failed to connect to `user=postgres database=dapr`",
+        "failed to load workflow metadata: unexpected EOF",
+    ],
+)
+def test_a_database_of_the_engine_that_is_away_is_no_refusal_and_where_it_is_is_not_told(text: str) -> None:
+    refusal = as_refusal(_failure(grpc.StatusCode.UNKNOWN, text))
+    assert refusal is not None
+    assert refusal.kind is Kind.UNAVAILABLE
+    assert "postgres" not in refusal.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'failed to create workflow instance: rpc error: code = Unknown desc = job name is invalid "a/b"',
+        "failed to purge workflow state: orchestration has not yet completed",
+        "failed to invoke method for workflow 'x': actor is stalled",
+        "no such instance exists",
+    ],
+)
+def test_what_the_engine_says_no_with_is_a_refusal(text: str) -> None:
+    assert isinstance(_failure(grpc.StatusCode.UNKNOWN, text), EngineRefusedError)
 
 
 def test_a_fault_is_no_refusal() -> None:
