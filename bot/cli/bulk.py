@@ -17,7 +17,7 @@ app = typer.Typer(help="Operations on many workflows: how far one is, and going 
 
 OVER = {"done", "stopped"}
 LONGEST_PROGRESS_PAUSE_S = 1.0
-"""Seconds between two looks at an operation, at most."""
+"""Longest pause between two polls of an operation, in seconds."""
 
 OperationId = Annotated[str, typer.Argument(metavar="ID", help="the operation's id, as it was printed")]
 
@@ -112,7 +112,7 @@ def _summary(found: dict[str, Any]) -> str:
 
 
 def _followed(remote: Remote, begun: dict[str, Any]) -> dict[str, Any]:
-    """Wait for an operation's end with a bar. It goes on by itself if nobody waits."""
+    """Wait for an operation's end with a progress bar. The operation does not depend on it."""
     found, before, pause = begun, 0, 0.1
     with output.progress(begun["action"].capitalize(), begun["total"]) as advance:
         try:
@@ -143,7 +143,7 @@ def _results(remote: Remote, operation_id: str) -> list[dict[str, Any]]:
 def list_(
     limit: Annotated[int, typer.Option(min=1, max=100, help="at most so many")] = 20, output_as: Output = Format.TABLE
 ) -> None:
-    """List what was done to many workflows, newest first.
+    """List bulk operations, newest first.
 
     Example: countersign bulk list
     """
@@ -183,7 +183,7 @@ def continue_(
     reason: Annotated[str, typer.Option(help="why it goes on; stands in the audit")] = "",
     output_as: Output = Format.TABLE,
 ) -> None:
-    """Go on with what failed or was left. What has a result is not touched again.
+    """Continue with items that failed or have no result yet.
 
     Example: countersign bulk continue 5f0c9a7d1b3e4c5d8e9f0a1b2c3d4e5f --reason "the sidecar is back"
     """

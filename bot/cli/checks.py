@@ -51,7 +51,7 @@ class CheckResult(Value):
 
 
 async def findings(settings: Settings, *, send_test: bool = False) -> list[CheckResult]:
-    """Look at everything; one that is wrong does not keep the others from being looked at.
+    """Run all checks; a failed one does not stop the others.
 
     With `send_test` a message is posted to each channel of the policy, and a test to COUNTERSIGN_PROCESS_ORDER_URL.
     """

@@ -92,7 +92,7 @@ class Story:
         self.ends("43", card, "COMPLETED", {"status": "rejected", "reason": "Over the budget of this quarter"})
 
     def wrong_person(self) -> str:
-        """Let those try who may not: they are told so, and nothing happens. Returns the card, which still waits."""
+        """Click as people who may not decide: they are refused. Returns the card, which still waits."""
         card = self.asks("44", "900.00", "A conference ticket")
         for who, name in ((REQUESTER, "requester"), (VP, "VP")):
             _tell(name, "clicks Approve, and may not")
@@ -152,7 +152,7 @@ def _step(title: str, step: Callable[[], object]) -> None:
 
 
 def expect(came_true: object, what: str) -> None:
-    """Hold the story to what it tells. Raises: DemoError."""
+    """Check a step of the story. Raises: DemoError."""
     if not came_true:
         raise DemoError(f"But {what}.")
 

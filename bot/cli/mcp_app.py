@@ -1,4 +1,4 @@
-"""What an agent's tools ask of the app, by REST: the app judges, records and keeps; nothing is kept here.
+"""The MCP tools' calls to the app's REST API. The app judges and records; nothing is kept here.
 
 So a tool call may be cut, this program or the app may be restarted, and the next call finds the same request.
 """
@@ -67,7 +67,7 @@ class App:
         raise AppError("This has been asked too often. Ask for something else, or tell your user.")
 
     async def look(self, request_id: str, wait_s: int = 0) -> ToolAnswer:
-        """Return where a request stands, after at most so many seconds. Raises: AppError."""
+        """Return a request's status, waiting for its end up to `wait_s` seconds. Raises: AppError."""
         return answer_of(await self._call("GET", self._path(request_id), params={"wait": wait_s}))
 
     async def withdraw(self, request_id: str, reason: str) -> ToolAnswer:

@@ -107,7 +107,7 @@ def fields(values: Mapping[str, Any]) -> None:
 
 @contextmanager
 def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error while something long goes on; gives the function that moves it on."""
+    """Show a progress bar on standard error; gives the function that advances it."""
     where = Console(stderr=True)
     with Progress(console=where, transient=True, disable=not shown or not where.is_terminal) as bar:
         task = bar.add_task(what, total=total or None)

@@ -61,7 +61,7 @@ async def _pages(engine: Engine) -> AsyncIterator[list[str]]:
 
 
 class _Look:
-    """Counts what can go on, by version, and keeps what cannot."""
+    """Counts by version the requests that can continue, and keeps those that cannot."""
 
     def __init__(self, engine: Engine, approvals: Versions) -> None:
         self._engine = engine

@@ -174,7 +174,7 @@ def history(
 
 
 NOBODY = ("workflow", "system")
-"""Actors that are no person: what happened says enough."""
+"""Actors that are no person: no name is shown for them."""
 
 
 def business_line(event: dict[str, Any]) -> dict[str, Any]:

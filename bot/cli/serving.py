@@ -23,7 +23,7 @@ from bot.process.connections import KEEP_ALIVE_S, bounded_connections
 from records.errors import RecordsError
 
 GRACE_S = 3
-"""Seconds that requests under way have when the app is told to end. Slack waits no longer for its answer."""
+"""Seconds for requests under way at SIGTERM: Slack waits no longer for an answer."""
 
 
 class Leaving(NamedTuple):

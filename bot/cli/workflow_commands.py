@@ -144,7 +144,7 @@ def suspend(
 def resume(
     instance: Instance, reason: Annotated[str, typer.Option("-r", "--reason", help="stands in the audit")] = ""
 ) -> None:
-    """Let a suspended workflow go on.
+    """Resume a suspended workflow.
 
     Example: countersign workflow resume order-42-workflow
     """

@@ -108,7 +108,7 @@ class BulkPages:
         )
 
     async def continue_(self, request: Request, operation_id: str) -> Response:
-        """Go on with what failed or was left."""
+        """Continue with items that failed or have no result yet."""
         signed_in = await self._entered(request)
         given = await self._given(request, signed_in)
         address = f"/bulk/{_known(operation_id)}"

@@ -59,5 +59,5 @@ class StatisticsPage:
 
 
 def _told(reason: str) -> str:
-    """Return a reason in a few words: its message speaks to the person who clicked, and here nobody did."""
+    """Return a reason in a few words: its message addresses the person who clicked."""
     return reason.replace("_", " ").capitalize()

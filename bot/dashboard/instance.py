@@ -106,7 +106,7 @@ class Instances:
         )
 
     async def _following(self, signed_in: SignedInRequest, subject: Subject) -> Listed:
-        """Return what waits for the reader next, with how many there are: after a decision they go on from here."""
+        """Return the requests that wait for the reader next, and their number, to link them after a decision."""
         if not may(signed_in.caller, Action.LIST, Resource(asked=True)):
             return Listed()
         found = await self._overview.waiting_for(signed_in.caller, limit=2)

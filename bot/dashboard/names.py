@@ -1,6 +1,6 @@
 """DisplayNames of people and groups for the eye, as Slack has them. A name proves nothing.
 
-One that is not found in time stays an id: a page waits for nobody.
+One that is not found in time is shown as an id: no page waits for Slack.
 """
 
 import asyncio

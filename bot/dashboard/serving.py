@@ -63,7 +63,7 @@ def sign_in(error: SignInNeededError) -> Response:
 
 
 def failed(error: Exception, method: str) -> Response:
-    """Return the page for what went wrong: what happened and what to do next, never a traceback."""
+    """Return the error page: what happened and what to do next, never a traceback."""
     refusal = as_refusal(error, reading=method in READING)
     status, text = (STATUS[refusal.kind], refusal.message) if refusal else _unforeseen(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

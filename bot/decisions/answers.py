@@ -39,7 +39,7 @@ class Answers:
             future.set_result(verdict)
 
     def heard(self, decision_id: str) -> None:
-        """Hear that another process has recorded an answer, and look for it now."""
+        """Poll now: another process has recorded an answer."""
         if decision_id in self._waiting:
             self._told.set()
 

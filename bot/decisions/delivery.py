@@ -219,7 +219,7 @@ class Deliverer:
 
 
 def _told(row: intake.Row, found: instances.Instance | None, verdict: Verdict) -> notifications.Notification:
-    """Return what the person hears: a row like all tellings, for Slack may be away when the workflow is over."""
+    """Return the person's notification as a row: Slack may be away when the workflow has ended."""
     name = f"{found.kind} {found.subject}: ".lstrip() if found and found.subject else ""
     user, why = row.person.partition("/")[2], message_for(verdict.reason, withdrawal=_is_withdrawal(row))
     return alarm(f"over/{row.id}", f"{name}{why}", row.instance_id, user=user)

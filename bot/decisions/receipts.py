@@ -51,7 +51,7 @@ class NotConfirmed(Refused):
     def __init__(self, late: "asyncio.Task[SubmissionReceipt]") -> None:
         super().__init__(Kind.UNAVAILABLE, NOT_CONFIRMED, retry_after=5)
         self.late = late
-        late.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to look at it
+        late.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller may be gone
 
 
 async def in_time(work: "asyncio.Task[SubmissionReceipt]") -> SubmissionReceipt:

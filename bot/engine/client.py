@@ -65,7 +65,7 @@ class EngineInstance(Value):
 
     @property
     def finished(self) -> bool:
-        """Whether it will never go on."""
+        """Whether it has ended for good."""
         return self.status in ENDED
 
 
@@ -214,7 +214,7 @@ def _channel(address: str) -> Channel:
 
 
 async def _translated(call: Any) -> Any:
-    """Await a call; its gRPC error becomes one of ours, so that nobody else reads status codes and texts."""
+    """Await a call and translate its gRPC error: only this module reads status codes and texts."""
     try:
         return await call
     except AioRpcError as error:

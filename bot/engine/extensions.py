@@ -35,7 +35,7 @@ NONE: Final = Extensions()
 
 
 def load(ours: Iterable[str]) -> Extensions:
-    """Return what installed packages declare. `ours` are names that nobody else may take. Raises: ExtensionError."""
+    """Return what installed packages declare. `ours` are reserved names. Raises: ExtensionError."""
     taken = {name.casefold() for name in ours}
     return Extensions(_group(WORKFLOWS, taken), _group(ACTIVITIES, taken))
 

@@ -98,7 +98,7 @@ class Worker:
         return bool(getattr(self._runtime, "_WorkflowRuntime__worker").is_worker_ready())  # noqa: B009 a private name
 
     async def drain(self) -> None:
-        """Begin no more activities, and wait for those under way: one that is cut off is done twice.
+        """Start no more activities, and wait for those under way: an interrupted one runs again.
 
         Work that has not begun gets no answer, so the sidecar hands it out again and no attempt is spent.
         """
@@ -121,7 +121,7 @@ class Worker:
 
         def stop() -> None:
             self._runtime.shutdown()  # type: ignore[no-untyped-call]
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
                 loop.call_soon_threadsafe(done.set)
 
         threading.Thread(target=stop, name="dapr-worker-stop", daemon=True).start()

@@ -24,7 +24,7 @@ class Background:
         task.add_done_callback(self._done)
 
     def begin(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        """Run work that goes on if its caller gives up. Its result or error is the caller's."""
+        """Run work that continues if its caller gives up. Its result or error is the caller's."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -66,7 +66,7 @@ class Ceiling:
 
     @property
     def crowded(self) -> bool:
-        """Whether so many requests are being served that others than SPARED are turned away."""
+        """Whether requests other than SPARED are refused because too many are being served."""
         return len(self._open) - len(self._waiting) > self.limit * SERVED_SHARE
 
 
@@ -118,7 +118,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_response_complete()
 
     def _expect(self, seconds: float | None) -> None:
-        """Give the rest of a head or a body so many seconds, None for no end."""
+        """Limit the rest of a head or a body to this many seconds; None for no limit."""
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._late)

@@ -20,7 +20,7 @@ def new_correlation_id() -> str:
 
 
 UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
-"""What is asked every few seconds."""
+"""Paths polled every few seconds."""
 
 
 class CorrelationMiddleware:

@@ -1,4 +1,4 @@
-"""What this process measures of its own work: how long people and decisions wait, with the trace as exemplar."""
+"""Histograms of this process: how long people and decisions wait, with the trace as exemplar."""
 
 from typing import Final
 

@@ -26,7 +26,7 @@ STUCK_AFTER_S: Final = 600.0
 """A single round that takes longer hangs: no query and no call of ours waits that long."""
 
 STANDBY_S: Final = 0.5
-"""How often a loop that another process leads looks whether it is its turn; that costs no query."""
+"""Seconds between a standby's checks of its lease; a check costs no query."""
 
 UNEXPECTED: Final = "an unexpected error, whose trace is in the log"
 
@@ -42,7 +42,7 @@ class LoopState(Value):
 
     @property
     def down(self) -> bool:
-        """Whether operators have to look at it."""
+        """Whether it failed so often that operators must act."""
         return self.in_a_row >= DOWN_AFTER or self.stuck_s > 0
 
     @property
@@ -221,5 +221,5 @@ class Loops:
 
     @property
     def down(self) -> tuple[LoopState, ...]:
-        """Those that operators have to look at."""
+        """The loops that need an operator."""
         return tuple(state for state in self.states if state.down)

@@ -41,7 +41,7 @@ class BulkBody(BaseModel):
 
 
 class ContinueBody(BaseModel):
-    """Why it goes on."""
+    """The reason for continuing."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "The sidecar is back"}]})
 
@@ -107,7 +107,7 @@ def routes(access: Access, bulk: Bulk) -> APIRouter:
     async def continue_bulk(
         operation_id: OperationId, caller: Annotated[Caller, who], body: ContinueBody | None = None
     ) -> Status:
-        """Go on with what failed or was left. Instances with a result are not touched again."""
+        """Continue with instances that failed or have no result yet."""
         return await bulk.continue_(caller, operation_id, body.reason if body else "")
 
     return router

@@ -1,4 +1,4 @@
-"""What every answer tells browsers and caches: nothing is kept, nothing is guessed. A page's own headers go first."""
+"""Response headers for browsers and caches: no caching, no sniffing. A page's own headers win."""
 
 from typing import Final
 

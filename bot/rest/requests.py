@@ -66,7 +66,7 @@ class RequestBody(BaseModel):
 
     @property
     def asked(self) -> RequestInput:
-        """What is asked for."""
+        """The body as the operations' input."""
         return RequestInput(**self.model_dump())
 
 
@@ -145,7 +145,7 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         caller: Annotated[Caller, who],
         wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT_S, description="seconds to wait for its end")] = 0,
     ) -> RequestShown:
-        """Say where a request stands; with `wait`, as soon as it has ended, at the latest after so many seconds."""
+        """Show a request; with `wait`, once it has ended, or after that many seconds."""
         return await requests.one(caller, request_id, wait_s=wait)
 
     @router.post("/requests/{request_id}/decision", responses={**problems(404, 409), 202: {"model": DecisionAnswer}})

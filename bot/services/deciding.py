@@ -63,7 +63,7 @@ class Deciding(Outside):
 
     @cached_property
     def notifier(self) -> Notifier:
-        """Sends what people are to be told."""
+        """Sends notifications."""
         alarms = Alarms(self.database, self.slack, self.directory, self.policies, self.clock)
         sender = NotificationSender(
             self.database, self.slack, self.directory, self.announcer, self.card_repair.rewrite, alarms
@@ -82,7 +82,7 @@ class Deciding(Outside):
 
     @cached_property
     def listener(self) -> Listener:
-        """Hears from PostgreSQL what other processes record: answers, and changes in Slack's directory."""
+        """Listens to PostgreSQL's notifications of other processes: answers, and changes in Slack's directory."""
         return Listener(self.database, {CHANNEL: self.answers.heard, slack_answers.CHANNEL: self.directory.changed})
 
     @cached_property

@@ -34,7 +34,7 @@ class Keeping(Reading):
 
     @cached_property
     def reach(self) -> Reach:
-        """Looks whether those who are asked can still decide."""
+        """Checks that the people who are asked can still decide."""
         every_s = min(REACH_EVERY_S, self.settings.reconcile_every_seconds)
         return Reach(self.database, self.slack, self.directory, self.clock, self.settings.link_base, every_s)
 

@@ -110,7 +110,7 @@ class Outside:
 
     @cached_property
     def background(self) -> Background:
-        """Work that goes on after an answer."""
+        """Work that continues after an answer."""
         return Background()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What every answer of /approval shares: in time, in the words of the one error model, with the request's name."""
+"""Shared by all answers of /approval: the deadline, the error model's map, the request's name."""
 
 import asyncio
 from collections.abc import Awaitable
