@@ -87,9 +87,8 @@ def test_the_whole_matrix_grants_exactly_what_is_expected() -> None:
         for action, (status, relation, resource) in product(Action, resources):
             allowed = authorize(actor, action, resource).allowed
             should = expected(action.value, roles, channel, status, relation)
-            case = (sorted(roles), action.value, status, channel, relation)
-            over += [case] if allowed and not should else []
-            under += [case] if should and not allowed else []
+            if allowed is not should:
+                (over if allowed else under).append((sorted(roles), action.value, status, channel, relation))
             checked += 1
     assert checked == 2 ** len(Role) * 4 * len(Action) * len(STATUSES) * 4
     assert over == []

@@ -114,6 +114,7 @@ def by_node(script: Path, text: str, key: bytes = PUBLIC) -> "subprocess.Complet
     )
 
 
+@pytest.mark.slow
 def test_the_documented_verifier_in_another_language_takes_and_refuses_the_same(script: Path) -> None:
     lasting = receipt(valid_until=None)
     taken = by_node(script, lasting)

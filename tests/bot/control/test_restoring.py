@@ -12,6 +12,7 @@ from bot.control.reconciling.restoring import EffectsHeldError, Restoration
 from records import audit, checkpoints, notifications
 from records.checkpoints import Signer
 from records.database import Database
+from tests.migrated import migrated
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SIGNER = Signer.from_seed(b"s" * 32)
@@ -47,8 +48,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    database = Database.open(f"sqlite:///{tmp_path}/a.db")
-    await database.migrate()
+    database = Database.open(await migrated(tmp_path / "a.db"))
     yield House(database, tmp_path / "checkpoints")
     await database.close()
 

@@ -15,6 +15,7 @@ from bot.control.reconciling.retention import Retention
 from records import audit, instances, tables
 from records.database import Database
 from tests.fake_engine import FakeEngine
+from tests.migrated import migrated
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 KEEP = timedelta(days=30)
@@ -62,8 +63,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    database = Database.open(f"sqlite:///{tmp_path}/records.db")
-    await database.migrate()
+    database = Database.open(await migrated(tmp_path / "records.db"))
     yield House(database)
     await database.close()
 

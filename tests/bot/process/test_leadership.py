@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from bot.process.leadership import Job, Leadership
 from bot.process.periodic import Periodic
 from records import sent
 from records.database import Database
+from tests.migrated import migrated
 from tests.records.conftest import cluster, place  # noqa: F401 fixtures
 from tests.torture import leaders as torture
 
@@ -25,12 +27,9 @@ class Clock:
 
 
 @pytest.fixture
-async def two(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[tuple[Database, Leadership, Leadership, Clock]]:
+async def two(tmp_path: Path) -> AsyncIterator[tuple[Database, Leadership, Leadership, Clock]]:
     """Give two processes' leases on one SQLite file."""
-    shared = Database.open(f"sqlite:///{tmp_path_factory.mktemp('leases')}/records.db")
-    await shared.migrate()
+    shared = Database.open(await migrated(tmp_path / "records.db"))
     clock = Clock()
     yield shared, Leadership(shared, clock, 15.0), Leadership(shared, clock, 15.0), clock
     await shared.close()
