@@ -90,9 +90,7 @@ def test_an_unusable_amount_is_refused_with_a_sentence(system: System, amount: o
     assert part in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "order_id", ["a%2Fb", "%C3%A9", "a%23b", "..", "%20a", "a.", "x" * 81, "a%7Cb", "a%40b", "a..b", "a.-.b"]
-)
+@pytest.mark.parametrize("order_id", ["a%2Fb", "a%23b", "..", "%20a", "x" * 81])
 def test_an_id_that_the_engine_would_refuse_is_refused_with_a_sentence(system: System, order_id: str) -> None:
     answer = system.post(f"/orders/{order_id}/start", {"amount": 1})
     assert answer.status_code in ({404, 405} if "/" in answer.url.path[8:-6] or order_id == ".." else {422})
