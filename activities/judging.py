@@ -87,13 +87,11 @@ class Judge:
             await asyncio.sleep(pause)  # Slack may be back in a moment, and a person's decision hangs on it
         return await self._judged(read, state)
 
-    async def decision(self, decision: Decision, state: State) -> Judgement:
-        """Judge a decision whose origin is proven, as it stands at the door."""
-        return await self._judged(Payload(decision=decision), state)
-
-    async def submission(self, submission: Submission, state: State) -> Judgement:
-        """Judge anything else whose origin is proven, as it stands at the door."""
-        return await self._judged(Payload(submission=submission), state)
+    async def at_the_door(self, submitted: Decision | Submission, state: State) -> Judgement:
+        """Judge what was submitted, whose origin is proven."""
+        decision = isinstance(submitted, Decision)
+        payload = Payload(decision=submitted) if decision else Payload(submission=submitted)
+        return await self._judged(payload, state)
 
     async def standing(self, person: Person, state: State) -> judgement.Standing:
         """Return whether a person may decide a request, for a list. Raises: LookupFailedError.

@@ -169,7 +169,6 @@ def _mount_rest(app: FastAPI, services: Services) -> None:
             services.decisions,
             services.requests,
             services.kinds,
-            services.withdrawals,
         )
     )
     app.include_router(receipts.routes(services.access, services.receipts))

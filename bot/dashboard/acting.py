@@ -25,8 +25,8 @@ from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import segment
 from bot.dashboard.sessions import SignedInRequest
 from bot.dashboard.waiting import refuse_unknown
-from bot.decisions.receipts import SubmissionReceipt
-from bot.decisions.submitting import Decisions, DecisionSubmission
+from bot.decisions.submissions import DecisionSubmission, SubmissionReceipt
+from bot.decisions.submitting import Decisions
 from cards.binding import UnreadableCardError, binding_value, parse_binding
 
 LONGEST_FORM_REASON = 1000

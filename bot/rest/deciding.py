@@ -1,18 +1,21 @@
-"""Taking a decision by REST: the same for an order and for a request of any other kind."""
+"""Taking a decision or a withdrawal by REST: the same for an order and for a request of any other kind."""
 
+import hashlib
 import uuid
 from typing import Literal
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from approvals.decision import Verdict
 from approvals.messages import message_for
 from approvals.orders import name_of
 from approvals.people import Person
 from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, refused
-from bot.decisions.submitting import Decisions, DecisionSubmission
+from bot.decisions.submissions import DecisionSubmission, WithdrawalSubmission
+from bot.decisions.submitting import Decisions
 
 ANSWER_WITHIN = 5.0
 """Seconds a caller waits for the workflow's answer before 202."""
@@ -111,3 +114,30 @@ def _demand_own_name(approver: str | None, caller: Caller, person: Person) -> No
         f"The decision names {approver[:80]!r} as its approver, and you call as {caller.email or person.user}. A "
         "decision is always the caller's own: leave `approver` out, or call with their own key. Nothing was decided.",
     )
+
+
+async def withdraw(  # noqa: PLR0913, PLR0917 what a withdrawal is made of
+    decisions: Decisions, caller: Caller, who: Person, instance_id: str, reason: str, idempotency_key: str | None
+) -> bool:
+    """Submit the caller's withdrawal and wait a little for the workflow's answer; False if there is none yet.
+
+    Raises: Refused with the verdict, if it does not count.
+    """
+    own = uuid.uuid4().hex
+    if idempotency_key:
+        own = hashlib.sha256(f"{instance_id}\n{idempotency_key}".encode()).hexdigest()
+    wanted = WithdrawalSubmission(
+        id=f"withdraw-{caller.key_id}-{own}", instance_id=instance_id, person=who, reason=reason, through="rest"
+    )
+    receipt = await decisions.take(wanted)
+    if not receipt.taken:
+        raise _refused_withdrawal(receipt.verdict, instance_id)
+    verdict = await decisions.answer(receipt, ANSWER_WITHIN)
+    if verdict is not None and not verdict.allowed:
+        raise _refused_withdrawal(verdict, instance_id)
+    return verdict is not None
+
+
+def _refused_withdrawal(verdict: Verdict, instance_id: str) -> Refused:
+    """Return the refusal in a withdrawal's words, with the request's name."""
+    return refused(verdict, message=f"{name_of(instance_id)}: {message_for(verdict.reason, withdrawal=True)}")

@@ -20,8 +20,7 @@ from bot.control.operations.starting import Starting
 from bot.control.reading.kinds import Kinds, KindShown, Preview
 from bot.control.reading.requests import RequestQuery, Requests, RequestShown
 from bot.decisions.submitting import Decisions
-from bot.decisions.withdrawing import Withdrawals
-from bot.rest import deciding, withdrawing
+from bot.rest import deciding
 from bot.rest.callers import caller_of, may
 from bot.rest.deciding import DecisionAnswer, DecisionBody
 from bot.rest.documented import SIGNED_IN, problems
@@ -103,7 +102,6 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
     decisions: Decisions,
     requests: Requests,
     kinds: Kinds,
-    withdrawals: Withdrawals,
 ) -> APIRouter:
     """Return the routes of requests."""
     router = APIRouter(tags=["requests"], dependencies=SIGNED_IN)
@@ -166,7 +164,7 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         """Take a request back, as the one who asked or who submitted it. 202 if the workflow has not answered yet."""
         found = await requests.one(caller, request_id)
         who = await access.submitter(caller)
-        answered = await withdrawing.withdraw(withdrawals, caller, who, found.id, body.reason, idempotency_key)
+        answered = await deciding.withdraw(decisions, caller, who, found.id, body.reason, idempotency_key)
         response.status_code = 200 if answered else 202
         return await requests.one(caller, found.id)
 

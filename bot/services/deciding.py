@@ -20,7 +20,6 @@ from bot.decisions.answers import CHANNEL, Answers
 from bot.decisions.delivery import Deliverer
 from bot.decisions.state_cache import StateCache
 from bot.decisions.submitting import Decisions
-from bot.decisions.withdrawing import Withdrawals
 from bot.services.outside import Outside
 from records import slack_answers
 from records.listening import Listener
@@ -116,16 +115,3 @@ class Deciding(Outside):
         networks = tuple(ipaddress.ip_network(each) for each in self.settings.callback_networks)
         allowed = (*networks, *LOOPBACK) if self.settings.slack_is_local else networks
         return Webhooks(self.database, WebhookSender(allowed), self.keys, self.clock)
-
-    @cached_property
-    def withdrawals(self) -> Withdrawals:
-        """Takes withdrawals in."""
-        return Withdrawals(
-            database=self.database,
-            judge=self.judge,
-            keys=self.keys,
-            deliverer=self.deliverer,
-            answers=self.answers,
-            background=self.background,
-            clock=self.clock,
-        )

@@ -23,7 +23,6 @@ class SlackSide(Keeping):
         app = bolt_app(lambda: self.secrets.bot_token)
         Clicks(
             decisions=self.decisions,
-            withdrawals=self.withdrawals,
             slack=self.slack,
             announcer=self.announcer,
             details=self.details,
@@ -38,7 +37,7 @@ class SlackSide(Keeping):
             operations=self.operations,
             subjects=self.subjects,
             bulk=self.bulk,
-            withdrawals=self.withdrawals,
+            decisions=self.decisions,
             slack=self.slack,
             home=home,
             clock=self.clock,

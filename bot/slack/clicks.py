@@ -15,9 +15,8 @@ from approvals.messages import message_for
 from approvals.people import Person
 from approvals.request import Binding, CardRef
 from bot.access.refusals import Refused
-from bot.decisions.receipts import NotConfirmed, SubmissionReceipt
-from bot.decisions.submitting import Decisions, DecisionSubmission
-from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
+from bot.decisions.submissions import DecisionSubmission, NotConfirmed, SubmissionReceipt, WithdrawalSubmission
+from bot.decisions.submitting import Decisions
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
 from bot.slack.details import Details
@@ -48,17 +47,15 @@ def person_of(body: Body) -> Person:
 class Clicks:
     """Listens to the card."""
 
-    def __init__(  # noqa: PLR0913 the parts it is made of
+    def __init__(
         self,
         *,
         decisions: Decisions,
-        withdrawals: Withdrawals,
         slack: Slack,
         announcer: Announcer,
         details: Details,
         background: Background,
     ) -> None:
-        self._withdrawals = withdrawals
         self._decisions = decisions
         self._slack = slack
         self._announcer = announcer
@@ -159,7 +156,7 @@ class Clicks:
                 person=person_of(body),
                 through="slack",
             )
-            receipt = await self._withdrawals.take(wanted)
+            receipt = await self._decisions.take(wanted)
         except (UnreadableCardError, Refused) as error:
             await ack()
             self._say(place, person_of(body), private.sentence(str(error)))

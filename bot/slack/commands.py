@@ -19,7 +19,8 @@ from bot.control.operations.bulk import Bulk
 from bot.control.operations.single import Operations
 from bot.control.reading.overview import Overview, may_list_all
 from bot.control.subjects import Subjects
-from bot.decisions.withdrawing import Withdrawals, WithdrawalSubmission
+from bot.decisions.submissions import WithdrawalSubmission
+from bot.decisions.submitting import Decisions
 from bot.slack import lines
 from bot.slack.answers import NEEDS_ID, answered, naming, words
 from bot.slack.clicks import person_of
@@ -78,7 +79,7 @@ class Commands:
         operations: Operations,
         subjects: Subjects,
         bulk: Bulk,
-        withdrawals: Withdrawals,
+        decisions: Decisions,
         slack: Slack,
         home: HomeTab,
         clock: Callable[[], datetime],
@@ -90,7 +91,7 @@ class Commands:
         self._managing = Managing(
             access=access, overview=overview, operations=operations, subjects=subjects, bulk=bulk, slack=slack
         )
-        self._withdrawals = withdrawals
+        self._decisions = decisions
         self._home = home
         self._clock = clock
         self._verbs: dict[str, Callable[[Caller, str, Body], Awaitable[Message | None]]] = {
@@ -235,7 +236,7 @@ class Commands:
             reason=reason[:1000],
             through="slack",
         )
-        receipt = await self._withdrawals.take(wanted)
+        receipt = await self._decisions.take(wanted)
         if not receipt.taken:
             return private.sentence(naming(reference, message_for(receipt.verdict.reason, withdrawal=True)))
         return private.sentence(naming(reference, WITHDRAWAL_TAKEN))

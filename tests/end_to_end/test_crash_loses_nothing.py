@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.decisions.receipts import DEADLINE_S
+from bot.decisions.submissions import DEADLINE_S
 from bot.process.settings import Settings
 from local.sidecar import Sidecar
 from local.slack import LocalSlack

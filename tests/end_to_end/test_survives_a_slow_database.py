@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from bot.decisions.receipts import NOT_CONFIRMED
+from bot.decisions.submissions import NOT_CONFIRMED
 from tests.end_to_end.system import MANAGER, System
 
 

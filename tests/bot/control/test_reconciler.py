@@ -7,7 +7,7 @@ import pytest
 
 from bot import services
 from bot.control.reconciling.doctor import YOUNG, Doctor, IssueKind
-from bot.decisions.submitting import DecisionSubmission
+from bot.decisions.submissions import DecisionSubmission
 from bot.engine.client import EngineRefusedError, EngineUnavailableError, UnlistableError
 from records import instances
 from tests.in_process import Program, eventually

@@ -1,5 +1,6 @@
 """Taking a decision on an SQLite file: from the cache, from a read, refused, repeated; each leaves one entry."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from approvals.people import Person
 from approvals.signing import parse_key_ring
 from approvals.state import State, binding_of
 from bot.access.refusals import Kind, Refused
-from bot.decisions.receipts import SubmissionReceipt
 from bot.decisions.state_cache import StateCache
-from bot.decisions.submitting import Decisions, DecisionSubmission
+from bot.decisions.submissions import DecisionSubmission, SubmissionReceipt, WithdrawalSubmission
+from bot.decisions.submitting import Decisions
 from bot.process.background import Background
 from records import audit, instances
 from records.database import Database
-from tests.approvals.story import ANN, BOB, NOW, OK, Story
+from tests.approvals.story import ANN, BOB, NOW, OK, REQUESTER, Story
 from tests.migrated import migrated
 
 STORY = Story()
@@ -29,10 +30,11 @@ class AnyJudge:
     """Says the same of everybody, as if Slack had been asked."""
 
     def __init__(self) -> None:
-        self.verdict = OK
+        self.verdict, self.takes_s = OK, 0.0
 
-    async def decision(self, decision: Any, state: State) -> Judgement:
-        return Judgement(verdict=self.verdict, decision=decision, emails=("ann@example.com",))
+    async def at_the_door(self, submitted: Any, state: State) -> Judgement:
+        await asyncio.sleep(self.takes_s)
+        return Judgement(verdict=self.verdict, emails=(f"{submitted.person.user.lower()}@example.com",))
 
 
 class Kept:
@@ -76,6 +78,12 @@ class Desk:
         known = {"id": "d-1", "binding": binding_of(state), "approved": True, "through": "slack"}
         return await self.decisions.take(
             DecisionSubmission(instance_id=state.instance_id, person=person, **known | fields)
+        )
+
+    async def withdraw(self, state: State, person: Person = REQUESTER, **fields: Any) -> SubmissionReceipt:
+        known = {"id": "w-1", "binding": binding_of(state), "through": "slack"}
+        return await self.decisions.take(
+            WithdrawalSubmission(instance_id=state.instance_id, person=person, **known | fields)
         )
 
     async def audited(self) -> list[str]:
@@ -153,9 +161,42 @@ async def test_the_same_submission_again_is_the_first_one(desk: Desk) -> None:
 async def test_another_decision_under_the_same_id_is_a_conflict(desk: Desk, other: Any) -> None:
     state = await desk.stands(STORY.waiting())
     await desk.take(state)
-    with pytest.raises(Refused, match="used before for another decision") as raised:
+    with pytest.raises(Refused, match="used before for something else") as raised:
         await desk.take(state, **other)
     assert raised.value.kind is Kind.CONFLICT
+
+
+@pytest.mark.parametrize("cached", [True, False])
+async def test_a_withdrawal_goes_the_way_of_a_decision(desk: Desk, cached: Any) -> None:
+    state = await desk.stands(STORY.waiting())
+    if cached:
+        desk.states.keep(state)
+    first = await desk.withdraw(state)
+    again = await desk.withdraw(state)
+    assert (first.taken, first.repeated, again.taken, again.repeated) == (True, False, True, True)
+    (row,) = desk.delivered.rows
+    assert (row.id, row.payload["submission"]["type"]) == ("w-1", "withdraw")
+    assert await desk.audited() == ["withdrawal.submitted"]
+
+
+async def test_a_withdrawal_by_another_than_the_requester_is_refused_and_audited_once(desk: Desk) -> None:
+    state = await desk.stands(STORY.waiting())
+    receipts = [await desk.withdraw(state, person=ANN) for _ in range(2)]
+    assert [each.verdict.reason for each in receipts] == [Reason.NOT_THE_REQUESTER] * 2
+    assert (desk.delivered.rows, await desk.audited()) == ([], ["withdrawal.refused"])
+
+
+async def test_whose_request_it_is_waits_for_the_workflow_while_slack_is_slow(desk: Desk) -> None:
+    state = await desk.stands(STORY.waiting())
+    desk.judge.takes_s = 60.0
+    assert (await desk.withdraw(state, person=ANN)).taken
+
+
+async def test_a_decision_s_id_is_no_withdrawal_s(desk: Desk) -> None:
+    state = await desk.stands(STORY.waiting())
+    await desk.take(state)
+    with pytest.raises(Refused, match="used before for something else"):
+        await desk.withdraw(state, id="d-1", person=ANN)
 
 
 async def test_a_refusal_can_be_told_beforehand_and_records_nothing(desk: Desk) -> None:
