@@ -14,7 +14,7 @@ from approvals.verbs import IN_BULK
 from bot.access.authenticating import Access
 from bot.access.refusals import CORRECTABLE, Kind, Refused, unknown
 from bot.control.operations.bulk import Bulk, Plan
-from bot.control.operations.bulk_filter import BulkFilter
+from bot.control.operations.selection import BulkFilter
 from bot.dashboard.forms import typed
 from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer
@@ -137,8 +137,7 @@ class BulkPages:
             raise Refused(Kind.INVALID, f"Choose what is to be done: {', '.join(IN_BULK)}.")
         wanted: dict[str, Any] = {name: given[name] for name in TEXTS if given.get(name)}
         wanted |= {name: True for name in FLAGS if given.get(name)}
-        selection = BulkFilter.model_validate(wanted).selection()
-        return await self._bulk.dry_run(signed_in.caller, action, selection)
+        return await self._bulk.dry_run(signed_in.caller, action, BulkFilter.model_validate(wanted))
 
     async def _form(
         self, request: Request, signed_in: SignedInRequest, given: Mapping[str, str], mistake: str

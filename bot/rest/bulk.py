@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.bulk import Bulk, Plan, Result, Status
-from bot.control.operations.bulk_filter import BulkFilter
-from bot.control.operations.selection import BulkAction
+from bot.control.operations.selection import BulkAction, BulkFilter
 from bot.rest.callers import caller_of
 from bot.rest.documented import SIGNED_IN, problems
 from records import bulk as book
@@ -118,7 +117,7 @@ def _starting(router: APIRouter, who: Any, bulk: Bulk) -> None:
     async def bulk_workflows(body: BulkBody, caller: Annotated[Caller, who], response: Response) -> Plan | Status:
         """List what a bulk action would hit, or do it to exactly what a dry run has listed."""
         if body.dry_run:
-            return await bulk.dry_run(caller, body.action, (body.filter or BulkFilter()).selection(), body.reason)
+            return await bulk.dry_run(caller, body.action, body.filter or BulkFilter(), body.reason)
         if not body.token:
             raise Refused(
                 Kind.INVALID, "The real call takes the token of a dry run. Nothing was done: make a dry run first."

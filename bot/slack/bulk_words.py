@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from approvals.durations import parse_duration
 from approvals.values import Value
-from bot.control.operations.selection import BulkAction, Selection
+from bot.control.operations.selection import BulkAction, BulkFilter
 
 
 class UnreadableWordsError(ValueError):
@@ -15,7 +15,7 @@ class UnreadableWordsError(ValueError):
 class BulkWords(Value):
     """A bulk operation as it was typed, and the reason after the options."""
 
-    selection: Selection
+    selection: BulkFilter
     reason: str = ""
 
 
@@ -47,7 +47,7 @@ def parse(action: BulkAction, rest: str) -> BulkWords:
             raise UnreadableWordsError(f"There is no option {option[:40]}.")
     if action == "purge" and older_than is None:
         raise UnreadableWordsError("Say from which age on: --older-than 30d.")
-    selection = Selection(older_than=older_than, stuck=stuck, completed=completed)
+    selection = BulkFilter(older_than=older_than, stuck=stuck, completed=completed)
     if selection.empty:
         raise UnreadableWordsError("Say which: --stuck, or --older-than with a time.")
     return BulkWords(selection=selection, reason=" ".join(words))

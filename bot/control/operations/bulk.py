@@ -17,7 +17,7 @@ from approvals.values import Moment, Value
 from approvals.verbs import VERBS
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, unknown
-from bot.control.operations.selection import BulkAction, Selection, select
+from bot.control.operations.selection import BulkAction, select
 from bot.control.reading.lines import Workflow, line_of
 from bot.control.reading.overview import Overview
 from bot.engine.client import AlreadyExistsError, Engine

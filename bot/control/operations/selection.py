@@ -1,17 +1,18 @@
-"""The instances of a bulk operation: filters as operators write them, and the ids that match now. Reads only."""
+"""The instances of a bulk operation: the filter as people and programs write it, the ids that match now. Reads only."""
 
 import re
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from approvals.durations import duration_text
+from approvals.durations import LONGEST_TEXT, duration_text, parse_duration
 from approvals.statuses import Status
 from approvals.values import Value
 from approvals.verbs import IN_BULK, VERBS
 from bot.access.refusals import Kind, Refused
+from bot.control.reading.list_query import Word, principal_of
 from records import listing
 
 
@@ -24,6 +25,22 @@ def _in_bulk(name: str) -> str:
 BulkAction = Annotated[str, AfterValidator(_in_bulk), WithJsonSchema({"type": "string", "enum": list(IN_BULK)})]
 """A verb that may be done to many at once."""
 
+
+def _duration(given: object) -> object:
+    if isinstance(given, timedelta):
+        return given
+    if not isinstance(given, str):
+        raise ValueError("write it like '2h'")  # noqa: TRY004 pydantic tells ValueErrors
+    return parse_duration(given)
+
+
+Age = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "maxLength": LONGEST_TEXT, "examples": ["2h"]}),
+]
+"""A duration as people and programs write it."""
+
 STUCK = timedelta(hours=2)
 MOST_SELECTED = 50_000
 SELECTED_PER_PAGE = 1_000
@@ -31,28 +48,22 @@ OURS = re.compile("bulk-[0-9a-f]{32}")
 """The workflows of bulk operations."""
 
 
-class Selection(Value):
-    """The filter of a bulk operation; all that are set must match.
-
-    `older_than` counts from the last progress with `stuck`, from the end if something is purged, else from creation.
-    `stuck` also takes what is past its deadline. An empty selection is refused unless `everything` says so.
-    """
+class BulkFilter(Value):
+    """A filter of workflows; all that are given must match. An empty filter is refused unless `everything` is true."""
 
     status: Status | None = None
-    name: str | None = None
-    waiting_on: str | None = None
-    q: str | None = None
-    older_than: timedelta | None = None
-    stuck: bool = False
-    completed: bool = False
-    everything: bool = False
-
-    @field_validator("older_than")
-    @classmethod
-    def _positive(cls, value: timedelta | None) -> timedelta | None:
-        if value is not None and value < timedelta(0):
-            raise ValueError("a duration is not below zero")
-        return value
+    name: Word | None = None
+    waiting_on: Annotated[Word, AfterValidator(principal_of)] | None = None
+    q: Word | None = None
+    older_than: Age | None = Field(
+        None,
+        description="a duration: since the last progress with `stuck`, since the end for a purge, else since creation",
+    )
+    stuck: bool = Field(
+        default=False, description="no progress for longer than `older_than` (2h), or past its deadline"
+    )
+    completed: bool = Field(default=False, description="the same as the status COMPLETED")
+    everything: bool = Field(default=False, description="say so to mean all that the action fits")
 
     def words(self, action: BulkAction) -> str:
         """Return the selection in words."""
@@ -71,10 +82,10 @@ class Selection(Value):
     @property
     def empty(self) -> bool:
         """Whether it says nothing."""
-        return self == Selection(everything=self.everything)
+        return self == BulkFilter(everything=self.everything)
 
 
-async def select(connection: AsyncConnection, action: BulkAction, wanted: Selection, now: datetime) -> tuple[str, ...]:
+async def select(connection: AsyncConnection, action: BulkAction, wanted: BulkFilter, now: datetime) -> tuple[str, ...]:
     """Return the ids that are meant, sorted. Raises: Refused INVALID."""
     check(action, wanted)
     found: set[str] = set()
@@ -96,7 +107,7 @@ async def select(connection: AsyncConnection, action: BulkAction, wanted: Select
     return tuple(sorted(found if action == "purge" else {each for each in found if not OURS.fullmatch(each)}))
 
 
-def check(action: BulkAction, wanted: Selection) -> None:
+def check(action: BulkAction, wanted: BulkFilter) -> None:
     """Refuse what makes no sense. Raises: Refused INVALID."""
     if wanted.empty and not wanted.everything:
         raise Refused(
@@ -114,7 +125,7 @@ def check(action: BulkAction, wanted: Selection) -> None:
         raise Refused(Kind.INVALID, "What is stuck is not over and cannot be purged: terminate it first.")
 
 
-def filters(action: BulkAction, wanted: Selection, now: datetime) -> tuple[listing.Filter, ...]:
+def filters(action: BulkAction, wanted: BulkFilter, now: datetime) -> tuple[listing.Filter, ...]:
     """Return the read model's filters: one for each status that fits, and for stuck one for each way to be stuck."""
     base = listing.Filter(name=wanted.name, waiting_on=wanted.waiting_on, q=wanted.q)
     before = now - (wanted.older_than or timedelta(0))

@@ -10,7 +10,7 @@ import pytest
 
 from activities.bulk import ITEMS_AT_ONCE, ITEMS_PER_ACTIVITY, BatchInput, BatchResult, BulkActivities, ItemResult
 from bot.access.refusals import Refused
-from bot.control.operations.selection import Selection, check, filters
+from bot.control.operations.selection import BulkFilter, check, filters
 from records import bulk
 from records.database import Database
 from tests.migrated import migrated
@@ -162,7 +162,7 @@ def test_the_workflow_starts_over_before_its_history_grows_long() -> None:
 
 
 def test_stuck_means_no_progress_or_past_the_deadline() -> None:
-    found = filters("terminate", Selection(stuck=True, older_than=timedelta(hours=3), status="RUNNING"), NOW)
+    found = filters("terminate", BulkFilter(stuck=True, older_than=timedelta(hours=3), status="RUNNING"), NOW)
     assert [(each.progress_before, each.overdue_at) for each in found] == [
         (NOW - timedelta(hours=3), None),
         (None, NOW),
@@ -170,15 +170,15 @@ def test_stuck_means_no_progress_or_past_the_deadline() -> None:
 
 
 def test_what_is_purged_is_old_by_its_end_and_anything_else_by_its_creation() -> None:
-    chosen = Selection(older_than=timedelta(days=30))
+    chosen = BulkFilter(older_than=timedelta(days=30))
     assert {each.finished_before for each in filters("purge", chosen, NOW)} == {NOW - timedelta(days=30)}
     assert {each.older_than for each in filters("pause", chosen, NOW)} == {NOW - timedelta(days=30)}
 
 
 @pytest.mark.parametrize(
     "wanted",
-    [Selection(), Selection(status="RUNNING"), Selection(stuck=True), Selection(completed=True, status="FAILED")],
+    [BulkFilter(), BulkFilter(status="RUNNING"), BulkFilter(stuck=True), BulkFilter(completed=True, status="FAILED")],
 )
-def test_a_purge_of_what_cannot_be_purged_is_refused(wanted: Selection) -> None:
+def test_a_purge_of_what_cannot_be_purged_is_refused(wanted: BulkFilter) -> None:
     with pytest.raises(Refused):
         check("purge", wanted)

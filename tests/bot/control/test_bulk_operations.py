@@ -7,15 +7,15 @@ import pytest
 from approvals.authority import Role
 from bot.access.refusals import Kind, Refused
 from bot.control.operations.bulk import Plan, Status, workflow_id
-from bot.control.operations.selection import Selection
+from bot.control.operations.selection import BulkFilter
 from bot.engine.client import EngineRefusedError
 from tests.in_process import Program, caller, eventually
 
 OPERATOR = caller(Role.OPERATOR)
-ALL = Selection(everything=True)
+ALL = BulkFilter(everything=True)
 
 
-async def planned(program: Program, count: int = 3, wanted: Selection = ALL, reason: str = "a recall") -> Plan:
+async def planned(program: Program, count: int = 3, wanted: BulkFilter = ALL, reason: str = "a recall") -> Plan:
     for number in range(count):
         await program.asked(str(number))
     return await program.services.bulk.dry_run(OPERATOR, "terminate", wanted, reason)
@@ -65,7 +65,7 @@ async def test_a_bulk_operation_needs_a_reason_and_a_filter(program: Program) ->
     plan = await planned(program, 1, reason=" ")
     await refusal(program, plan, Kind.INVALID, "needs a reason", reason=" ")
     with pytest.raises(Refused, match="The filter is empty"):
-        await program.services.bulk.dry_run(OPERATOR, "terminate", Selection())
+        await program.services.bulk.dry_run(OPERATOR, "terminate", BulkFilter())
 
 
 async def test_another_persons_plan_and_another_role_are_refused(program: Program) -> None:
@@ -131,10 +131,10 @@ async def test_operations_are_listed_newest_first_without_mere_plans(program: Pr
 
 async def test_a_selection_says_in_words_what_it_means(program: Program) -> None:
     assert (await planned(program, 1)).filter == "everything that can be terminated"
-    old = Selection(name="approval_workflow", older_than=timedelta(hours=2))
+    old = BulkFilter(name="approval_workflow", older_than=timedelta(hours=2))
     assert (await program.services.bulk.dry_run(OPERATOR, "terminate", old)).total == 0
     await program.later(hours=3)
     plan = await program.services.bulk.dry_run(OPERATOR, "terminate", old)
     assert (plan.total, plan.filter) == (1, "name approval_workflow, created more than 2 hours ago")
-    stuck = await program.services.bulk.dry_run(OPERATOR, "terminate", Selection(stuck=True))
+    stuck = await program.services.bulk.dry_run(OPERATOR, "terminate", BulkFilter(stuck=True))
     assert (stuck.total, stuck.filter) == (1, "no progress for 2 hours or past its deadline")
