@@ -1,6 +1,6 @@
 """The modal with everything about a request: opened empty within the 3 s of a trigger_id, filled by views.update."""
 
-from approvals.request import Stage
+from approvals.request import LONGEST_DETAIL, Stage
 from approvals.values import Value
 from cards import outcome, parts
 from cards.card_view import CardView
@@ -12,7 +12,6 @@ from cards.values import HistoryLine
 CALLBACK = "approval_details_view"
 TITLE = "Request details"
 MOST_DETAILS, MOST_STAGES, MOST_HISTORY = 20, 8, 25
-LONGEST_DETAIL = 2000
 
 
 class DetailsView(Value):

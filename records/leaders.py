@@ -4,16 +4,15 @@ On PostgreSQL the server's clock counts, for machines differ; on SQLite the mach
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from approvals.values import Moment, Value
+from records.columns import EPOCH
 from records.sql import fetch_all, insert_or_ignore
 from records.tables import leaders
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Leader(Value):

@@ -16,10 +16,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_v
 from approvals.durations import parse_duration
 from approvals.policy.file import Listing, Mapping, Node, Problem, Scalar
 from approvals.request import MAX_AMOUNT
+from approvals.requesters import USER
 from approvals.values import Value
 
 EMAIL = re.compile(r"[^@\s<>|]{1,64}@[^@\s<>|]{1,189}")
-USER = re.compile(r"[UW][A-Z0-9]{2,30}")
 CURRENCY = re.compile(r"[A-Z]{3}")
 DATE_LENGTH = len("2026-08-14")
 LONGEST_LINE = 254

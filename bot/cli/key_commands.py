@@ -1,7 +1,6 @@
 """`countersign keys`: API keys are made, listed and revoked at the machine that has the database and the secret."""
 
 import difflib
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -10,6 +9,7 @@ import typer
 from activities.callbacks import allowed_host
 from approvals.audit_actions import AuditAction
 from approvals.authority import Action, Role
+from approvals.policy.reading import EMAIL
 from approvals.signing import Purpose
 from bot.cli import output
 from bot.cli.database_session import key_ring_or_exit, missing_file_of, operator, with_database
@@ -23,7 +23,6 @@ from records.database import Database
 
 app = typer.Typer(help="API keys: whose they are, what they may do, until when.", no_args_is_help=True)
 
-EMAIL = re.compile(r"[^@\s<>|]{1,64}@[^@\s<>|]{1,189}")
 NEVER = "never"
 COLUMNS = ("ID", "NAME", "PERSON", "ROLES", "SCOPES", "STATE", "EXPIRES", "LAST USED")
 

@@ -19,7 +19,7 @@ from bot.control.operations.rules import hindrance
 from bot.control.operations.single import Operations, as_json
 from bot.control.reading.overview import Overview
 from bot.control.subjects import Subject, Subjects
-from bot.dashboard.forms import typed
+from bot.dashboard.forms import LONGEST_FORM_REASON, typed
 from bot.dashboard.instance import Instances
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import segment
@@ -29,7 +29,6 @@ from bot.decisions.submissions import DecisionSubmission, SubmissionReceipt
 from bot.decisions.submitting import Decisions
 from cards.binding import UnreadableCardError, binding_value, parse_binding
 
-LONGEST_FORM_REASON = 1000
 SOON_S = 3.0
 """Seconds in which the workflow usually answers; after that the page says that it is recorded."""
 

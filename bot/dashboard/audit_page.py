@@ -1,7 +1,6 @@
 """/audit : who did what, when and why, newest first; and whether the chain is whole."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -11,6 +10,7 @@ from approvals.authority import Action
 from approvals.moments import moment_of
 from bot.access.authenticating import Access
 from bot.control.reading.audit_trail import AuditTrail, Verified
+from bot.dashboard.forms import address, asked, number
 from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer, may
 from bot.dashboard.sessions import SignedInRequest
@@ -18,7 +18,6 @@ from records import audit
 
 ENTRIES_PER_PAGE = 50
 FIELDS = ("instance", "actor", "action", "correlation", "since", "until")
-MOST_DIGITS = 18
 
 
 class AuditPage:
@@ -40,7 +39,7 @@ class AuditPage:
         signed_in = await self._pages.enter(request)
         if not may(signed_in.caller, Action.AUDIT_VERIFY):
             await self._access.demand(signed_in.caller, Action.AUDIT_READ)
-        given = {name: request.query_params.get(name, "").strip()[:200] for name in (*FIELDS, "before")}
+        given = asked(request, *FIELDS, "before")
         mistake, wanted = "", audit.EntryFilter()
         try:
             wanted = await self._filter(given)
@@ -79,13 +78,13 @@ class AuditPage:
         mistake: str,
     ) -> Response:
         readable = may(signed_in.caller, Action.AUDIT_READ)
-        before = given["before"]
-        last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
         entries: tuple[audit.Chained, ...] = ()
         if readable:
-            entries = await self._trail.page(signed_in.caller, wanted, before=last, limit=ENTRIES_PER_PAGE)
+            entries = await self._trail.page(
+                signed_in.caller, wanted, before=number(given["before"]), limit=ENTRIES_PER_PAGE
+            )
         kept = {name: value for name, value in given.items() if value and name != "before"}
-        following = urlencode(kept | {"before": str(entries[-1].seq)}) if len(entries) == ENTRIES_PER_PAGE else ""
+        more = len(entries) == ENTRIES_PER_PAGE
         return self._pages.show(
             request,
             signed_in,
@@ -96,8 +95,8 @@ class AuditPage:
             readable=readable,
             verifiable=may(signed_in.caller, Action.AUDIT_VERIFY),
             filtered=bool(kept),
-            first=f"/audit?{urlencode(kept)}" if kept else "/audit",
-            following=f"/audit?{following}" if following else "",
+            first=address("/audit", kept),
+            following=address("/audit", kept, before=str(entries[-1].seq)) if more else "",
             mistake=mistake,
             names=await self._names.of([entry.actor for entry in entries]),
             actions=list(AuditAction),

@@ -15,7 +15,7 @@ from bot.access.authenticating import Access
 from bot.access.refusals import CORRECTABLE, Kind, Refused, unknown
 from bot.control.operations.bulk import Bulk, Plan
 from bot.control.operations.selection import BulkFilter
-from bot.dashboard.forms import typed
+from bot.dashboard.forms import LONGEST_FORM_REASON, typed
 from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.sessions import SignedInRequest
@@ -23,7 +23,6 @@ from records import bulk as book
 
 RESULTS = 100
 RECENT = 20
-LONGEST_FORM_REASON = 1000
 TEXTS = ("status", "name", "waiting_on", "q", "older_than")
 OUT = "without "
 """The beginning of a check box's name; the instance that is taken out follows."""

@@ -1,13 +1,13 @@
 """/audit/decisions : who approved what above which amount, as a page and as a file for a spreadsheet."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import ValidationError
 
 from bot.control.reading.decided import DecisionQuery, DecisionsSearch
+from bot.dashboard.forms import address, asked, number
 from bot.dashboard.names import DisplayNames
 from bot.dashboard.page_renderer import PageRenderer
 from bot.dashboard.rendering import guarded
@@ -15,7 +15,6 @@ from bot.dashboard.waiting import plain_amount, query_mistake
 
 DECISIONS_SHOWN = 50
 AMOUNTS = ("above", "below")
-MOST_DIGITS = 18
 
 
 class DecisionsPage:
@@ -36,8 +35,7 @@ class DecisionsPage:
         signed_in = await self._pages.enter(request)
         given = _given(request)
         query, mistake = _query(given)
-        before = request.query_params.get("before", "")
-        last = int(before) if before.isascii() and before.isdecimal() and len(before) <= MOST_DIGITS else None
+        last = number(request.query_params.get("before", ""))
         found = await self._search.page(signed_in.caller, query, before=last, limit=DECISIONS_SHOWN)
         people = [name for one in found for name in (one.person, one.requester) if name]
         return self._pages.show(
@@ -49,11 +47,11 @@ class DecisionsPage:
             found=found,
             mistake=mistake,
             paged=last is not None,
-            first=_address("/audit/decisions", given),
-            following=_address("/audit/decisions", given, before=str(found[-1].entry))
+            first=address("/audit/decisions", given),
+            following=address("/audit/decisions", given, before=str(found[-1].entry))
             if len(found) == DECISIONS_SHOWN
             else "",
-            file=_address("/audit/decisions.csv", given),
+            file=address("/audit/decisions.csv", given),
             names=await self._names.of(people),
         )
 
@@ -67,8 +65,7 @@ class DecisionsPage:
 
 
 def _given(request: Request) -> dict[str, str]:
-    fields = ((name, request.query_params.get(name, "").strip()[:200]) for name in DecisionQuery.model_fields)
-    return {name: value for name, value in fields if value}
+    return {name: value for name, value in asked(request, *DecisionQuery.model_fields).items() if value}
 
 
 def _query(given: dict[str, str]) -> tuple[DecisionQuery, str]:
@@ -78,8 +75,3 @@ def _query(given: dict[str, str]) -> tuple[DecisionQuery, str]:
         return DecisionQuery.model_validate(fields), ""
     except ValidationError as error:
         return DecisionQuery.model_validate({}), query_mistake(error, "All decisions are shown instead.")
-
-
-def _address(path: str, given: dict[str, str], **more: str) -> str:
-    query = urlencode(given | more)
-    return f"{path}?{query}" if query else path

@@ -1,13 +1,11 @@
 """/webhooks : what other systems were told, with a redrive for each delivery and a test delivery."""
 
-from urllib.parse import urlencode
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from bot.access.refusals import CORRECTABLE, Kind, Refused
 from bot.control.operations.webhooks import Deliveries, Tried
-from bot.dashboard.forms import typed
+from bot.dashboard.forms import address, asked, typed
 from bot.dashboard.page_renderer import PageRenderer
 from records.webhooks import State
 
@@ -34,7 +32,7 @@ class WebhooksPage:
     async def show(self, request: Request) -> Response:
         """Show deliveries, newest first."""
         signed_in = await self._pages.enter(request)
-        given = {name: request.query_params.get(name, "").strip()[:200] for name in (*FIELDS, "cursor")}
+        given = asked(request, *FIELDS, "cursor")
         found, cursor = await self._deliveries.page(
             signed_in.caller,
             state=STATES.get(given["state"]),
@@ -51,8 +49,8 @@ class WebhooksPage:
             found=found,
             states=STATES,
             filtered=bool(kept),
-            first=_address(kept),
-            following=_address({**kept, "cursor": cursor}) if cursor else "",
+            first=address(HERE, kept),
+            following=address(HERE, kept, cursor=cursor) if cursor else "",
         )
 
     async def redrive(self, request: Request, delivery_id: str) -> Response:
@@ -86,7 +84,3 @@ def _answer(url: str, tried: Tried) -> str:
         return f"Taken: {url[:200]} answered {tried.status}."
     answered = f" It answered {tried.status}." if tried.status else ""
     return f"Not taken by {url[:200]}.{answered} {tried.problem}".rstrip()
-
-
-def _address(query: dict[str, str]) -> str:
-    return f"{HERE}?{urlencode(query)}" if query else HERE

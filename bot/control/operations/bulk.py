@@ -17,15 +17,14 @@ from approvals.values import Moment, Value
 from approvals.verbs import VERBS
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, unknown
-from bot.control.operations.selection import BulkAction, select
+from bot.control.operations.selection import BulkAction, BulkFilter, select
 from bot.control.reading.lines import Workflow, line_of
-from bot.control.reading.overview import Overview
+from bot.control.reading.overview import BULK_WORKFLOW, Overview
 from bot.engine.client import AlreadyExistsError, Engine
 from bot.process.correlation import correlation_id
 from records import audit, bulk, instances
 from records.database import Database
 
-BULK_WORKFLOW = "bulk_workflow"
 PLAN_LIFETIME = timedelta(hours=1)
 """Lifetime of a dry run's token: its content gets stale."""
 
@@ -96,7 +95,7 @@ class Bulk:
         self._keys = keys
         self._clock = clock
 
-    async def dry_run(self, caller: Caller, action: BulkAction, wanted: Selection, reason: str = "") -> Plan:
+    async def dry_run(self, caller: Caller, action: BulkAction, wanted: BulkFilter, reason: str = "") -> Plan:
         """Find the instances and keep the list. Changes none of them."""
         await self._demand(caller, action)
         now, operation_id = self._clock(), uuid.uuid4().hex

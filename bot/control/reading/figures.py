@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from approvals.values import Value
 from records import alarms, intake, notifications, statistics
+from records.columns import EPOCH
 from records.database import Database
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOTALS_CACHED_S = 15.0
 """All-time totals walk an index, and a scraper asks often."""
 

@@ -5,7 +5,7 @@ the approvers, once a day while it lasts; `doctor` names it too.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from approvals.people import EmailAddress, Principal, Profile, UserGroup
 from approvals.seats import filled, key_of, seats_of
 from approvals.state import State, approvers_now, binding_of, current_stage, yeses_of
 from approvals.values import Value
+from bot.control.reading.figures import UNPOSTED_AFTER
 from bot.process.periodic import Periodic
 from records import listing, notifications
 from records.database import Database
@@ -35,7 +36,6 @@ ROWS_PER_REACH = 200
 MOST_TOLD = 20
 """Approvers of one request who are told directly, and requests of one cause whose people are told, in one round."""
 
-UNPOSTED_AFTER = timedelta(minutes=1)
 
 AWAY = (SlackUnavailableError, SlackRefusedError, LookupFailedError)
 
