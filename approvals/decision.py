@@ -16,6 +16,9 @@ from approvals.values import Moment, Value, absent
 
 Transport = Literal["slack", "rest", "dashboard", "cli", "sidecar", "policy"]
 
+APPROVAL_DECISION = "approval_decision"
+"""The one event by which all of it arrives."""
+
 
 class Submitted(Value):
     """What one person submits to one request. `id` is the intake's key: the workflow counts each id once."""

@@ -13,7 +13,7 @@ from approvals.values import Value
 from approvals.verbs import IN_SLACK, VERBS
 from cards import parts
 from cards.binding import UnreadableCardError
-from cards.forms import METADATA_LIMIT, FieldErrors, chosen_values, typed_value
+from cards.forms import ACTION, METADATA_LIMIT, FieldErrors, chosen_values, typed_value
 from cards.lines import line, meaning
 from cards.surface import Block, View
 from cards.text import clean, cut, length
@@ -21,7 +21,6 @@ from cards.values import DryRun, InstanceLine
 
 CALLBACK = "manage_confirm"
 BLOCK = "manage_reason"
-ACTION = "reason"
 WITHOUT = "manage_without"
 WITHOUT_ACTION = "without"
 LONGEST_CONFIRM_REASON = 1000

@@ -6,6 +6,8 @@ from typing import Any
 from approvals.values import Value
 
 METADATA_LIMIT = 3000
+ACTION = "reason"
+"""The action id of the text input for a reason."""
 
 
 class FieldErrors(Value):

@@ -9,13 +9,12 @@ from approvals.request import Binding, CardRef
 from approvals.values import Value
 from cards import parts
 from cards.binding import UnreadableCardError
-from cards.forms import METADATA_LIMIT, FieldErrors, typed_value
+from cards.forms import ACTION, METADATA_LIMIT, FieldErrors, typed_value
 from cards.surface import View
 from cards.text import clean
 
 CALLBACK = "approval_reject_reason"
 BLOCK = "reject_reason"
-ACTION = "reason"
 LONGEST_REJECTION = 1000
 
 

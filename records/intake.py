@@ -17,7 +17,7 @@ from records.forgetting import unless_purged
 from records.plain import Plain, Transaction
 from records.prepared import Prepared
 from records.sql import One, Read, fetch_all, insert_or_ignore, readable
-from records.tables import instances, intake
+from records.tables import UNANSWERED, instances, intake
 
 State = Literal["pending", "raised", "answered"]
 
@@ -191,7 +191,6 @@ THIS = intake.c.id == sa.bindparam("decision")
 NOW = sa.bindparam("now", type_=intake.c.answered_at.type)
 VERDICT = sa.bindparam("verdict", type_=intake.c.verdict.type)
 AT = sa.bindparam("at", type_=intake.c.next_attempt_at.type)
-UNANSWERED = intake.c.answered_at.is_(None)
 RAISED = Prepared(sa.update(intake).where(THIS, UNANSWERED).values(state="raised", next_attempt_at=AT))
 RETRY_AT = Prepared(sa.update(intake).where(THIS, UNANSWERED).values(next_attempt_at=AT))
 HURRY = Prepared(

@@ -17,7 +17,7 @@ from records.forgetting import unless_purged
 from records.plain import Plain, Transaction
 from records.prepared import Prepared
 from records.sql import fetch_all, insert_all
-from records.tables import notifications
+from records.tables import UNSENT, notifications
 
 Kind = Literal["card", "thread", "requester", "answer", "reminder", "alarm"]
 Result = Literal["", "sent", "refused"]
@@ -55,7 +55,6 @@ def enqueue(transaction: Transaction, wanted: Sequence[Notification], now: datet
     return tuple(row for row in made.values() if row.id in new)
 
 
-UNSENT = notifications.c.over_at.is_(None)
 DUE = notifications.c.next_attempt_at
 ORDER = (notifications.c.urgency, notifications.c.created_at, notifications.c.id)
 

@@ -119,9 +119,27 @@ def test_no_two_modules_give_two_classes_one_name() -> None:
     assert {name: modules for name, modules in found.items() if len(modules) > 1} == {}
 
 
+def test_no_two_modules_declare_the_same_constant() -> None:
+    """Three modules had a pattern of e-mails: changed in one, it is another rule in the others."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for module, tree in _modules().items():
+        for node in tree.body:
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            value = getattr(node, "value", None)
+            if isinstance(target, ast.Name) and value is not None and not _is_each_module_s_own(target.id, value):
+                found.setdefault((target.id, ast.unparse(value)), []).append(module)
+    assert {name: modules for name, modules in found.items() if len(modules) > 1} == {}
+
+
+def _is_each_module_s_own(name: str, value: ast.expr) -> bool:
+    made = ast.unparse(value.func) if isinstance(value, ast.Call) else ""
+    return name.startswith("_") or made in {"TypeVar", "ParamSpec", "structlog.get_logger"}
+
+
 def _modules() -> dict[str, ast.Module]:
     packages = ("approvals", "workflows", "activities", "records", "cards", "bot")
     paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    paths = [path for path in paths if "versions" not in path.parts]  # a migration stays as it was
     return {str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 

@@ -21,7 +21,7 @@ from activities.inputs import (
     Routed,
     RouteInput,
 )
-from approvals.decision import Outcome
+from approvals.decision import APPROVAL_DECISION, Outcome
 from approvals.evidence import (
     Counted,
     Evidence,
@@ -50,7 +50,6 @@ from approvals.values import Value, in_utc
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """The moment of an end that is none: nobody was asked."""
 
-APPROVAL_DECISION = "approval_decision"
 """The event's name (docs/explanation/dapr.md#event-names-ignore-case)."""
 
 DURABLE = RetryPolicy(

@@ -30,8 +30,8 @@ SLACK_TIMEOUT_S = 8.0
 
 Begin = Callable[[], Awaitable[bool]]
 
-SERVER_ERROR = 500
 TOO_MANY = 429
+SERVER_ERRORS = range(500, 600)
 
 
 class Slack:
@@ -240,7 +240,7 @@ def _failure(method: str, error: SlackApiError) -> Exception:
     word = str(response.get("error") or "") if hasattr(response, "get") else ""
     if status == TOO_MANY or word == "ratelimited":
         return _RateLimitedError(_seconds(response.headers.get("Retry-After")))
-    if status >= SERVER_ERROR or word in {"internal_error", "fatal_error", "service_unavailable"}:
+    if status in SERVER_ERRORS or word in {"internal_error", "fatal_error", "service_unavailable"}:
         return SlackUnavailableError(f"Slack answered {method} with an error of its own ({status}).")
     if not word:
         return SlackUnavailableError(f"What answered {method} is not Slack's API ({status}, not JSON).")

@@ -26,6 +26,7 @@ from approvals.signing import Purpose
 from bot.app import create_app
 from bot.cli import output
 from bot.cli.database_session import operator, with_database
+from bot.cli.init import POLICY
 from bot.dashboard.one_time_link import address
 from bot.process import logs
 from bot.process.connections import KEEP_ALIVE_S, bounded_connections
@@ -42,7 +43,6 @@ T = TypeVar("T")
 HOST = "127.0.0.1"
 DEMO_PATIENCE_S = 15.0
 ORDER = {"amount": "2400.00", "description": "Two replacement laptops", "requester": "requester@example.com"}
-POLICY = "policy.yml"
 QUICK_RULE = """\
   - name: a manager within 4 seconds, in this demo only
     when:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from approvals.decision import APPROVAL_DECISION as DECISION
 from approvals.verbs import Verb
 from bot.cli import bulk, output
 from bot.cli.bulk import sure
@@ -13,7 +14,6 @@ from bot.cli.output import Format, Output
 from bot.cli.remote import connected, path_of, payload
 from bot.cli.seeing import Reference
 
-DECISION = "approval_decision"
 DECISION_FIELDS = {"approved", "reason", "digest", "decision_id", "approver"}
 
 Why = Annotated[str, typer.Option("--reason", help="why; stands in the audit with your name")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from approvals.decision import APPROVAL_DECISION as DECISION
 from bot.cli import bulk, output
 from bot.cli.like_dapr import (
     UNUSED,
@@ -24,7 +25,7 @@ from bot.cli.like_dapr import (
     note_unused,
     show,
 )
-from bot.cli.managing import DECISION, decision_of, event_of
+from bot.cli.managing import decision_of, event_of
 from bot.cli.order_commands import say_decided
 from bot.cli.output import Format
 from bot.cli.remote import connected, path_of, payload

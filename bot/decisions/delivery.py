@@ -14,7 +14,7 @@ import structlog
 from activities.observer import NotificationQueue
 from activities.slack.alarming import alarm
 from approvals.audit_actions import AuditAction
-from approvals.decision import Reason, Verdict
+from approvals.decision import APPROVAL_DECISION, Reason, Verdict
 from approvals.messages import message_for
 from bot.decisions.answers import Answers
 from bot.decisions.raises import Raises
@@ -25,7 +25,6 @@ from bot.process.periodic import NextRound, Periodic
 from records import audit, instances, intake, notifications
 from records.database import Database
 from records.errors import RecordsError, public_message
-from workflows.obtain import APPROVAL_DECISION
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any
 import grpc
 from dapr.ext.workflow._durabletask.internal import protos
 
+from approvals.decision import APPROVAL_DECISION as DECISION
 from approvals.mailbox import LONGEST_EVENT, plain
-from workflows.obtain import APPROVAL_DECISION as DECISION
 from workflows.versions import APPROVALS, REQUESTS
 
 ONE_MAILBOX = frozenset({APPROVALS.workflow, REQUESTS.workflow})

@@ -9,9 +9,9 @@ from typing import Any
 
 from dapr.ext.workflow._durabletask.internal import protos
 
+from approvals.decision import APPROVAL_DECISION
 from approvals.values import Moment, Value, in_utc
 from bot.engine.decoding import ONE_MAILBOX
-from workflows.obtain import APPROVAL_DECISION
 
 FAR = 9000
 """A timer of this year or later is the engine's way to say "for ever"."""

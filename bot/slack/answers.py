@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 from activities.slack.failures import SlackRefusedError, SlackUnavailableError
 from bot.access.refusals import TRANSLATED, message_of
@@ -9,6 +10,9 @@ from bot.engine.client import EngineUnavailableError
 from bot.slack import bulk_words
 from cards import Message, private
 from cards.binding import UnreadableCardError
+
+Body = dict[str, Any]
+"""What Slack sends, or a part of it."""
 
 COMMAND_PATIENCE_S = 2.3
 """Seconds for an answer: Slack shows an error after three."""

@@ -19,6 +19,7 @@ from bot.decisions.submissions import DecisionSubmission, NotConfirmed, Submissi
 from bot.decisions.submitting import Decisions
 from bot.process.background import Background
 from bot.process.correlation import correlation_id
+from bot.slack.answers import Body
 from bot.slack.details import Details
 from cards import Message, details_modal, private, reject_modal, request_card
 from cards.binding import UnreadableCardError, parse_binding
@@ -27,7 +28,6 @@ from records.errors import RecordsError
 
 log = structlog.get_logger(__name__)
 
-Body = dict[str, Any]
 
 SOON = 2.0
 """Seconds after which a clicker is told that the decision is recorded and not yet decided."""

@@ -22,7 +22,7 @@ from bot.control.subjects import Subjects
 from bot.decisions.submissions import WithdrawalSubmission
 from bot.decisions.submitting import Decisions
 from bot.slack import lines
-from bot.slack.answers import NEEDS_ID, answered, naming, words
+from bot.slack.answers import NEEDS_ID, Body, answered, naming, words
 from bot.slack.clicks import person_of
 from bot.slack.home import HomeTab
 from bot.slack.managing import Managing
@@ -34,7 +34,6 @@ from records import listing
 
 log = structlog.get_logger(__name__)
 
-Body = dict[str, Any]
 
 LISTS = {
     "waiting": "Waits for you",

@@ -1,16 +1,13 @@
 """Changes of people and groups, as Slack tells of them: what is kept of them is forgotten in all processes."""
 
-from typing import Any
-
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from activities.slack.directory import Directory
 from activities.slack.shared_answers import SharedAnswers
 from bot.process.background import Background
+from bot.slack.answers import Body
 from bot.slack.shapes import PEOPLE_CHANGES
 from records.slack_answers import GROUPS
-
-Body = dict[str, Any]
 
 
 class DirectoryChanges:

@@ -1,7 +1,5 @@
 """The App Home: what waits for this person's decision, and what they asked for."""
 
-from typing import Any
-
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
@@ -13,14 +11,13 @@ from bot.access.refusals import TRANSLATED, message_of
 from bot.control.reading.overview import Overview, may_list_all
 from bot.process.background import Background
 from bot.slack import lines
+from bot.slack.answers import Body
 from cards import View, home
 from cards.home import MOST_HOME_LINES, HomeView
 from cards.paging import PageTarget
 from records import listing
 
 log = structlog.get_logger(__name__)
-
-Body = dict[str, Any]
 
 
 class HomeTab:

@@ -7,6 +7,7 @@ Bolt's own reading is skipped (mode "socket_mode"): it parses before it verifies
 import json
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -30,7 +31,6 @@ Payload = dict[str, Any]
 MAX_FIELDS = 1000
 """Maximum form fields."""
 
-SERVER_ERROR = 500
 UNHANDLED = 404
 """Bolt's answer if no listener matches."""
 
@@ -86,7 +86,7 @@ class Ingress:
         began, ok = time.monotonic(), False
         try:
             answer = await self._answer(signed, payload)
-            ok = answer.status_code < SERVER_ERROR
+            ok = answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
         finally:
             measures.acknowledged(time.monotonic() - began, ok=ok)
         return answer

@@ -1,7 +1,5 @@
 """The verbs of /approval that change something: a modal asks to confirm, and who submits it is checked again."""
 
-from typing import Any
-
 from slack_bolt.async_app import AsyncAck
 
 from activities.slack.client import Slack
@@ -14,13 +12,11 @@ from bot.control.operations.single import Operations
 from bot.control.reading.overview import Overview
 from bot.control.subjects import Subjects
 from bot.slack import bulk_words, lines
-from bot.slack.answers import NEEDS_ID, answered
+from bot.slack.answers import NEEDS_ID, Body, answered
 from bot.slack.clicks import person_of
 from cards import Message, command, confirm_modal, private
 from cards.confirm_modal import Confirmed, ModalOperation
 from cards.values import DryRun
-
-Body = dict[str, Any]
 
 
 class Managing:

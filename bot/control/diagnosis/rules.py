@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from approvals import ends
+from approvals.decision import APPROVAL_DECISION as DECISION
 from approvals.durations import duration_text
 from approvals.statuses import ENDED
 from bot.control.diagnosis.facts import Facts
@@ -15,7 +16,6 @@ from cards.values import Diagnosis
 MessageValues = Mapping[str, str]
 Rule = Callable[[Facts], MessageValues | None]
 
-DECISION = "approval_decision"
 NEAR = 0.8
 LATE = timedelta(seconds=2)
 """A timer that is later than this has not fired."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,7 @@ from approvals.values import Moment, Value
 from bot.access.authenticating import Caller
 from bot.access.refusals import Kind, Refused
 from bot.control.reading.lines import DecidedBy, SeatShown, Workflow
+from bot.control.reading.list_query import Word
 from bot.control.reading.overview import Listed, Overview
 from bot.control.subjects import Subject
 from records import instances, listing
@@ -22,7 +23,6 @@ OPEN: dict[str, listing.Filter] = {
     "waiting": listing.Filter(phase="waiting"),
     "paused": listing.Filter(status="SUSPENDED"),
 }
-Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class RequestShown(Value):
