@@ -15,6 +15,13 @@ class NotificationQueue(Protocol):
         """Send these now."""
 
 
+class CardRewriter(Protocol):
+    """Rewrites cards. Raises: SlackUnavailableError, SlackRefusedError."""
+
+    async def rewrite(self, instance_id: str) -> None:
+        """Rewrite one request's cards if they lag behind."""
+
+
 class ActivityObserver(Protocol):
     """Notified after an activity's commit. An optimization only: the database says the same."""
 

@@ -1,7 +1,7 @@
 """PostgreSQL's notifications, on a connection of their own. An optimization: polling finds the same."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from records.database import Database
 
@@ -9,12 +9,19 @@ LISTEN_S = 5.0
 """Seconds between checks of the connection."""
 
 
+class Hears(Protocol):
+    """What one channel's notifications are for."""
+
+    def heard(self, payload: str) -> None:
+        """Take note of one. It is lost while this process is away, so nothing may depend on it."""
+
+
 class Listener:
     """Listens to channels, again after the connection was lost. On SQLite there is nothing to listen to."""
 
-    def __init__(self, database: Database, heard: Mapping[str, Callable[[str], None]]) -> None:
+    def __init__(self, database: Database, by_channel: Mapping[str, Hears]) -> None:
         self._database = database
-        self._heard = heard
+        self._by_channel = by_channel
         self._connection: Any = None
 
     async def look(self) -> None:
@@ -24,11 +31,11 @@ class Listener:
         await self.stop()
         self._connection = await self._database.own_connection()
         if self._connection is not None:
-            for channel in self._heard:
+            for channel in self._by_channel:
                 await self._connection.driver_connection.add_listener(channel, self._told)
 
     def _told(self, _connection: object, _pid: int, channel: str, payload: str) -> None:
-        self._heard[channel](payload)
+        self._by_channel[channel].heard(payload)
 
     async def stop(self) -> None:
         """Let the connection go."""

@@ -1,9 +1,9 @@
 """One notification made into a message and given to Slack. Who retries is not known here."""
 
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from activities.observer import CardRewriter
 from activities.slack.alarming import Alarms, Delivery
 from activities.slack.announcing import Announcer
 from activities.slack.client import FOR_EVER, Slack
@@ -34,20 +34,21 @@ class NotificationSender:
         slack: Slack,
         directory: Directory,
         announcer: Announcer,
-        rewrite: Callable[[str], Awaitable[None]],
+        cards: CardRewriter,
         alarms: Alarms,
     ) -> None:
         self._database = database
         self._slack = slack
         self._directory = directory
         self._announcer = announcer
-        self._rewrite = rewrite
+        self._cards = cards
         self._alarms = alarms
 
     async def prepare(self, row: Notification) -> Delivery | None:
         """Prepare the message and return the call that sends it; None if it is obsolete."""
         if row.kind == "card":
-            return lambda _: self._rewrite(row.instance_id)  # as often as needed: showing the truth twice is harmless
+            # As often as needed: showing the truth twice is harmless.
+            return lambda _: self._cards.rewrite(row.instance_id)
         if row.kind == "alarm":
             return await self._alarms.prepare(row, message_id(row))
         telling = Telling.model_validate(row.content)

@@ -5,7 +5,7 @@ A file that is half written, empty or weak changes nothing: the loop says so, an
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from pydantic import SecretStr
@@ -27,19 +27,25 @@ LIVE: Final = {
 """The settings that change without a restart. The others are needed for connections that stand."""
 
 
+class TokenUser(Protocol):
+    """Calls Slack with the bot's token."""
+
+    def use(self, token: str) -> None:
+        """Use another token from the next call on."""
+
+
 class LiveSecrets:
-    """Holds the secrets and the shared key ring. `told` gets a new bot token."""
+    """Holds the secrets and the shared key ring."""
 
     def __init__(
         self,
         settings: Settings,
         read: Callable[[], Mapping[str, str]],
-        told: Callable[[str], None],
         every_s: float = SECRETS_EVERY_S,
     ) -> None:
         self._settings = settings
         self._read = read
-        self._told = told
+        self._users: list[TokenUser] = []
         self.keys: KeyRing = settings.keys
         self.loop = Periodic("secrets", self.look, every_s, passing=(SecretFileError,))
 
@@ -52,6 +58,10 @@ class LiveSecrets:
     def bot_token(self) -> str:
         """The bot's token."""
         return self._settings.slack_bot_token.get_secret_value()
+
+    def serve(self, user: TokenUser) -> None:
+        """Hand a new bot token to this one, too."""
+        self._users.append(user)
 
     async def look(self) -> None:
         """Read the files again and use what changed. Raises: SecretFileError, and then everything stays as it was."""
@@ -70,5 +80,6 @@ class LiveSecrets:
         self.keys.become(updated.keys)
         self._settings = updated
         if self.bot_token != token:
-            self._told(self.bot_token)
+            for user in self._users:
+                user.use(self.bot_token)
         log.info("secrets are rotated", settings=sorted(LIVE[name] for name in changed), keys=self.keys.ids)

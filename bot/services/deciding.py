@@ -64,9 +64,7 @@ class Deciding(Outside):
     def notifier(self) -> Notifier:
         """Sends notifications."""
         alarms = Alarms(self.database, self.slack, self.directory, self.policies, self.clock)
-        sender = NotificationSender(
-            self.database, self.slack, self.directory, self.announcer, self.card_repair.rewrite, alarms
-        )
+        sender = NotificationSender(self.database, self.slack, self.directory, self.announcer, self.card_repair, alarms)
         return Notifier(self.database, sender, self.clock)
 
     @cached_property
@@ -82,7 +80,7 @@ class Deciding(Outside):
     @cached_property
     def listener(self) -> Listener:
         """Listens to PostgreSQL's notifications of other processes: answers, and changes in Slack's directory."""
-        return Listener(self.database, {CHANNEL: self.answers.heard, slack_answers.CHANNEL: self.directory.changed})
+        return Listener(self.database, {CHANNEL: self.answers, slack_answers.CHANNEL: self.directory})
 
     @cached_property
     def states(self) -> StateCache:

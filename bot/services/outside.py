@@ -57,10 +57,7 @@ class Outside:
     @cached_property
     def secrets(self) -> LiveSecrets:
         """The secrets as they are now."""
-        return LiveSecrets(self.settings, rereading(type(self.settings)), self._use_token)
-
-    def _use_token(self, token: str) -> None:
-        self.slack.use(token)
+        return LiveSecrets(self.settings, rereading(type(self.settings)))
 
     @property
     def keys(self) -> KeyRing:
@@ -83,7 +80,9 @@ class Outside:
         settings = self.settings
         shared = SharedPace(self.database, self.clock)
         pace = settings.slack_posts_per_second
-        return Slack(self.secrets.bot_token, settings.slack_api_url, posts_per_second=pace, shared=shared)
+        slack = Slack(self.secrets.bot_token, settings.slack_api_url, posts_per_second=pace, shared=shared)
+        self.secrets.serve(slack)
+        return slack
 
     @cached_property
     def engine(self) -> Engine:

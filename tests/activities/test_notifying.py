@@ -104,7 +104,7 @@ class Parts:
         announcer = Announcer(self.database, self.slack, directory, self.now)
         repair = CardRepair(self.database, announcer, directory, self.now)
         alarms = Alarms(self.database, self.slack, directory, PolicyFile(self.policy), self.now)
-        sender = NotificationSender(self.database, self.slack, directory, announcer, repair.rewrite, alarms)
+        sender = NotificationSender(self.database, self.slack, directory, announcer, repair, alarms)
         made = Notifier(self.database, sender, self.now)
         self.notifiers.append(made)
         return made

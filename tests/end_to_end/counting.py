@@ -112,9 +112,7 @@ class Quiet(Services):
     def notifier(self) -> HeldNotifier:
         """The notifier that waits."""
         alarms = Alarms(self.database, self.slack, self.directory, self.policies, self.clock)
-        sender = NotificationSender(
-            self.database, self.slack, self.directory, self.announcer, self.card_repair.rewrite, alarms
-        )
+        sender = NotificationSender(self.database, self.slack, self.directory, self.announcer, self.card_repair, alarms)
         return HeldNotifier(self.database, sender, self.clock)
 
     @cached_property

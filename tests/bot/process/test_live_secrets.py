@@ -22,7 +22,11 @@ class Files:
         self.values = {"secret_key": OLD, "slack_signing_secret": SIGNING, "slack_bot_token": "xoxb-1"}
         self.tokens: list[str] = []
         settings = Settings(_env_file=None, **self.values)  # type: ignore[arg-type]  # pydantic turns them into secrets
-        self.live = LiveSecrets(settings, lambda: self.values, self.tokens.append)
+        self.live = LiveSecrets(settings, lambda: self.values)
+        self.live.serve(self)
+
+    def use(self, token: str) -> None:
+        self.tokens.append(token)
 
     async def hold(self, **values: Any) -> None:
         self.values |= values
