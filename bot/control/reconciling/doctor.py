@@ -15,7 +15,8 @@ from approvals.values import Value
 from bot.control.reconciling import evidence
 from bot.control.reconciling.card_repair import CardRepair
 from bot.control.reconciling.reaching import AWAY, HELP, Reach
-from bot.control.reconciling.reconciler import Reconciler, changes
+from bot.control.reconciling.rebuilding import changes
+from bot.control.reconciling.reconciler import Reconciler
 from bot.control.reconciling.restoring import Restoration
 from bot.engine.client import (
     Engine,

@@ -18,9 +18,11 @@ from approvals.machine import CardPosted, State, binding_of, step
 from approvals.request import CardRef
 from approvals.signing import KeyRing
 from approvals.values import in_utc
+from bot.control.reading.lines import plain_status
 from bot.engine.client import EngineInstance
 from bot.engine.history import RecordedHistory
-from records import instances
+from cards.card_view import Ending
+from records import instances, reconciling
 from records.instances import Phase
 from records.notifications import Notification
 
@@ -142,3 +144,71 @@ def end_by_output(output: str | None) -> Phase | None:
     if status != "rejected":
         return None
     return "timed_out" if found.get("reason") == "approval_timeout" else "rejected"
+
+
+# ---- what the engine says of an instance ---------------------------------------------------------------------------
+
+
+def changes(row: instances.Instance | reconciling.ComparedRow, state: EngineInstance) -> instances.Changes | None:
+    """Return the changes that the row needs, None if there are none. A phase is set if the end came from outside."""
+    status, custom = state.status, plain_status(state.custom_status)
+    if status == row.engine_status and custom in ("", row.custom_status):
+        return None
+    found: dict[str, object] = {"engine_status": status}
+    if custom:
+        found["custom_status"] = custom
+    if state.finished and row.phase in {"starting", "waiting"}:
+        found["phase"] = ended_phase(state)
+    return instances.Changes.model_validate(found)
+
+
+def ended_phase(state: EngineInstance) -> instances.Phase:
+    """Return how an instance ended that ended without us."""
+    if state.status == "FAILED":
+        return "failed"
+    return (end_by_output(state.output) if state.status == "COMPLETED" else None) or "terminated"
+
+
+def ending_by(state: EngineInstance) -> Ending:
+    """Return what a card says of an end that we did not see. An operator is named only if the engine's output does."""
+    at, operator = state.updated_at, _operator_of(state.output)
+    if state.status == "FAILED":
+        return Ending(kind="failed", at=at)  # why it failed is for operators: it stands in the audit
+    if state.status == "TERMINATED" and operator:
+        return Ending(kind="terminated", by_name=operator, reason=reason_of(state.output), at=at)
+    return Ending(kind="stopped", reason=reason_of(state.output) if state.status == "TERMINATED" else "", at=at)
+
+
+def _operator_of(output: str | None) -> str:
+    """Return who ended an instance through this app, by the output that `terminate` gives it."""
+    try:
+        found = json.loads(output or "null")
+    except (ValueError, RecursionError):
+        return ""
+    by = found.get("by") if isinstance(found, dict) and found.get("status") == "terminated" else None
+    return by[:200] if isinstance(by, str) else ""
+
+
+def reason_of(output: str | None) -> str:
+    """Return the reason in a terminated instance's output; tools write text, this app an object."""
+    try:
+        found = json.loads(output or "null")
+    except ValueError:
+        found = output
+    if isinstance(found, dict):
+        found = found.get("reason", "")
+    return found[:1000] if isinstance(found, str) else ""
+
+
+def known_of(state: EngineInstance) -> instances.Known:
+    """Return the row of an instance that is no request, as far as the engine knows it."""
+    return instances.Known.model_validate(
+        {
+            "instance_id": state.instance_id,
+            "name": state.name,
+            "engine_status": state.status,
+            "custom_status": plain_status(state.custom_status),
+            "phase": "unknown",
+            "finished_at": state.updated_at if state.finished else None,
+        }
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.control.reconciling.reconciler import changes, reason_of
+from bot.control.reconciling.rebuilding import changes, reason_of
 from bot.engine.client import EngineInstance
 from records import instances
 

@@ -67,7 +67,7 @@ async def test_a_card_of_what_was_decided_meanwhile_keeps_what_it_has_to_show(pr
     decided = await program.row(order)
     for paused, status in ((False, "RUNNING"), (True, "SUSPENDED")):
         seen = instances.Changes(engine_status=status)  # type: ignore[arg-type]
-        await program.services.reconciler._note_status(as_read, seen, paused=paused)
+        await program.services.reconciler.rows.note_status(as_read, seen, paused=paused)
         assert (await program.row(order)).wanted == decided.wanted == "approved"
 
 
