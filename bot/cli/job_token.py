@@ -1,6 +1,7 @@
 """A CI job's own token in place of a stored key: GitHub Actions gives one on request, GitLab puts it into a variable.
 
-The policy's `workloads` say which jobs are believed. docs/how-to/ask-from-ci.md has the steps.
+The policy's `workloads` say which jobs are believed. docs/how-to/ask-from-ci.md has the steps. The client has the same
+(client/src/countersign/job_token.py): it is a distribution of its own, and neither installs the other.
 """
 
 import os

@@ -56,6 +56,13 @@ def _host(text: str) -> str:
         output.fail(f"--callback-host: {error}.", output.MISUSED)
 
 
+def _until(text: str, now: datetime) -> datetime | None:
+    until = None if text.strip().casefold() == NEVER else moment(text, now, ahead=True)
+    if until is not None and until <= now:
+        output.fail(f"{text} has passed: a key expires in the future.", output.MISUSED)
+    return until
+
+
 @app.command()
 def create(  # noqa: PLR0913, PLR0917 options of a command
     name: Annotated[str, typer.Argument(help="what the key is for, for example 'order system'")],
@@ -85,30 +92,20 @@ def create(  # noqa: PLR0913, PLR0917 options of a command
     settings = settings_or_exit()
     ring = key_ring_or_exit(settings)
     now = datetime.now(UTC)
-    roles = tuple(dict.fromkeys(_known(each, "role", Role).value for each in role))
-    until = None if expires.strip().casefold() == NEVER else moment(expires, now, ahead=True)
-    if until is not None and until <= now:
-        output.fail(f"{expires} has passed: a key expires in the future.", output.MISUSED)
-    whose = _person(person)
-    demand_known(settings, whose)
-    scopes = tuple(dict.fromkeys(_known(each, "action", Action).value for each in scope)) if scope else None
-
-    hosts = tuple(dict.fromkeys(map(_host, callback_host))) if callback_host else None
+    wanted: dict[str, Any] = {
+        "name": name,
+        "person": _person(person),
+        "roles": tuple(dict.fromkeys(_known(each, "role", Role).value for each in role)),
+        "created_by": operator(),
+        "expires_at": _until(expires, now),
+        "scopes": tuple(dict.fromkeys(_known(each, "action", Action).value for each in scope)) if scope else None,
+        "callback_hosts": tuple(dict.fromkeys(map(_host, callback_host))) if callback_host else None,
+    }
+    demand_known(settings, wanted["person"])
 
     async def make(database: Database) -> tuple[keys.ApiKey, str]:
         async with database.write() as connection:
-            made, token = await keys.create(
-                connection,
-                ring.subkey(Purpose.API_KEY),
-                now,
-                name=name,
-                person=whose,
-                roles=roles,
-                created_by=operator(),
-                expires_at=until,
-                scopes=scopes,
-                callback_hosts=hosts,
-            )
+            made, token = await keys.create(connection, ring.subkey(Purpose.API_KEY), now, **wanted)
             await audit.append(connection, _entry(AuditAction.KEY_CREATED, made, now))
         return made, token
 

@@ -106,7 +106,6 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
     """Return the routes of requests."""
     router = APIRouter(tags=["requests"], dependencies=SIGNED_IN)
     may_ask, who = Depends(may(access, Action.START_ORDER)), Depends(caller_of(access))
-    may_decide = Depends(may(access, Action.DECIDE, Resource(status="RUNNING", asked=True)))
 
     @router.post("/requests", status_code=201, responses=problems(409))
     async def ask(
@@ -146,6 +145,20 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         """Show a request; with `wait`, once it has ended, or after that many seconds."""
         return await requests.one(caller, request_id, wait_s=wait)
 
+    _answer_routes(router, access, decisions, requests)
+
+    @router.get("/kinds", responses=problems())
+    async def list_kinds(caller: Annotated[Caller, may_ask]) -> KindList:
+        """List the kinds of request: their fields as JSON Schema, and whether the caller may ask for them."""
+        return KindList(kinds=await kinds.shown(caller))
+
+    return router
+
+
+def _answer_routes(router: APIRouter, access: Access, decisions: Decisions, requests: Requests) -> None:
+    may_ask = Depends(may(access, Action.START_ORDER))
+    may_decide = Depends(may(access, Action.DECIDE, Resource(status="RUNNING", asked=True)))
+
     @router.post("/requests/{request_id}/decision", responses={**problems(404, 409), 202: {"model": DecisionAnswer}})
     async def decide(
         request_id: RequestId, body: DecisionBody, caller: Annotated[Caller, may_decide], response: Response
@@ -167,13 +180,6 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         answered = await deciding.withdraw(decisions, caller, who, found.id, body.reason, idempotency_key)
         response.status_code = 200 if answered else 202
         return await requests.one(caller, found.id)
-
-    @router.get("/kinds", responses=problems())
-    async def list_kinds(caller: Annotated[Caller, may_ask]) -> KindList:
-        """List the kinds of request: their fields as JSON Schema, and whether the caller may ask for them."""
-        return KindList(kinds=await kinds.shown(caller))
-
-    return router
 
 
 def _instance_id(request: ApprovalRequest, caller: Caller, idempotency_key: str | None) -> str:
