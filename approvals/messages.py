@@ -157,11 +157,6 @@ REASONS: Final[dict[Reason, str]] = {
     ),
 }
 
-TIMEOUT: Final = (
-    "The request was rejected because nobody answered before the deadline, which is not the same as a no. "
-    "Start a new request if it is still needed."
-)
-
 
 WITHDRAWALS: Final[dict[Reason, str]] = {
     Reason.REQUEST_OVER: (

@@ -97,14 +97,6 @@ def usage(name: str, problem: str) -> Message:
     return _sentence(f"{problem} Nothing was done. Type: {COMMAND} {known}")
 
 
-def unknown_instance(identifier: str) -> Message:
-    """Return what to say if no workflow has this id."""
-    return _sentence(
-        f"No workflow is known as {parts.typed(identifier, 100)}: it was never started here, or it was purged. "
-        f"{COMMAND} list shows those there are."
-    )
-
-
 def status(one: InstanceLine) -> Message:
     """Return one instance: status with its message, stage, whom it waits for, deadline, link."""
     blocks = [line(one), parts.sentence(meaning(one))]

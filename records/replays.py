@@ -47,13 +47,6 @@ async def complete(
     )
 
 
-async def release(connection: AsyncConnection, signature_hash: str) -> None:
-    """Give up a claim that came to nothing, so that the same request may be tried again."""
-    await connection.execute(
-        sa.delete(replays).where(replays.c.signature_hash == signature_hash, replays.c.status.is_(None))
-    )
-
-
 async def get(connection: AsyncConnection, signature_hash: str) -> Replay | None:
     """Return a request's record."""
     return await fetch_one(connection, sa.select(replays).where(replays.c.signature_hash == signature_hash), Replay)

@@ -234,7 +234,6 @@ def listed(what: str, *, or_one: tuple[type, ...] = (), empty: str = "") -> Befo
     return from_node(read)
 
 
-Email = Annotated[str, from_node(email)]
 UserOrEmail = Annotated[str, from_node(user_or_email)]
 Currency = Annotated[str, from_node(currency)]
 Amount = Annotated[Decimal, from_node(amount)]

@@ -181,7 +181,6 @@ def _commands() -> dict[str, Message]:
         "command help": command.help_text(),
         "command unknown": command.unknown_verb("aprove"),
         "command usage": command.usage("pause", "A reason is missing."),
-        "command unknown instance": command.unknown_instance("43"),
         "command status": command.status(LINE),
         "command status for operators": command.status(OPERATORS_LINE),
         "command status ended": command.status(ENDED_LINE),

@@ -105,7 +105,6 @@ def test_any_answer_is_within_slacks_limits(line: Any, history: Any, text: str) 
     many = LinePage(lines=(line,) * 70, total=70, place="1-10 of 70", following="~" * 500, previous="~" * 500)
     built = [
         command.unknown_verb(text),
-        command.unknown_instance(text),
         command.usage("pause", text),
         command.status(line),
         command.listing(text, "all", many),
@@ -173,7 +172,6 @@ EMPTY = [
     (command.listing("Waits for you", "waiting", LinePage()), "Waits for you: nothing waits for you."),
     (command.history("order-42-workflow", ()), "Nothing is written down about order-42-workflow."),
     (command.why("order-42-workflow", ()), "Nothing keeps order-42-workflow from going on"),
-    (command.unknown_instance("43"), "No workflow is known as 43: it was never started here, or it was purged."),
 ]
 
 

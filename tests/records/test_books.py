@@ -30,17 +30,9 @@ async def test_a_signed_request_is_answered_by_one_and_its_replay_gets_the_same(
         assert again.status is None
         await replays.complete(connection, "h", status=200, headers={"a": "b"}, body=b"\0ok")
         await replays.complete(connection, "h", status=500, headers={}, body=b"")
-        await replays.release(connection, "h")
         last = await replays.reserve(connection, "h", now)
     assert last is not None
     assert (last.status, last.headers, last.body) == (200, {"a": "b"}, b"\0ok")
-
-
-async def test_a_claim_that_came_to_nothing_is_given_up(database: Database, now: datetime) -> None:
-    async with database.write() as connection:
-        await replays.reserve(connection, "h", now)
-        await replays.release(connection, "h")
-        assert await replays.reserve(connection, "h", now) is None
 
 
 async def test_replays_older_than_twenty_minutes_are_pruned_in_batches(database: Database, now: datetime) -> None:
