@@ -61,6 +61,7 @@ class Operating(Deciding):
         """Receipts of approvals, and their use."""
         return Receipts(
             self.database,
+            self.engine,
             self.subjects,
             self.keys,
             lambda: self.restoration.message if self.restoration.held else "",

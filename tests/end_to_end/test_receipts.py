@@ -94,6 +94,40 @@ def test_what_is_not_approved_has_no_receipt_and_no_use(system: System) -> None:
         assert call(system, method, f"/requests/{request_id}/{path}", by=MANAGER).status_code == 403
 
 
+def write(system: System, statement: str, *values: str) -> None:
+    """Write in the app's database, past everything that checks."""
+    path = system.settings.database_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, timeout=30)) as database, database:
+        assert database.execute(statement, values).rowcount == 1
+
+
+def test_what_somebody_wrote_into_the_database_has_no_receipt_and_no_use(system: System) -> None:
+    good, forged = approved(system), asked(system)
+    order = Order(system, forged)
+    order.instance_id = forged
+    order.card()
+    took = ", ".join(f"{name} = (SELECT {name} FROM instances WHERE instance_id = ?1)" for name in TAKEN_OVER)  # noqa: S608
+    write(system, f"UPDATE instances SET {took} WHERE instance_id = ?2", good, forged)  # noqa: S608
+    for method, path in (("GET", "receipt"), ("POST", "consume")):
+        refused = call(system, method, f"/requests/{forged}/{path}")
+        assert (refused.status_code, "by our record alone" in refused.json()["detail"]) == (409, True), refused.text
+
+
+TAKEN_OVER = (
+    "phase", "ended_as", "engine_status", "finished_at", "decided_at", "outcome", "state", "request", "digest",
+    "valid_until", "rule",
+)  # fmt: skip
+
+
+def test_a_receipt_says_what_the_history_proves_and_not_what_was_written_over_it(system: System) -> None:
+    request_id = approved(system)
+    change = "UPDATE instances SET request = replace(request, '\"prod\"', '\"test\"'), valid_until = NULL "
+    write(system, f"{change} WHERE instance_id = ?", request_id)
+    claims = call(system, "GET", f"/requests/{request_id}/receipt").json()["claims"]
+    assert claims["fields"] == {"env": "prod"}
+    assert claims["valid_until"] is not None
+
+
 def test_of_twenty_uses_at_once_one_wins_and_the_audit_has_one(system: System) -> None:
     request_id = approved(system)
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -15,7 +15,9 @@ from approvals.values import Moment, Value
 from bot.access.authenticating import Caller
 from bot.access.refusals import Kind, Refused
 from bot.control.reconciling.checkpoints import signers_of
+from bot.control.reconciling.rebuilding import state_of
 from bot.control.subjects import Subject, Subjects
+from bot.engine.client import Engine, UnknownInstanceError
 from bot.process.correlation import correlation_id
 from records import audit, instances
 from records.audit import Chained
@@ -23,6 +25,12 @@ from records.database import Database
 from records.instances import Instance
 
 ENTRIES = 1_000
+
+
+NOT_PROVEN = (
+    "{} is approved by our record alone: the engine has no history that proves it. Its history was purged, or the "
+    "record was changed. Ask again, and tell an operator: countersign doctor."
+)
 
 
 class Receipt(Value):
@@ -41,17 +49,22 @@ class Consumed(Value):
 
 
 class Receipts:
-    """Gives receipts and notes uses. Raises: Refused. `held` says why effects are held now; empty if they are not."""
+    """Gives receipts and notes uses, of what its history proves. Raises: Refused, and what the engine raises.
 
-    def __init__(
+    `held` says why effects are held now; empty if they are not.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
         self,
         database: Database,
+        engine: Engine,
         subjects: Subjects,
         keys: KeyRing,
         held: Callable[[], str],
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._engine = engine
         self._subjects = subjects
         self._keys = keys
         self._held = held
@@ -62,7 +75,7 @@ class Receipts:
         subject = await self._subjects.find(request_id)
         await self._subjects.demand(caller, Action.SEE_REQUEST, subject)
         await self._subjects.demand(caller, Action.SEE_PAYLOADS, subject)
-        row = _approved(subject)
+        row = await self._proven(_approved(subject))
         async with self._database.read() as connection:
             entries = await audit.of_instance(connection, row.instance_id, limit=ENTRIES)
         signer, claims = signers_of(self._keys)[0], _claims(row, entries)
@@ -81,7 +94,7 @@ class Receipts:
         await self._subjects.demand(caller, Action.CONSUME, subject)
         if why := self._held():
             raise Refused(Kind.UNAVAILABLE, why, retry_after=60)
-        row, by = _approved(subject), _consumer(caller, idempotency_key)
+        row, by = await self._proven(_approved(subject)), _consumer(caller, idempotency_key)
         until, now = instances.valid_until(row), self._clock()
         if until is not None and now >= until and row.consumed_at is None:
             raise Refused(Kind.CONFLICT, f"The approval was to be used before {until:%Y-%m-%d %H:%M} UTC. Ask again.")
@@ -91,6 +104,20 @@ class Receipts:
                 await audit.append(connection, self._entry(caller, row))
             used = await instances.get(connection, row.instance_id)
         return _use(used or row, by), new
+
+    async def _proven(self, row: Instance) -> Instance:
+        """Return the row as the sealed evidence in its history gives it (law: effects prove themselves).
+
+        Whoever can write the database can write that a row is approved. Raises: Refused CONFLICT.
+        """
+        try:
+            state = state_of(await self._engine.history(row.instance_id), self._keys, self._clock())
+        except UnknownInstanceError:
+            state = None
+        if state is None or state.outcome is None or not state.outcome.approved or state.outcome.digest != row.digest:
+            raise Refused(Kind.CONFLICT, NOT_PROVEN.format(row.instance_id))
+        found = {"state": state, "request": state.request, "outcome": state.outcome}
+        return row.model_copy(update=found | {"valid_until": instances.until_of(state)})
 
     def _entry(self, caller: Caller, row: Instance) -> audit.Entry:
         return audit.Entry(
