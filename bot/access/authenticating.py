@@ -67,6 +67,11 @@ class Caller(Value):
         return Initiator(actor=self.actor, email=self.email, through=self.through, person=self.person)
 
     @property
+    def own_ids(self) -> str:
+        """What the ids that this caller chooses stand under: one with a token has no key, and nobody else's ids."""
+        return self.key_id or self.actor
+
+    @property
     def as_actor(self) -> Actor:
         """The caller as the authority knows them."""
         return Actor(roles=self.roles, through=self.through, person=self.person, scopes=self.scopes)

@@ -85,7 +85,7 @@ async def _decided(  # noqa: PLR0913, PLR0917 the services that a decision passe
     person = await access.slack_person(caller)
     _demand_own_name(body.approver, caller, person)
     wanted = DecisionSubmission(
-        id=f"{caller.key_id}-{body.decision_id or uuid.uuid4().hex}",
+        id=f"{caller.own_ids}-{body.decision_id or uuid.uuid4().hex}",
         instance_id=instance_id,
         binding=await decisions.bound(instance_id, body.digest),
         person=person,
@@ -127,7 +127,7 @@ async def withdraw(  # noqa: PLR0913, PLR0917 what a withdrawal is made of
     if idempotency_key:
         own = hashlib.sha256(f"{instance_id}\n{idempotency_key}".encode()).hexdigest()
     wanted = WithdrawalSubmission(
-        id=f"withdraw-{caller.key_id}-{own}", instance_id=instance_id, person=who, reason=reason, through="rest"
+        id=f"withdraw-{caller.own_ids}-{own}", instance_id=instance_id, person=who, reason=reason, through="rest"
     )
     receipt = await decisions.take(wanted)
     if not receipt.taken:

@@ -188,5 +188,5 @@ def _instance_id(request: ApprovalRequest, caller: Caller, idempotency_key: str 
         return instance_id_of(request.subject)
     if idempotency_key is None:
         return f"{request.kind}-{uuid.uuid4().hex[:24]}"
-    asked = hashlib.sha256("\n".join((caller.key_id or caller.actor, idempotency_key)).encode())
+    asked = hashlib.sha256(f"{caller.own_ids}\n{idempotency_key}".encode())
     return f"{request.kind}-{asked.hexdigest()[:24]}"

@@ -75,8 +75,12 @@ def test_a_token_names_a_person_and_the_policy_says_what_they_may(system: System
         Order(system, order_id).card()
     own = system.http.post(f"/orders/{ids[0]}/approve", json={"approved": True}, headers=requester)
     assert (own.status_code, own.json().get("reason")) == (403, "own_request"), own.text
-    decided = system.http.post(f"/orders/{ids[0]}/approve", json={"approved": True}, headers=manager)
-    assert decided.json()["sent"] is True
+    # An id that a caller chooses is theirs alone: the first to use one kept everybody else's decision out.
+    mine = {"approved": True, "decision_id": "job-7-of-mine"}
+    before = system.http.post(f"/orders/{ids[0]}/approve", json=mine, headers=requester)
+    assert (before.status_code, before.json().get("reason")) == (403, "own_request"), before.text
+    decided = system.http.post(f"/orders/{ids[0]}/approve", json=mine, headers=manager)
+    assert decided.json()["sent"] is True, decided.text
     path = f"/workflows/order-{ids[1]}-workflow/terminate"
     assert system.http.post(path, json={"reason": "no"}, headers=manager).status_code == 403
     assert system.http.post(path, json={"reason": "ordered twice"}, headers=operator).status_code == 200
