@@ -3,6 +3,7 @@
 Background loops and BEGIN or COMMIT do not count. What people are told afterwards is counted apart.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -114,4 +115,5 @@ def test_an_order_takes_few_statements_writes_and_calls(counting: Counting, act:
     path = tally.take()
     took = Budget(len(path.statements), path.writes, counting.slack_calls() - before)
     settled(counting)
+    assert not [text for text in path.statements if re.search(r"\bpolicies\b", text)]  # once for each version
     assert all(spent <= bound for spent, bound in zip(took, most, strict=True)), f"{took}\n{path.shown}"
