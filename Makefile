@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture strangers rolling replicas freeze clean
+.PHONY: unit help install demo test check docs format lock release image deploy-tools test-deploy test-image torture strangers rolling replicas recipes freeze clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -93,6 +93,13 @@ rolling: install  ## restart three apps one after the other under 20 clicks a se
 
 replicas: install  ## kill and end three apps on one PostgreSQL, and their sidecar, under 300 orders
 	$(BIN)/python -m tests.torture.several $(ARGS)
+
+# dapr-agents wants other versions than the rest do.
+recipes: $(STAMP)  ## run the recipes for agents with their frameworks, in environments of their own
+	for packages in "langgraph==1.2.24 openai-agents==0.24.0 pydantic-ai-slim==2.68.0" "dapr-agents==1.0.9"; do \
+		$(PYTHON) -m venv --clear .venv/recipes && \
+		.venv/recipes/bin/pip install --quiet --disable-pip-version-check pytest -e client $$packages && \
+		.venv/recipes/bin/python -m pytest -q -rs -c /dev/null --rootdir client client/tests/test_recipes.py || exit 1; done
 
 freeze: install  ## record the histories of the latest workflow version; one that is frozen needs REASON="..."
 	$(BIN)/python -m tests.workflows.recording $(REASON)

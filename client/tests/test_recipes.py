@@ -1,11 +1,9 @@
-"""The recipes of docs/how-to/ask-from-an-agent.md. Those of a framework run if its package is installed.
-
-`pip install langgraph openai-agents pydantic-ai-slim`, in an environment of their own.
-"""
+"""The recipes of docs/how-to/ask-from-an-agent.md. A framework's runs if its package is installed: `make recipes`."""
 
 import asyncio
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import countersign
@@ -113,6 +111,40 @@ def test_a_tool_of_openai_agents_runs_after_a_yes_alone(countersign_fake: Fake, 
     answers(countersign_fake, approved=approved)
     asyncio.run(both())
     assert (ran, ("deployed" if approved else "not on a Friday") in heard[-1]) == (["7.1"] if approved else [], True)
+
+
+@BOTH
+def test_a_step_of_dapr_agents_goes_on_with_the_answer(countersign_fake: Fake, approved: bool) -> None:  # noqa: FBT001
+    """The agent's own wait runs, with a context and an engine of the test."""
+    durable, hooks = pytest.importorskip("dapr_agents.agents.durable"), pytest.importorskip("dapr_agents")
+    config = SimpleNamespace(default_timeout_seconds=None, pubsub_name="bus", topic="agent-approval-requests")
+    agent = SimpleNamespace(
+        execution=SimpleNamespace(approval=config), publish_approval_request=None, _retry_policy=None,
+        _activity_name=lambda _: "publish",
+    )  # fmt: skip
+    published: list[Any] = []
+    raised: dict[str, Any] = {}
+    context = SimpleNamespace(
+        call_activity=lambda _, **given: published.append(given["input"]["event"]),
+        wait_for_external_event=lambda name: SimpleNamespace(
+            is_complete=False, _parent=None, get_result=lambda: raised[name]
+        ),
+        create_timer=lambda _: SimpleNamespace(is_complete=False, _parent=None),
+    )
+    engine = SimpleNamespace(raise_workflow_event=lambda _, name, *, data: raised.update({name: data}))
+    call = {"id": "c1", "function": {"name": "deploy", "arguments": '{"version": "7.1"}'}}
+    wait = durable.DurableAgent._await_approval(
+        agent, context, "agent-1", call, hooks.RequireApproval(timeout_seconds=3600), source="local"
+    )
+    next(wait)
+    answers(countersign_fake, approved=approved)
+    recipe("answer_agent")(published[0], engine)
+    heard = next(wait).get_tasks()[0]
+    with pytest.raises(StopIteration) as ended:
+        wait.send(heard)
+    assert ended.value.value[0] is approved
+    assert (ended.value.value[1] is None) == approved
+    assert countersign_fake.asked[0].key == published[0]["approval_request_id"]
 
 
 def test_a_tool_that_is_a_function_asks_before_it_acts(countersign_fake: Fake) -> None:
