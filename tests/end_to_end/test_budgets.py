@@ -1,4 +1,4 @@
-"""What one order costs in SQL and in calls to Slack, from the POST to COMPLETED, counted on both databases.
+"""What one order costs in SQL, in calls to Slack and in the engine, from the POST to COMPLETED, on both databases.
 
 Background loops and BEGIN or COMMIT do not count. What people are told afterwards is counted apart.
 """
@@ -6,12 +6,13 @@ Background loops and BEGIN or COMMIT do not count. What people are told afterwar
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.end_to_end.conftest import STORY
 from tests.end_to_end.counting import Counted, Quiet, Tally
+from tests.end_to_end.forging import Stranger
 from tests.end_to_end.system import Order, System, eventually, running
 from tests.postgres import running_cluster
 
@@ -84,19 +85,31 @@ def timed_out(order: Order) -> None:
 
 
 class Budget(NamedTuple):
-    """The most that an order may take. `calls`: of Slack's Web API."""
+    """The most that an order may take. `calls`: of Slack's Web API; `events`, `kilobytes`: of the engine's history."""
 
     statements: int
     writes: int
     calls: int
+    activities: int
+    events: int
+    kilobytes: int
 
 
 SCENES = {
-    approved: ("USD", Budget(28, 7, 1)),
-    rejected: ("USD", Budget(29, 8, 2)),  # with the modal that asks for the reason
-    timed_out: ("EUR", Budget(31, 7, 1)),  # with two reminders
-    in_two_stages: ("GBP", Budget(45, 11, 2)),
+    approved: ("USD", Budget(28, 7, 1, 5, 21, 11)),
+    rejected: ("USD", Budget(29, 8, 2, 4, 18, 10)),  # with the modal that asks for the reason
+    timed_out: ("EUR", Budget(31, 7, 1, 5, 27, 7)),  # with two reminders
+    in_two_stages: ("GBP", Budget(45, 11, 2, 8, 33, 20)),
 }
+
+
+def history_of(order: Order) -> list[Any]:
+    """Return the engine's history of the order."""
+    reader = Stranger(order.system.sidecar)
+    try:
+        return reader.history(order.instance_id)
+    finally:
+        reader.close()
 
 
 @pytest.mark.parametrize("act", SCENES, ids=lambda act: act.__name__)
@@ -113,7 +126,15 @@ def test_an_order_takes_few_statements_writes_and_calls(counting: Counting, act:
     act(order)
     order.output()
     path = tally.take()
-    took = Budget(len(path.statements), path.writes, counting.slack_calls() - before)
+    history = history_of(order)
+    took = Budget(
+        len(path.statements),
+        path.writes,
+        counting.slack_calls() - before,
+        sum(event.HasField("taskScheduled") for event in history),
+        len(history),
+        -(-sum(event.ByteSize() for event in history) // 1024),
+    )
     settled(counting)
     assert not [text for text in path.statements if re.search(r"\bpolicies\b", text)]  # once for each version
     assert all(spent <= bound for spent, bound in zip(took, most, strict=True)), f"{took}\n{path.shown}"
