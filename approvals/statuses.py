@@ -28,6 +28,13 @@ LIVE: Final = STOPPABLE | frozenset[Status]({"STALLED"})
 ENDED: Final = frozenset[Status]({"COMPLETED", "FAILED", "TERMINATED"})
 
 
+def standing(status: str, end: str = "") -> str:
+    """Return what follows "it is": `over: Rejected`, with the end in words if the workflow is a request; `paused`."""
+    if status in ENDED:
+        return f"over: {end or status.capitalize()}"
+    return {"SUSPENDED": "paused", "PENDING": "not started yet"}.get(status, status.lower())
+
+
 def status_message(status: str) -> str:
     """Return the message for a status, in whatever case; for a status of a later engine, its name."""
     return next((text for name, text in STATUSES.items() if name == status.upper()), f"The engine says {status}.")

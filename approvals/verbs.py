@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from approvals.statuses import ENDED, LIVE, STATUSES, STOPPABLE, Status
+from approvals.statuses import ENDED, LIVE, STATUSES, STOPPABLE, Status, standing
 
 
 class Action(StrEnum):
@@ -70,12 +70,17 @@ class Verb:
     bulk: bool = False
     danger: bool = False
 
-    def hindrance(self, status: Status, name: str) -> str | None:
+    def nothing_to_do(self, status: Status, end: str = "") -> str | None:
+        """Return the answer in a status in which it is done already. `end` says how a request ended."""
+        text = self.already.get(status)
+        return text.format(end=end or status.capitalize()) if text is not None else None
+
+    def hindrance(self, status: Status, name: str, end: str = "") -> str | None:
         """Return why there is nothing to do in a status, None if there is."""
-        if (text := self.already.get(status)) is not None:
+        if (text := self.nothing_to_do(status, end)) is not None:
             return text
         if self.only and status not in self.statuses:
-            return f"{self.only}, and {name} is {status}."
+            return f"{self.only}, and {name} is {standing(status, end)}."
         return None
 
 
@@ -121,10 +126,10 @@ VERBS: Final[Mapping[str, Verb]] = {
             label="Terminate",
             question="Terminate {}?",
             summary="Stop a workflow for good.",
-            warning="It stops for good: it can be approved no more, and its card loses its buttons. No way back.",
+            warning="It stops for good: nobody can approve it any more; its card loses its buttons. No undo.",
             usage="terminate ID reason | --stuck [--older-than 2h]",
             only="Only a workflow that is not stalled can be terminated",
-            already={status: f"It is over already ({status}), so nothing was done." for status in sorted(ENDED)},
+            already=dict.fromkeys(sorted(ENDED), "It is over already: {end}. Nothing was done."),
             needs_reason=True,
             bulk=True,
             danger=True,
@@ -179,7 +184,7 @@ VERBS: Final[Mapping[str, Verb]] = {
             label="Add a note",
             question="Add a note to {}?",
             summary="Write a note about a workflow into its history and the audit.",
-            warning="It changes nothing: the note stands in the history and in the audit, with your name.",
+            warning="It changes nothing: history and audit keep the note with your name.",
             example='42 "The supplier called: they hold the price until Friday"',
             usage="note ID text",
             needs_reason=True,

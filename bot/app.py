@@ -160,12 +160,15 @@ def _mount_doors(app: FastAPI, services: Services) -> None:
 
 
 def _mount_rest(app: FastAPI, services: Services) -> None:
-    app.include_router(orders.routes(services.access, services.asking, services.starting, services.decisions))
+    app.include_router(
+        orders.routes(services.access, services.asking, services.starting, services.subjects, services.decisions)
+    )
     app.include_router(
         requests.routes(
             services.access,
             services.asking,
             services.starting,
+            services.subjects,
             services.decisions,
             services.requests,
             services.kinds,

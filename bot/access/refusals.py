@@ -93,6 +93,18 @@ def unknown(reference: str) -> Refused:
     )
 
 
+def unseen(reference: str) -> Refused:
+    """Return the refusal for an id that is not known, and for one of a request that the caller may not see: the same.
+
+    Otherwise whoever may see nothing could try which ids there are.
+    """
+    return Refused(
+        Kind.NOT_FOUND,
+        f"No request of yours, and none that asks you, is known as {reference[:100]}. Look at the id: an order's id or "
+        "an instance id works, and 'list' shows what there is. Operators, auditors and admins see every request.",
+    )
+
+
 TRANSLATED: Final = (
     Refused,
     EngineRefusedError,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from approvals.ends import ENDS, EndCode
 from bot.cli import output
 from bot.cli.demo import Demo, DemoError
 
@@ -48,19 +49,19 @@ class Story:
         buttons = ", ".join(each.rpartition("_")[2] or each for each in message.action_ids()) or "no buttons"
         _tell(who, f"{message.text} [{buttons}]")
 
-    def ends(self, order: str, card: str, status: str, told: dict[str, Any], seconds: float = 15.0) -> None:
+    def ends(self, order: str, card: str, end: EndCode, told: dict[str, Any], seconds: float = 15.0) -> None:
         """Wait for the end of an order, and show its card, its thread and its final JSON."""
-        final = self._parts.until(f"order {order} was {status}", lambda: self._ended(order, status), seconds)
+        final = self._parts.until(f"order {order} was {end}", lambda: self._ended(order, end), seconds)
         self._parts.until("the card lost its buttons", lambda: not self._slack.message(CHANNEL, card).action_ids())
         self._shows(card)
         replies = self._parts.until("the thread got a reply", lambda: self._slack.thread(CHANNEL, card))
         _tell("thread", replies[-1].text)
-        _tell("workflow", f"{status} {json.dumps(final)}")
+        _tell("workflow", f"{ENDS[end].shown} {json.dumps(final)}")
         expect(told.items() <= (final or {}).items(), f"order {order} should have ended with {json.dumps(told)}")
 
-    def _ended(self, order: str, status: str) -> Any:
+    def _ended(self, order: str, end: EndCode) -> Any:
         found = self._parts.call("GET", f"/workflows/{order}")
-        return (found["output"] or {}) if found["workflow"]["status"] == status else None
+        return (found["output"] or {}) if found["workflow"]["outcome"] == end else None
 
     def _click(self, who: str, card: str, button: str) -> None:
         message = self._slack.message(CHANNEL, card)
@@ -76,7 +77,7 @@ class Story:
         card = self.asks("42", "2400.00", "Two replacement laptops")
         _tell("manager", "clicks Approve and confirms")
         self._click(MANAGER, card, "approve")
-        self.ends("42", card, "COMPLETED", {"status": "completed"})
+        self.ends("42", card, "approved", {"status": "completed"})
         told = self._parts.until("the requester got a direct message", lambda: self._slack.dms(REQUESTER))
         _tell("to requester", told[-1].text)
 
@@ -89,7 +90,7 @@ class Story:
         self._parts.until("the form opened", person.modals)
         outcome = self._parts.act(person.submit(values={"reason": "Over the budget of this quarter"}))
         expect(outcome.ok, f"the form should have been taken ({outcome.errors or outcome.error})")
-        self.ends("43", card, "COMPLETED", {"status": "rejected", "reason": "Over the budget of this quarter"})
+        self.ends("43", card, "rejected", {"status": "rejected", "reason": "Over the budget of this quarter"})
 
     def wrong_person(self) -> str:
         """Click as people who may not decide: they are refused. Returns the card, which still waits."""
@@ -120,13 +121,13 @@ class Story:
         self._parts.until("the form opened", operator.modals)
         outcome = self._parts.act(operator.submit())
         expect(outcome.ok, f"the form should have been taken ({outcome.errors or outcome.error})")
-        self.ends("44", card, "TERMINATED", {"status": "terminated", "reason": reason})
+        self.ends("44", card, "terminated", {"status": "terminated", "reason": reason})
 
     def timeout(self) -> None:
         """Let nobody answer: that is not a no."""
         card = self.asks("45", "3000.00", "A projector")
         _tell("nobody", "answers; in this demo the policy waits 4 seconds")
-        self.ends("45", card, "COMPLETED", {"status": "rejected", "reason": "approval_timeout"}, 25.0)
+        self.ends("45", card, "timed_out", {"status": "rejected", "reason": "approval_timeout"}, 25.0)
 
 
 def play(parts: Demo) -> None:

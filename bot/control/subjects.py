@@ -3,21 +3,25 @@
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
 from activities.slack.directory import Directory
 from activities.slack.failures import LookupFailedError
+from approvals import ends, statuses
 from approvals.authority import Action, Resource, authorize, fitting
-from approvals.orders import instance_id_of
+from approvals.decision import Reason, Verdict
+from approvals.orders import instance_id_of, name_of
 from approvals.people import Profile
 from approvals.request import Route
 from approvals.statuses import Status
 from approvals.values import Value
 from bot.access.authenticating import Access, Caller
-from bot.access.refusals import unknown
+from bot.access.refusals import Refused, unknown, unseen
 from bot.engine.client import Engine, EngineInstance
 from records import instances
 from records.database import Database
+
+NOT_THEIRS: Final = Verdict(allowed=False, reason=Reason.NOT_PERMITTED, rule="role")
 
 
 class Subject(Value):
@@ -39,6 +43,18 @@ class Subject(Value):
             if self.row and self.row.kind and self.row.subject
             else self.instance_id
         )
+
+    @property
+    def end(self) -> str:
+        """How the request ended, in words; empty while it goes on, and for what is no request."""
+        return ends.shown(self.row.ended_as) if self.row else ""
+
+    @property
+    def standing(self) -> str:
+        """What follows "it is": `over: Rejected`, `paused`, `waiting`."""
+        if self.row and self.row.phase in {"starting", "waiting"} and self.status == "RUNNING":
+            return self.row.phase
+        return statuses.standing(self.status, self.end)
 
     @property
     def status(self) -> Status:
@@ -91,6 +107,49 @@ class Subjects:
         """Return whether the read model has an instance or an order of this id."""
         async with self._database.read() as connection:
             return await instances.find(connection, reference) is not None
+
+    async def find_for(self, caller: Caller, action: Action, reference: str, *, in_any_status: bool = False) -> Subject:
+        """Return the subject of an action that the caller may do. `in_any_status` checks only the role.
+
+        Of a request that they may not see they hear the same as of an id that is not known.
+        Raises: Refused NOT_ALLOWED; as `find`.
+        """
+        await self._demand_role(caller, action, reference)
+        try:
+            subject = await self.find(reference)
+        except Refused:
+            await self.demand_sight(caller, reference)
+            raise
+        await self.demand_sight(caller, reference, subject)
+        await self.demand(caller, action, subject, in_any_status=in_any_status)
+        return subject
+
+    async def demand_sight(self, caller: Caller, reference: str, subject: Subject | None = None) -> None:
+        """Refuse an id to a caller who may not see its request, and an unknown one alike. Raises: Refused NOT_FOUND."""
+        # A key's scopes say what it is used for; its roles say what its person may know.
+        actor = caller.as_actor.model_copy(update={"scopes": None})
+        if authorize(actor, Action.SEE_REQUEST).allowed:
+            return
+        if subject is None:
+            async with self._database.read() as connection:
+                row = await instances.find(connection, reference.strip())
+            subject = Subject(instance_id=row.instance_id, engine=None, row=row) if row else None
+        if subject is not None and authorize(actor, Action.SEE_REQUEST, await self.resource(caller, subject)).allowed:
+            return
+        instance_id = subject.instance_id if subject else ""
+        await self._access.audit_refusal(caller, Action.SEE_REQUEST, NOT_THEIRS, instance_id)
+        raise unseen(name_of(reference))
+
+    async def _demand_role(self, caller: Caller, action: Action, reference: str) -> None:
+        """Refuse a caller who may do this to no request at all, before one is looked for. Raises: Refused."""
+        status = fitting(action)
+        some = Resource(status=status, own=True), Resource(status=status, asked=True)
+        if any(authorize(caller.as_actor, action, each).allowed for each in some):
+            return
+        async with self._database.read() as connection:
+            row = await instances.find(connection, reference.strip())
+        about = {"instance_id": row.instance_id if row else "", "about": name_of(reference[:100])}
+        await self._access.demand(caller, action, Resource(status=status), **about)
 
     async def demand(self, caller: Caller, action: Action, subject: Subject, *, in_any_status: bool = False) -> None:
         """Authorize an action on the subject. `in_any_status` checks only the role. Raises: Refused."""

@@ -33,7 +33,7 @@ SOON_S = 3.0
 """Seconds in which the workflow usually answers; after that the page says that it is recorded."""
 
 RERUN_FROM = frozenset({"TaskScheduled", "TimerCreated", "SubOrchestrationInstanceCreated"})
-NEEDS_REASON = "Say why: it stands in the audit with your name."
+NEEDS_REASON = "Say why: the audit keeps it with your name."
 TOO_LONG = f"The reason is too long, so nothing was done. Shorten it to {LONGEST_FORM_REASON} characters."
 RECORDED = (
     "Your answer is recorded and not yet decided: the workflow has not answered so far. This page shows the outcome as "
@@ -103,8 +103,8 @@ class Acting:
         refuse_unknown(reference)
         if verb not in VERBS:
             raise Refused(Kind.NOT_FOUND, "There is no such page. Open the workflow and choose what to do there.")
-        subject = await self._overview.one(signed_in.caller, reference)
-        await self._subjects.demand(signed_in.caller, VERBS[verb].action, subject, in_any_status=True)
+        subject = await self._subjects.find_for(signed_in.caller, VERBS[verb].action, reference, in_any_status=True)
+        await self._subjects.demand(signed_in.caller, Action.SEE_REQUEST, subject)
         return signed_in, subject, VERBS[verb]
 
     async def _confirm(  # noqa: PLR0913, PLR0917 what the page shows

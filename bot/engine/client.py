@@ -19,7 +19,7 @@ from dapr.ext.workflow.aio import DaprWorkflowClient
 from google.protobuf.empty_pb2 import Empty
 from grpc.aio import AioRpcError, Channel, insecure_channel, secure_channel
 
-from approvals.statuses import ENDED
+from approvals.statuses import ENDED, standing
 from approvals.values import Moment, Value, in_utc
 from bot.engine.history import RecordedHistory
 from bot.engine.torn import Torn, is_torn
@@ -186,7 +186,7 @@ class Engine:
         if found is None:
             raise UnknownInstanceError(f"no such instance exists: {instance_id}")
         if found.status != status:
-            raise EngineRefusedError(f"{instance_id} is {found.status}, not {status}")
+            raise EngineRefusedError(f"{instance_id} is {standing(found.status)}")
 
     async def _unary(self, method: Any, request: Any) -> Any:
         return await _translated(method(request, timeout=self._timeout, metadata=self._metadata))

@@ -32,7 +32,7 @@ class BulkBody(BaseModel):
     action: BulkAction
     filter: BulkFilter | None = None
     dry_run: bool = True
-    reason: str = Field("", max_length=1000, description="needed for the real call; stands in the audit")
+    reason: str = Field("", max_length=1000, description="needed for the real call; kept in the audit")
     without: frozenset[Annotated[str, Field(max_length=200)]] = Field(
         frozenset(), max_length=1000, description="instance ids of the dry run's list to which nothing is done"
     )

@@ -14,6 +14,7 @@ from approvals.people import Person
 from approvals.requesters import canonical
 from bot.access.authenticating import Access, Caller
 from bot.access.refusals import Kind, Refused, refused
+from bot.control.subjects import Subjects
 from bot.decisions.submissions import DecisionSubmission, WithdrawalSubmission
 from bot.decisions.submitting import Decisions
 
@@ -56,6 +57,7 @@ class DecisionAnswer(BaseModel):
 
 async def decide(  # noqa: PLR0913, PLR0917 the services that a decision passes
     access: Access,
+    subjects: Subjects,
     decisions: Decisions,
     caller: Caller,
     instance_id: str,
@@ -64,26 +66,32 @@ async def decide(  # noqa: PLR0913, PLR0917 the services that a decision passes
 ) -> DecisionAnswer:
     """Submit the caller's decision and wait a little for the workflow's answer; 202 if there is none yet.
 
-    Raises: Refused with the verdict, if the decision does not count.
+    Raises: Refused with the verdict, if the decision does not count; NOT_FOUND for one who may not see the request.
     """
+    name = name_of(instance_id)
     try:
-        return await _decided(access, decisions, caller, instance_id, body, response)
+        person = await access.slack_person(caller)
+        _demand_own_name(body.approver, caller, person)
+        try:
+            return await _decided(decisions, caller, person, instance_id, body, response)
+        except Refused as refusal:
+            if refusal.kind is not Kind.UNAVAILABLE:
+                await subjects.demand_sight(caller, instance_id)
+            raise
     except Refused as refusal:
-        name = name_of(instance_id)  # a program decides many, and its log has only the message
+        # A program decides many, and its log has only the message.
         refusal.message = refusal.message if name in refusal.message else f"{name}: {refusal.message}"
         raise
 
 
-async def _decided(  # noqa: PLR0913, PLR0917 the services that a decision passes
-    access: Access,
+async def _decided(  # noqa: PLR0913, PLR0917 what a decision consists of
     decisions: Decisions,
     caller: Caller,
+    person: Person,
     instance_id: str,
     body: DecisionBody,
     response: Response,
 ) -> DecisionAnswer:
-    person = await access.slack_person(caller)
-    _demand_own_name(body.approver, caller, person)
     wanted = DecisionSubmission(
         id=f"{caller.own_ids}-{body.decision_id or uuid.uuid4().hex}",
         instance_id=instance_id,

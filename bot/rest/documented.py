@@ -37,7 +37,7 @@ SENTENCES = {
     401: "This call needs an API key: send it as 'Authorization: Bearer cs_…'.",
     403: "Your role does not allow this.",
     404: "No workflow is known as 43. Look at the id.",
-    409: "Only a running workflow can be paused, and order-42-workflow is COMPLETED.",
+    409: "Only a running workflow can be paused, and order 42 is over: Rejected.",
     422: "The request is not usable: query.older_than: 'soon' is neither a duration nor a moment.",
     428: "This request is under a rule of high risk: send the digest of what you saw.",
     429: "Too many failed keys from here. Wait before trying again.",

@@ -15,6 +15,7 @@ from bot.access.refusals import Kind, Refused, unusable
 from bot.control.operations.asking import Asking, RequestInput
 from bot.control.operations.ids import ORDER_ID, ORDER_ID_SENTENCE
 from bot.control.operations.starting import StartedRequest, Starting
+from bot.control.subjects import Subjects
 from bot.decisions.submitting import Decisions
 from bot.rest import deciding
 from bot.rest.callers import may
@@ -75,7 +76,7 @@ class StartedAnswer(BaseModel):
     detail: str = ""
 
 
-def routes(access: Access, asking: Asking, starting: Starting, decisions: Decisions) -> APIRouter:
+def routes(access: Access, asking: Asking, starting: Starting, subjects: Subjects, decisions: Decisions) -> APIRouter:
     """Return the routes of orders."""
     router = APIRouter(prefix="/orders", tags=["orders"])
     may_start = Depends(may(access, Action.START_ORDER))
@@ -113,7 +114,7 @@ def routes(access: Access, asking: Asking, starting: Starting, decisions: Decisi
         Without a body it approves; `?approved=false&reason=Over budget` rejects.
         """
         decision = _decision(body, {"approved": approved, "reason": reason, "digest": digest})
-        return await deciding.decide(access, decisions, caller, instance_id_of(order_id), decision, response)
+        return await deciding.decide(access, subjects, decisions, caller, instance_id_of(order_id), decision, response)
 
     return router
 

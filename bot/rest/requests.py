@@ -19,6 +19,7 @@ from bot.control.operations.asking import MOST_REQUEST_FIELDS, Asking, RequestIn
 from bot.control.operations.starting import Starting
 from bot.control.reading.kinds import Kinds, KindShown, Preview
 from bot.control.reading.requests import RequestQuery, Requests, RequestShown
+from bot.control.subjects import Subjects
 from bot.decisions.submitting import Decisions
 from bot.rest import deciding
 from bot.rest.callers import caller_of, may
@@ -76,7 +77,7 @@ class WithdrawalBody(BaseModel):
         extra="forbid", frozen=True, json_schema_extra={"examples": [{"reason": "No longer needed"}]}
     )
 
-    reason: str = Field("", max_length=1000, description="stands on the card and in the audit")
+    reason: str = Field("", max_length=1000, description="shown on the card, and kept in the audit")
 
 
 class RequestPage(BaseModel):
@@ -99,6 +100,7 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
     access: Access,
     asking: Asking,
     starting: Starting,
+    subjects: Subjects,
     decisions: Decisions,
     requests: Requests,
     kinds: Kinds,
@@ -145,7 +147,7 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         """Show a request; with `wait`, once it has ended, or after that many seconds."""
         return await requests.one(caller, request_id, wait_s=wait)
 
-    _answer_routes(router, access, decisions, requests)
+    _answer_routes(router, access, subjects, decisions, requests)
 
     @router.get("/kinds", responses=problems())
     async def list_kinds(caller: Annotated[Caller, may_ask]) -> KindList:
@@ -155,7 +157,9 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
     return router
 
 
-def _answer_routes(router: APIRouter, access: Access, decisions: Decisions, requests: Requests) -> None:
+def _answer_routes(
+    router: APIRouter, access: Access, subjects: Subjects, decisions: Decisions, requests: Requests
+) -> None:
     may_ask = Depends(may(access, Action.START_ORDER))
     may_decide = Depends(may(access, Action.DECIDE, Resource(status="RUNNING", asked=True)))
 
@@ -164,7 +168,7 @@ def _answer_routes(router: APIRouter, access: Access, decisions: Decisions, requ
         request_id: RequestId, body: DecisionBody, caller: Annotated[Caller, may_decide], response: Response
     ) -> DecisionAnswer:
         """Decide with an API key that belongs to a person who may."""
-        return await deciding.decide(access, decisions, caller, request_id, body, response)
+        return await deciding.decide(access, subjects, decisions, caller, request_id, body, response)
 
     @router.post("/requests/{request_id}/withdraw", responses={**problems(404, 409), 202: {"model": RequestShown}})
     async def withdraw(

@@ -26,7 +26,7 @@ from records.listing import MOST_COUNTED
 Reference = Annotated[
     str, Path(min_length=1, max_length=200, description="an instance id, or an order's id", examples=["42"])
 ]
-Reason = Annotated[str, Field(max_length=1000, description="stands in the audit with your name")]
+Reason = Annotated[str, Field(max_length=1000, description="kept in the audit with your name")]
 Clock = Callable[[], datetime]
 
 
@@ -92,7 +92,7 @@ class NeededReason(BaseModel):
 
     model_config = _example(reason="The supplier has withdrawn the offer")
 
-    reason: str = Field(min_length=1, max_length=1000, description="stands in the audit with your name")
+    reason: str = Field(min_length=1, max_length=1000, description="kept in the audit with your name")
 
 
 class OptionalReason(BaseModel):

@@ -125,19 +125,11 @@ class Commands:
         person = Person(team=str(body.get("team_id") or ""), user=str(body["user_id"]))
         caller = await self._access.by_slack(person)
         if caller.roles_known and not caller.member:
-            await self._refuse_guest(caller, verb, rest)
+            await self._access.demand(caller, Action.SEE_REQUEST)  # whatever they typed: only members see requests
         if verb in IN_SLACK:
             return await self._managing.confirm(caller, IN_SLACK[verb], rest, body)
         answer = self._verbs.get(verb)
         return command.unknown_verb(verb) if answer is None else await answer(caller, rest, body)
-
-    async def _refuse_guest(self, caller: Caller, verb: str, rest: str) -> None:
-        """Tell a guest, whatever they typed, that only members see requests. Raises: Refused NOT_ALLOWED."""
-        action = IN_SLACK[verb].action if verb in IN_SLACK else SEEING.get(verb, Action.SEE_REQUEST)
-        reference, _ = words(rest)
-        known = bool(reference) and await self._subjects.knows(reference)
-        instance_id = await self._subjects.resolve(reference) if known else ""
-        await self._access.demand(caller, action, instance_id=instance_id)
 
     # ---- seeing -----------------------------------------------------------------------------------------------------
 

@@ -46,8 +46,7 @@ class Managing:
         reference, reason = await self._reference(rest)
         if not reference:
             return command.usage(verb.name, NEEDS_ID)
-        subject = await self._subjects.find(reference)
-        await self._subjects.demand(caller, verb.action, subject, in_any_status=True)
+        subject = await self._subjects.find_for(caller, verb.action, reference, in_any_status=True)
         if (text := hindrance(verb, subject)) is not None:
             return private.sentence(f"{subject.name}: {text}")
         operation = ModalOperation(

@@ -94,7 +94,7 @@ def test_everybody_sees_what_their_role_lets_them(room: Room, waiting: str) -> N
     assert waiting in ids(room)
     assert waiting in [each["id"] for each in room.get("/workflows", room.requester, limit=200)["workflows"]]
     assert waiting not in [each["id"] for each in room.get("/workflows", stranger, limit=200)["workflows"]]
-    assert room.system.http.get(f"/workflows/{waiting}", headers=stranger).status_code == 403
+    assert room.system.http.get(f"/workflows/{waiting}", headers=stranger).status_code == 404
     assert waiting in [each["id"] for each in room.get("/workflows", approver, waiting_on="me")["workflows"]]
     assert room.get(f"/workflows/{waiting}", approver)["workflow"]["id"] == waiting
     assert room.system.http.get("/statistics", headers=room.requester).status_code == 403
@@ -143,6 +143,40 @@ def test_a_requester_cannot_manage(room: Room, waiting: str, action: str) -> Non
     answer = room.post(f"/workflows/{waiting}/{action}", {"reason": "mine"}, room.requester)
     assert answer.status_code == 403
     assert answer.json()["reason"] == "not_permitted"
+
+
+SEEING = (
+    ("GET", "/workflows/{}"),
+    ("GET", "/workflows/{}/history"),
+    ("GET", "/workflows/{}/diagnosis"),
+    ("GET", "/orders/{}"),
+    ("GET", "/requests/{}"),
+    ("GET", "/requests/{}/receipt"),
+    ("POST", "/requests/{}/consume"),
+    ("POST", "/requests/{}/withdraw"),
+)
+DECIDING = (("POST", "/requests/{}/decision"), ("POST", "/orders/{}/approve"))
+MANAGING = tuple(("POST", f"/workflows/{{}}/{verb}") for verb in ("pause", "terminate", "purge", "note"))
+
+
+@pytest.mark.parametrize(("method", "path"), [*SEEING, *DECIDING, *MANAGING])
+def test_an_id_that_is_anothers_and_one_that_is_not_known_get_the_same_answer(
+    room: Room, waiting: str, method: str, path: str
+) -> None:
+    """An approver whom the request does not ask could try which ids there are."""
+    stranger = key(room.system, "requester", "approver", person="vp@example.com")
+    body = {"approved": True} if (method, path) in DECIDING else {"reason": "curious"} if method == "POST" else None
+    order = waiting.removeprefix("order-").removesuffix("-workflow")
+
+    def answer(order_id: str) -> tuple[int, str]:
+        reference = order_id if path.startswith("/orders") else f"order-{order_id}-workflow"
+        found = room.system.http.request(method, path.format(reference), headers=stranger, json=body)
+        told = {name: value for name, value in found.json().items() if name != "correlation_id"}
+        return found.status_code, str(told).replace(order_id, "ID")
+
+    foreign = answer(order)
+    assert foreign == answer("nobody-knows")
+    assert foreign[0] == (403 if (method, path) in MANAGING else 404)
 
 
 def test_an_unknown_id_is_404_with_what_to_do(room: Room) -> None:

@@ -181,6 +181,21 @@ def test_a_key_of_narrow_scope_does_no_more_in_the_browser(system: System, order
     assert 'href="/bulk"' not in browser.get("/").text
 
 
+def test_an_order_that_is_anothers_and_one_that_is_not_known_get_the_same_page(system: System, order: Order) -> None:
+    """A requester could try which ids there are."""
+    browser = Browser(system)
+    browser.sign_in(system.token("vp@example.com", "requester", "approver"))
+
+    def page(order_id: str, rest: str) -> tuple[int, str]:
+        found = browser.get(f"/w/{order_id}{rest}")
+        shown = re.sub(r"Reference: <code>.*?</code>", "", found.text)
+        return found.status_code, shown.replace(order_id, "ID")
+
+    for rest, status in (("", 404), ("/decide?answer=approve", 404), ("/terminate", 403)):
+        assert page(order.id, rest) == page("nobody-knows", rest)
+        assert page(order.id, rest)[0] == status, rest
+
+
 def test_nobody_is_led_to_another_site_by_signing_in(system: System) -> None:
     browser = Browser(system)
     browser.http.follow_redirects = False
@@ -213,6 +228,19 @@ def test_the_list_can_be_narrowed_to_what_waits_for_me(system: System, order: Or
     browser.http.cookies.clear()
     browser.sign_in(system.token("vp@example.com", "approver", "operator"))
     assert order.instance_id not in browser.get("/?waiting_on=me").text
+
+
+def test_after_a_decision_the_page_leads_on_to_the_next_that_waits(system: System) -> None:
+    decided, following = (system.order(name, "900", currency="USD") for name in ("decided", "following"))
+    decided.card()
+    following.card()
+    browser = Browser(system)
+    browser.sign_in(system.token("manager@example.com", "approver"))
+    decided.click("U0MANAGER")
+    assert decided.output()["outcome"] == "approved"
+    shown = browser.get(f"/w/{decided.id}").text
+    assert re.search(r'Next that waits for you: <a href="/w/[^"]+">order ', shown)
+    assert f'href="/w/{decided.instance_id}"' not in shown.partition("Next that waits for you")[2][:200]
 
 
 def test_too_many_wrong_keys_have_to_wait(system: System) -> None:

@@ -90,8 +90,11 @@ def test_what_is_not_approved_has_no_receipt_and_no_use(system: System) -> None:
     order.card()
     for method, path in (("GET", "receipt"), ("POST", "consume")):
         refused = call(system, method, f"/requests/{request_id}/{path}")
-        assert (refused.status_code, "only what is approved" in refused.json()["detail"]) == (409, True)
-        assert call(system, method, f"/requests/{request_id}/{path}", by=MANAGER).status_code == 403
+        assert (
+            refused.status_code,
+            "is not approved, so there is nothing to use: it is waiting" in refused.json()["detail"],
+        ) == (409, True)
+        assert call(system, method, f"/requests/{request_id}/{path}", by=MANAGER).status_code == 404
 
 
 def write(system: System, statement: str, *values: str) -> None:

@@ -98,6 +98,19 @@ def test_somebody_who_has_nothing_to_do_with_it_sees_nothing(system: System, key
     assert "$2,400.00" not in say(system, "U0GUEST", f"status {order_id}")
 
 
+def test_an_order_that_is_anothers_and_one_that_is_not_known_get_the_same_answer(
+    system: System, key: dict[str, str]
+) -> None:
+    """A member could try which ids there are."""
+    order_id, _ = start(system, key, "foreign")
+    for verb in ("status", "history", "why", "withdraw", "pause"):
+        foreign = say(system, "U0VP", f"{verb} {order_id}")
+        assert foreign.replace(order_id, "ID") == say(system, "U0VP", f"{verb} nobody-knows").replace(
+            "nobody-knows", "ID"
+        )
+        assert "Operators, auditors and admins see every request" in foreign or verb == "pause"
+
+
 def test_an_unknown_id_is_a_sentence(system: System) -> None:
     assert "No workflow is known as nothing-like-this" in say(system, "U0OPERATOR", "status nothing-like-this")
 
@@ -168,7 +181,11 @@ def test_what_cannot_be_is_said_at_once_in_place_of_a_modal(system: System, key:
         assert_told(system, f"{verb} {order_id} so", f"order {order_id}: {text}")
     system.act(system.slack.act_as("U0MANAGER").click("approvals", ts, "approval_approve"))
     eventually(lambda: "Completed in Dapr" in say(system, "U0OPERATOR", f"status {order_id}"))
-    over = {"terminate": "It is over already", "pause": "Only a running", "resume": "Only a paused"}
+    over = {
+        "terminate": "It is over already: Approved. Nothing was done.",
+        "pause": f"Only a running workflow can be paused, and order {order_id} is over: Approved.",
+        "resume": f"Only a paused workflow can be resumed, and order {order_id} is over: Approved.",
+    }
     for verb, text in over.items():
         assert_told(system, f"{verb} {order_id} so", f"order {order_id}: {text}")
     say(system, "U0OPERATOR", f"purge {order_id}")
@@ -185,6 +202,7 @@ def assert_told(system: System, words: str, text: str) -> None:
     said = say(system, "U0OPERATOR", words)
     assert text in said, (words, said)
     assert not operator.modals(), words
+    assert "ompleted" not in said.lower(), said
 
 
 def test_a_refused_command_names_what_was_typed(system: System, key: dict[str, str]) -> None:

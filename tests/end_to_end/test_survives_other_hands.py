@@ -18,7 +18,7 @@ from bot.engine.client import EngineInstance, UnlistableError
 from bot.services import doctor_of
 from records import audit, instances
 from records.database import Database
-from tests.end_to_end.system import ROOT, Order, System, eventually, text_of
+from tests.end_to_end.system import ROOT, Order, System, eventually, running, text_of
 
 NOW = timedelta(0)
 
@@ -84,6 +84,16 @@ def test_an_order_that_was_approved_unasked_is_nothing_to_heal(system: System) -
     eventually(lambda: order.status() == "COMPLETED")
     eventually(lambda: any(each.action == "effect.order_processed" for each in order.audit()))
     eventually(lambda: of(order, examine(system)) == [])
+
+
+def test_the_doctor_ends_with_0_at_each_look_where_only_automatic_orders_ran(tmp_path: Path) -> None:
+    with running(tmp_path) as system:
+        orders = [system.order(f"unasked-{number}", "20") for number in range(3)]
+        for order in orders:
+            eventually(lambda order=order: any(each.action == "effect.order_processed" for each in order.audit()))
+            eventually(lambda order=order: of(order, examine(system)) == [])
+        looks = [countersign(system, "--look", "--settled", "0") for _ in range(2)]
+        assert [(each.returncode, "card_lies" in each.stdout) for each in looks] == [(0, False)] * 2, looks
 
 
 @pytest.mark.parametrize("purged", [False, True], ids=["terminated", "terminated and purged"])

@@ -12,6 +12,7 @@ from approvals.authority import Action, Actor, Channel, Role
 from approvals.decision import Reason
 from approvals.messages import message_for
 from approvals.verbs import IN_SLACK, VERBS
+from bot.access.refusals import unseen
 from bot.dashboard.cookies import LIFETIME, CookieSigner, Session
 from cards import confirm_modal, request_card
 from tests.bot.cli.calling import run
@@ -86,9 +87,13 @@ class Answer(NamedTuple):
     text: str
 
 
+UNSEEN = unseen("").message.partition(",")[0]
+"""The beginning of the answer to who may not see a request, as to an id that is not known."""
+
+
 def of_http(answer: httpx.Response) -> Answer:
     to_sign_in = answer.headers.get("location", "").startswith("/sign-in")
-    if answer.status_code in {401, 403, 429} or to_sign_in:
+    if answer.status_code in {401, 403, 429} or to_sign_in or UNSEEN in answer.text:
         return Answer("refused", answer.text)
     if answer.status_code >= 500:
         raise AssertionError(answer.text)
@@ -159,7 +164,7 @@ class CommandLine(Rest):
         # Nothing is asked over https here, and to load the certificates takes most of a call's time.
         more = {"SSL_CERT_FILE": "", "SSL_CERT_DIR": "."}
         ran = run(*words, COUNTERSIGN_URL=self.system.url, COUNTERSIGN_API_KEY=self.keyring[who.name], **more)
-        refused = ran.code == 4 or "Too many failed keys" in ran.err
+        refused = ran.code == 4 or "Too many failed keys" in ran.err or UNSEEN in ran.err
         return Answer("refused" if refused else "sentence" if ran.code else "done", ran.out + ran.err)
 
     def act(self, who: Who, verb: str, instance: str, new: str, event: int) -> Answer:
@@ -284,7 +289,7 @@ class Slash(Rest):
             said += str(self.system.act(hands.submit()).body)
             self.system.act(hands.close(everything=True))
         refusals = map(message_for, (Reason.NOT_PERMITTED, Reason.MEMBERS_ONLY))
-        return Answer("refused" if any(each in said for each in refusals) else "done", said)
+        return Answer("refused" if any(each in said for each in (*refusals, UNSEEN)) else "done", said)
 
     def act(self, who: Who, verb: str, instance: str, new: str, event: int) -> Answer:
         return self.say(who, f"{verb} {instance} tried")

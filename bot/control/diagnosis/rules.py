@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from approvals import ends
 from approvals.decision import APPROVAL_DECISION as DECISION
 from approvals.durations import duration_text
-from approvals.statuses import ENDED
+from approvals.statuses import ENDED, standing
 from bot.control.diagnosis.facts import Facts
 from bot.control.diagnosis.situations import BY_KEY, SITUATIONS
 from bot.engine.history import Raised, Wait
@@ -47,7 +47,7 @@ def _last_resort(facts: Facts) -> Diagnosis:
     for key, rule in WHERE_NOTHING_IS_WRONG.items():
         if (found := rule(facts)) is not None:
             return BY_KEY[key].diagnosis({"id": facts.instance_id} | dict(found))
-    return BY_KEY["nothing"].diagnosis({"id": facts.instance_id, "status": str(facts.status)})
+    return BY_KEY["nothing"].diagnosis({"id": facts.instance_id, "standing": _standing(facts)})
 
 
 def moment(at: datetime) -> str:
@@ -60,6 +60,10 @@ def _people(facts: Facts) -> list[str]:
     return [
         f"@{name}" if kind == "group" else name for kind, _, name in (each.partition(":") for each in facts.waiting_on)
     ]
+
+
+def _standing(facts: Facts) -> str:
+    return standing(str(facts.status), ends.shown(facts.outcome))
 
 
 def _live(facts: Facts) -> bool:
@@ -94,7 +98,7 @@ def scheduled(facts: Facts) -> MessageValues | None:
     """See that it is PENDING: nothing of it has run."""
     if facts.status != "PENDING":
         return None
-    return {"starts": facts.starts or "when it starts is not known here, for another program scheduled it"}
+    return {"starts": facts.starts or "starts at a moment that another program has set"}
 
 
 def wedged(facts: Facts) -> MessageValues | None:
@@ -111,7 +115,7 @@ def suspended(facts: Facts) -> MessageValues | None:
         return None
     found = facts.history.suspension
     if found is None:
-        return {"since": "an unknown moment", "who": "The engine says SUSPENDED."}
+        return {"since": "an unknown moment", "who": "Who paused it is not known."}
     who = f"{found.by} paused it{f': {found.why}' if found.why else ''}." if found.by else "Another program paused it."
     return {"since": moment(found.since), "who": who}
 
@@ -121,7 +125,7 @@ def stalled(facts: Facts) -> MessageValues | None:
     if facts.status != "STALLED":
         return None
     return {
-        "why": f"The engine says: {facts.history.stalled}." if facts.history.stalled else "The engine says STALLED."
+        "why": f"The engine says: {facts.history.stalled}." if facts.history.stalled else "The engine does not say why."
     }
 
 
@@ -185,7 +189,7 @@ def finished(facts: Facts) -> MessageValues | None:
     if facts.status not in {"COMPLETED", "TERMINATED"} or (answered and not events):
         return None
     late = "".join(f" {event.name} came later, on {moment(event.at)}." for event in events[:3])
-    return {"status": str(facts.status), "ended": _ended(facts), "late": late}
+    return {"standing": _standing(facts), "ended": _ended(facts), "late": late}
 
 
 def _ended(facts: Facts) -> str:

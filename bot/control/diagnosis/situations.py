@@ -56,9 +56,9 @@ SITUATIONS: tuple[Situation, ...] = (
         key="scheduled",
         title="It is still scheduled",
         sentence="{id} has not begun: it is scheduled for later.",
-        evidence="The engine says PENDING; {starts}.",
+        evidence="It {starts}.",
         next_step="Wait until then. Raise no event before: any event starts it at once.",
-        example={"id": ID, "starts": f"it starts at {WHEN}"},
+        example={"id": ID, "starts": f"starts at {WHEN}"},
     ),
     Situation(
         key="wedged",
@@ -117,10 +117,15 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation(
         key="finished",
         title="It had finished before the event came",
-        sentence="{id} is over ({status}): whatever is raised to it now is accepted by the engine and dropped.",
+        sentence="{id} is {standing}. The engine accepts whatever is raised to it now, and drops it.",
         evidence="It ended on {ended}.{late}",
         next_step="See its outcome. If it is needed again, start a new one under another id.",
-        example={"id": ID, "status": "COMPLETED", "ended": WHEN, "late": f" payment_confirmed came later, on {WHEN}."},
+        example={
+            "id": ID,
+            "standing": "over: Rejected",
+            "ended": WHEN,
+            "late": f" payment_confirmed came later, on {WHEN}.",
+        },
     ),
     Situation(
         key="failed",
@@ -302,10 +307,10 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation(
         key="nothing",
         title="Nothing unusual is known",
-        sentence="Nothing is known that would hold {id} up: it is {status}.",
+        sentence="Nothing is known that would hold {id} up: it is {standing}.",
         evidence="No wait, no failure and no pause is open in its history.",
         next_step="Look at it again in a moment; if it stands still, look at the worker's log.",
-        example={"id": ID, "status": "RUNNING"},
+        example={"id": ID, "standing": "running"},
     ),
 )
 BY_KEY = {situation.key: situation for situation in SITUATIONS}

@@ -214,6 +214,7 @@ class Bulk:
 
     async def continue_(self, caller: Caller, operation_id: str, reason: str = "") -> Status:
         """Continue with items that failed or have no result yet."""
+        await self._access.demand(caller, Action.BULK)
         operation = await self._get(operation_id)
         await self._demand(caller, operation.action)
         if operation.state == "planned":
@@ -224,7 +225,10 @@ class Bulk:
             return await self.status(caller, operation_id)  # nothing is left to do
         found = await self._engine.state(workflow_id(operation_id), payloads=False)
         if found is not None and not found.finished:
-            raise Refused(Kind.CONFLICT, f"It is still under way ({found.status}). Wait for its end, or resume it.")
+            raise Refused(
+                Kind.CONFLICT,
+                "It is still under way. Wait for its end, or resume it if it is paused.",
+            )
         now = self._clock()
         async with self._database.write() as connection:
             await bulk.retry_failed(connection, operation_id, now)
@@ -254,7 +258,7 @@ class Bulk:
                 Kind.CONFLICT, "The list of this dry run is not the one that was shown. Nothing was done: make another."
             )
         if not reason.strip() and not operation.reason.strip():
-            raise Refused(Kind.INVALID, "A bulk operation needs a reason: it stands in the audit with your name.")
+            raise Refused(Kind.INVALID, "A bulk operation needs a reason: the audit keeps it with your name.")
         out = sorted(set(ids) & without)
         if len(out) != len(without):
             raise Refused(Kind.INVALID, "What is taken out must be in the dry run's list. Nothing was done.")

@@ -72,8 +72,7 @@ class Receipts:
 
     async def receipt(self, caller: Caller, request_id: str) -> Receipt:
         """Return the receipt of an approval. Raises: Refused CONFLICT for a request that has none."""
-        subject = await self._subjects.find(request_id)
-        await self._subjects.demand(caller, Action.SEE_REQUEST, subject)
+        subject = await self._subjects.find_for(caller, Action.SEE_REQUEST, request_id)
         await self._subjects.demand(caller, Action.SEE_PAYLOADS, subject)
         row = await self._proven(_approved(subject))
         async with self._database.read() as connection:
@@ -90,8 +89,7 @@ class Receipts:
 
         Raises: Refused CONFLICT if it was used before, is not approved or is valid no more.
         """
-        subject = await self._subjects.find(request_id)
-        await self._subjects.demand(caller, Action.CONSUME, subject)
+        subject = await self._subjects.find_for(caller, Action.CONSUME, request_id)
         if why := self._held():
             raise Refused(Kind.UNAVAILABLE, why, retry_after=60)
         row, by = await self._proven(_approved(subject)), _consumer(caller, idempotency_key)
@@ -137,8 +135,9 @@ def _approved(subject: Subject) -> Instance:
     """Return the row of an approval. Raises: Refused CONFLICT."""
     row = subject.row
     if row is None or row.phase != "approved" or row.state is None or row.outcome is None:
-        stands = row.phase.replace("_", " ") if row else "no request"
-        raise Refused(Kind.CONFLICT, f"{subject.instance_id} is {stands}: only what is approved can be used.")
+        raise Refused(
+            Kind.CONFLICT, f"{subject.name} is not approved, so there is nothing to use: it is {subject.standing}."
+        )
     if row.state.origin != "door" and not row.state.approvals:
         raise Refused(
             Kind.CONFLICT,
@@ -151,7 +150,7 @@ def _approved(subject: Subject) -> Instance:
 def _use(row: Instance, by: str) -> Consumed:
     """Return the use that stands. Raises: Refused CONFLICT if it is another caller's, or another call's."""
     if row.consumed_at is None:
-        raise Refused(Kind.CONFLICT, f"{row.instance_id} is {row.phase}: only what is approved can be used.")
+        raise Refused(Kind.CONFLICT, f"{row.instance_id} is not approved any more, so there is nothing to use.")
     if row.consumed_by != by:
         raise Refused(Kind.CONFLICT, f"{row.instance_id} was used at {row.consumed_at:%Y-%m-%d %H:%M:%S} UTC, once.")
     return Consumed(id=row.instance_id, consumed_at=row.consumed_at)

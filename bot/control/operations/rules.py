@@ -21,7 +21,7 @@ def hindrance(verb: Verb, subject: Subject) -> str | None:
     """Return why a verb has nothing to do now: a face says it in place of a question that cannot be answered."""
     if subject.row is not None and subject.row.phase == "purged" and verb.name != "note":
         return PURGED
-    return verb.hindrance(subject.status, subject.name)
+    return verb.hindrance(subject.status, subject.name, subject.end)
 
 
 async def pause(call: Call) -> Done:
@@ -54,7 +54,7 @@ async def purge(call: Call) -> Done:
     if subject.status not in ENDED and not force:
         raise Refused(
             Kind.CONFLICT,
-            f"{subject.instance_id} is {subject.status} and not over, so it was not purged. Terminate it first.",
+            f"{subject.name} is {subject.standing} and not over, so it was not purged. Terminate it first.",
         )
     await call.make(lambda: call.engine.purge(subject.instance_id, force=force))
     if subject.status not in ENDED:
@@ -95,7 +95,7 @@ async def raise_event(call: Call) -> Done:
             "false or 0 as nothing.",
         )
     if subject.status in ENDED:
-        text = f"{subject.instance_id} is over ({subject.status}): the event would be dropped."
+        text = f"{subject.name} is {subject.standing}. The event would be dropped."
         await call.audit(AuditAction.WORKFLOW_RAISE_EVENT_FAILED, text, event=name)
         raise Refused(Kind.CONFLICT, text)
     if subject.status == "PENDING":

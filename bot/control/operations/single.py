@@ -18,7 +18,7 @@ from approvals.authority import Resource
 from approvals.verbs import Action, Verb
 from bot.access.authenticating import Access, Caller, Initiator
 from bot.access.refusals import Kind, Refused
-from bot.control.operations.calls import Call, Done, Given, Parts
+from bot.control.operations.calls import TAKEN, Call, Done, Given, Parts
 from bot.control.operations.rules import RULES
 from bot.control.operations.starting import Starting
 from bot.control.subjects import Subject, Subjects
@@ -52,20 +52,19 @@ class Operations:
         """Carry the verb out for an authorized caller; a refusal is audited."""
         if verb.action is Action.RAISE_EVENT:
             await self._audit_lost(caller, reference, given)
-        async with self._held(reference) as subject:
-            await self._subjects.demand(caller, verb.action, subject, in_any_status=True)
-            return await self._do(verb, caller.initiator, subject, given)
+        found = await self._subjects.find_for(caller, verb.action, reference, in_any_status=True)
+        return await self.act_for(caller.initiator, verb, found.instance_id, given)
 
     async def act_for(self, by: Initiator, verb: Verb, instance_id: str, given: Given) -> Done:
         """Carry the verb out within a bulk operation, authorized at its start."""
-        async with self._held(instance_id) as subject:
-            return await self._do(verb, by, subject, given)
+        async with self._turn(instance_id):
+            return await self._do(verb, by, await self._subjects.find(instance_id), given)
 
     async def _do(self, verb: Verb, by: Initiator, subject: Subject, given: Given) -> Done:
         call = Call(self._parts, verb.action, by, subject, given)
-        if (text := verb.already.get(subject.status)) is not None:
+        if (text := verb.nothing_to_do(subject.status, subject.end)) is not None:
             return call.done(text, changed=False)
-        if not verb.judges_itself and (text := verb.hindrance(subject.status, subject.instance_id)) is not None:
+        if not verb.judges_itself and (text := verb.hindrance(subject.status, subject.name, subject.end)) is not None:
             raise Refused(Kind.CONFLICT, text)
         return await RULES[verb.name](call)
 
@@ -99,12 +98,7 @@ class Operations:
         async with self._turn(start.instance_id):
             found = await self._parts.engine.state(start.instance_id, payloads=False)
             if found is not None or not (await self._starting.begin(start, caller.actor))[1]:
-                status = found.status if found else "known from before"
-                raise Refused(
-                    Kind.CONFLICT,
-                    f"{start.instance_id} is taken ({status}), and an id is not run twice. Nothing was started: use "
-                    "another id.",
-                )
+                raise Refused(Kind.CONFLICT, TAKEN.format(start.instance_id))
             subject = Subject(instance_id=start.instance_id, engine=None, row=None, begun=True)
             call = Call(self._parts, Action.START_WORKFLOW, caller.initiator, subject, Given(reason=reason))
             await call.make(lambda: self._starting.schedule(start), name=name)
@@ -112,13 +106,6 @@ class Operations:
         return call.done(text, "RUNNING" if start.start_at is None else "PENDING")
 
     # ---- one call at a time -----------------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def _held(self, reference: str) -> AsyncIterator[Subject]:
-        """Find the subject and hold it against all other calls."""
-        found = await self._subjects.find(reference)
-        async with self._turn(found.instance_id):
-            yield await self._subjects.find(found.instance_id)
 
     @asynccontextmanager
     async def _turn(self, instance_id: str) -> AsyncIterator[None]:

@@ -162,8 +162,7 @@ class Starting:
             if found.finished:
                 raise Refused(
                     Kind.CONFLICT,
-                    f"{start.named} has run and is over ({found.status}). It is not run again under the same id: use "
-                    "a new one.",
+                    f"{start.named} has run and is over. It is not run again under the same id: use a new one.",
                 )
             return StartedRequest(instance_id=instance_id, new=False)
         try:

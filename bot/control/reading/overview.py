@@ -105,9 +105,7 @@ class Overview:
 
     async def one(self, caller: Caller, reference: str) -> Subject:
         """Return one instance."""
-        subject = await self._subjects.find(reference)
-        await self._subjects.demand(caller, Action.SEE_REQUEST, subject)
-        return subject
+        return await self._subjects.find_for(caller, Action.SEE_REQUEST, reference)
 
     async def ended(self, instance_id: str, seconds: float) -> None:
         """Return when a request has ended, at the latest after so many seconds. Rights are the caller's to check."""
@@ -212,12 +210,11 @@ class Overview:
     async def diagnosis(self, caller: Caller, reference: str) -> tuple[Diagnosis, ...]:
         """Return why an instance does not go on, the most likely answer first; what to do next stands with each."""
         try:
-            subject = await self._subjects.find(reference)
+            subject = await self._subjects.find_for(caller, Action.SEE_DIAGNOSIS, reference)
         except Refused as refusal:
             if refusal.kind is not Kind.NOT_FOUND or not authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed:
                 raise
             return diagnose(await self._facts.unknown(reference))
-        await self._subjects.demand(caller, Action.SEE_DIAGNOSIS, subject)
         everything = authorize(caller.as_actor, Action.SEE_DIAGNOSIS).allowed
         return diagnose(await self._named(await self._facts.find(subject, neighbours=everything)))
 
@@ -246,8 +243,7 @@ class Overview:
 
         Payloads only for those who may see them.
         """
-        subject = await self._subjects.find(reference)
-        await self._subjects.demand(caller, Action.SEE_HISTORY, subject)
+        subject = await self._subjects.find_for(caller, Action.SEE_HISTORY, reference)
         engine = () if source == "business" else await self._engine_events(caller, subject)
         business = () if source == "engine" else await self._business_events(subject)
         return tuple(sorted([*engine, *business], key=lambda event: event.at))

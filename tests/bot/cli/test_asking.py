@@ -112,6 +112,27 @@ def test_a_decision_that_comes_too_late_is_refused_with_the_code_for_it(remote: 
     refused(remote("order", "approve", order, who="manager"), 4, "over")
 
 
+def test_a_verb_on_what_is_over_says_how_it_ended_and_no_word_of_the_engine(remote: Cli, start: Start) -> None:
+    order = start()
+    assert remote("order", "reject", order, "--reason", "no", who="manager").code == 0
+    remote("watch", order, "--timeout", "20")
+    told = remote("terminate", order, "--reason", "late", "--yes")
+    assert (told.code, told.out) == (0, f"order-{order}-workflow: It is over already: Rejected. Nothing was done.\n")
+    for verb in ("pause", "resume"):
+        refused(remote(verb, order, "why"), 1, f"and order {order} is over: Rejected.")
+    event = remote("raise-event", f"{order}/paid", "--input", '{"paid": true}')
+    refused(event, 1, f"order {order} is over: Rejected. The event would be dropped.")
+
+
+def test_an_order_that_is_anothers_and_one_that_is_not_known_get_the_same_answer(remote: Cli, start: Start) -> None:
+    order, unknown = start("9000"), "nobody-knows"  # the VPs are asked
+    for words in (("status",), ("history",), ("why",), ("order", "approve")):
+        ran = {each: remote(*words, each, who="manager") for each in (order, unknown)}
+        said = {each: found.err.splitlines()[0].replace(each, "ID") for each, found in ran.items()}
+        assert (said[order], ran[order].code, ran[unknown].code) == (said[unknown], 3, 3), words
+        assert "No request of yours, and none that asks you" in said[order]
+
+
 def test_a_decision_can_be_raised_as_the_event_that_it_is(remote: Cli, start: Start) -> None:
     order = start()
     decision = json.dumps({"approved": True, "reason": "fine"})
@@ -161,7 +182,7 @@ def test_what_cannot_be_done_is_a_sentence_and_an_exit_code(
 def test_a_list_says_where_each_request_stands(remote: Cli, start: Start) -> None:
     order = start()
     lines = remote("list", "-q", order).out.splitlines()
-    assert lines[0].split() == ["ID", "STANDING", "AMOUNT", "REQUESTER", "STATUS", "AGE"]
+    assert lines[0].split() == ["ID", "STATUS", "AMOUNT", "REQUESTER", "ENGINE", "STATUS", "AGE"]
     waiting = ["Waiting", "2400.00", "USD", "requester@example.com", "RUNNING"]
     assert lines[1].split()[:-1] == [f"order-{order}-workflow", *waiting]
     assert lines[1][-1] in "smh"
@@ -178,8 +199,8 @@ def test_a_list_shows_an_approver_first_what_waits_for_them(remote: Cli, start: 
     shown_ = remote("list", who="manager")
     assert shown_.out.startswith("Waits for you (")
     assert instance in shown_.out
-    assert not {"RUNNING", "STATUS", "NAME"} & set(shown_.out.split()), "the engine's words are for operators"
-    assert not {"RUNNING", "STATUS", "NAME"} & set(remote("list", "-o", "wide", who="manager").out.split())
+    assert not {"RUNNING", "ENGINE", "NAME"} & set(shown_.out.split()), "the engine's words are for operators"
+    assert not {"RUNNING", "ENGINE", "NAME"} & set(remote("list", "-o", "wide", who="manager").out.split())
     assert instance in {each["id"] for each in remote("list", "-o", "json", who="manager").json}
 
 

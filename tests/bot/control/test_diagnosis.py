@@ -91,7 +91,7 @@ CASES: list[tuple[str, Facts, str]] = [
         ),
         "1 of 2 approved (Manager)",
     ),
-    ("finished", facts(status="COMPLETED", ended_at=THEN), "accepted by the engine and dropped"),
+    ("finished", facts(status="COMPLETED", ended_at=THEN), "accepts whatever is raised to it now, and drops it"),
     ("finished", facts(status="TERMINATED", late=(raised(minutes=90),)), "payment_confirmed came later"),
     ("failed", facts(status="FAILED", failure="ValueError: no"), "ValueError: no"),
     (
@@ -145,7 +145,7 @@ CASES: list[tuple[str, Facts, str]] = [
     ("no_deadline", facts(history=history(wait(until=None))), "wait for ever"),
     ("waiting", facts(history=history(wait()), waiting_on=("group:managers",)), "for @managers"),
     ("timer", facts(history=history(timers=(Timer(fires_at=NOW + timedelta(hours=1)),))), "2026-01-05 16:00:00 UTC"),
-    ("nothing", facts(), "it is RUNNING"),
+    ("nothing", facts(), "it is running"),
 ]
 
 

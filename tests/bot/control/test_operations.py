@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from approvals.authority import Role
-from approvals.statuses import STATUSES, Status
+from approvals.statuses import STATUSES, Status, standing
 from approvals.verbs import VERBS
 from bot.access.authenticating import Initiator
 from bot.access.refusals import Kind, Refused
@@ -66,7 +66,7 @@ async def test_where_there_is_nothing_to_do_nothing_is_done(
 ) -> None:
     house.engine.put("i", status)
     done = await house.operations.act(OPERATOR, VERBS[verb], "i", given)
-    assert (done.changed, done.sentence) == (False, said)
+    assert (done.changed, done.sentence) == (False, said.format(end=status.capitalize()))
     assert await house.audited() == []
 
 
@@ -81,13 +81,13 @@ ASKED = [(name, status) for name, status in MISFITS if not VERBS[name].judges_it
 
 @pytest.mark.parametrize(("verb", "status"), MISFITS)
 def test_a_face_can_say_beforehand_that_a_status_does_not_fit(verb: str, status: Status) -> None:
-    assert VERBS[verb].hindrance(status, "order 42") == f"{VERBS[verb].only}, and order 42 is {status}."
+    assert VERBS[verb].hindrance(status, "order 42") == f"{VERBS[verb].only}, and order 42 is {standing(status)}."
 
 
 @pytest.mark.parametrize(("verb", "status"), ASKED)
 async def test_a_status_that_does_not_fit_is_said(house: House, given: Given, verb: str, status: str) -> None:
     house.engine.put("i", status)
-    with pytest.raises(Refused, match=f"{VERBS[verb].only}, and i is {status}") as raised:
+    with pytest.raises(Refused, match=f"{VERBS[verb].only}, and i is {standing(status)}") as raised:
         await house.operations.act(OPERATOR, VERBS[verb], "i", given)
     assert raised.value.kind is Kind.CONFLICT
     assert house.engine.instances["i"].status == status
@@ -131,7 +131,7 @@ async def test_a_rerun_is_a_new_instance_and_never_the_old_one(house: House) -> 
     [
         ("RUNNING", "Approval_Decision", {"a": 1}, "A decision is not raised as a bare event"),
         ("RUNNING", "paid", {}, "a JSON object with something in it"),
-        ("COMPLETED", "paid", {"a": 1}, "the event would be dropped"),
+        ("COMPLETED", "paid", {"a": 1}, "The event would be dropped"),
         ("PENDING", "paid", {"a": 1}, "has not started yet"),
     ],
 )
