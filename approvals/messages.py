@@ -53,7 +53,7 @@ REASONS: Final[dict[Reason, str]] = {
     ),
     Reason.ALREADY_COUNTED: (
         "The answer does not count because this request already has one from you, and each person counts once. "
-        "Somebody else has to answer now."
+        "Another approver has to answer now."
     ),
     Reason.SEATS_FILLED: (
         "Your yes does not count because the seats that you may fill have the yeses that they need. An approver for "
@@ -77,11 +77,11 @@ REASONS: Final[dict[Reason, str]] = {
     ),
     Reason.NOT_AN_APPROVER: (
         "The answer does not count because the policy does not name you as an approver of this request. "
-        "Ask one of the people on the card, or whoever keeps the policy to add you for requests to come."
+        "Ask one of the people on the card, or the person who keeps the policy to add you for requests to come."
     ),
     Reason.NO_APPROVERS: (
         "The request was rejected because the policy leads to nobody who may approve it. "
-        "Ask whoever keeps the policy to name approvers, then start the request again."
+        "Ask the person who keeps the policy to name approvers, then start the request again."
     ),
     Reason.UNKNOWN_PERSON: (
         "The answer does not count because Slack does not know the person who gave it. "
@@ -89,7 +89,7 @@ REASONS: Final[dict[Reason, str]] = {
     ),
     Reason.UNKNOWN_GROUP: (
         "The answer does not count because the policy names a user group that Slack does not know. "
-        "Ask whoever keeps the policy to put the group's name right, then try again."
+        "Ask the person who keeps the policy to put the group's name right, then try again."
     ),
     Reason.UNKNOWN_REQUESTER: (
         "The answer does not count because it can't be ruled out that the request is your own: Slack shows no e-mail "
@@ -150,7 +150,7 @@ REASONS: Final[dict[Reason, str]] = {
     ),
     Reason.ROLES_UNKNOWN: (
         "Nothing was done because your role could not be looked up: Slack could not be asked, or the policy file "
-        "cannot be read. Try again in a minute; if it stays so, tell whoever runs Countersign."
+        "cannot be read. Try again in a minute; if it stays so, tell the person who runs Countersign."
     ),
     Reason.NOT_IN_THIS_STATUS: (
         "Nothing was done because the workflow's status does not allow it now. Look at its status, then choose again."

@@ -15,11 +15,11 @@ from cards.values import Diagnosis, HistoryLine, InstanceLine, LinePage, Statist
 
 COMMAND = "/approval"
 NOTHING = {
-    "waiting": "nothing waits for you.",
-    "mine": "you have asked for nothing yet.",
-    "decided": "nothing is decided yet.",
-    "all": f"there is nothing to show. What is over stands in {COMMAND} decided.",
-    "running": f"nothing is open. What is over stands in {COMMAND} decided.",
+    "waiting": "Nothing waits for you.",
+    "mine": "You have asked for nothing yet.",
+    "decided": "Nothing is decided yet.",
+    "all": f"There is nothing to show. {COMMAND} decided lists what is over.",
+    "running": f"Nothing is open. {COMMAND} decided lists what is over.",
 }
 """The lists by name, each with what to say if it is empty."""
 
@@ -39,7 +39,7 @@ class Word:
 
 WORDS = (
     Word("help", "help", "this list"),
-    Word("status", "status ID", "where a request stands, and whom it waits for"),
+    Word("status", "status ID", "the status of a request, and whom it waits for"),
     Word("list", "list", "what waits for you, what you asked for, and all that you may see"),
     Word("mine", "mine", "what you asked for"),
     Word("decided", "decided", "what is over, and how it ended"),
@@ -101,14 +101,14 @@ def status(one: InstanceLine) -> Message:
     """Return one instance: status with its message, stage, whom it waits for, deadline, link."""
     blocks = [line(one), parts.sentence(meaning(one))]
     if one.for_operators and one.custom_status.strip():
-        blocks.append(parts.sentence(f"Custom status: {parts.typed(one.custom_status, 500)}"))
+        blocks.append(parts.sentence(f"Engine status: {one.status}, {parts.typed(one.custom_status, 500)}"))
     return Message(text=parts.fallback(*in_words(one)), blocks=tuple(blocks))
 
 
 def listing(title: str, name: str, page: LinePage) -> Message:
     """Return one page of a list by its name (see LISTS), with which lines these are and of how many."""
     if not page.lines:
-        return _sentence(f"{title}: {NOTHING[name]}")
+        return _sentence(NOTHING[name])
     blocks = _list(title, name, page)
     return Message(text=parts.fallback(*_spoken_list(title, page)), blocks=tuple(blocks))
 
@@ -122,8 +122,7 @@ def overview(sections: tuple[tuple[str, str, LinePage], ...]) -> Message:
         if page.lines:
             blocks += _list(title, name, page)
         else:
-            nothing = NOTHING[name]
-            blocks += [parts.header(title), parts.sentence(f"{nothing[0].upper()}{nothing[1:]}")]
+            blocks += [parts.header(title), parts.sentence(NOTHING[name])]
         spoken += _spoken_list(title, page) if page.lines else [f"{title}: nothing. "]
     return Message(text=parts.fallback(*spoken), blocks=tuple(blocks))
 
@@ -168,7 +167,7 @@ def why(instance_id: str, answers: tuple[Diagnosis, ...]) -> Message:
         return _sentence(
             f"Nothing keeps {name} from going on, as far as can be seen. {COMMAND} status shows where it is."
         )
-    blocks = [parts.header(f"Where {name} stands, and why"), *(_answer(one) for one in answers[:PAGE_SIZE])]
+    blocks = [parts.header(f"Status of {name}, and why"), *(_answer(one) for one in answers[:PAGE_SIZE])]
     first = answers[0]
     text = f"{name}: {parts.typed(first.sentence, 600)} {parts.typed(first.next_step, 600)}"
     return Message(text=parts.fallback(text), blocks=(*blocks, *_left_out(len(answers))))

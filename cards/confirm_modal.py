@@ -77,7 +77,7 @@ def build_bulk(operation: ModalOperation, dry_run: DryRun, reason: str = "") -> 
     shown = [line(one) for one in dry_run.lines[:MOST_PLAN_LINES]]
     more = dry_run.total - len(shown)
     rest = [parts.sentence(f"And {more} more, which this list has no room for.")] if more > 0 else []
-    blocks = [count, parts.sentence(f"Of each: {VERBS[operation.verb].warning}"), *shown, *rest]
+    blocks = [count, parts.sentence(f"For each: {VERBS[operation.verb].warning}"), *shown, *rest]
     return _view(operation, (*blocks, *_leave_out(dry_run), _reason(operation.verb, reason)))
 
 
@@ -98,7 +98,7 @@ def _reason(verb: str, reason: str) -> Block:
         "block_id": BLOCK,
         "optional": not VERBS[verb].needs_reason,
         "label": parts.plain("Reason", 200),
-        "hint": parts.plain("It stands in the audit log with your name.", 200),
+        "hint": parts.plain("The audit log keeps it with your name.", 200),
         "element": element | ({"initial_value": typed} if typed else {}),
     }
 
@@ -159,6 +159,6 @@ def parse(view: Mapping[str, Any]) -> Confirmed | FieldErrors:
             errors={BLOCK: f"Please use at most {LONGEST_CONFIRM_REASON} characters; these are {len(reason)}."}
         )
     if not reason and VERBS[operation.verb].needs_reason:
-        return FieldErrors(errors={BLOCK: "Please say in a sentence why: it stands in the audit log."})
+        return FieldErrors(errors={BLOCK: "Please say in a sentence why: the audit log keeps it."})
     without = frozenset(chosen_values(view, WITHOUT, WITHOUT_ACTION)) if operation.token else frozenset[str]()
     return Confirmed(operation=operation, reason=reason, without=without)

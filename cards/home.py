@@ -8,8 +8,10 @@ from cards.surface import Block, View
 from cards.values import LinePage
 
 MOST_HOME_LINES = 20
-NOTHING_WAITS = "Nothing waits for you. When somebody needs your yes, it stands here and in the approval channel."
-NOTHING_ASKED = "You have asked for nothing yet. What you ask for stands here until it is decided, and after."
+NOTHING_WAITS = (
+    "Nothing waits for you. A request that needs your yes is listed here and posted in the approval channel."
+)
+NOTHING_ASKED = "You have asked for nothing yet. What you ask for is listed here, also after it is decided."
 
 
 class HomeView(Value):

@@ -12,7 +12,7 @@ from cards.surface import Block
 
 MOST_NAMED = 12
 ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth"}
-ASK_AGAIN = "If it is still wanted, it has to be asked for again."
+ASK_AGAIN = "If it is still wanted, ask for it again."
 
 
 def decisions(view: CardView, approvals: tuple[Approval, ...]) -> list[Block]:
@@ -90,10 +90,10 @@ def _timed_out(view: CardView) -> list[Block]:
         told = [
             parts.words(f"{len(here)} of {needed} approved{place} ("),
             *who,
-            parts.words(f"); {missing} did not answer until "),
+            parts.words(f"); {missing} did not answer by "),
         ]
     else:
-        told = [parts.words(f"Nobody answered{place} until ")]
+        told = [parts.words(f"Nobody answered{place} by ")]
     rest = [parts.words(f". This is not a no. {ASK_AGAIN}")]
     return [*told, until, *rest, *(decisions(view, given) if given else [])]
 

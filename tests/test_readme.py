@@ -88,6 +88,19 @@ def test_what_dapr_is_told_to_run_is_here() -> None:
     assert (ROOT / "dapr.yaml").is_file()
 
 
+WITH_SLIM = [README, *(each.read_text(encoding="utf-8") for each in [*ROOT.glob("docs/**/*.md"), ROOT / "dapr.yaml"])]
+
+
+def test_dapr_init_slim_is_never_named_without_the_two_parts_that_it_does_not_start() -> None:
+    named = [text for text in WITH_SLIM if "--slim" in text]
+    assert named, "a machine without a container engine has no other way"
+    for text in named:
+        for part in ("placement", "scheduler"):
+            assert part in text[text.index("--slim") :], part
+    assert "dapr init --slim" not in README
+    assert "(docs/how-to/run-on-dapr.md)" in next(line for line in README.splitlines() if "placement" in line)
+
+
 # ---- files
 
 

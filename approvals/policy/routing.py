@@ -84,7 +84,7 @@ def _known(request: ApprovalRequest, requester_emails: tuple[str, ...]) -> froze
 
 
 def _money(amount: Decimal, currency: str) -> str:
-    return f"{decimal_text(amount)} {currency}"
+    return f"{amount:f} {currency}"
 
 
 def _mismatch(policy: Policy, rule: Rule, request: ApprovalRequest, known: frozenset[str]) -> str:

@@ -180,7 +180,7 @@ def status(operation_id: OperationId, output_as: Output = Format.TABLE) -> None:
 @app.command("continue")
 def continue_(
     operation_id: OperationId,
-    reason: Annotated[str, typer.Option(help="why it goes on; stands in the audit")] = "",
+    reason: Annotated[str, typer.Option(help="why it goes on; kept in the audit")] = "",
     output_as: Output = Format.TABLE,
 ) -> None:
     """Continue with items that failed or have no result yet.

@@ -66,7 +66,7 @@ def _until(text: str, now: datetime) -> datetime | None:
 @app.command()
 def create(  # noqa: PLR0913, PLR0917 options of a command
     name: Annotated[str, typer.Argument(help="what the key is for, for example 'order system'")],
-    person: Annotated[str, typer.Option(help="e-mail of whoever it belongs to, as Slack knows it")],
+    person: Annotated[str, typer.Option(help="e-mail of the person it belongs to, as Slack knows it")],
     role: Annotated[
         list[str],
         typer.Option(
@@ -206,7 +206,7 @@ def callback_hosts(
 @app.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="the key's id, as `keys list` shows it")],
-    reason: Annotated[str, typer.Option(help="why; stands in the audit")] = "",
+    reason: Annotated[str, typer.Option(help="why; kept in the audit")] = "",
 ) -> None:
     """Revoke a key. From the next call on it is worth nothing.
 

@@ -37,7 +37,7 @@ COMMANDS: Final = (
     CommandEntry("webhooks", "webhook_commands:app", "What other systems were told: the log, redrive, a test."),
     CommandEntry("order", "order_commands:app", "Orders: start one, approve or reject it."),
     CommandEntry("list", "seeing:list_", "List workflows, newest first."),
-    CommandEntry("status", "status_command:status", "Show one workflow: where it stands and whom it waits for."),
+    CommandEntry("status", "status_command:status", "Show one workflow: its status, and whom it waits for."),
     CommandEntry("history", "seeing:history", "Show what happened to a workflow, oldest first."),
     CommandEntry("why", "seeing:why", "Say why a workflow does not go on, and what to do next."),
     CommandEntry("watch", "watching:watch", "Follow a workflow until it is over."),

@@ -16,7 +16,7 @@ from bot.cli.seeing import Reference
 
 DECISION_FIELDS = {"approved", "reason", "digest", "decision_id", "approver"}
 
-Why = Annotated[str, typer.Option("--reason", help="why; stands in the audit with your name")]
+Why = Annotated[str, typer.Option("--reason", help="why; kept in the audit with your name")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 Maybe = Annotated[str | None, typer.Argument(metavar="ID", help="an order's id or an instance's")]
 
@@ -126,14 +126,16 @@ def terminate(  # noqa: PLR0913 one workflow, or a filter for many
     if dry_run:
         output.say(f"This would terminate {reference}. Nothing was done.")
         return
-    sure(f"Terminate {reference} for good? It can be approved no more.", yes=yes)
+    sure(f"Terminate {reference} for good? Nobody can approve it any more.", yes=yes)
     _act(reference, "terminate", {"reason": given}, output_as)
 
 
 def purge(  # noqa: PLR0913 one workflow, or a filter for many
     reference: Maybe = None,
     *,
-    completed: Annotated[bool, typer.Option("--completed", help="all that COMPLETED")] = False,
+    completed: Annotated[
+        bool, typer.Option("--completed", help="all that ran to their end (Dapr's COMPLETED)")
+    ] = False,
     every: Annotated[bool, typer.Option("--all", help="all that are over, however they ended")] = False,
     older_than: Annotated[str | None, typer.Option(help="with --completed or --all: over for this long")] = None,
     force: Annotated[bool, typer.Option("--force", help="one that is wedged and cannot end any more")] = False,
@@ -181,7 +183,7 @@ def rerun(
 
 def _given(reason: str) -> str:
     if not reason.strip():
-        output.fail("Say why with --reason: it stands in the audit with your name.", output.MISUSED)
+        output.fail("Say why with --reason: the audit keeps it with your name.", output.MISUSED)
     return reason
 
 

@@ -49,7 +49,9 @@ ENDS = {
 
 def list_(  # noqa: PLR0913 a list's filters
     *,
-    status_: Annotated[Status | None, typer.Option("--filter-status", case_sensitive=False)] = None,
+    status_: Annotated[
+        Status | None, typer.Option("--filter-status", case_sensitive=False, help="the engine's status")
+    ] = None,
     name: Annotated[str | None, typer.Option("--filter-name", help="the workflow's name")] = None,
     max_age: Annotated[str | None, typer.Option("--filter-max-age", help="started within: 2h, 30d, or a date")] = None,
     older_than: Annotated[str | None, typer.Option(help="started longer ago than: 2h, 30d, or a date")] = None,
@@ -88,11 +90,11 @@ def list_(  # noqa: PLR0913 a list's filters
         return
     if waits:
         output.say(f"Waits for you ({len(waits)} of {waiting}):")
-        output.rows(_columns(waits, output_as, engines=sees_all), [shown_line(each) for each in waits], Format.TABLE)
+        output.rows(_columns(output_as, engines=sees_all), [shown_line(each) for each in waits], Format.TABLE)
     if waits and found:
         output.say("")
     if found:
-        output.rows(_columns(found, output_as, engines=sees_all), [shown_line(each) for each in found], Format.TABLE)
+        output.rows(_columns(output_as, engines=sees_all), [shown_line(each) for each in found], Format.TABLE)
     elif not waits:
         output.note("No workflow fits. `countersign list` without filters shows all.")
     if len(found) < total or len(waits) < waiting:
@@ -113,24 +115,22 @@ def pages(remote: Remote, query: dict[str, Any], *, every: bool) -> tuple[list[d
                 return found, int(page["total"]), bool(page.get("sees_all"))
 
 
-def _columns(found: list[dict[str, Any]], output_as: ListFormat, *, engines: bool) -> tuple[str, ...]:
+def _columns(output_as: ListFormat, *, engines: bool) -> tuple[str, ...]:
     """Return the columns; what the engine says is for operators (`engines`)."""
-    status = ("STATUS",) if engines else ()
+    status = ("ENGINE STATUS",) if engines else ()
     if output_as is ListFormat.TABLE:
-        return ("ID", "STANDING", "AMOUNT", "REQUESTER", *status, "AGE")
-    custom = ("CUSTOM STATUS",) if engines and any(each["custom_status"] for each in found) else ()
+        return ("ID", "STATUS", "AMOUNT", "REQUESTER", *status, "AGE")
     name = ("NAME",) if engines else ()
     return (
         *name,
         "ID",
-        "STANDING",
+        "STATUS",
         "AMOUNT",
         "REQUESTER",
         "DESCRIPTION",
         "WAITING ON",
         "DEADLINE",
         *status,
-        *custom,
         "AGE",
     )
 
@@ -140,7 +140,8 @@ def shown_line(each: dict[str, Any]) -> dict[str, Any]:
     now = datetime.now(UTC)
     return each | {
         "age": age(datetime.fromisoformat(each["created_at"]), now),
-        "standing": each["standing"] or each["status"].capitalize(),
+        "status": each["standing"] or each["status"].capitalize(),
+        "engine_status": each["status"],
         "amount": amount_of(each),
         "deadline": at_utc(each.get("deadline")),
         "description": each.get("description", "")[:60],
@@ -273,7 +274,7 @@ def _tables(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, Any]]]]:
         ("WAITING BY APPROVER", [(each["what"], each["count"]) for each in found["waiting_by_approver"]]),
         ("OUTCOME", [(shown(name), f"{count} ({shares[name]} %)") for name, count in found["outcomes"].items()]),
         ("DAY (UTC)", [(day["day"], sum(day["outcomes"].values())) for day in found["decided_per_day"]]),
-        ("REFUSED BECAUSE", list(found["refusals"].items())),
+        ("REFUSED BECAUSE", [(name.replace("_", " "), count) for name, count in found["refusals"].items()]),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`countersign status`: where one workflow stands, for a person; `-o wide` adds what the engine says of it."""
+"""`countersign status`: one workflow for a person; `-o wide` adds what the engine knows of it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from bot.cli.seeing import ListFormat, ListOutput, Reference, amount_of
 
 
 def status(reference: Reference, output_as: ListOutput = ListFormat.TABLE) -> None:
-    """Show one workflow: where it stands, whom it waits for, since when and until when.
+    """Show one workflow: its status, whom it waits for, since when and until when.
 
     Example: countersign status 42
     """
@@ -31,7 +31,7 @@ def _request(one: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": one["id"],
         "what": f"{one['kind']} {one['subject']}".strip(),
-        "standing": one["standing"],
+        "status": one["standing"],
         "amount": amount_of(one),
         "description": one["description"],
         "requester": one["requester"],
@@ -44,20 +44,20 @@ def _request(one: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
         "card": one["card_link"] or "",
         "purged": "The engine has forgotten its history; the audit stays." if found["purged"] else "",
         "failure": found["failure"],
-        "status": one["status"] if one["status"] in NOTEWORTHY else "",
+        "engine status": one["status"] if one["status"] in NOTEWORTHY else "",
     }
 
 
 NOTEWORTHY = ("FAILED", "STALLED", "PENDING")
-"""The engine's statuses that say more than where the request stands."""
+"""The engine's statuses that say more than the request's own."""
 
 
 def _engines(one: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """Return what the engine says of an instance."""
+    custom = f" ({one['custom_status']})" if one["custom_status"] else ""
     return {
         "name": one["name"],
-        "status": f"{one['status']}: {status_message(one['status'])}",
-        "custom status": one["custom_status"],
+        "engine status": f"{one['status']}: {status_message(one['status'])}{custom}",
         "created at": at_utc(one["created_at"]),
         "digest": found["digest"] or "",
         "input": found["input"],

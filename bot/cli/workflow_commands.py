@@ -132,7 +132,7 @@ def raise_event(
 
 @app.command()
 def suspend(
-    instance: Instance, reason: Annotated[str, typer.Option("-r", "--reason", help="stands in the audit")] = ""
+    instance: Instance, reason: Annotated[str, typer.Option("-r", "--reason", help="kept in the audit")] = ""
 ) -> None:
     """Pause a running workflow.
 
@@ -143,7 +143,7 @@ def suspend(
 
 @app.command()
 def resume(
-    instance: Instance, reason: Annotated[str, typer.Option("-r", "--reason", help="stands in the audit")] = ""
+    instance: Instance, reason: Annotated[str, typer.Option("-r", "--reason", help="kept in the audit")] = ""
 ) -> None:
     """Resume a suspended workflow.
 

@@ -73,7 +73,7 @@ class BulkPages:
         if not reason or len(reason) > LONGEST_FORM_REASON:
             raise Refused(
                 Kind.INVALID,
-                "A bulk operation needs a reason of up to 1000 characters: it stands in the audit with your name. "
+                "A bulk operation needs a reason of up to 1000 characters: the audit keeps it with your name. "
                 "Nothing was done. Go back and say why.",
             )
         without = {name.removeprefix(OUT) for name in given if name.startswith(OUT)}

@@ -194,7 +194,9 @@ def _commands() -> dict[str, Message]:
         **{f"command why {name}": command.why("42", tuple(diagnose(facts)[:2])) for name, facts in _WHY.items()},
         "command bulk": operations.listing((_OPERATION,)),
         "command bulk empty": operations.listing(()),
-        "command cannot": private.sentence(f"order 42: {VERBS['terminate'].hindrance('COMPLETED', 'order 42')}"),
+        "command cannot": private.sentence(
+            f"order 42: {VERBS['terminate'].hindrance('COMPLETED', 'order 42', 'Rejected')}"
+        ),
         "command why not": command.why(LINE.instance_id, ()),
         "command stats": command.statistics(NUMBERS),
     }

@@ -169,7 +169,7 @@ def test_a_page_button_that_is_none_of_ours_is_refused(value: str | None) -> Non
 
 
 EMPTY = [
-    (command.listing("Waits for you", "waiting", LinePage()), "Waits for you: nothing waits for you."),
+    (command.listing("Waits for you", "waiting", LinePage()), "Nothing waits for you."),
     (command.history("order-42-workflow", ()), "Nothing is written down about order-42-workflow."),
     (command.why("order-42-workflow", ()), "Nothing keeps order-42-workflow from going on"),
 ]

@@ -12,6 +12,7 @@ from cards.card_view import CardView
 from cards.surface import Message
 from tests.cards import gallery, limits, nasty
 from tests.cards.examples import CARDS, DEADLINE, MANAGERS, VPS, WAITING
+from tools.docs import cli, messages
 
 
 @pytest.mark.parametrize("name", gallery.messages())
@@ -28,6 +29,18 @@ def test_the_gallery_prints_itself_as_json() -> None:
     shown = json.loads(gallery.as_json())
     assert set(shown["messages"]) == set(gallery.messages())
     assert set(shown["views"]) == set(gallery.views())
+
+
+CODES = ("COMPLETED", "ompleted", "custom status", "phase", "stands", "says of itself", "somebody", "whoever")
+"""The engine's words, other words for a status, and words that name nobody."""
+
+
+def test_one_thing_has_one_word_in_every_message_and_form() -> None:
+    assert [word for word in CODES if word in messages.page()] == []
+
+
+def test_the_command_line_has_the_same_words_but_for_daprs_own_options() -> None:
+    assert [word for word in CODES if word in cli.page().replace("completed", "").replace("COMPLETED", "")] == []
 
 
 @nasty.some
@@ -82,7 +95,7 @@ SENTENCES = [
         thread.ended(CARDS["rejected"]),
         "order 42 ($2,400.00): Rejected. <@U0MANAGER> rejected, 2026-01-05 14:00 UTC: “Too expensive this quarter”",
     ),
-    (thread.ended(CARDS["timed_out"]), "Nobody answered until 2026-01-05 14:00 UTC. This is not a no."),
+    (thread.ended(CARDS["timed_out"]), "Nobody answered by 2026-01-05 14:00 UTC. This is not a no."),
     (thread.ended(CARDS["timed_out after one of two"]), "1 of 2 approved (<@U0MANAGER>); the second did not answer"),
     (thread.ended(CARDS["approved by three"]), "Stage 2: <@U0VP> approved, 2026-01-05 14:00 UTC: “Fits the plan”"),
     (private.ended(CARDS["approved by three"]), "Stage 1: <@U0MANAGER> approved, 2026-01-05 14:00 UTC: “Good price”"),

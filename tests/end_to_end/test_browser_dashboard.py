@@ -163,6 +163,7 @@ def test_a_manager_signs_in_with_slack_and_decides_what_waits_for_them(browser: 
         mine = page.get_by_role("region", name="Waits for you")
         mine.get_by_role("link", name=f"order {order.id}").click()
         page.get_by_role("link", name="Approve…").click()
+        expect(page.get_by_role("heading", name=f"Approve order {order.id}, $640.00?")).to_be_visible()
         accessible(page)
         picture(page, "decide")
         page.get_by_label("Reason (optional)").fill("We need light")
@@ -230,7 +231,9 @@ def test_what_cannot_be_done_has_no_button_and_its_page_says_why(operator: Page,
     order.reject("U0MANAGER", "Too dear")
     assert order.output()["outcome"] == "rejected"
     operator.goto(f"{system.url}/w/{order.instance_id}/terminate")
-    expect(operator.get_by_role("status").filter(has_text="It is over already")).to_be_visible()
+    expect(
+        operator.get_by_role("status").filter(has_text="It is over already: Rejected. Nothing was done.")
+    ).to_be_visible()
     expect(manage.get_by_role("link", name="Terminate…")).to_have_count(0)
     manage.get_by_role("link", name="Purge…").click()
     operator.get_by_label("Reason").fill("Old")
@@ -392,7 +395,9 @@ def test_who_has_not_the_role_can_neither_see_nor_do_it(
         expect(page.get_by_role("link", name=f"order {orders['desks'].id}")).to_have_count(0)
         csrf = page.locator("input[name=csrf]").first.get_attribute("value") or ""
         theirs = f"/w/{orders['desks'].instance_id}"
-        for address in ("/bulk", "/statistics", "/audit", "/policy", theirs, f"{theirs}/terminate"):
+        page.goto(f"{system.url}{theirs}")
+        expect(page.get_by_text("No request of yours, and none that asks you, is known as")).to_be_visible()
+        for address in ("/bulk", "/statistics", "/audit", "/policy", f"{theirs}/terminate"):
             page.goto(f"{system.url}{address}")
             expect(page.get_by_text("your role does not include it")).to_be_visible()
         accessible(page)
@@ -412,6 +417,9 @@ def test_nothing_scrolls_sideways_on_a_phone(
         fits(page)
         accessible(page)
         picture(page, "phone")
+        last = page.get_by_role("link", name="Policy").bounding_box()
+        assert last is not None
+        assert last["x"] + last["width"] <= PHONE["width"], "a page of the navigation was out of sight"
         long = system.order("long-" + "x" * 66, "900", description="y" * 600)
         long.card()
         instance = f"/w/{orders['desks'].instance_id}"
@@ -428,6 +436,9 @@ def test_nothing_scrolls_sideways_on_a_phone(
         ):
             page.goto(f"{system.url}{address}")
             fits(page)
+        page.goto(f"{system.url}/statistics")
+        newest = "(plot) => plot.scrollLeft + plot.clientWidth >= plot.scrollWidth - 1"
+        assert page.locator(".plot").evaluate(newest), "the plot opened at its empty end"
 
 
 @pytest.mark.parametrize("percent", [200, 400])

@@ -54,7 +54,7 @@ def told(page: Page, text: str) -> None:
 
 
 def text_of(page: Page) -> str:
-    return f"It stands in the audit with your name. {page.get_by_role('alert').inner_text()}"
+    return f"The audit keeps it with your name. {page.get_by_role('alert').inner_text()}"
 
 
 def test_a_finished_instance_runs_again_from_the_event_that_is_chosen(operator: Page, system: System) -> None:

@@ -30,7 +30,7 @@ def test_one_yes_of_two_is_told_as_one_of_two_when_the_time_is_up(system: System
     order = system.order("one-of-two", currency="NOK")
     order.card()
     order.click("U0MANAGER")
-    told = "1 of 2 approved (<@U0MANAGER>); the second did not answer until"
+    told = "1 of 2 approved (<@U0MANAGER>); the second did not answer by"
     with system.hears("U0REQUESTER", told):
         ended = order.output()
     assert (ended["outcome"], ended["approvers"]) == ("timed_out", ["manager"])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tools.docs import audit, cli, imports, metrics, policy, reasons, rest, settings, troubleshooting
+from tools.docs import audit, cli, imports, messages, metrics, policy, reasons, rest, settings, troubleshooting
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
@@ -17,6 +17,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     DOCS / "reference" / "settings.md": settings.page,
     DOCS / "reference" / "policy.md": policy.page,
     DOCS / "reference" / "reasons.md": reasons.page,
+    DOCS / "reference" / "messages.md": messages.page,
     DOCS / "reference" / "audit-actions.md": audit.page,
     DOCS / "reference" / "metrics.md": metrics.page,
 }
