@@ -180,7 +180,7 @@ def _story(made: Replicas, name: str) -> list[str]:
     rows = made.rows("SELECT action, at FROM audit WHERE instance_id = ? ORDER BY seq", name)
     clicked = next(at for action, at in rows if action == "decision.submitted")
     attempts = made.rows("SELECT attempts FROM intake WHERE instance_id = ?", name)
-    return [f"{action} {(at - clicked).total_seconds():.1f}" for action, at in rows] + [f"attempts {attempts}"]
+    return [f"{action} {(at - clicked) / 1e6:.1f}" for action, at in rows] + [f"attempts {attempts}"]
 
 
 def _told(made: Replicas, names: list[str]) -> Counter[tuple[str, str]]:
