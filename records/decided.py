@@ -85,19 +85,25 @@ async def page(
     return tuple(found[:limit])
 
 
-async def lines(database: Database, wanted: DecisionFilter) -> AsyncIterator[str]:
-    """Give a CSV file line by line, newest first, each with its newline; what a spreadsheet would run is made text."""
-    yield csv_line(COLUMNS)
+async def every(database: Database, wanted: DecisionFilter) -> AsyncIterator[Decided]:
+    """Yield all decisions, newest first, in short transactions."""
     before: int | None = None
     while True:
         async with database.read() as connection:
             batch = await _batch(connection, wanted, before)
         for one in map(_decided, batch):
             if fits(one, wanted):
-                yield csv_line([_cell(one, name) for name in COLUMNS])
+                yield one
         if len(batch) < DECISIONS_PER_READ:
             return
         before = batch[-1]["seq"]
+
+
+async def lines(database: Database, wanted: DecisionFilter) -> AsyncIterator[str]:
+    """Give a CSV file line by line, newest first, each with its newline; what a spreadsheet would run is made text."""
+    yield csv_line(COLUMNS)
+    async for one in every(database, wanted):
+        yield csv_line([_cell(one, name) for name in COLUMNS])
 
 
 def _cell(one: Decided, name: str) -> str:

@@ -17,7 +17,6 @@ from records import decided
 from records.database import Database
 
 COLUMNS = ("AT", "ORDER", "AMOUNT", "REQUESTER", "ANSWER", "APPROVER", "EMAIL", "RULE", "REASON")
-DECISIONS_PER_PAGE = 500
 
 
 class Form(StrEnum):
@@ -76,15 +75,7 @@ def _wanted(given: dict[str, Any]) -> decided.DecisionFilter:
 
 
 async def _all(database: Database, wanted: decided.DecisionFilter) -> tuple[decided.Decided, ...]:
-    found: list[decided.Decided] = []
-    before: int | None = None
-    while True:
-        async with database.read() as connection:
-            page = await decided.page(connection, wanted, before=before, limit=DECISIONS_PER_PAGE)
-        found += page
-        if len(page) < DECISIONS_PER_PAGE:
-            return tuple(found)
-        before = page[-1].entry
+    return tuple([one async for one in decided.every(database, wanted)])
 
 
 async def _write(lines: AsyncIterator[str]) -> None:
