@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import AsyncIterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -15,6 +16,7 @@ from approvals.statuses import Status
 from approvals.values import Moment, Value
 from records import search
 from records.columns import Instant, canonical, to_micros
+from records.database import Database
 from records.errors import BadCursorError
 from records.instances import Instance, Phase
 from records.sql import Read, fetch_all
@@ -378,6 +380,19 @@ async def unfinished(connection: AsyncConnection, *, after: str = "", limit: int
     """Return rows that have not ended in the engine as far as we know, by id, for reconciliation."""
     query = sa.select(instances).where(instances.c.finished_at.is_(None), instances.c.instance_id > after)
     return await fetch_all(connection, query.order_by(instances.c.instance_id).limit(limit), Instance)
+
+
+async def each_unfinished(database: Database, size: int) -> AsyncIterator[Instance]:
+    """Yield all of them, reading `size` rows at a time, those included that cannot be read."""
+    after = ""
+    while True:
+        async with database.read() as connection:
+            found = await unfinished(connection, after=after, limit=size)
+        for row in found:
+            yield row
+        if len(found.raw) < size:
+            return
+        after = str(found.raw[-1]["instance_id"])
 
 
 async def missing(connection: AsyncConnection, candidates: tuple[str, ...]) -> tuple[str, ...]:

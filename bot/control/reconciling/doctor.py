@@ -256,16 +256,10 @@ class Doctor:
 
     async def _in_the_database(self) -> AsyncIterator[Finding]:
         """Compare every row that has not ended with the engine."""
-        after, settled = "", self._clock() - self._young
-        while True:
-            async with self._database.read() as connection:
-                rows = await listing.unfinished(connection, after=after, limit=ROWS_PER_CHECK)
-            for row in rows:
-                if row.updated_at < settled and (found := await self._compared(row)) is not None:
-                    yield found
-            if len(rows.raw) < ROWS_PER_CHECK:
-                return
-            after = str(rows.raw[-1]["instance_id"])
+        settled = self._clock() - self._young
+        async for row in listing.each_unfinished(self._database, ROWS_PER_CHECK):
+            if row.updated_at < settled and (found := await self._compared(row)) is not None:
+                yield found
 
     async def _failed(self) -> AsyncIterator[Finding]:
         """Name what broke off, until it is purged or run again."""

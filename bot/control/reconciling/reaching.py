@@ -101,9 +101,9 @@ class Reach:
     async def find(self) -> AsyncIterator[Unreached]:
         """Give each waiting request that nobody can decide, or whose card cannot be reached."""
         channels, people = await self._channels(), _People(self._directory, self._every_s)
-        async for row in self._waiting():
+        async for row in listing.each_unfinished(self._database, ROWS_PER_REACH):
             state = row.state
-            if state is None or state.phase != "waiting":
+            if row.phase != "waiting" or state is None or state.phase != "waiting":
                 continue
             if why := await people.problem(state, self._clock()):
                 yield _unreached(row, state, "people", why)
@@ -119,18 +119,6 @@ class Reach:
             if error.error != "missing_scope":
                 raise
             return None
-
-    async def _waiting(self) -> AsyncIterator[Instance]:
-        after = ""
-        while True:
-            async with self._database.read() as connection:
-                rows = await listing.unfinished(connection, after=after, limit=ROWS_PER_REACH)
-            for row in rows:
-                if row.phase == "waiting":
-                    yield row
-            if len(rows.raw) < ROWS_PER_REACH:
-                return
-            after = str(rows.raw[-1]["instance_id"])
 
     def _channel_problem(self, row: Instance, state: State, channels: Mapping[str, Mapping[str, Any]]) -> str:
         posted = row.posted == binding_of(state).nonce and len(row.cards) > state.stage
