@@ -12,7 +12,6 @@ from bot.control.reading.event_stream import EventStream
 from bot.control.reading.kinds import Kinds
 from bot.control.reading.overview import Overview
 from bot.control.reading.requests import Requests
-from bot.control.reading.rows import Rows
 from bot.control.reconciling.checkpoints import TrustedKeys
 from bot.engine.worker import NAMES
 from bot.services.operating import Operating
@@ -35,7 +34,7 @@ class Reading(Operating):
     @cached_property
     def details(self) -> Details:
         """Everything about one request."""
-        return Details(Rows(self.database), self.directory, self.overview.story)
+        return Details(self.overview, self.directory)
 
     @cached_property
     def decided(self) -> DecisionsSearch:

@@ -107,12 +107,16 @@ class Overview:
         """Return one instance."""
         return await self._subjects.find_for(caller, Action.SEE_REQUEST, reference)
 
+    async def row(self, instance_id: str) -> instances.Instance | None:
+        """Return a request's row, None if it is unknown. Rights are the caller's to check."""
+        async with self._database.read() as connection:
+            return await instances.get(connection, instance_id)
+
     async def ended(self, instance_id: str, seconds: float) -> None:
         """Return when a request has ended, at the latest after so many seconds. Rights are the caller's to check."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            async with self._database.read() as connection:
-                row = await instances.get(connection, instance_id)
+            row = await self.row(instance_id)
             if row is None or row.ended_as is not None:
                 return
             await asyncio.sleep(min(END_LOOK_AGAIN_S, max(0.0, end - time.monotonic())))
