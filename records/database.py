@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from records import addresses, failures, fencing, pgbouncer, plain, schema
-from records.errors import DatabaseUnavailableError, LeaseLostError, RecordsError
+from records.errors import DatabaseUnavailableError, DatabaseUnusableError, LeaseLostError, RecordsError
+from records.login import Login
 from records.plain import Transaction, Work
 from records.sqlite import driver
 from records.sqlite.reading import QuickReader
@@ -51,7 +52,9 @@ class Database:
         transactions: Transactions,
         listening: AsyncEngine | None = None,
         looking: AsyncEngine | None = None,
+        login: Login | None = None,
     ) -> None:
+        self._url, self._login = url, login
         self.where = addresses.shown(url)
         self.dialect = url.get_backend_name()
         self.bad_rows = BadRows()
@@ -65,7 +68,6 @@ class Database:
             self._quick, self.engines = QuickReader(looking), (*self.engines, looking)
         self._reading = reading
         self._writer = (InTurn if self.dialect == "sqlite" else SideBySide)(writing, transactions)
-        self._alone = None if self.dialect == "sqlite" else partial(_migrating, url)
         self._pooled = transactions is not IN_SQLITE and listening is None
         self._log = WriteAheadLog(reading) if self.dialect == "sqlite" else None
 
@@ -89,11 +91,29 @@ class Database:
             reading, looking = make(reads, at_once=False, size=readers), make(reads, at_once=True, size=1)
             return cls(parsed, make(writes, at_once=True, size=1), reading, IN_SQLITE, looking=looking)
         parsed, pooled = addresses.pooled(parsed)
-        make = partial(_postgres_engine, parsed, busy_ms, pooled=pooled)
+        login = Login(parsed)
+        make = partial(_postgres_engine, parsed, busy_ms, login, pooled=pooled)
         if pooled:
             each = IN_POSTGRES._replace(begin=partial(pgbouncer.begin, busy_ms, IDLE_MS))
-            return cls(parsed, make(size=WRITERS), make(size=readers), each)
-        return cls(parsed, make(size=WRITERS), make(size=readers), IN_POSTGRES, make(size=1))
+            return cls(parsed, make(size=WRITERS), make(size=readers), each, login=login)
+        return cls(parsed, make(size=WRITERS), make(size=readers), IN_POSTGRES, make(size=1), login=login)
+
+    async def use(self, url: str) -> None:
+        """Log in with the URL's user and password from now on; transactions under way end with those of before.
+
+        Raises DatabaseUnusableError for another server or database, DatabaseUnavailableError if the server does not
+        take them: then those of before stay in use.
+        """
+        wanted, _ = addresses.pooled(addresses.parse(url))
+        if self._login is None or _without_login(wanted) != _without_login(self._url):
+            raise DatabaseUnusableError(
+                "COUNTERSIGN_DATABASE_URL names another database: user and password change while the program runs, "
+                "all else needs a restart."
+            )
+        with self._explained():
+            async with _one_connection(wanted):
+                self._login.become(wanted)
+        self._url = wanted
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -178,11 +198,11 @@ class Database:
         """
         if self._pooled:
             return await pgbouncer.migrated(self.demand)
-        if self._alone is None:
+        if self.dialect == "sqlite":
             async with self.write() as connection:
                 return await connection.run_sync(schema.upgrade, self.where, migrations)
         with self._explained():
-            async with self._alone() as connection:
+            async with _migrating(self._url) as connection:
                 return await connection.run_sync(schema.upgrade, self.where, migrations)
 
     async def demand(self) -> str:
@@ -271,20 +291,29 @@ async def _commit_postgres(connection: AsyncConnection) -> None:
 @asynccontextmanager
 async def _migrating(url: URL) -> AsyncIterator[AsyncConnection]:
     """Give the one connection that migrates. Its statements may take long; a lock that writers wait for may not."""
+    async with _one_connection(url) as connection:  # whose end ends the session, and with it the lock
+        await connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('schema'))"))
+        await connection.execute(sa.text(f"SET lock_timeout = {BUSY_MS}"))
+        await connection.commit()
+        yield connection
+
+
+@asynccontextmanager
+async def _one_connection(url: URL) -> AsyncIterator[AsyncConnection]:
+    """Give a connection of its own, beside all pools."""
+    named = {"application_name": "countersign migrate"}
     engine = create_async_engine(
-        url,
-        connect_args={"server_settings": {"application_name": "countersign migrate"}, "timeout": 5},
-        poolclass=NullPool,
-        hide_parameters=True,
+        url, connect_args={"server_settings": named, "timeout": 5}, poolclass=NullPool, hide_parameters=True
     )
     try:
         async with engine.connect() as connection:
-            await connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('schema'))"))
-            await connection.execute(sa.text(f"SET lock_timeout = {BUSY_MS}"))
-            await connection.commit()
             yield connection
     finally:
-        await engine.dispose()  # which ends the session, and with it the lock
+        await engine.dispose()
+
+
+def _without_login(url: URL) -> URL:
+    return addresses.pooled(url)[0]._replace(username=None, password=None)
 
 
 def _note_failure(context: sa.engine.ExceptionContext) -> None:
@@ -323,7 +352,7 @@ def _make_private(path: str) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
-def _postgres_engine(url: URL, busy_ms: int, *, size: int, pooled: bool = False) -> AsyncEngine:
+def _postgres_engine(url: URL, busy_ms: int, login: Login, *, size: int, pooled: bool = False) -> AsyncEngine:
     limits = {"lock_timeout": str(busy_ms), "idle_in_transaction_session_timeout": str(IDLE_MS)}
     settings = {"application_name": "countersign", **({} if pooled else limits)}
     extra = pgbouncer.CONNECT if pooled else {}
@@ -336,17 +365,8 @@ def _postgres_engine(url: URL, busy_ms: int, *, size: int, pooled: bool = False)
         hide_parameters=True,
     )
     sa.event.listen(engine.sync_engine, "handle_error", _note_failure)
-    sa.event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    login.of(engine)
     return engine
-
-
-def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """Let the pool open another connection in the place of one that the server has closed.
-
-    asyncpg hears of it without asking. A ping (SQLAlchemy's pool_pre_ping) would cost each transaction three calls.
-    """
-    if connection.driver_connection.is_closed():
-        raise sa.exc.DisconnectionError
 
 
 __all__ = ["Database", "DatabaseUnavailableError", "RecordsError"]

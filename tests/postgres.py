@@ -48,6 +48,7 @@ class Cluster:
         self.folder = folder
         self._programs = programs()
         self.port = free_port()
+        self.password = PASSWORD
         secret = folder / "password"
         secret.write_text(PASSWORD)
         if os.getuid() == 0:
@@ -95,7 +96,7 @@ class Cluster:
     @property
     def url(self) -> str:
         """The URL by loopback, with the password."""
-        return f"postgresql://postgres:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://postgres:{quote(self.password, safe='')}@127.0.0.1:{self.port}/postgres"
 
     def _control(self, *words: object) -> int:
         command = [self._programs / "pg_ctl", "-D", self.folder / "data", "-w", "-s", *words]

@@ -66,7 +66,7 @@ class Slack:
             )
         return self._client
 
-    def use(self, token: str) -> None:
+    async def use(self, token: str) -> None:
         """Use another token from the next call on."""
         self._token = token
         if self._client is not None:

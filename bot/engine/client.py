@@ -25,6 +25,9 @@ from bot.engine.history import RecordedHistory
 from bot.engine.torn import Torn, is_torn
 from bot.process import logs
 
+Metadata = tuple[tuple[str, str], ...]
+"""What a call to the sidecar shows: its token, if it demands one."""
+
 
 class EngineUnavailableError(Exception):
     """The sidecar did not answer, or it has no worker. Whether the call took effect is unknown: read the state."""
@@ -73,24 +76,32 @@ class Engine:
     """Dapr behind one address. Make it inside the running event loop."""
 
     def __init__(self, address: str, token: str = "", timeout: float = 10.0) -> None:
-        host, _, port = address.rpartition(":")
+        self._address = address
+        self._timeout = timeout
+        self._channel: Channel = _channel(address)
+        self._stub: Any = TaskHubSidecarServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated code
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._torn = Torn()
+        self._with(token)
+
+    def _with(self, token: str) -> None:
+        host, _, port = self._address.rpartition(":")
         # The SDK reads these from its own settings object, not from arguments.
         for name, value in (
             ("DAPR_API_TOKEN", token or None),
-            ("DAPR_API_TIMEOUT_SECONDS", timeout),
-            ("DAPR_GRPC_ENDPOINT", address if "://" in address else None),
+            ("DAPR_API_TIMEOUT_SECONDS", self._timeout),
+            ("DAPR_GRPC_ENDPOINT", self._address if "://" in self._address else None),
         ):
             setattr(dapr_settings, name, value)
-        at_endpoint = "://" in address
+        at_endpoint = "://" in self._address
         self._client = DaprWorkflowClient(
             None if at_endpoint else host, None if at_endpoint else port, logger_options=logs.of_the_sdk()
         )
-        self._channel: Channel = _channel(address)
-        self._stub: Any = TaskHubSidecarServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated code
-        self._metadata = (("dapr-api-token", token),) if token else ()
-        self._timeout = timeout
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._torn = Torn()
+        self.metadata: Metadata = (("dapr-api-token", token),) if token else ()
+
+    async def use(self, token: str) -> None:
+        """Show another token from the next call on. The SDK's client keeps its first one, so another is made."""
+        self._with(token)
 
     async def close(self) -> None:
         """Close our own channel; the SDK's has no public close (docs/explanation/dapr.md#one-client-a-process)."""
@@ -189,7 +200,7 @@ class Engine:
             raise EngineRefusedError(f"{instance_id} is {standing(found.status)}")
 
     async def _unary(self, method: Any, request: Any) -> Any:
-        return await _translated(method(request, timeout=self._timeout, metadata=self._metadata))
+        return await _translated(method(request, timeout=self._timeout, metadata=self.metadata))
 
 
 PASSING = frozenset({

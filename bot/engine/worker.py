@@ -12,8 +12,10 @@ from dapr.ext.workflow._durabletask.worker import VersionNotRegisteredException
 
 from activities import Activities
 from activities.bulk import BulkActivities
+from bot.engine.client import Metadata
 from bot.engine.decoding import EventsAsText
 from bot.engine.extensions import NONE, Extensions, fresh
+from bot.engine.tokens import ShowsToken, no_token_of_the_sdk
 from bot.engine.traces import ActivityTraces
 from bot.process import logs
 from workflows.bulk import bulk_workflow
@@ -67,9 +69,10 @@ class Worker:
         approvals: Versions = APPROVALS,
         extensions: Extensions = NONE,
         traces: ActivityTraces | None = None,
+        shown: Callable[[], Metadata] = tuple,
     ) -> None:
         self._traces = traces
-        self._runtime = _runtime(address, approvals)
+        self._runtime = _runtime(address, approvals, shown)
         register(self._runtime, approvals, extensions)
         for name in ACTIVITIES:
             self._runtime.register_activity(self._on_loop(getattr(activities, name), loop), name=name)
@@ -166,16 +169,17 @@ def register(runtime: WorkflowRuntime, approvals: Versions, extensions: Extensio
         runtime.register_workflow(fresh(function), name=name)
 
 
-def _runtime(address: str, approvals: Versions) -> WorkflowRuntime:
+def _runtime(address: str, approvals: Versions, shown: Callable[[], Metadata]) -> WorkflowRuntime:
     at: dict[str, Any] = {}  # without host and port the SDK reads DAPR_GRPC_ENDPOINT, which the engine has set
     if "://" not in address:
         at["host"], _, at["port"] = address.rpartition(":")
-    return WorkflowRuntime(
-        **at,
-        logger_options=logs.of_the_sdk(),
-        interceptors=[EventsAsText(unnamed(approvals))],
-        maximum_concurrent_activity_work_items=ACTIVITIES_AT_ONCE,
-    )
+    with no_token_of_the_sdk():
+        return WorkflowRuntime(
+            **at,
+            logger_options=logs.of_the_sdk(),
+            interceptors=[EventsAsText(unnamed(approvals)), ShowsToken(shown)],
+            maximum_concurrent_activity_work_items=ACTIVITIES_AT_ONCE,
+        )
 
 
 def _stalling(code: Code) -> Code:

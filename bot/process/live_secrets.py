@@ -14,6 +14,7 @@ from approvals.signing import KeyRing
 from bot.process.periodic import Periodic
 from bot.process.secret_files import SecretFileError
 from bot.process.settings import Settings
+from records.errors import RecordsError, public_message
 
 log = structlog.get_logger(__name__)
 
@@ -23,15 +24,18 @@ LIVE: Final = {
     "secret_key": "COUNTERSIGN_SECRET_KEY",
     "slack_signing_secret": "SLACK_SIGNING_SECRET",
     "slack_bot_token": "SLACK_BOT_TOKEN",
+    "slack_app_token": "SLACK_APP_TOKEN",
+    "dapr_api_token": "DAPR_API_TOKEN",
+    "database_url": "COUNTERSIGN_DATABASE_URL",
 }
-"""The settings that change without a restart. The others are needed for connections that stand."""
+"""The settings that change without a restart."""
 
 
-class TokenUser(Protocol):
-    """Calls Slack with the bot's token."""
+class SecretUser(Protocol):
+    """Has connections that need a secret."""
 
-    def use(self, token: str) -> None:
-        """Use another token from the next call on."""
+    async def use(self, value: str, /) -> None:
+        """Use a new value from now on. Raises: SecretFileError, RecordsError if it is refused; the old one stays."""
 
 
 class LiveSecrets:
@@ -45,9 +49,11 @@ class LiveSecrets:
     ) -> None:
         self._settings = settings
         self._read = read
-        self._users: list[TokenUser] = []
+        self._users: dict[str, SecretUser] = {}
         self.keys: KeyRing = settings.keys
-        self.loop = Periodic("secrets", self.look, every_s, passing=(SecretFileError,))
+        self.loop = Periodic(
+            "secrets", self.look, every_s, passing=(SecretFileError, RecordsError), public=public_message
+        )
 
     @property
     def signing(self) -> tuple[bytes, ...]:
@@ -59,27 +65,29 @@ class LiveSecrets:
         """The bot's token."""
         return self._settings.slack_bot_token.get_secret_value()
 
-    def serve(self, user: TokenUser) -> None:
-        """Hand a new bot token to this one, too."""
-        self._users.append(user)
+    def serve(self, name: str, user: SecretUser) -> None:
+        """Hand a setting's new values to this one, before they count."""
+        self._users[name] = user
 
     async def look(self) -> None:
-        """Read the files again and use what changed. Raises: SecretFileError, and then everything stays as it was."""
+        """Read the files again and use what changed. Raises: SecretFileError, RecordsError; what was then stays."""
         found = await asyncio.to_thread(self._read)
-        changed = {
-            name: SecretStr(value)
-            for name, value in found.items()
-            if name in LIVE and getattr(self._settings, name).get_secret_value() != value
-        }
+        changed = {name: value for name, value in found.items() if name in LIVE and self._value(name) != value}
         if not changed:
             return
-        updated = self._settings.model_copy(update=changed)
+        updated = self._settings.model_copy(update={name: _kept(name, value) for name, value in changed.items()})
         if problems := updated.missing():
             raise SecretFileError(" ".join(problems))
-        token = self.bot_token
+        for name in changed.keys() & self._users.keys():
+            await self._users[name].use(changed[name])
         self.keys.become(updated.keys)
         self._settings = updated
-        if self.bot_token != token:
-            for user in self._users:
-                user.use(self.bot_token)
         log.info("secrets are rotated", settings=sorted(LIVE[name] for name in changed), keys=self.keys.ids)
+
+    def _value(self, name: str) -> str:
+        held = getattr(self._settings, name)
+        return str(held.get_secret_value() if isinstance(held, SecretStr) else held)
+
+
+def _kept(name: str, value: str) -> SecretStr | str:
+    return value if name == "database_url" else SecretStr(value)

@@ -109,7 +109,16 @@ class Operating(Deciding):
         loop = asyncio.get_running_loop()
         address, own = self.settings.sidecar_address, self.extensions
         traces = ActivityTraces(self.database)
-        return Worker(address, self.activities, bulk_activities, loop, self._approvals, own, traces)
+        return Worker(
+            address,
+            self.activities,
+            bulk_activities,
+            loop,
+            self._approvals,
+            own,
+            traces,
+            lambda: self.engine.metadata,
+        )
 
     def _connected(self) -> bool:
         """Whether the engine can hand this process work, if it takes any."""

@@ -67,7 +67,9 @@ class Outside:
     @cached_property
     def database(self) -> Database:
         """The intake, the read model, the audit."""
-        return Database.open(self.settings.database_url)
+        database = Database.open(self.settings.database_url)
+        self.secrets.serve("database_url", database)
+        return database
 
     @cached_property
     def http(self) -> httpx.AsyncClient:
@@ -81,7 +83,7 @@ class Outside:
         shared = SharedPace(self.database, self.clock)
         pace = settings.slack_posts_per_second
         slack = Slack(self.secrets.bot_token, settings.slack_api_url, posts_per_second=pace, shared=shared)
-        self.secrets.serve(slack)
+        self.secrets.serve("slack_bot_token", slack)
         return slack
 
     @cached_property
@@ -89,7 +91,9 @@ class Outside:
         """The workflow engine."""
         settings = self.settings
         token = settings.dapr_api_token.get_secret_value()
-        return Engine(settings.sidecar_address, token, settings.dapr_api_timeout_seconds)
+        engine = Engine(settings.sidecar_address, token, settings.dapr_api_timeout_seconds)
+        self.secrets.serve("dapr_api_token", engine)
+        return engine
 
     @cached_property
     def directory(self) -> Directory:

@@ -52,4 +52,8 @@ class SlackSide(Keeping):
     @cached_property
     def socket(self) -> Socket | None:
         """Socket Mode, if there is an app token."""
-        return Socket(self.settings, self.ingress) if self.settings.socket_mode else None
+        if not self.settings.socket_mode:
+            return None
+        socket = Socket(self.settings, self.ingress)
+        self.secrets.serve("slack_app_token", socket)
+        return socket

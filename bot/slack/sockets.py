@@ -16,6 +16,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.process.correlation import new_correlation_id
+from bot.process.secret_files import SecretFileError
 from bot.process.settings import Settings
 from bot.process.tracing import TRACING
 from bot.slack.ingress import Ingress
@@ -29,6 +30,9 @@ OK = 200
 
 SOCKET_DRAIN_S = 2.0
 """Seconds that envelopes under way have when the app ends."""
+
+OPENED_WITHIN_S = 5.0
+"""Seconds that a socket with a new token has to open before the token counts as refused."""
 
 PONG_S = 0.5
 """Seconds that Slack has to answer a ping when the app ends: what it sent before is read by then."""
@@ -85,22 +89,42 @@ class Socket:
         self._settings = settings
         self._ingress = ingress
         self._ping_interval = ping_interval
+        self._token = settings.slack_app_token.get_secret_value()
         self._client: Client | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._under_way: dict[asyncio.Task[Any], AsyncBaseSocketModeClient] = {}
         self._ending = False
 
     async def start(self) -> None:
         """Begin to connect; comes back at once."""
-        token = self._settings.slack_app_token.get_secret_value()
-        self._client = Client(
+        self._client, self._connecting = self._opening(self._token)
+
+    def _opening(self, token: str) -> tuple[Client, "asyncio.Task[None]"]:
+        client = Client(
             app_token=token,
             web_client=AsyncWebClient(token=token, base_url=self._settings.slack_api_url),
             ping_interval=self._ping_interval,
         )
-        self._client.forget_addresses()
-        self._client.socket_mode_request_listeners.append(self._take)
-        self._connecting = asyncio.create_task(self._client.connect(), name="socket mode")  # type: ignore[no-untyped-call]
+        client.forget_addresses()
+        client.socket_mode_request_listeners.append(self._take)
+        return client, asyncio.create_task(client.connect(), name="socket mode")  # type: ignore[no-untyped-call]
+
+    async def use(self, token: str) -> None:
+        """Open a socket with a new token, then close the one that was: Slack sends to the other meanwhile.
+
+        Raises: SecretFileError if none opens; then the socket that was goes on.
+        """
+        if self._client is None:
+            self._token = token
+            return
+        client, connecting = self._opening(token)
+        await asyncio.wait({connecting}, timeout=OPENED_WITHIN_S)
+        if self._ending or not await client.is_connected():
+            await _closed(client, connecting)
+            raise SecretFileError(client.refusal or "No socket to Slack opens with the new SLACK_APP_TOKEN.")
+        before, (self._client, self._connecting) = (self._client, self._connecting), (client, connecting)
+        await self._settle(before[0])
+        await _closed(*before)
 
     async def stop(self) -> None:
         """Close the socket at a moment when no envelope is under way: Slack then takes the app's other sockets.
@@ -115,21 +139,19 @@ class Socket:
         self._ending = True
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=SOCKET_DRAIN_S)
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
         if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]
+            await _closed(self._client, self._connecting)
 
     async def _settle(self, client: Client) -> None:
         until = time.monotonic() + SOCKET_DRAIN_S
         while (left := until - time.monotonic()) > 0:
             await client.read_all(min(PONG_S, left))
             await asyncio.sleep(0)  # for envelopes that were read and not begun
-            if client.message_queue.empty() and not self._under_way:
+            under_way = [task for task, by in self._under_way.items() if by is client]
+            if client.message_queue.empty() and not under_way:
                 return
-            if self._under_way:
-                await asyncio.wait(self._under_way, timeout=left)
+            if under_way:
+                await asyncio.wait(under_way, timeout=left)
 
     async def state(self) -> str:
         """Return "ok" when Slack can reach us now, else why not."""
@@ -144,8 +166,8 @@ class Socket:
         task = asyncio.current_task()
         if self._ending or task is None:
             return
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[task] = client
+        task.add_done_callback(self._under_way.pop)
         with (
             structlog.contextvars.bound_contextvars(correlation_id=new_correlation_id()),
             TRACING.span("slack envelope", root=True, kind="server"),
@@ -171,6 +193,13 @@ class Socket:
         """Dispatch once: the same envelope again has the same id, so it has no second effect."""
         fingerprint = hashlib.sha256(f"socket:{envelope_id}".encode()).hexdigest()
         return await self._ingress.answer(payload, fingerprint)
+
+
+async def _closed(client: Client, connecting: "asyncio.Task[None] | None") -> None:
+    if connecting is not None:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+    await client.close()  # type: ignore[no-untyped-call]
 
 
 def _body(answer: SlackReply) -> dict[str, Any] | None:

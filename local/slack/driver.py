@@ -131,6 +131,10 @@ class LocalSlack:
         """Sign with another secret from now on, as after a rotation on the app's page at Slack."""
         self.workspace.http.secret = secret
 
+    def rotate_app_token(self, token: str) -> None:
+        """Take another app token from now on; sockets that are open stay open."""
+        self.workspace.settings = self.workspace.settings.model_copy(update={"app_token": token})
+
     @property
     def deliver_to(self) -> str | None:
         """The app's request URL for everything."""

@@ -21,11 +21,14 @@ class Files:
     def __init__(self) -> None:
         self.values = {"secret_key": OLD, "slack_signing_secret": SIGNING, "slack_bot_token": "xoxb-1"}
         self.tokens: list[str] = []
+        self.refused = ""
         settings = Settings(_env_file=None, **self.values)  # type: ignore[arg-type]  # pydantic turns them into secrets
         self.live = LiveSecrets(settings, lambda: self.values)
-        self.live.serve(self)
+        self.live.serve("slack_bot_token", self)
 
-    def use(self, token: str) -> None:
+    async def use(self, token: str) -> None:
+        if self.refused:
+            raise SecretFileError(self.refused)
         self.tokens.append(token)
 
     async def hold(self, **values: Any) -> None:
@@ -75,6 +78,17 @@ async def test_a_new_bot_token_is_told_once() -> None:
     await files.hold(slack_bot_token="xoxb-2")
     await files.hold()
     assert (files.tokens, files.live.bot_token) == (["xoxb-2"], "xoxb-2")
+
+
+async def test_a_value_that_its_connection_refuses_changes_nothing_and_is_tried_again() -> None:
+    files = Files()
+    files.refused = "Slack does not take it."
+    with pytest.raises(SecretFileError):
+        await files.hold(slack_bot_token="xoxb-2", secret_key=NEW)
+    assert (files.live.bot_token, files.live.keys.ids) == ("xoxb-1", ("old",))
+    files.refused = ""
+    await files.live.look()
+    assert (files.live.bot_token, files.live.keys.ids) == ("xoxb-2", ("new",))
 
 
 def test_one_weak_secret_of_two_is_refused() -> None:
