@@ -66,7 +66,7 @@ class Announcer:
         view = await (passed_view(self._directory, state, stage) if passed else card_view(self._directory, state))
         await self._rewrite(card, request_card.build(view))
 
-    async def tell(self, channel: str | None, user: str, message: Message, **how: Any) -> None:
+    async def notify(self, channel: str | None, user: str, message: Message, **how: Any) -> None:
         """Tell one person in a channel, where only they see it; by direct message if they are not in it.
 
         A person who has just clicked there is told at once by the click's response_url.

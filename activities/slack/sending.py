@@ -77,7 +77,7 @@ class NotificationSender:
             return None
         text = f"{what}: {message_for(telling.reason, withdrawal=telling.withdrawal)}"
         channel, message = card.channel if card else None, private.sentence(text)
-        return lambda begin: self._announcer.tell(channel, telling.user, message, patience=FOR_EVER, begin=begin)
+        return lambda begin: self._announcer.notify(channel, telling.user, message, patience=FOR_EVER, begin=begin)
 
     async def _message(self, telling: Telling, found: Instance, state: State) -> Message:
         view = await self._view(telling, found, state)

@@ -163,7 +163,7 @@ class Acting:
     async def _take(
         self, signed_in: SignedInRequest, reference: str, form: Mapping[str, object], *, approved: bool, reason: str
     ) -> SubmissionReceipt:
-        subject = await self._overview.one(signed_in.caller, reference)
+        subject = await self._overview.get(signed_in.caller, reference)
         await self._subjects.demand(signed_in.caller, Action.DECIDE, subject)
         try:
             binding = parse_binding(str(form.get("binding", "")))
@@ -194,7 +194,7 @@ class Acting:
         reason: str = "",
         mistake: str = "",
     ) -> Response:
-        subject = await self._overview.one(signed_in.caller, reference)
+        subject = await self._overview.get(signed_in.caller, reference)
         await self._subjects.demand(signed_in.caller, Action.DECIDE, subject)
         row = subject.row
         if row is None or row.state is None or row.phase != "waiting":

@@ -73,7 +73,7 @@ class Instances:
         """Show one instance."""
         signed_in = await self._pages.enter(request)
         refuse_unknown(reference)
-        subject = await self._overview.one(signed_in.caller, reference)
+        subject = await self._overview.get(signed_in.caller, reference)
         resource = await self._subjects.resource(signed_in.caller, subject)
         line = await self._overview.line(subject)
         card = await self.card(subject)

@@ -174,7 +174,7 @@ class Deliverer:
                 await self._again_in(row, SUSPENDED_PAUSE)  # it has the event already, and keeps it until it is resumed
                 return
         try:
-            with self.raises.one(row.instance_id):
+            with self.raises.slot(row.instance_id):
                 await self._engine.raise_event(row.instance_id, APPROVAL_DECISION, row.payload)
         except UnknownInstanceError:
             if await self._engine.state(row.instance_id, payloads=False) is not None:

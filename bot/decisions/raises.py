@@ -28,7 +28,7 @@ class Raises:
         self._said = False
 
     @contextmanager
-    def one(self, instance_id: str) -> Iterator[None]:
+    def slot(self, instance_id: str) -> Iterator[None]:
         """Watch one raise. Only an engine that is away counts: a refusal is about one instance."""
         now = self._clock()
         self._under_way.setdefault(instance_id, now)

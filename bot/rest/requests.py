@@ -125,7 +125,7 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         if not started.new:
             response.status_code = 200
             response.headers["Idempotent-Replayed"] = "true"
-        return await requests.one(caller, instance_id)
+        return await requests.get(caller, instance_id)
 
     @router.post("/requests/preview", responses=problems())
     async def preview(body: RequestBody, caller: Annotated[Caller, may_ask]) -> Preview:
@@ -145,7 +145,7 @@ def routes(  # noqa: PLR0913, PLR0917 the services behind it
         wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT_S, description="seconds to wait for its end")] = 0,
     ) -> RequestShown:
         """Show a request; with `wait`, once it has ended, or after that many seconds."""
-        return await requests.one(caller, request_id, wait_s=wait)
+        return await requests.get(caller, request_id, wait_s=wait)
 
     _answer_routes(router, access, subjects, decisions, requests)
 
@@ -179,11 +179,11 @@ def _answer_routes(
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     ) -> RequestShown:
         """Take a request back, as the one who asked or who submitted it. 202 if the workflow has not answered yet."""
-        found = await requests.one(caller, request_id)
+        found = await requests.get(caller, request_id)
         who = await access.submitter(caller)
         answered = await deciding.withdraw(decisions, caller, who, found.id, body.reason, idempotency_key)
         response.status_code = 200 if answered else 202
-        return await requests.one(caller, found.id)
+        return await requests.get(caller, found.id)
 
 
 def _instance_id(request: ApprovalRequest, caller: Caller, idempotency_key: str | None) -> str:

@@ -141,7 +141,7 @@ def order_routes(access: Access, overview: Overview) -> APIRouter:
     @router.get("/{order_id}", responses=problems(404))
     async def get_order(order_id: Reference, caller: Annotated[Caller, Depends(caller_of(access))]) -> WorkflowDetail:
         """Show an order: where it stands, who has decided, what it is about."""
-        subject = await overview.one(caller, order_id)
+        subject = await overview.get(caller, order_id)
         return await _detail(overview, subject, shown=await overview.payloads(caller, subject))
 
     return router
@@ -160,7 +160,7 @@ def _reading(router: APIRouter, who: Any, overview: Overview, clock: Clock) -> N
     @router.get("/{reference}", responses=problems(404))
     async def get_workflow(reference: Reference, caller: Annotated[Caller, who]) -> WorkflowDetail:
         """Show one workflow."""
-        subject = await overview.one(caller, reference)
+        subject = await overview.get(caller, reference)
         return await _detail(overview, subject, shown=await overview.payloads(caller, subject))
 
     @router.get("/{reference}/history", responses=problems(404))

@@ -303,7 +303,7 @@ class Clicks:
     async def _tell(self, place: CardRef | None, person: Person, message: Message) -> None:
         for attempt in range(3):
             try:
-                await self._announcer.tell(place.channel if place else None, person.user, message)
+                await self._announcer.notify(place.channel if place else None, person.user, message)
             except SlackUnavailableError:
                 await asyncio.sleep(2.0**attempt)
             except SlackRefusedError as error:

@@ -141,7 +141,7 @@ class Commands:
     async def _status(self, caller: Caller, rest: str, body: Body) -> Message:
         if not rest:
             return command.usage("status", NEEDS_ID)
-        subject = await self._overview.one(caller, rest)
+        subject = await self._overview.get(caller, rest)
         line = await self._overview.line(subject)
         return command.status(lines.of_workflow(line, operator=may_list_all(caller)))
 
@@ -217,7 +217,7 @@ class Commands:
         reference, reason = words(rest)
         if not reference:
             return command.usage("withdraw", NEEDS_ID)
-        subject = await self._overview.one(caller, reference)
+        subject = await self._overview.get(caller, reference)
         if caller.person is None:
             return private.sentence(message_for(Reason.UNKNOWN_PERSON, withdrawal=True))
         wanted = WithdrawalSubmission(

@@ -30,9 +30,9 @@ async def test_who_clicked_is_told_there_and_otherwise_in_the_channels_queue(tmp
         announcer = Announcer(database, slack, Directory(slack), lambda: datetime.now(UTC))
         world, told = workspace.workspace.world, private.sentence("It was over before.")
         announcer.response_urls.keep("C0APPROVALS", "U0MANAGER", world.new_response_url("U0MANAGER", "C0APPROVALS"))
-        await announcer.tell("C0APPROVALS", "U0MANAGER", told)
+        await announcer.notify("C0APPROVALS", "U0MANAGER", told)
         announcer.response_urls.keep("C0APPROVALS", "U0VP", f"{world.base_url}/response/{world.team.id}/expired")
-        await announcer.tell("C0APPROVALS", "U0VP", told)
+        await announcer.notify("C0APPROVALS", "U0VP", told)
         assert [call.method for call in workspace.calls()] == ["response_url", "response_url", "chat.postEphemeral"]
         assert len(workspace.ephemerals("U0MANAGER")) == len(workspace.ephemerals("U0VP")) == 1
         await slack.close()

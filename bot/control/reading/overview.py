@@ -103,7 +103,7 @@ class Overview:
         self._stand_ins = stand_ins
         self._clock = clock
 
-    async def one(self, caller: Caller, reference: str) -> Subject:
+    async def get(self, caller: Caller, reference: str) -> Subject:
         """Return one instance."""
         return await self._subjects.find_for(caller, Action.SEE_REQUEST, reference)
 
@@ -272,7 +272,7 @@ class Overview:
         async with self._database.read() as connection:
             entries = await audit.of_instance(connection, instance_id, limit=1000)
             row = await instances.get(connection, instance_id)
-        told = story.told(entries, await self.actor_names(entry.actor for entry in entries))
+        told = story.events(entries, await self.actor_names(entry.actor for entry in entries))
         gone = [story.StoryEvent(at=each.at, what=each.what, text=each.text) for each in forgotten(row, entries)]
         return (*told, *gone)
 

@@ -89,12 +89,12 @@ class Requests:
         self._overview = overview
         self._clock = clock
 
-    async def one(self, caller: Caller, request_id: str, *, wait_s: float = 0) -> RequestShown:
+    async def get(self, caller: Caller, request_id: str, *, wait_s: float = 0) -> RequestShown:
         """Return a request, with `wait_s` as soon as it has ended. Raises: Refused NOT_FOUND, NOT_ALLOWED."""
-        subject = await self._overview.one(caller, request_id)
+        subject = await self._overview.get(caller, request_id)
         if wait_s:
             await self._overview.ended(subject.instance_id, wait_s)
-            subject = await self._overview.one(caller, request_id)
+            subject = await self._overview.get(caller, request_id)
         line = await self._overview.line(subject)
         if not line.kind or subject.row is None:
             raise Refused(Kind.NOT_FOUND, f"{request_id} is no request. /workflows shows every workflow.")

@@ -63,7 +63,7 @@ class StoryEvent(Value):
     text: str = ""
 
 
-def told(entries: Iterable[audit.Chained], names: Mapping[str, str]) -> tuple[StoryEvent, ...]:
+def events(entries: Iterable[audit.Chained], names: Mapping[str, str]) -> tuple[StoryEvent, ...]:
     """Return a request's story, oldest first. `names` are of actors."""
     return tuple(event_of(entry, names) for entry in entries if entry.action not in UNTOLD)
 

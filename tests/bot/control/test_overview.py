@@ -78,7 +78,7 @@ async def test_a_delegate_sees_what_they_may_decide_in_anothers_place(program: P
     await program.asked("small", "900")
     deputy = caller(Role.APPROVER, email="auditor@example.com")
     assert ids(await asked(program, deputy, waiting_on="me")) == ["large"]
-    subject = await program.services.overview.one(deputy, "large")
+    subject = await program.services.overview.get(deputy, "large")
     assert subject.status == "RUNNING"
     program.slack.fault(method="users.info", kind="http_500", count=None)
     program.slack.fault(method="users.lookupByEmail", kind="http_500", count=None)
@@ -138,7 +138,7 @@ async def test_a_diagnosis_says_whom_a_request_waits_for(program: Program) -> No
 async def test_an_instance_without_a_row_is_shown_as_the_engine_has_it(program: Program) -> None:
     program.engine.put("foreign", "RUNNING", "somebody_elses", custom_status='"half way"')
     overview = program.services.overview
-    line = await overview.line(await overview.one(OPERATOR, "foreign"))
+    line = await overview.line(await overview.get(OPERATOR, "foreign"))
     assert (line.name, line.status, line.custom_status, line.phase) == (
         "somebody_elses",
         "RUNNING",

@@ -17,11 +17,11 @@ class Watched:
         self.raises = Raises(lambda: self.now)
 
     def fail(self, instance_id: str, error: Exception) -> None:
-        with contextlib.suppress(type(error)), self.raises.one(instance_id):
+        with contextlib.suppress(type(error)), self.raises.slot(instance_id):
             raise error
 
     def arrive(self, instance_id: str) -> None:
-        with self.raises.one(instance_id):
+        with self.raises.slot(instance_id):
             pass
 
 
@@ -30,7 +30,7 @@ AWAY = EngineUnavailableError("away")
 
 async def test_a_raise_that_takes_long_shows_before_it_has_failed() -> None:
     watched = Watched()
-    with watched.raises.one("a"):
+    with watched.raises.slot("a"):
         watched.now += SLOW_RAISE_S + 1
         assert watched.raises.trouble_s == SLOW_RAISE_S + 1
         assert watched.raises.everywhere
@@ -80,7 +80,7 @@ async def test_a_refusal_concerns_its_instance_alone() -> None:
 async def test_a_raise_that_hangs_is_logged_once_within_five_seconds_and_again_after_one_has_arrived() -> None:
     watched = Watched()
     with structlog.testing.capture_logs() as logs:
-        with watched.raises.one("a"), watched.raises.one("b"):
+        with watched.raises.slot("a"), watched.raises.slot("b"):
             await asyncio.sleep(SLOW_RAISE_S + 0.1)
             assert [each["event"] for each in logs] == ["decisions do not reach their workflows"]
         watched.fail("a", AWAY)
