@@ -415,7 +415,6 @@ def _allowed(asked: Asked, matched: str, acting_for: tuple[str, ...] = (), match
 
 
 def _is_unknown(principals: tuple[Principal, ...], directory: DirectoryFacts) -> bool:
-    """Return whether a group of the stage could not be looked up."""
     groups = [one.group for one in principals if isinstance(one, UserGroup)]
     return any(isinstance(directory.memberships.get(group, "failed"), str) for group in groups)
 

@@ -33,7 +33,6 @@ def decision(one: Approval) -> list[Block]:
 
 
 def _card_of(view: CardView, stage: int) -> list[Block]:
-    """Return a link to another stage's card."""
     known = view.links[stage] if stage < len(view.links) and stage != view.binding.stage else ""
     return parts.link(known, "Open its card")
 
@@ -114,7 +113,6 @@ def _names(given: list[Approval]) -> list[Block]:
 
 
 def _open_stage(view: CardView) -> tuple[int, int]:
-    """Return the first stage without all its yeses, and how many it needs."""
     stages = view.route.stages
     for number, stage in enumerate(stages):
         yeses = sum(one.approved and one.stage == number for one in view.approvals)

@@ -118,7 +118,6 @@ def _words_of_requester(view: CardView) -> list[Block]:
 
 
 def _details(view: CardView) -> tuple[list[Block], str]:
-    """Return the first details, and what is left out."""
     blocks: list[Block] = []
     room, cut_short, given = ALL_DETAILS, False, view.given
     for name, value in given[:MOST_DETAILS]:
@@ -148,7 +147,6 @@ def _pause(view: CardView) -> list[Block]:
 
 
 def _small_print(view: CardView) -> list[Block]:
-    """Return what an approver should know besides; nothing in most cases."""
     if view.standing != "waiting":
         return []
     told = ["High risk: every look-up is made anew."] if view.route.risk == "high" else []
@@ -177,7 +175,6 @@ def _menu(view: CardView) -> Block:
 
 
 def _confirmation(view: CardView) -> Block:
-    """Repeat the amount and the requester."""
     text = f"{view.amount_for_what}, asked for by {view.requester}. Your approval cannot be taken back."
     return parts.confirm(f"Approve {view.amount or view.what}?", text, "Approve", "Not now", style="primary")
 

@@ -220,7 +220,6 @@ async def _collect(
 
 
 def _beyond(query: sa.Select[Any], order: _Order, values: tuple[Any, ...] | None, *, back: bool) -> sa.Select[Any]:
-    """Order a query and begin beyond a line."""
     falling = order.falling != back
     if values is not None:
         stored = [sa.literal(value, _stored(column)) for value, column in zip(values, order.columns, strict=True)]

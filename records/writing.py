@@ -221,7 +221,6 @@ class InTurn:
             self._lock.release()
 
     async def _undo(self, connection: AsyncConnection) -> None:
-        """Roll back and let the next one in."""
         try:
             if not connection.invalidated:
                 appending.drop(connection.info)

@@ -79,7 +79,6 @@ class Fresh(Generic[T]):
         self._known[key] = (began, task)
 
     def _make_room(self) -> None:
-        """Evict the older half if there are too many entries."""
         if len(self._known) >= MOST_PROFILES:
             newest = sorted(self._known.items(), key=lambda item: item[1][0])[MOST_PROFILES // 2 :]
             self._known = dict(newest)

@@ -61,7 +61,6 @@ class Coverage:
         return sum(matches(rule.when) << at for at, rule in enumerate(self._rules))
 
     def _amounts(self) -> list[Cell]:
-        """Return each bound and each span between two of them, in order."""
         bounds = {bound for rule in self._rules for bound in (rule.when.amount.low, rule.when.amount.high)}
         points = sorted({Decimal(0), *(bound for bound in bounds if bound is not None)})
         return [cell for low, high in pairwise([*points, None]) if low is not None for cell in self._cells(low, high)]

@@ -87,7 +87,6 @@ MOST_LACKING = 20
 
 
 def _unproven_lines(lacking: list[Unproven]) -> list[str]:
-    """Return what to say of entries without evidence."""
     if not lacking:
         return []
     said = [f"{len(lacking)} entries lack what has to stand before them:", *(each.sentence for each in lacking)]

@@ -46,7 +46,6 @@ async def _problem(slack: Slack, person: str) -> str:
 
 
 def _known(settings: Settings) -> list[str]:
-    """Return the addresses of keys and of the newest requests."""
     return [] if missing_file_of(settings) is not None else with_database(settings, _addresses)
 
 

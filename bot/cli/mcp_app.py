@@ -114,7 +114,6 @@ class App:
 
 
 def _same(found: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-    """Return whether a request is the one that would be asked."""
     shown = {True: "yes", False: "no"}
     fields = {
         name: shown.get(value, str(value)) if isinstance(value, bool) else str(value)

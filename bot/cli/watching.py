@@ -92,7 +92,6 @@ async def _followed(remote: Remote, reference: str, seconds: float | None, outpu
 
 
 async def _listen(remote: Remote, instance_id: str, told: asyncio.Event) -> None:
-    """Say when the app speaks of this workflow."""
     naming = f'"{instance_id}"'
     async for line in remote.lines("/events"):
         if naming in line:

@@ -221,7 +221,6 @@ def purge(  # noqa: PLR0913 Dapr's options
 def _misused(
     instances: list[str], *, every: bool, older_than: str | None, status: Filtered | None, force: bool
 ) -> str | None:
-    """Return what does not go together."""
     if every and older_than is not None:
         return "--all and --all-older-than exclude each other: give one of them."
     if status is not None and older_than is None:

@@ -92,7 +92,6 @@ def _run(element: Block, names: Mapping[str, str]) -> Run:
 
 
 def _field(text: Block, names: Mapping[str, str]) -> tuple[Run, ...]:
-    """Return a field as its label and its value."""
     lines = _lines(text, names)
     label = Run(text="".join(run.text for run in lines[0]), kind="bold")
     rest = tuple(run for line in lines[1:] for run in line)

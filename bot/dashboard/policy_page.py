@@ -79,7 +79,6 @@ class PolicyPage:
 
 
 def _request(given: dict[str, str], policy: Policy, email: str) -> ApprovalRequest | str:
-    """Return the request that is tried, or a message about its error."""
     try:
         return ApprovalRequest(
             kind=given["kind"] or "order",

@@ -238,7 +238,6 @@ class Sessions:
 
 
 def _origin(address: str) -> tuple[str, str, int] | None:
-    """Return an address's scheme, host and port, None if it has none."""
     try:
         parts = urlsplit(address)
         port = parts.port or PORTS[parts.scheme]

@@ -93,7 +93,6 @@ class SlackIdentity:
             raise IdentityError("Slack's answer could not be verified, so nobody is signed in. Start again.") from error
 
     async def _exchanged(self, address: str, exchange: dict[str, str]) -> str:
-        """Return the id_token that Slack gives for a code."""
         try:
             answer = await self._http.post(address, data=exchange, timeout=EXCHANGE_TIMEOUT_S, follow_redirects=False)
             found = answer.raise_for_status().json()

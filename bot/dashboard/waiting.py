@@ -121,7 +121,6 @@ class WaitingPage:
         return await self._page(request, signed_in, wanted, page, asked, mistake)
 
     async def _asked(self, signed_in: SignedInRequest) -> Listed:
-        """Return the requests that wait for the reader's decision; none without the right to see them."""
         if not may(signed_in.caller, Action.LIST, Resource(asked=True)):
             return Listed()
         return await self._overview.waiting_for(signed_in.caller, limit=FEW_LINES)

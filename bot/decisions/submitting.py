@@ -231,7 +231,6 @@ class Decisions:
 
 
 def _open(row: instances.Instance | None) -> CachedState | None:
-    """Return where a request stands that may still be decided."""
     if row is None or row.state is None or not is_open(row):
         return None
     return CachedState(row.state, binding_of(row.state))

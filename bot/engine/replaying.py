@@ -55,7 +55,6 @@ def version_of(history: Sequence[protos.HistoryEvent], approvals: Versions = APP
 def _received(
     past: Sequence[protos.HistoryEvent], new: Sequence[protos.HistoryEvent], approvals: Versions
 ) -> tuple[list[protos.HistoryEvent], list[protos.HistoryEvent]]:
-    """Return events as a worker of ours receives them."""
     before, turn = [[copy.deepcopy(event) for event in events] for events in (past, new)]
     receive(before, turn, unnamed(approvals), begun_as((*before, *turn)) in ONE_MAILBOX)
     return before, turn

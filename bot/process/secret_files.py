@@ -117,7 +117,6 @@ def rereading(settings: type[BaseSettings], kept_s: float = KEPT_S) -> Callable[
 
 
 def _names(settings: type[BaseSettings], prefix: str) -> dict[str, str]:
-    """Return the secrets' fields with their names in the environment."""
     found = {key: _name(key, field, prefix) for key, field in settings.model_fields.items()}
     return {key: name for key, name in found.items() if name is not None}
 

@@ -133,7 +133,6 @@ def _decision(body: DecisionBody | None, query: dict[str, Any]) -> DecisionBody:
 
 
 def _started(started: StartedRequest) -> StartedAnswer:
-    """Say whether the order is new; of one that is over, how it ended."""
     if started.new:
         return StartedAnswer(instance_id=started.instance_id)
     detail = "This order was started before by the same call; it goes on."

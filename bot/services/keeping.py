@@ -59,5 +59,4 @@ class Keeping(Reading):
 
 
 def _days(number: float) -> timedelta | None:
-    """Return a setting's days, None for 0."""
     return timedelta(days=number) if number else None

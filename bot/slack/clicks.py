@@ -279,7 +279,6 @@ class Clicks:
             log.warning("a second card could not be rewritten", instance_id=binding.instance_id, why=str(error))
 
     async def _refusal(self, binding: Binding, reason: Reason) -> str:
-        """Return why an answer does not count, with the request's name."""
         return f"{await self._name(binding.instance_id)}{message_for(reason)}"
 
     async def _name(self, instance_id: str) -> str:
@@ -329,7 +328,6 @@ MODAL_FAILED = (
 
 
 def _place(body: Mapping[str, Any]) -> CardRef | None:
-    """Return where the card stands, from the signed payload."""
     container = body.get("container") or {}
     channel = container.get("channel_id") or (body.get("channel") or {}).get("id")
     ts = container.get("message_ts") or (body.get("message") or {}).get("ts")

@@ -126,7 +126,6 @@ def _alike(one: str, other: str) -> bool:
 
 
 async def _near(connection: AsyncConnection, reference: str, row: instances.Instance | None) -> tuple[str, ...]:
-    """Return ids like this one among the newest."""
     wanted = listing.Filter(name=row.name) if row and row.name else listing.Filter()
     page = await listing.page(connection, wanted, limit=NEIGHBOURS)
     others = [line.instance_id for line in page.lines if line.instance_id != reference]
@@ -162,7 +161,6 @@ def _refusal(entries: tuple[audit.Chained, ...]) -> Refusal | None:
 
 
 def _unposted(row: instances.Instance | None, entries: tuple[audit.Chained, ...]) -> Unposted | None:
-    """Return the card of the stage that waits, if Slack has not taken it."""
     asked = next(
         (at for at, entry in enumerate(reversed(entries)) if entry.action == AuditAction.REQUEST_ASKED), len(entries)
     )
@@ -174,7 +172,6 @@ def _unposted(row: instances.Instance | None, entries: tuple[audit.Chained, ...]
 
 
 def _late(entries: tuple[audit.Chained, ...]) -> tuple[Raised, ...]:
-    """Return events that came through us when it was over."""
     return tuple(
         Raised(name=str(entry.data.get("event") or "approval_decision"), at=entry.at)
         for entry in entries

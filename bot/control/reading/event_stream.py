@@ -140,7 +140,6 @@ class EventStream:
         return Position(seq=seq, moment=moment or self._clock())
 
     async def _changes(self, sight: "_Sight", position: Position) -> tuple[list[Change], Position]:
-        """Return what happened after a position and the position after that."""
         # After a clock went back, what moves is older than the position.
         since = min(position.moment, self._clock()) - STREAM_OVERLAP
         async with self._database.read() as connection:

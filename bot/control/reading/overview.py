@@ -223,7 +223,6 @@ class Overview:
         return diagnose(await self._named(await self._facts.find(subject, neighbours=everything)))
 
     async def _named(self, facts: Facts) -> Facts:
-        """Name the person whose decision was refused as Slack knows them."""
         if facts.refused is None:
             return facts
         names = await self.actor_names([facts.refused.who])

@@ -181,7 +181,6 @@ def _few_of_each_cause(found: Iterable[Unreached]) -> list[Unreached]:
 
 
 def _public(error: Exception) -> str:
-    """Return a failure's public message."""
     return public_message(error) if isinstance(error, RecordsError) else "Slack does not answer"
 
 

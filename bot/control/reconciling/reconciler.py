@@ -228,7 +228,6 @@ class Reconciler:
     # ---- what others started and purged -----------------------------------------------------------------------------
 
     async def _add(self, ids: Iterable[str]) -> int:
-        """Add rows for instances that this app did not start."""
         async with self._database.read() as connection:
             unknown = await listing.missing(connection, tuple(ids))
         looked = await asyncio.gather(*(self._state(instance_id) for instance_id in unknown), return_exceptions=True)
