@@ -9,17 +9,17 @@ LISTEN_S = 5.0
 """Seconds between checks of the connection."""
 
 
-class Hears(Protocol):
-    """What one channel's notifications are for."""
+class NotificationHandler(Protocol):
+    """Handles the notifications of one channel."""
 
-    def heard(self, payload: str) -> None:
-        """Take note of one. It is lost while this process is away, so nothing may depend on it."""
+    def on_notification(self, payload: str) -> None:
+        """Handle one. It is lost while this process is away, so nothing may depend on it."""
 
 
 class Listener:
     """Listens to channels, again after the connection was lost. On SQLite there is nothing to listen to."""
 
-    def __init__(self, database: Database, by_channel: Mapping[str, Hears]) -> None:
+    def __init__(self, database: Database, by_channel: Mapping[str, NotificationHandler]) -> None:
         self._database = database
         self._by_channel = by_channel
         self._connection: Any = None
@@ -35,7 +35,7 @@ class Listener:
                 await self._connection.driver_connection.add_listener(channel, self._told)
 
     def _told(self, _connection: object, _pid: int, channel: str, payload: str) -> None:
-        self._by_channel[channel].heard(payload)
+        self._by_channel[channel].on_notification(payload)
 
     async def stop(self) -> None:
         """Let the connection go."""

@@ -150,7 +150,7 @@ class Directory:
         wanted = group.lstrip("@")
         return wanted if wanted in handles.values() else handles.get(wanted)
 
-    def heard(self, what: str) -> None:
+    def on_notification(self, what: str) -> None:
         """Forget the groups, or this person and all lookups that found no one: one of them may be this person."""
         if what == GROUPS:
             self._handles.forget()

@@ -38,7 +38,7 @@ class Answers:
         if future is not None and not future.done():
             future.set_result(verdict)
 
-    def on_recorded(self, decision_id: str) -> None:
+    def on_notification(self, decision_id: str) -> None:
         """Poll now: another process has recorded an answer."""
         if decision_id in self._waiting:
             self._told.set()

@@ -33,5 +33,5 @@ class DirectoryChanges:
         if event["type"] in PEOPLE_CHANGES:
             user = event.get("user")
             what = str(user.get("id", "") if isinstance(user, dict) else user)[:64]
-        self._directory.heard(what)
+        self._directory.on_notification(what)
         self._background.start(self._shared.changed(what), "telling of a change in Slack's directory")

@@ -92,7 +92,7 @@ async def test_after_a_change_no_answer_of_before_counts_in_any_process(replicas
     await replicas.workspace.change_group("S0MANAGERS", members=("U0VP",))
     await replicas.shared[0].changed(GROUPS)
     for each in replicas.directories:
-        each.heard(GROUPS)  # as PostgreSQL's notification tells all of them
+        each.on_notification(GROUPS)  # as PostgreSQL's notification tells all of them
     assert await replicas.members() == [{"U0VP"}] * REPLICAS
     assert replicas.asked("usergroups.users.list") == 2
 
@@ -105,7 +105,7 @@ async def test_a_person_who_changed_is_asked_for_again_and_so_is_who_was_not_fou
     assert not before.deactivated
     await replicas.workspace.change_user("U0MANAGER", deleted=True)
     await replicas.workspace.change_user("U0NEW", email="new@example.com")
-    directory.heard("U0MANAGER")
+    directory.on_notification("U0MANAGER")
     after = await directory.profile("U0MANAGER")
     assert after is not None
     assert after.deactivated
