@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from activities import turns
 from activities.recording import OURS, append_once, shown_of
 from activities.slack.client import FOR_EVER, Slack
 from activities.slack.directory import Directory
@@ -84,7 +85,7 @@ class Cards:
             task = self._posting[nonce] = asyncio.create_task(self._posted(state, row), name=f"card {nonce[:8]}")
             task.add_done_callback(partial(self._forget, nonce))
         try:
-            async with asyncio.timeout(CARD_PATIENCE_S):
+            async with turns.outside(), asyncio.timeout(CARD_PATIENCE_S):
                 return await asyncio.shield(task)
         except TimeoutError as error:
             raise SlackUnavailableError("The card waits for its turn in Slack's queue, and keeps its place.") from error

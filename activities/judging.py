@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
+from activities import turns
 from activities.slack.directory import MAX_AGE, Directory
 from activities.slack.failures import LookupFailedError
 from approvals import judgement
@@ -84,7 +85,8 @@ class Judge:
             found = await self._judged(read, state)
             if found.verdict.reason is not Reason.LOOKUP_FAILED:
                 return found
-            await asyncio.sleep(pause)  # Slack may be back in a moment, and a person's decision hangs on it
+            async with turns.outside():
+                await asyncio.sleep(pause)  # Slack may be back in a moment, and a person's decision hangs on it
         return await self._judged(read, state)
 
     async def at_the_door(self, submitted: Decision | Submission, state: State) -> Judgement:

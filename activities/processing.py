@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import httpx
 
+from activities import turns
 from activities.callbacks import Callbacks
 from activities.inputs import ProcessInput
 from activities.proving import Prover
@@ -123,7 +124,10 @@ class Processing:
             "outcome": _outcome(state).model_dump(mode="json"),
         }
         headers = {"Idempotency-Key": key}
-        async with self._http.stream("POST", url, json=body, headers=headers, timeout=PROCESS_TIMEOUT) as answer:
+        async with (
+            turns.outside(),
+            self._http.stream("POST", url, json=body, headers=headers, timeout=PROCESS_TIMEOUT) as answer,
+        ):
             pass  # its status is enough: a body has no bound
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()

@@ -287,7 +287,8 @@ async def measure(place: Place, wanted: argparse.Namespace, url: str) -> dict[st
     """Take turns."""
     floors, ours, calm, lock = list[float](), list[float](), list[float](), Lock()
     seconds, spent = 0.0, {"floor": 0.0, "orders": 0.0}
-    async with aiohttp.ClientSession() as http:
+    connections = aiohttp.TCPConnector(limit=0, keepalive_timeout=5)  # the server closes idle ones after ten seconds
+    async with aiohttp.ClientSession(connector=connections) as http:
         await orders(place, http, "warm", 8, 4)
         await floor(place, "warm", 8, 4)
         for number in range(wanted.rounds):

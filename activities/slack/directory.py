@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+from activities import turns
 from activities.slack.client import Slack
 from activities.slack.failures import LookupFailedError, SlackRefusedError, SlackUnavailableError
 from approvals.people import Person, Profile
@@ -51,7 +52,8 @@ class Fresh(Generic[T]):
             self._renew(key, lookup)
         if task.done():
             return task.result()  # the common case, without a turn of the loop
-        return await asyncio.shield(task)
+        async with turns.outside():
+            return await asyncio.shield(task)
 
     def _renew(self, key: Hashable, lookup: Callable[[], Awaitable[T]]) -> None:
         """Ask again while the answer still stands. If that fails, it is asked once more when it has grown too old."""

@@ -12,6 +12,7 @@ from dapr.ext.workflow._durabletask.worker import VersionNotRegisteredException
 
 from activities import Activities
 from activities.bulk import BulkActivities
+from activities.turns import Turns
 from bot.engine.client import Metadata
 from bot.engine.decoding import EventsAsText
 from bot.engine.extensions import NONE, Extensions, fresh
@@ -80,6 +81,7 @@ class Worker:
         for name, activity in extensions.activities.items():
             self._runtime.register_activity(fresh(activity), name=name)  # on the SDK's threads: it may block
         self._activities = activities
+        self._turns = Turns()
         self._running: set[asyncio.Task[Any]] = set()
         self._leaving = False
         self._thread: threading.Thread | None = None
@@ -148,10 +150,13 @@ class Worker:
             raise asyncio.CancelledError  # without an answer the sidecar hands it out again
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        if self._traces is None:
-            return await activity(ctx, value)
-        async with self._traces.around(activity.__name__, ctx.workflow_id):
-            return await activity(ctx, value)
+        async with self._turns.one():
+            if self._leaving:
+                raise asyncio.CancelledError  # it has not begun
+            if self._traces is None:
+                return await activity(ctx, value)
+            async with self._traces.around(activity.__name__, ctx.workflow_id):
+                return await activity(ctx, value)
 
 
 def register(runtime: WorkflowRuntime, approvals: Versions, extensions: Extensions = NONE) -> None:

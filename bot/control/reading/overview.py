@@ -109,8 +109,7 @@ class Overview:
 
     async def row(self, instance_id: str) -> instances.Instance | None:
         """Return a request's row, None if it is unknown. Rights are the caller's to check."""
-        async with self._database.read() as connection:
-            return await instances.get(connection, instance_id)
+        return await self._database.look(instances.get.on, instance_id)
 
     async def ended(self, instance_id: str, seconds: float) -> None:
         """Return when a request has ended, at the latest after so many seconds. Rights are the caller's to check."""
