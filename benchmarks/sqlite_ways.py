@@ -17,6 +17,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,6 @@ from records.database import Database
 from records.plain import Plain, Transaction
 from records.prepared import Prepared
 from records.sqlite.driver import opened
-from records.sqlite.threads import CallThread
 
 META = sa.MetaData()
 ROWS = sa.Table("rows", META, sa.Column("id", sa.Text, primary_key=True), sa.Column("text", sa.Text))
@@ -84,7 +85,7 @@ def _statements(raw: sqlite3.Connection, key: str) -> None:
     raw.execute("INSERT INTO chain VALUES (?, ?)", (last[0] + 1 if last else 1, TEXT))
 
 
-def one_hop(raw: sqlite3.Connection, thread: CallThread) -> Write:
+def one_hop(raw: sqlite3.Connection, thread: Executor) -> Write:
     """Return a write whose whole transaction is one call to a thread."""
 
     def transaction(key: str) -> None:
@@ -93,12 +94,12 @@ def one_hop(raw: sqlite3.Connection, thread: CallThread) -> Write:
         raw.execute("COMMIT")
 
     async def write(key: str) -> None:
-        await thread.call(transaction, key)
+        await asyncio.get_running_loop().run_in_executor(thread, transaction, key)
 
     return write
 
 
-def one_hop_grouped(raw: sqlite3.Connection, thread: CallThread) -> Write:
+def one_hop_grouped(raw: sqlite3.Connection, thread: Executor) -> Write:
     """Return the same, with all that wait when the thread is free in one commit."""
     waiting: list[tuple[str, asyncio.Future[None]]] = []
     busy = asyncio.Lock()
@@ -119,7 +120,7 @@ def one_hop_grouped(raw: sqlite3.Connection, thread: CallThread) -> Write:
                 return
             some = waiting[:]
             waiting.clear()
-            await thread.call(transaction, [each for each, _ in some])
+            await asyncio.get_running_loop().run_in_executor(thread, transaction, [each for each, _ in some])
             for _, other in some:
                 other.set_result(None)
 
@@ -146,12 +147,14 @@ async def measure(folder: Path, count: int, at_once: int, *, busy: bool) -> dict
     async with database.write() as connection:
         for statement in MAKE:
             await connection.exec_driver_sql(statement)
-    thread = CallThread("bench")
+    thread = ThreadPoolExecutor(1)
     raws = []
+    loop = asyncio.get_running_loop()
     for name in ("one", "grouped"):
-        raws.append(await thread.call(lambda name=name: opened(f"{folder}/{name}.db", at_once=False, busy_ms=5000)))
+        connecting = partial(opened, f"{folder}/{name}.db", at_once=False, busy_ms=5000)
+        raws.append(await loop.run_in_executor(thread, connecting))
         for statement in MAKE:
-            await thread.call(raws[-1].execute, statement)
+            await loop.run_in_executor(thread, raws[-1].execute, statement)
     ways = {
         "transact": plain_work(database),
         "write": block(database),
@@ -166,7 +169,7 @@ async def measure(folder: Path, count: int, at_once: int, *, busy: bool) -> dict
     for other in others:
         other.cancel()
     await database.close()
-    thread.end()
+    thread.shutdown()
     shown = {
         name: {how: round(statistics.median(found)) for how, found in each.items()} for name, each in figures.items()
     }

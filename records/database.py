@@ -330,7 +330,9 @@ def _sqlite_engine(url: URL, busy_ms: int, extra: tuple[str, ...], *, at_once: b
 
     async def connect(*_: Any, **__: Any) -> driver.Connection:
         _make_private(path)
-        return await driver.connect(path, at_once=at_once, busy_ms=busy_ms, extra=extra)
+        connection = driver.Connection(path, at_once=at_once, busy_ms=busy_ms, extra=extra)
+        await connection
+        return connection
 
     return create_async_engine(
         url,

@@ -1,24 +1,27 @@
-"""An SQLite connection in the shape of aiosqlite's, made for one short transaction at a time.
+"""An SQLite connection: aiosqlite's, whose calls run on the loop if they cannot wait.
 
 aiosqlite sends every call (cursor, execute, fetch, close) to its thread: 1.4 ms for a click's three statements that
 SQLite does in 0.02 ms. Here the writer's statements run at once, on the loop: under BEGIN IMMEDIATE in WAL mode they
 touch memory only and cannot wait. What can wait goes to the connection's thread: BEGIN when another process writes,
-COMMIT with its fsync, and a reader's statement, which is one trip with its rows. So a writer's statements must be short
-(rows by key, bounded batches), and long work belongs in a reader.
+COMMIT with its fsync, and a reader's statement. So a writer's statements must be short (rows by key, bounded batches),
+and long work belongs in a reader.
 """
 
 import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
+import aiosqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from records.columns import UNREADABLE
-from records.sqlite.threads import CallThread
 
 T = TypeVar("T")
+
+ROWS_AT_ONCE = 64
 
 
 UNDECODABLE = "decode to UTF-8"
@@ -32,122 +35,77 @@ def _text_or_unreadable(text: bytes) -> object:
         return UNREADABLE
 
 
-class Cursor:
-    """The part of aiosqlite's cursor that SQLAlchemy's adapter uses. Rows are fetched with the statement."""
-
-    arraysize = 1
-
-    def __init__(self, connection: "Connection") -> None:
-        self.connection = connection
-        self.rows: list[Any] = []
-        self.description: Any = None
-        self.rowcount = -1
-        self.lastrowid: int | None = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def execute(self, operation: str, parameters: Sequence[Any] = ()) -> Self:
-        """Run one statement and take all its rows."""
-        await self.connection.run(self._execute, operation, parameters)
-        return self
-
-    async def executemany(self, operation: str, parameters: Sequence[Any]) -> Self:
-        """Run one statement for each row of parameters."""
-        await self.connection.run(self._executemany, operation, parameters)
-        return self
-
-    def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
-        self._keep(self.connection.executed(operation, parameters))
-
-    def _executemany(self, operation: str, parameters: Sequence[Any]) -> None:
-        cursor = self.connection.raw.executemany(operation, parameters)
-        self._keep((cursor, cursor.fetchall()))
-
-    def _keep(self, found: "tuple[sqlite3.Cursor, list[Any]]") -> None:
-        cursor, self.rows = found
-        self.description, self.lastrowid, self.rowcount = cursor.description, cursor.lastrowid, cursor.rowcount
-        cursor.close()
-
-    async def fetchall(self) -> list[Any]:
-        """Give the rows."""
-        rows, self.rows = self.rows, []
-        return rows
-
-    async def fetchmany(self, size: int | None = None) -> list[Any]:
-        """Give the next rows."""
-        size = size or self.arraysize
-        rows, self.rows = self.rows[:size], self.rows[size:]
-        return rows
-
-    async def fetchone(self) -> Any:
-        """Give the next row or None."""
-        return self.rows.pop(0) if self.rows else None
-
-    async def close(self) -> None:
-        """Drop the rows that were not fetched; those already handed over stay with SQLAlchemy."""
-
-
-class Connection:
+class Connection(aiosqlite.Connection):
     """One SQLite connection, for one task at a time. `at_once` is the writer's way (see the module)."""
 
-    isolation_level = None
+    raw: sqlite3.Connection
 
-    def __init__(self, raw: sqlite3.Connection, thread: CallThread, *, at_once: bool, busy_ms: int) -> None:
-        self.raw = raw
+    def __init__(self, path: str, *, at_once: bool, busy_ms: int, extra: Iterable[str] = ()) -> None:
+        def opening() -> sqlite3.Connection:
+            self.raw = opened(path, at_once=at_once, busy_ms=busy_ms, extra=extra)
+            return self.raw
+
+        super().__init__(opening, ROWS_AT_ONCE)
+        self._thread.daemon = True  # as SQLAlchemy does: a connection that was left behind keeps no program alive
         self.at_once = at_once
         self.busy_ms = busy_ms
         self.began = False
-        self._thread = thread
-        self._connection: sqlite3.Connection | None = raw  # SQLAlchemy's adapter asks for it to see whether we are open
+        self._last: tuple[Any, ...] = ()
 
-    def cursor(self) -> Cursor:
-        """Return a new cursor."""
-        return Cursor(self)
-
-    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run a statement where it belongs."""
-        if not self.at_once:
-            return await self.in_thread(function, *arguments)
-        self._demand_transaction()
-        return function(*arguments)
-
-    def _demand_transaction(self) -> None:
-        if self.began and not self.raw.in_transaction:
-            # SQLite rolls back by itself when the disk is full; going on would commit each statement by itself.
-            raise sqlite3.OperationalError("the transaction was rolled back")
-
-    def fetched(self, operation: str, parameters: Sequence[Any]) -> tuple[list[Any], int]:
-        """Run one statement where the caller runs. Returns its rows, and how many rows it changed."""
-        self._demand_transaction()
-        cursor, rows = self.executed(operation, parameters)
-        changed = cursor.rowcount
-        cursor.close()
-        return rows, changed
-
-    def executed(self, operation: str, parameters: Sequence[Any]) -> tuple[sqlite3.Cursor, list[Any]]:
-        """Run one statement and take all its rows. A text that is no UTF-8 is UNREADABLE, which no model takes."""
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a call where it belongs: aiosqlite's own way of all its calls. A reader who gives up interrupts it."""
+        name = getattr(fn, "__name__", "")
+        if name == "execute":
+            self._last = fn, *args
+        elif name == "fetchall":
+            fn = partial(self._readable, fn)
+        if self._is_quick(fn):
+            self.demand_transaction()
+            return fn(*args, **kwargs)
         try:
-            cursor = self.raw.execute(operation, parameters)
-            return cursor, cursor.fetchall()
-        except sqlite3.OperationalError as error:
-            if UNDECODABLE not in str(error) or not operation.lstrip().upper().startswith("SELECT"):
-                raise
-        self.raw.text_factory = _text_or_unreadable
-        try:
-            cursor = self.raw.execute(operation, parameters)
-            return cursor, cursor.fetchall()
-        finally:
-            self.raw.text_factory = str
-
-    async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run in the connection's thread. A caller that gives up interrupts the statement."""
-        try:
-            return await self._thread.call(function, *arguments)
+            return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
         except asyncio.CancelledError:
             if not self.at_once:
                 self.raw.interrupt()
             raise
+
+    def _is_quick(self, fn: Callable[..., Any]) -> bool:
+        name = getattr(fn, "__name__", "")  # a partial has none
+        if getattr(fn, "__self__", None) is self.raw:
+            return name not in {"commit", "close"} if self.at_once else name == "cursor"
+        return self.at_once or name == "close"
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function of statements where they belong."""
+        return await self._execute(function, *arguments)  # type: ignore[no-any-return]
+
+    def demand_transaction(self) -> None:
+        """Raise if SQLite rolled back by itself, as it does if the disk is full: statements would commit one by one."""
+        if self.began and not self.raw.in_transaction:
+            raise sqlite3.OperationalError("the transaction was rolled back")
+
+    def fetched(self, operation: str, parameters: Sequence[Any]) -> tuple[list[Any], int]:
+        """Run one statement where the caller runs. Returns its rows, and how many rows it changed."""
+        self.demand_transaction()
+        cursor = self.raw.cursor()
+        self._last = cursor.execute, operation, parameters
+        cursor.execute(operation, parameters)
+        return self._readable(cursor.fetchall), cursor.rowcount
+
+    def _readable(self, fetchall: Callable[[], list[Any]]) -> list[Any]:
+        """Fetch the last statement's rows. A text that is no UTF-8 is UNREADABLE, which no model takes."""
+        try:
+            return fetchall()
+        except sqlite3.OperationalError as error:
+            execute, operation, *parameters = self._last
+            if UNDECODABLE not in str(error) or not operation.lstrip().upper().startswith("SELECT"):
+                raise
+        self.raw.text_factory = _text_or_unreadable
+        try:
+            execute(operation, *parameters)
+            return fetchall()
+        finally:
+            self.raw.text_factory = str
 
     async def begin_immediate(self) -> None:
         """Take the write lock: at once when it is free, in the thread when another process has it."""
@@ -156,7 +114,7 @@ class Connection:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-            await self.in_thread(self._begin_patiently)
+            await super()._execute(self._begin_patiently)  # type: ignore[no-untyped-call]
         self.began = True
 
     def _begin_patiently(self) -> None:
@@ -168,10 +126,9 @@ class Connection:
 
     async def commit(self) -> None:
         """Commit. Raises if it was rolled back already: a commit that commits nothing must not look like one."""
-        if self.began and not self.raw.in_transaction:
-            raise sqlite3.OperationalError("the transaction was rolled back")
+        self.demand_transaction()
         if self.raw.in_transaction:
-            await self.in_thread(self.raw.commit)
+            await super().commit()
         self.began = False
 
     async def rollback(self) -> None:
@@ -179,25 +136,11 @@ class Connection:
         if self.raw.in_transaction:
             self.raw.rollback()
 
-    async def create_function(self, *arguments: Any, **options: Any) -> None:
-        """Register a function; SQLAlchemy does so when it connects."""
-        self.raw.create_function(*arguments, **options)
-
-    async def close(self) -> None:
-        """Close after whatever still runs in the thread."""
-        if self._connection is not None:
-            self._connection = None
-            try:
-                await self._thread.call(self.raw.close)
-            finally:
-                self._thread.end()
-
-    def stop(self) -> None:
+    def stop(self) -> "asyncio.Future[Any] | None":
         """Close without waiting; for connections that were abandoned."""
         if self._connection is not None:
-            self._connection = None
             self.raw.interrupt()
-            self._thread.end(self.raw.close)
+        return super().stop()
 
 
 def opened(path: str, *, at_once: bool, busy_ms: int, extra: Iterable[str] = ()) -> sqlite3.Connection:
@@ -233,21 +176,6 @@ def _to_wal(raw: sqlite3.Connection, busy_ms: int) -> None:
             time.sleep(0.01)
         else:
             return
-
-
-async def connect(path: str, *, at_once: bool, busy_ms: int, extra: Iterable[str] = ()) -> Connection:
-    """Open a connection with its thread. Raises sqlite3.Error."""
-    thread = CallThread("records")
-
-    def work() -> sqlite3.Connection:
-        return opened(path, at_once=at_once, busy_ms=busy_ms, extra=extra)
-
-    try:
-        raw = await thread.call(work)
-    except BaseException:
-        thread.end()
-        raise
-    return Connection(raw, thread, at_once=at_once, busy_ms=busy_ms)
 
 
 def of(connection: AsyncConnection) -> Connection:
