@@ -96,7 +96,7 @@ def unknown(reference: str) -> Refused:
 def unseen(reference: str) -> Refused:
     """Return the refusal for an id that is not known, and for one of a request that the caller may not see: the same.
 
-    Otherwise whoever may see nothing could try which ids there are.
+    Otherwise a person who may see nothing could try which ids there are.
     """
     return Refused(
         Kind.NOT_FOUND,

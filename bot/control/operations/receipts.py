@@ -106,7 +106,7 @@ class Receipts:
     async def _proven(self, row: Instance) -> Instance:
         """Return the row as the sealed evidence in its history gives it (law: effects prove themselves).
 
-        Whoever can write the database can write that a row is approved. Raises: Refused CONFLICT.
+        A person who can write in the database can write that a row is approved. Raises: Refused CONFLICT.
         """
         try:
             state = state_of(await self._engine.history(row.instance_id), self._keys, self._clock())
