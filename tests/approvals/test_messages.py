@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from approvals.decision import Reason
-from approvals.messages import TIMEOUT, message_for
+from approvals.messages import message_for
 from approvals.statuses import STATUSES, status_message
 
 
@@ -29,10 +29,6 @@ def test_each_status_of_dapr_has_its_message_in_whatever_case() -> None:
 
 def test_a_status_of_a_later_engine_is_told_by_its_name() -> None:
     assert status_message("HIBERNATED") == "The engine says HIBERNATED."
-
-
-def test_a_timeout_is_not_told_as_a_no() -> None:
-    assert "not the same as a no" in TIMEOUT
 
 
 @pytest.mark.parametrize("reason", Reason)
