@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import statistics
 import subprocess
@@ -42,6 +43,9 @@ from local.slack import LocalSlack, Message
 
 CHANNEL = "approvals"
 QUIET = 15
+RUN = secrets.token_hex(3)
+"""In each id: a real runtime keeps what earlier runs left."""
+
 PROBES = 60
 PROBE_PAUSE_S = 0.03
 LOOK_S = 0.02
@@ -126,7 +130,7 @@ async def came(true: Callable[[], bool], seconds: float = 240.0) -> None:
 
 async def floor(place: Place, name: str, count: int, at_once: int) -> float:
     """Run a batch of the floor; returns how many ended in a second."""
-    ids, engine, slots = [f"{name}-{number}" for number in range(count)], place.engine, Slots(at_once)
+    ids, engine, slots = [f"{name}-{number}-{RUN}" for number in range(count)], place.engine, Slots(at_once)
 
     async def over(instance_id: str) -> None:
         while (found := await engine.state(instance_id, payloads=False)) is None or not found.finished:  # noqa: ASYNC110
@@ -145,7 +149,7 @@ class Batch:
     def __init__(self, place: Place, http: aiohttp.ClientSession, name: str, count: int) -> None:
         self._place = place
         self._http = http
-        self.ids = [f"{name}{number}" for number in range(count)]
+        self.ids = [f"{name}{number}-{RUN}" for number in range(count)]
         self._mine = {f"order-{each}-workflow" for each in self.ids}
 
     def cards(self) -> list[Message]:
