@@ -64,14 +64,14 @@ def test_each_loop_that_fails_is_logged_counted_and_shown_and_goes_on(
     broken: tuple[System, AppProcess, Path], table: str
 ) -> None:
     system, app, folder = broken
-    loops = {loop for loop, needs in TABLES.items() if table in needs}
+    loops = {loop for loop, needs in TABLES.items() if table in needs} - {"pruning"}  # that one looks once a minute
     with system.http.stream("GET", "/events", headers=key(system, "operator")) as stream:
         lines = stream.iter_lines()  # its end would close the stream
         assert next(lines) == ": following"
         time.sleep(1)  # until nothing moves and the follower waits for the loop
         sql(folder, f"ALTER TABLE {table} RENAME TO away")
         try:
-            for loop in loops - {"pruning"}:  # it looks once a minute
+            for loop in loops:
                 eventually(lambda loop=loop: f"'{loop}'" in readiness(system).get(f"loop {loop}", ""), 30)  # type: ignore[misc]
                 assert figure(system, "loop_down", loop=loop) == 1
                 assert figure(system, "loop_failures_total", loop=loop) >= 3
@@ -79,7 +79,7 @@ def test_each_loop_that_fails_is_logged_counted_and_shown_and_goes_on(
         finally:
             sql(folder, f"ALTER TABLE away RENAME TO {table}")
         eventually(lambda: not [name for name in readiness(system) if name.startswith("loop")], 30)
-    assert "Traceback" in app.written
+    assert not loops or "Traceback" in app.written
     order = system.order(f"after-{table}")
     order.card()
     assert order.click("U0MANAGER").ok
@@ -91,6 +91,8 @@ def test_a_folder_that_cannot_be_written_shows_and_takes_no_decision_away(
 ) -> None:
     system, _, folder = broken
     kept = folder / "kept"
+    system.order("signed")
+    eventually(kept.exists)
     kept.rename(folder / "elsewhere")
     kept.write_text("a file stands where the folder was")
     try:
