@@ -158,7 +158,7 @@ async def test_over_http_each_caller_asks_in_their_own_name(system: System, tmp_
             await click(system, asked)
             assert (await call(client, "check_answer", request_id=asked["id"], wait_seconds=30))["approved"]
         async with http_client(url, key(system, "requester@example.com")) as other:
-            assert "Nothing was done" in await call(other, "check_answer", request_id=asked["id"])
+            assert "No request of yours" in await call(other, "check_answer", request_id=asked["id"])
         async with http_client(url, "") as nobody:
             assert "needs an API key" in await call(nobody, "check_answer", request_id=asked["id"])
         async with http_client(url, "cs_wrong") as stranger:
