@@ -29,8 +29,8 @@ PATIENCE_S = 120.0
 DECIDED_S = 10.0
 """Seconds from an acknowledged click to its effect, for 99 of 100, while apps end in an orderly way.
 
-After a kill another app takes a decision up when its lease is over (bot.decisions.delivery.DELIVERER_LEASE), and may
-be killed as well: that time is printed and not judged.
+After a kill another app takes a decision up when its lease is over (bot.decisions.delivery.DELIVERER_LEASE). While the
+sidecar, or every app, is being started again nothing takes effect: that time is printed and not judged.
 """
 REQUESTER = "U0REQUESTER"
 AT_ONCE = 5
