@@ -69,7 +69,7 @@ def test_a_rejection_and_a_deadline_have_their_own_errors(system: System, client
         client.wait(asked, "30s")
     with pytest.raises(countersign.TimedOut):
         client.ask("x", kind="short", key=system.order_id("late"), wait="60s")
-    with pytest.raises(countersign.Refused, match="only what is approved"):
+    with pytest.raises(countersign.Refused, match="not approved, so there is nothing to use"):
         client.consume(asked.id, "pay")
 
 

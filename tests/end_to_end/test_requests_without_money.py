@@ -1,6 +1,7 @@
 """A request that is no order and has no amount: nothing runs unasked, and nothing speaks of money."""
 
 import httpx
+import pytest
 
 from cards.request_card import APPROVE
 from tests.end_to_end.system import Order, System, buttons_of, eventually, text_of
@@ -44,6 +45,7 @@ def test_a_deploy_without_an_amount_waits_for_a_click_and_shows_no_money(system:
     assert (line["amount"], line["kind"]) == (None, "deploy")
 
 
+@pytest.mark.parametrize("system", ["http"], indirect=True)
 def test_the_shipped_policy_starts_no_deploy_unasked(system: System) -> None:
     """A deploy of 0 USD was approved by the rule for small orders, and nobody was asked."""
     answer = start(system, Order(system, system.order_id("unasked")))

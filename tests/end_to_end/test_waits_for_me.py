@@ -82,7 +82,7 @@ def test_approval_list_begins_with_what_waits_for_the_asker(busy: System) -> Non
 def test_approval_mine_and_decided_say_what_they_are(busy: System) -> None:
     assert "You asked for" in answer(busy, "U0REQUESTER", "mine")
     assert f"of {COUNT})" in answer(busy, "U0REQUESTER", "mine")
-    assert "Decided" in answer(busy, "U0MANAGER", "decided")
+    assert "Nothing is decided yet." in answer(busy, "U0MANAGER", "decided")
 
 
 def test_home_counts_all_and_turns_to_the_next_page_and_back(busy: System) -> None:
