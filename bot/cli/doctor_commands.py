@@ -135,4 +135,5 @@ def _print(found: Sequence[Finding], output_as: Format) -> None:
         }
         for each in found
     ]
-    output.rows(COLUMNS, lines, output_as, whole=[each.model_dump(mode="json") for each in found])
+    whole = [{"ill": each.kind.value, **each.model_dump(mode="json", exclude={"kind"})} for each in found]
+    output.rows(COLUMNS, lines, output_as, whole=whole)

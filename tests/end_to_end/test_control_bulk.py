@@ -71,7 +71,7 @@ def test_an_instance_that_changed_meanwhile_is_skipped_with_a_sentence(room: Roo
         each["instance_id"]: each for each in room.get(f"/workflows/bulk/{done['operation_id']}/results")["results"]
     }
     assert found[moved]["state"] == "skipped"
-    assert "TERMINATED" in found[moved]["result"]
+    assert "is over: Stopped" in found[moved]["result"]
     assert found[stays]["state"] == "done"
 
 

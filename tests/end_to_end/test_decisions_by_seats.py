@@ -3,7 +3,7 @@
 from approvals.decision import Reason
 from approvals.messages import message_for
 from tests.end_to_end.control_room import key
-from tests.end_to_end.system import System, text_of
+from tests.end_to_end.system import System, eventually, text_of
 
 SETTINGS = "story"
 
@@ -13,7 +13,7 @@ def test_all_faces_say_which_seat_is_filled_and_a_yes_for_no_seat_is_refused(sys
     assert "money: <!subteam^S0MANAGERS>; leadership: <!subteam^S0VPS> or <@U0MANAGER2>" in text_of(order.card())
     order.click("U0MANAGER")
     order.card_says("1 of 2 approved: money 1 of 1, leadership 0 of 1")
-    assert any("1 more needed, for leadership" in text for text in order.thread())
+    eventually(lambda: any("1 more needed, for leadership" in text for text in order.thread()))
     rights, path = key(system, "operator"), f"/requests/{order.instance_id}"
     asked = system.http.get(path, headers=rights).json()
     assert (asked["approved"], asked["needed"]) == (1, 2)

@@ -119,7 +119,7 @@ def test_an_id_of_another_decision_decides_nothing(system: System) -> None:
     rejection = {"approved": False, "reason": "Over budget", "decision_id": "only-once-3"}
     for order, decision in ((first, rejection), (other, {"approved": True, "decision_id": "only-once-3"})):
         answer = system.post(f"/orders/{order.id}/approve", decision, by="manager@example.com")
-        assert (answer.status_code, "used before for another decision" in answer.json()["detail"]) == (409, True)
+        assert (answer.status_code, "used before for something else" in answer.json()["detail"]) == (409, True)
     assert other.status() == "RUNNING"
     assert other.decisions() == ()
 
