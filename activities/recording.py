@@ -84,7 +84,7 @@ def entry(what: Recorded, at: Moment) -> audit.Entry:
     return audit.Entry(
         at=at,
         actor=decision.person.key if decision else "workflow",
-        action=AuditAction(AuditAction(f"request.{record.action}")),
+        action=AuditAction(f"request.{record.action}"),
         instance_id=state.instance_id,
         request_digest=binding_of(state).digest,
         through=decision.through if decision else "workflow",

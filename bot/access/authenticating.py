@@ -68,7 +68,7 @@ class Caller(Value):
 
     @property
     def own_ids(self) -> str:
-        """What the ids that this caller chooses stand under: one with a token has no key, and nobody else's ids."""
+        """The namespace of ids that this caller chooses: the key, or the person who has a token and no key."""
         return self.key_id or self.actor
 
     @property

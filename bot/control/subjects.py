@@ -51,7 +51,7 @@ class Subject(Value):
 
     @property
     def standing(self) -> str:
-        """What follows "it is": `over: Rejected`, `paused`, `waiting`."""
+        """The status as a sentence has it after "it is": `over: Rejected`, `paused`, `waiting`."""
         if self.row and self.row.phase in {"starting", "waiting"} and self.status == "RUNNING":
             return self.row.phase
         return statuses.standing(self.status, self.end)

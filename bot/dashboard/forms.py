@@ -1,4 +1,4 @@
-"""What a browser sends: the fields of a form, and the filter in an address. Pure; the session checks the CSRF token."""
+"""Parses form fields and the filters of addresses. Pure; the session checks the CSRF token."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode

@@ -1,4 +1,4 @@
-"""What people submit to a request, and the receipt for it: the values, their deadline, how they are written down."""
+"""Decisions and withdrawals as people submit them: their values, receipts and deadline, and the write to the intake."""
 
 import asyncio
 from typing import ClassVar
@@ -47,7 +47,7 @@ OTHER_CONTENT = (
 
 
 class PersonsSubmission(Value):
-    """What a person submits. Its `id` makes it idempotent; without a binding it is of the request as it stands now."""
+    """One person's decision or withdrawal. Its `id` makes it idempotent; without a binding the current one holds."""
 
     id: str
     instance_id: str
@@ -58,7 +58,7 @@ class PersonsSubmission(Value):
 
     @property
     def about(self) -> dict[str, object]:
-        """What the audit keeps of it beside its fields."""
+        """The data of its audit entry."""
         return {"decision_id": self.id}
 
 
@@ -72,8 +72,8 @@ class DecisionSubmission(PersonsSubmission):
 
     @property
     def about(self) -> dict[str, object]:
-        """What the audit keeps of it beside its fields."""
-        return {"decision_id": self.id, "approved": self.approved}
+        """The data of its audit entry."""
+        return super().about | {"approved": self.approved}
 
 
 class WithdrawalSubmission(PersonsSubmission):
@@ -86,7 +86,7 @@ class WithdrawalSubmission(PersonsSubmission):
 Wanted = DecisionSubmission | WithdrawalSubmission
 
 
-def bound(wanted: Wanted, ours: Binding, at: Moment) -> Decision | Withdrawal:
+def submission_of(wanted: Wanted, ours: Binding, at: Moment) -> Decision | Withdrawal:
     """Return what is signed and raised. A reason that cannot be seen is none, by whatever way it comes."""
     common = {
         "id": wanted.id,

@@ -31,10 +31,10 @@ from bot.decisions.submissions import (
     SubmissionReceipt,
     Wanted,
     again,
-    bound,
     in_time,
     is_open,
     refuse,
+    submission_of,
     take_in,
 )
 from bot.engine.traces import INSTANCE, known_of
@@ -139,7 +139,7 @@ class Decisions:
         Optimistic: never refuse from the cache; the commit's transaction compares a cached state again.
         Raises: intake.StaleError, with nothing written.
         """
-        submitted = bound(wanted, known.binding, self._clock())
+        submitted = submission_of(wanted, known.binding, self._clock())
         refusal = await self._refusal(submitted, *known)
         if refusal is None:
             return await self._commit(wanted, submitted, expected=known.state if cached else None)
@@ -155,7 +155,7 @@ class Decisions:
         wanted = DecisionSubmission(
             id="", instance_id=binding.instance_id, binding=binding, person=person, approved=True, through="slack"
         )
-        return await self._refusal(bound(wanted, binding, self._clock()), *known)
+        return await self._refusal(submission_of(wanted, binding, self._clock()), *known)
 
     async def _refusal(self, submitted: Decision | Withdrawal, state: State, ours: Binding) -> Verdict | None:
         """Return why it cannot count, as far as that can be said at once.

@@ -264,10 +264,7 @@ def while_its_effect_is_done(system: System, name: str) -> Order:
 
 def while_its_end_is_announced(system: System, name: str) -> Order:
     """Give an order that is truly approved, and whose card does not say so yet: Slack is slow."""
-    order = while_it_waits(system, name)
-    order.click("U0MANAGER")
-    eventually(lambda: "request.approved" in order.actions())
-    return order
+    return while_its_effect_is_done(system, name)
 
 
 def while_its_callback_is_sent(system: System, name: str) -> Order:

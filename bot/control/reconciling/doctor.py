@@ -372,7 +372,7 @@ class Doctor:
             entry = audit.Entry(
                 at=self._clock(),
                 actor=actor,
-                action=AuditAction(AuditAction(f"doctor.healed_{each.kind}")),
+                action=AuditAction(f"doctor.healed_{each.kind}"),
                 instance_id=each.instance_id,
                 through="cli",
                 reason=each.sentence,
