@@ -95,6 +95,7 @@ class Instance(Known):
 class Changes(Value):
     """Changes of a row; only fields that are set are written. See `project` for what follows from them."""
 
+    name: str | None = None
     engine_status: Status | None = None
     custom_status: str | None = None
     phase: Phase | None = None

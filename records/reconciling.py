@@ -23,6 +23,7 @@ class ComparedRow(NamedTuple):
     """The columns that a comparison needs. No model: thousands are read, of which hardly one has changed."""
 
     instance_id: str
+    name: str
     engine_status: str
     custom_status: str
     phase: str

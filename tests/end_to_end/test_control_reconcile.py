@@ -43,7 +43,7 @@ def test_a_workflow_purged_by_another_tool_shows_that_it_is_gone(room: Room) -> 
 def test_a_workflow_that_another_program_started_is_in_the_list(room: Room) -> None:
     instance_id = room.system.order_id("foreign")
     room.engine.schedule_new_workflow("somebody_elses", input={}, instance_id=instance_id)
-    line = eventually(lambda: room.line(instance_id), 60)
+    line = eventually(lambda: (found := room.line(instance_id)) and found["name"] and found, 60)
     assert line["phase"] == "unknown"
     assert line["name"] == "somebody_elses"
 

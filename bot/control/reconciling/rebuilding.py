@@ -150,11 +150,15 @@ def end_by_output(output: str | None) -> Phase | None:
 
 
 def changes(row: instances.Instance | reconciling.ComparedRow, state: EngineInstance) -> instances.Changes | None:
-    """Return the changes that the row needs, None if there are none. A phase is set if the end came from outside."""
+    """Return the changes that the row needs, None if there are none. A phase is set if the end came from outside.
+
+    The engine names an instance from its first turn on: one that was listed before it gets its name later.
+    """
     status, custom = state.status, plain_status(state.custom_status)
-    if status == row.engine_status and custom in ("", row.custom_status):
+    named: dict[str, object] = {} if row.name else {"name": state.name}
+    if status == row.engine_status and custom in ("", row.custom_status) and not any(named.values()):
         return None
-    found: dict[str, object] = {"engine_status": status}
+    found: dict[str, object] = {"engine_status": status, **named}
     if custom:
         found["custom_status"] = custom
     if state.finished and row.phase in {"starting", "waiting"}:

@@ -43,6 +43,8 @@ def engine(status: str, **more: Any) -> EngineInstance:
         (row("RUNNING", "waiting"), engine("COMPLETED"), {"engine_status": "COMPLETED", "phase": "terminated"}),
         (row("RUNNING", "waiting"), engine("FAILED"), {"engine_status": "FAILED", "phase": "failed"}),
         (row("RUNNING", "unknown"), engine("COMPLETED"), {"engine_status": "COMPLETED", "phase": None}),
+        (row("RUNNING", "unknown", name=""), engine("RUNNING"), {"name": "n"}),  # listed before its first turn
+        (row("RUNNING", "unknown", name=""), engine("RUNNING", name=""), None),
     ],
 )
 def test_a_row_follows_the_engine(

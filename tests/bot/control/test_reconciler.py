@@ -102,6 +102,15 @@ async def test_what_another_program_started_is_listed(program: Program) -> None:
     assert (await program.services.reconciler.sweep()).added == 0
 
 
+async def test_what_was_listed_before_its_first_turn_gets_its_name_later(program: Program) -> None:
+    program.engine.put("foreign", "PENDING", "")
+    await program.services.reconciler.sweep()
+    assert (await program.row("foreign")).name == ""
+    program.engine.put("foreign", "RUNNING", "somebody_elses")
+    await program.services.reconciler.look()
+    assert (await program.row("foreign")).name == "somebody_elses"
+
+
 async def test_a_row_that_was_lost_with_its_database_is_rebuilt_from_the_history(program: Program) -> None:
     order = await program.asked()
     await program.forget_rows()
